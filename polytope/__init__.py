@@ -1,0 +1,1 @@
+"""Exact geometry of trained piecewise-linear networks."""

@@ -1,0 +1,71 @@
+"""The one tree of errors: what the library raises and what each kind means.
+
+PolytopeError
+├── LoadError                    a model file or module could not become a Network
+│   ├── UnsupportedOpError       an operator, or a variant of one, that has no rule
+│   ├── NotPiecewiseLinearError  an operator that is not piecewise affine
+│   ├── ImportMismatchError      the converted network computes something else than the model
+│   ├── UnsafeFileError          the file asks for code, or for data outside its folder
+│   └── CorruptFileError         the file is broken, empty, or not what its name says
+├── GeometryError
+│   ├── EmptyDomainError         a domain without interior
+│   └── UnboundedDomainError     a bounded set was needed
+├── IncompleteComplexError       a question that only a complete enumeration can answer
+├── SolverError                  the linear-programming solver gave no answer
+└── CertificateError             a certificate does not prove what it claims
+
+Wrong arguments are ``ValueError`` or ``TypeError``. Running out of a budget is not an error: the
+result then says ``complete=False``.
+"""
+
+
+class PolytopeError(Exception):
+    """Base of every error that this library raises on purpose."""
+
+
+class LoadError(PolytopeError):
+    """A model could not be turned into a Network."""
+
+
+class UnsupportedOpError(LoadError):
+    """The model uses an operator, or a variant of one, for which there is no rule."""
+
+
+class NotPiecewiseLinearError(LoadError):
+    """The model is not piecewise affine in its input."""
+
+
+class ImportMismatchError(LoadError):
+    """The converted network and the model disagree on some input."""
+
+
+class UnsafeFileError(LoadError):
+    """The file asks for something that a model file must not do."""
+
+
+class CorruptFileError(LoadError):
+    """The file is broken, empty, or not of the kind that its name says."""
+
+
+class GeometryError(PolytopeError):
+    """A geometric question without an answer."""
+
+
+class EmptyDomainError(GeometryError):
+    """The domain has no interior."""
+
+
+class UnboundedDomainError(GeometryError):
+    """The question needs a bounded set."""
+
+
+class IncompleteComplexError(PolytopeError):
+    """The question needs a complete enumeration, and this one was stopped by a budget."""
+
+
+class SolverError(PolytopeError):
+    """The linear-programming solver ended without an answer."""
+
+
+class CertificateError(PolytopeError):
+    """A certificate does not prove what it claims."""

@@ -1,0 +1,272 @@
+r"""Activations as data: each says its pieces, the cell of a piece, and the affine map on it.
+
+A layer's *units* are the outputs of its activation. A unit is on exactly one of finitely many
+*pieces*; the pieces are numbered from 0, and the number is the unit's entry in a pattern. On a piece
+the unit is an affine function of **one** pre-activation, :math:`h = s z_{q} + t`, and the piece's cell
+is described by rows :math:`u\, z_{q} + v\, z_{q'} \le g`. Engines ask nothing else, so a new kind of
+activation needs no change in any engine.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from polytope.ir.maps import FloatArray, IntArray
+
+PatternArray = NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class PieceCell:
+    """The rows ``coefficients[r, 0] * z[index[r, 0]] + coefficients[r, 1] * z[index[r, 1]] <= offset[r]``.
+
+    Where a row's left side equals its right side on a whole cell of the input space, the unit is on
+    this piece only if ``strict[r]`` is false: so ties have one owner, and a unit that is identically
+    zero counts as off.
+    """
+
+    index: IntArray
+    coefficients: FloatArray
+    offset: FloatArray
+    strict: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class PieceMaps:
+    """One affine function for each unit: ``h[u] = slope[u] * z[source[u]] + intercept[u]``."""
+
+    source: IntArray
+    slope: FloatArray
+    intercept: FloatArray
+
+
+class Activation(ABC):
+    """What a layer does with its pre-activations ``z``, an array ``[n, B]`` of B columns."""
+
+    @abstractmethod
+    def n_units(self, n: int) -> int:
+        """Number of outputs for n pre-activations."""
+
+    @abstractmethod
+    def n_pieces(self, unit: int) -> int:
+        """Number of pieces of one unit."""
+
+    @abstractmethod
+    def pattern(self, z: FloatArray) -> PatternArray:
+        """The piece each unit is on, ``int8[units, B]``."""
+
+    @abstractmethod
+    def values(self, z: FloatArray) -> FloatArray:
+        """The outputs ``h``, ``[units, B]``."""
+
+    @abstractmethod
+    def affine(self, pattern: PatternArray) -> PieceMaps:
+        """The affine functions of the pieces that ``pattern`` (``int8[units]``) names."""
+
+    @abstractmethod
+    def cell(self, unit: int, piece: int) -> PieceCell:
+        """The inequalities on ``z`` that describe one piece of one unit."""
+
+
+@dataclass(frozen=True, eq=False)
+class PiecewiseLinear(Activation):
+    r"""Each unit a continuous piecewise-linear function of its own pre-activation.
+
+    Piece p of unit j is :math:`t_{j,p-1} < z_j \le t_{j,p}`, with slope and intercept of its own.
+
+    Arguments:
+        breakpoints: ``[n or 1, k]``, ascending in each row; ``+inf`` fills rows with fewer.
+        slopes, intercepts: ``[n or 1, k + 1]``. One row stands for all units.
+    """
+
+    breakpoints: FloatArray
+    slopes: FloatArray
+    intercepts: FloatArray
+
+    def __post_init__(self) -> None:
+        b, s, t = self.breakpoints, self.slopes, self.intercepts
+        if b.ndim != 2 or s.shape[1:] != (b.shape[1] + 1,) or t.shape[1:] != s.shape[1:]:
+            raise ValueError("PiecewiseLinear: k breakpoints need k + 1 slopes and intercepts.")
+        if np.isnan(b).any() or not (np.isfinite(s).all() and np.isfinite(t).all()):
+            raise ValueError("PiecewiseLinear: slopes and intercepts must be finite numbers.")
+        if b.size and ((b == -np.inf).any() or (b[:, 1:] < b[:, :-1]).any()):
+            raise ValueError("PiecewiseLinear: breakpoints must ascend from a finite first one.")
+
+    def n_units(self, n: int) -> int:
+        """As many as pre-activations."""
+        return n
+
+    def n_pieces(self, unit: int) -> int:
+        """One more than the unit's finite breakpoints."""
+        return 1 + int(np.isfinite(_row(self.breakpoints, unit)).sum())
+
+    def pattern(self, z: FloatArray) -> PatternArray:
+        """The number of breakpoints below z."""
+        out = np.zeros(z.shape, dtype=np.int8)
+        for k in range(self.breakpoints.shape[1]):
+            out += z > self.breakpoints[:, k, None]
+        return out
+
+    def values(self, z: FloatArray) -> FloatArray:
+        """Slope times z plus intercept, on the piece that z is on."""
+        pieces = self.pattern(z)
+        h = np.zeros_like(z)
+        for p in range(self.slopes.shape[1]):
+            on = pieces == p
+            h += np.where(on, self.slopes[:, p, None] * z + self.intercepts[:, p, None], 0.0)
+        return h
+
+    def affine(self, pattern: PatternArray) -> PieceMaps:
+        """Each unit reads its own pre-activation."""
+        index = np.arange(len(pattern))
+        slopes = np.broadcast_to(self.slopes, (len(pattern), self.slopes.shape[1]))
+        intercepts = np.broadcast_to(self.intercepts, slopes.shape)
+        return PieceMaps(index, slopes[index, pattern], intercepts[index, pattern])
+
+    def cell(self, unit: int, piece: int) -> PieceCell:
+        """Above the breakpoint below (strictly), not above the breakpoint above."""
+        t = _row(self.breakpoints, unit)
+        rows = []
+        if piece > 0:
+            rows.append((-1.0, -t[piece - 1], True))
+        if piece < len(t) and np.isfinite(t[piece]):
+            rows.append((1.0, t[piece], False))
+        return PieceCell(
+            index=np.full((len(rows), 2), unit, dtype=np.int64),
+            coefficients=np.array([[r[0], 0.0] for r in rows]).reshape(-1, 2),
+            offset=np.array([r[1] for r in rows], dtype=float),
+            strict=np.array([r[2] for r in rows], dtype=bool),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class MaxGroups(Activation):
+    """Each unit the largest of a group of pre-activations; the piece is the winner's place in the group.
+
+    Arguments:
+        members: ``int[groups, size]``, indices of pre-activations; -1 fills shorter groups at the end.
+    """
+
+    members: IntArray
+
+    def __post_init__(self) -> None:
+        m = self.members
+        if m.ndim != 2 or not m.size or (m[:, 0] < 0).any():
+            raise ValueError("MaxGroups: every group needs a member, in the first place of its row.")
+        if m.shape[1] > 127:
+            raise ValueError(f"MaxGroups: groups of {m.shape[1]} are larger than the limit of 127.")
+        if ((m[:, 1:] >= 0) & (m[:, :-1] < 0)).any():
+            raise ValueError("MaxGroups: -1 may only fill the end of a row.")
+
+    def n_units(self, n: int) -> int:
+        """One for each group."""
+        return len(self.members)
+
+    def n_pieces(self, unit: int) -> int:
+        """The size of the group."""
+        return int((self.members[unit] >= 0).sum())
+
+    def _gathered(self, z: FloatArray, place: int) -> FloatArray:
+        member = self.members[:, place]
+        return np.where((member >= 0)[:, None], z[member], -np.inf)
+
+    def pattern(self, z: FloatArray) -> PatternArray:
+        """The first place where the largest value stands."""
+        best = self._gathered(z, 0)
+        winner = np.zeros(best.shape, dtype=np.int8)
+        for place in range(1, self.members.shape[1]):
+            other = self._gathered(z, place)
+            winner[other > best] = place
+            best = np.maximum(best, other)
+        return winner
+
+    def values(self, z: FloatArray) -> FloatArray:
+        """The largest value of each group."""
+        best = self._gathered(z, 0)
+        for place in range(1, self.members.shape[1]):
+            best = np.maximum(best, self._gathered(z, place))
+        return best
+
+    def affine(self, pattern: PatternArray) -> PieceMaps:
+        """Each unit copies its winner."""
+        source = self.members[np.arange(len(pattern)), pattern]
+        return PieceMaps(source, np.ones(len(pattern)), np.zeros(len(pattern)))
+
+    def cell(self, unit: int, piece: int) -> PieceCell:
+        """No other member is larger; members in front are smaller."""
+        group = self.members[unit]
+        group = group[group >= 0]
+        others = np.delete(np.arange(len(group)), piece)
+        index = np.stack([group[others], np.full(len(others), group[piece])], axis=1)
+        return PieceCell(
+            index=index.astype(np.int64),
+            coefficients=np.tile([1.0, -1.0], (len(others), 1)),
+            offset=np.zeros(len(others)),
+            strict=others < piece,
+        )
+
+
+def _row(table: FloatArray, unit: int) -> FloatArray:
+    """The row of a unit in a table that may hold one row for all."""
+    row: FloatArray = table[unit if len(table) > 1 else 0]
+    return row
+
+
+def relu() -> PiecewiseLinear:
+    """``max(z, 0)``: pieces off (0) and on (1)."""
+    return leaky_relu(0.0)
+
+
+def leaky_relu(slope: float) -> PiecewiseLinear:
+    """``z`` where positive, ``slope * z`` elsewhere."""
+    return prelu([slope])
+
+
+def absolute() -> PiecewiseLinear:
+    """``|z|``: pieces negative (0) and positive (1)."""
+    return leaky_relu(-1.0)
+
+
+def prelu(slopes: ArrayLike) -> PiecewiseLinear:
+    """``z`` where positive, ``slopes[j] * z`` elsewhere; a unit of slope 1 does not bend."""
+    below = np.atleast_1d(np.asarray(slopes, dtype=float)).ravel()
+    no_bend = np.where(below == 1.0, np.inf, 0.0)
+    pieces = np.stack([below, np.ones_like(below)], axis=1)
+    return PiecewiseLinear(no_bend[:, None], pieces, np.zeros((1, 2)).repeat(len(below), axis=0))
+
+
+def hard_tanh(low: float = -1.0, high: float = 1.0) -> PiecewiseLinear:
+    """``min(max(z, low), high)`` with finite bounds: pieces low (0), linear (1), high (2)."""
+    return clip(low, high)
+
+
+def clip(low: float, high: float) -> PiecewiseLinear:
+    """``min(max(z, low), high)``; an infinite bound bends nothing and has no piece."""
+    if not low < high:
+        raise ValueError(f"clip: the lower bound {low} must be below the upper bound {high}.")
+    below = [low] if np.isfinite(low) else []
+    above = [high] if np.isfinite(high) else []
+    slopes = [0.0] * len(below) + [1.0] + [0.0] * len(above)
+    return piecewise_linear(below + above, slopes, [*below, 0.0, *above])
+
+
+def hard_sigmoid(alpha: float = 0.2, beta: float = 0.5) -> PiecewiseLinear:
+    """``min(max(alpha * z + beta, 0), 1)`` for positive alpha."""
+    if not (alpha > 0 and np.isfinite([alpha, beta]).all()):
+        raise ValueError(f"hard_sigmoid: alpha must be positive and finite, not {alpha}.")
+    return piecewise_linear([-beta / alpha, (1 - beta) / alpha], [0.0, alpha, 0.0], [0.0, beta, 1.0])
+
+
+def piecewise_linear(breakpoints: ArrayLike, slopes: ArrayLike, intercepts: ArrayLike) -> PiecewiseLinear:
+    """One function for all units, from k breakpoints and k + 1 slopes and intercepts."""
+    table = [np.asarray(a, dtype=float).reshape(1, -1) for a in (breakpoints, slopes, intercepts)]
+    return PiecewiseLinear(*table)
+
+
+def max_groups(members: ArrayLike) -> MaxGroups:
+    """The largest of each group; ``members`` is ``int[groups, size]``, filled with -1."""
+    return MaxGroups(np.asarray(members, dtype=np.int64))

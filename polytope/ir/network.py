@@ -1,0 +1,329 @@
+r"""The one container: layers :math:`z_l = \sum_k A_{l,k} h_k + b_l` with bends :math:`h_l = \phi_l(z_l)`.
+
+``h_0`` is the flattened input. A layer may read several earlier values, so skips and concatenations
+are ordinary layers. Inside, B points are the columns of an array ``[width, B]``; at the public border
+they are rows, ``[B, d]``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polytope.ir.activations import Activation, PatternArray, relu
+from polytope.ir.maps import Dense, FloatArray, LinearMap, Selection
+
+
+class Window(Protocol):
+    """An affine map ``t -> base + t @ directions`` into the input space (see ``polytope.Slice``)."""
+
+    @property
+    def base(self) -> FloatArray:
+        """A point, ``[d]``."""
+
+    @property
+    def directions(self) -> FloatArray:
+        """One row for each coordinate of the window, ``[k, d]``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One affine step and its bends.
+
+    Arguments:
+        inputs: which earlier values it reads; 0 is the network's input, l the output of layer l (from 1).
+        maps: one linear map for each input.
+        bias: ``[n]``, added to the sum of the maps.
+        activation: ``None`` for a layer that bends nothing.
+    """
+
+    inputs: tuple[int, ...]
+    maps: tuple[LinearMap, ...]
+    bias: FloatArray
+    activation: Activation | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.maps) or not self.maps:
+            raise ValueError("Layer: there must be one map for each input, and at least one.")
+        if self.bias.ndim != 1 or any(m.shape[0] != len(self.bias) for m in self.maps):
+            sizes = [m.shape for m in self.maps]
+            raise ValueError(f"Layer: maps of shapes {sizes} and a bias of shape {self.bias.shape} differ.")
+
+    @property
+    def width(self) -> int:
+        """Number of outputs."""
+        return self.activation.n_units(len(self.bias)) if self.activation else len(self.bias)
+
+    def preactivation(self, values: Sequence[FloatArray | None]) -> FloatArray:
+        """``z = sum of maps + bias``, columns; ``values[k]`` is h_k, ``[width_k, B]``."""
+        z = np.broadcast_to(self.bias[:, None], (len(self.bias), _batch(values, self.inputs))).copy()
+        for k, linear in zip(self.inputs, self.maps, strict=True):
+            h = values[k]
+            assert h is not None, "a value was dropped before its last use"
+            z += linear.apply(h)
+        return z
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A piecewise-affine network in canonical form.
+
+    Arguments:
+        input_shape: shape of one input without the batch axis; several inputs are one flat vector.
+        layers: in order; the last one's output is the network's.
+        input_names, output_names: as in the file, in order.
+        input_parts: ``(name, shape)`` of each named input, where there are several.
+        import_error: largest absolute difference to the model's own runtime seen when loading, or ``None``.
+        dtype: the number type of the model file; all arithmetic here is float64.
+    """
+
+    input_shape: tuple[int, ...]
+    layers: tuple[Layer, ...]
+    input_names: tuple[str, ...] = ("input",)
+    output_names: tuple[str, ...] = ("output",)
+    input_parts: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    import_error: float | None = None
+    dtype: str = "float64"
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError("Network: at least one layer is needed.")
+        widths = [self.input_dim]
+        for number, layer in enumerate(self.layers, start=1):
+            for k, linear in zip(layer.inputs, layer.maps, strict=True):
+                if not 0 <= k < number:
+                    raise ValueError(f"Layer {number} reads value {k}, which is not computed before it.")
+                if linear.shape[1] != widths[k]:
+                    raise ValueError(
+                        f"Layer {number} expects {linear.shape[1]} numbers of value {k}: it has {widths[k]}."
+                    )
+            widths.append(layer.width)
+
+    @property
+    def input_dim(self) -> int:
+        """Number of input coordinates, d."""
+        return prod(self.input_shape)
+
+    @property
+    def output_dim(self) -> int:
+        """Number of outputs."""
+        return self.layers[-1].width
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Number of units of each layer that bends, in order."""
+        return tuple(layer.width for layer in self.layers if layer.activation)
+
+    @property
+    def n_units(self) -> int:
+        """Number of units that bend: the length of a pattern."""
+        return sum(self.widths)
+
+    @cached_property
+    def unit_offsets(self) -> tuple[int, ...]:
+        """Where each layer's units start in a pattern; one entry for each layer and one for the end."""
+        widths = [layer.width if layer.activation else 0 for layer in self.layers]
+        return tuple(int(n) for n in np.cumsum([0, *widths]))
+
+    @cached_property
+    def last_use(self) -> tuple[int, ...]:
+        """For each value h_0, h_1, ... the number of the last layer that reads it (its own if none does)."""
+        last = list(range(len(self.layers) + 1))
+        for number, layer in enumerate(self.layers, start=1):
+            for k in layer.inputs:
+                last[k] = number
+        return tuple(last)
+
+    def __call__(self, x: ArrayLike) -> FloatArray:
+        """The network's values: ``[B, d]`` (or ``[B, *input_shape]``, or one point) to ``[B, out]``."""
+        rows = self._rows(x)
+        [(_, h)] = deque(self.steps(rows.T), maxlen=1)
+        return np.ascontiguousarray(h.T) if np.ndim(x) > 1 else h[:, 0]
+
+    def pattern(self, x: ArrayLike) -> PatternArray:
+        """The piece of every unit at every point: ``[B, d]`` to ``int8[B, units]``."""
+        rows = self._rows(x)
+        out = np.zeros((self.n_units, len(rows)), dtype=np.int8)
+        for number, (layer, (z, _)) in enumerate(zip(self.layers, self.steps(rows.T), strict=True)):
+            if layer.activation:
+                out[self.unit_offsets[number] : self.unit_offsets[number + 1]] = layer.activation.pattern(z)
+        return np.ascontiguousarray(out.T) if np.ndim(x) > 1 else out[:, 0]
+
+    def jacobian(self, x: ArrayLike) -> FloatArray:
+        """The Jacobian of the affine map at every point: ``[B, d]`` to ``[B, out, d]``."""
+        patterns = np.atleast_2d(self.pattern(self._rows(x)))
+        maps = [self.affine(pattern)[0] for pattern in patterns]
+        out = np.stack(maps) if maps else np.zeros((0, self.output_dim, self.input_dim))
+        return out if np.ndim(x) > 1 else out[0]
+
+    def affine(self, pattern: PatternArray) -> tuple[FloatArray, FloatArray]:
+        """The affine map of a pattern, ``(J [out, d], c [out])`` with f(x) = J x + c on its cell."""
+        last = self.layers[-1]
+        chosen = np.eye(last.width)
+        if last.activation is None:
+            return self.pull_back(len(self.layers), chosen, pattern)
+        weights, constant = self._through_activation(len(self.layers), chosen, pattern)
+        J, c = self.pull_back(len(self.layers), weights, pattern)
+        return J, c + constant
+
+    def pull_back(
+        self, number: int, weights: FloatArray, pattern: PatternArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """The combinations ``weights.T @ z`` of a layer's pre-activations as affine functions of the input.
+
+        Arguments:
+            number: the layer, from 1.
+            weights: ``[n, m]``, one combination in each column.
+            pattern: ``int8[units]``; entries of this layer and later ones are not read.
+
+        Returns:
+            ``(J [m, d], c [m])``, by one backward pass through the layers in front.
+        """
+        constant = np.zeros(weights.shape[1])
+        waiting: dict[int, FloatArray] = {}
+        while True:
+            layer = self.layers[number - 1]
+            constant += layer.bias @ weights
+            for k, linear in zip(layer.inputs, layer.maps, strict=True):
+                pulled = linear.apply_transpose(weights)
+                waiting[k] = waiting[k] + pulled if k in waiting else pulled
+            number = max(waiting)
+            if number == 0:
+                return np.ascontiguousarray(waiting[0].T), constant
+            weights, extra = self._through_activation(number, waiting.pop(number), pattern)
+            constant += extra
+
+    def _through_activation(
+        self, number: int, weights: FloatArray, pattern: PatternArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Combinations of a layer's outputs as combinations of its pre-activations, and constants."""
+        layer = self.layers[number - 1]
+        if layer.activation is None:
+            return weights, np.zeros(weights.shape[1])
+        pieces = layer.activation.affine(self.layer_pattern(number, pattern))
+        out = np.zeros((len(layer.bias), weights.shape[1]))
+        np.add.at(out, pieces.source, pieces.slope[:, None] * weights)
+        return out, pieces.intercept @ weights
+
+    def layer_pattern(self, number: int, pattern: PatternArray) -> PatternArray:
+        """The part of a pattern (last axis) that belongs to one layer, counted from 1."""
+        return pattern[..., self.unit_offsets[number - 1] : self.unit_offsets[number]]
+
+    def steps(self, columns: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """``(z_l, h_l)`` of every layer for ``[d, B]`` columns; values are dropped after their last use."""
+        values: list[FloatArray | None] = [columns]
+        for number, layer in enumerate(self.layers, start=1):
+            z = layer.preactivation(values)
+            h = layer.activation.values(z) if layer.activation else z
+            yield z, h
+            values.append(h)
+            for k in {*layer.inputs, number}:
+                if self.last_use[k] <= number:
+                    values[k] = None
+
+    def restrict(self, window: Window) -> Network:
+        """The network on a window: the same layers as functions of the window's coordinates t."""
+        base, directions = window.base, window.directions
+        if directions.shape[1] != self.input_dim:
+            raise ValueError(
+                f"The window lies in R^{directions.shape[1]}, the network's input in R^{self.input_dim}."
+            )
+        layers = tuple(_behind_affine(layer, base, directions) for layer in self.layers)
+        return replace(
+            self, input_shape=(len(directions),), layers=layers, input_names=("window",), input_parts=()
+        )
+
+    def margin(self, i: int, j: int) -> Network:
+        """The scalar network ``f_i - f_j``: its zero set is the boundary between two classes."""
+        for k in (i, j):
+            if not -self.output_dim <= k < self.output_dim:
+                raise ValueError(f"There is no output {k}: the network has {self.output_dim}.")
+        row = np.zeros((1, self.output_dim))
+        row[0, i] += 1.0
+        row[0, j] -= 1.0
+        return self._with_output(row, (f"margin_{i}_{j}",))
+
+    def _with_output(self, matrix: FloatArray, names: tuple[str, ...]) -> Network:
+        last = self.layers[-1]
+        if last.activation is None:
+            maps = tuple(Dense(m.apply_transpose(matrix.T).T) for m in last.maps)
+            final = Layer(last.inputs, maps, matrix @ last.bias)
+            return replace(self, layers=(*self.layers[:-1], final), output_names=names)
+        final = Layer((len(self.layers),), (Dense(matrix),), np.zeros(len(matrix)))
+        return replace(self, layers=(*self.layers, final), output_names=names)
+
+    def then(self, other: Network) -> Network:
+        """``other`` after this network, as one network."""
+        if other.input_dim != self.output_dim:
+            raise ValueError(f"{self.output_dim} outputs do not fit {other.input_dim} inputs.")
+        shift = len(self.layers)
+        moved = tuple(replace(la, inputs=tuple(k + shift for k in la.inputs)) for la in other.layers)
+        error = None if self.import_error is None or other.import_error is None else np.nan
+        return replace(self, layers=self.layers + moved, output_names=other.output_names, import_error=error)
+
+    def _rows(self, x: ArrayLike) -> FloatArray:
+        """Points as ``[B, d]`` float64."""
+        points = np.asarray(x, dtype=float)
+        if points.ndim == 1 and points.size == self.input_dim:
+            return points[None]
+        if points.ndim > 1 and prod(points.shape[1:]) == self.input_dim:
+            return points.reshape(len(points), -1)
+        raise ValueError(f"Expected points of shape [B, {self.input_dim}], got {points.shape}.")
+
+
+def mlp(weights: Sequence[tuple[ArrayLike, ArrayLike]], activation: Activation | None = None) -> Network:
+    """A fully connected network from ``(W [out, in], b [out])`` pairs; ReLU between, none at the end."""
+    if not weights:
+        raise ValueError("mlp: at least one layer is needed.")
+    layers = []
+    for number, (W, b) in enumerate(weights):
+        bend = None if number == len(weights) - 1 else (activation or relu())
+        matrix, bias = np.array(W, dtype=float), np.array(b, dtype=float)
+        if matrix.ndim != 2 or bias.ndim != 1:
+            raise ValueError(
+                f"mlp: layer {number} needs a matrix and a vector, got {matrix.shape}, {bias.shape}."
+            )
+        layers.append(Layer((number,), (Dense(matrix),), bias, bend))
+    return Network((layers[0].maps[0].shape[1],), tuple(layers))
+
+
+def stack(first: Network, second: Network) -> Network:
+    """Two networks side by side on one input: outputs of the first, then of the second."""
+    if first.input_dim != second.input_dim:
+        raise ValueError(f"Inputs of {first.input_dim} and {second.input_dim} coordinates differ.")
+    shift = len(first.layers)
+    moved = tuple(
+        replace(layer, inputs=tuple(k + shift if k else 0 for k in layer.inputs)) for layer in second.layers
+    )
+    n, m = first.output_dim, second.output_dim
+    index = np.arange(n + m)
+    upper = Selection(np.where(index < n, index, -1), n)
+    lower = Selection(np.where(index >= n, index - n, -1), m)
+    joined = Layer((shift, shift + len(moved)), (upper, lower), np.zeros(n + m))
+    names = first.output_names + second.output_names
+    return replace(first, layers=(*first.layers, *moved, joined), output_names=names, import_error=None)
+
+
+def _behind_affine(layer: Layer, base: FloatArray, directions: FloatArray) -> Layer:
+    """The layer with its reads of the input replaced by reads of t, x = base + t @ directions."""
+    maps, bias = list(layer.maps), layer.bias
+    for place, k in enumerate(layer.inputs):
+        if k == 0:
+            pushed = layer.maps[place].apply(np.concatenate([directions, base[None]]).T)
+            maps[place] = Dense(np.ascontiguousarray(pushed[:, :-1]))
+            bias = bias + pushed[:, -1]
+    return replace(layer, maps=tuple(maps), bias=bias)
+
+
+def _batch(values: Sequence[FloatArray | None], inputs: tuple[int, ...]) -> int:
+    """The number of columns of the values that a layer reads."""
+    first = values[inputs[0]]
+    assert first is not None, "a value was dropped before its last use"
+    return int(first.shape[1])
