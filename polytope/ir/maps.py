@@ -8,7 +8,7 @@ Every kind acts on *columns*: an array ``X`` of shape ``[in, B]`` holds B vector
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import prod
@@ -41,6 +41,10 @@ class LinearMap(ABC):
     def to_sparse(self) -> csr_array:
         """The matrix of the map, ``[out, in]``, sparse."""
 
+    @abstractmethod
+    def absolute(self) -> LinearMap:
+        """The map with every entry replaced by its absolute value (by a bound on it for a composition)."""
+
     def rows(self, units: IntArray) -> FloatArray:
         """The dense rows of the matrix for the given outputs, ``[len(units), in]``."""
         chosen = np.zeros((self.shape[0], len(units)))
@@ -66,6 +70,10 @@ class Dense(LinearMap):
     def apply_transpose(self, columns: FloatArray) -> FloatArray:
         """``matrix.T @ columns``."""
         return self.matrix.T @ columns
+
+    def absolute(self) -> Dense:
+        """Absolute entries."""
+        return Dense(np.abs(self.matrix))
 
     def to_sparse(self) -> csr_array:
         """The matrix without its zeros."""
@@ -95,6 +103,10 @@ class Sparse(LinearMap):
         """``matrix.T @ columns``."""
         return np.asarray(self.matrix.T @ columns)
 
+    def absolute(self) -> Sparse:
+        """Absolute entries."""
+        return Sparse(csr_array(abs(self.matrix)))
+
     def to_sparse(self) -> csr_array:
         """The matrix itself."""
         return self.matrix
@@ -118,6 +130,10 @@ class Diagonal(LinearMap):
     def apply_transpose(self, columns: FloatArray) -> FloatArray:
         """The same: a diagonal matrix is symmetric."""
         return self.apply(columns)
+
+    def absolute(self) -> Diagonal:
+        """Absolute factors."""
+        return Diagonal(np.abs(self.factors))
 
     def to_sparse(self) -> csr_array:
         """The diagonal matrix."""
@@ -158,6 +174,10 @@ class Selection(LinearMap):
         out = np.zeros((self.n_inputs, columns.shape[1]))
         np.add.at(out, self.index[self._kept], columns[self._kept])
         return out
+
+    def absolute(self) -> Selection:
+        """The map itself: its entries are 0 and 1."""
+        return self
 
     def to_sparse(self) -> csr_array:
         """One 1 in each row that is not zero."""
@@ -277,6 +297,10 @@ class Convolution(LinearMap):
             out[(*every, *written)] += _channel_product(kernel, images[(*every, *read)])
         return out.reshape(prod(target), batch)
 
+    def absolute(self) -> Convolution:
+        """The convolution with the absolute kernel."""
+        return replace(self, kernel=np.abs(self.kernel))
+
     def to_sparse(self) -> csr_array:
         """The matrix of the convolution: about ``out * kernel size`` entries."""
         out_index = np.arange(self.shape[0]).reshape(
@@ -326,6 +350,10 @@ class Transposed(LinearMap):
         """The inner map's ``apply``."""
         return self.of.apply(columns)
 
+    def absolute(self) -> Transposed:
+        """The transpose of the absolute map."""
+        return Transposed(self.of.absolute())
+
     def to_sparse(self) -> csr_array:
         """The transposed matrix."""
         return csr_array(self.of.to_sparse().T)
@@ -354,6 +382,10 @@ class Composition(LinearMap):
     def apply_transpose(self, columns: FloatArray) -> FloatArray:
         """``inner^T(outer^T(columns))``."""
         return self.inner.apply_transpose(self.outer.apply_transpose(columns))
+
+    def absolute(self) -> Composition:
+        """The composition of the absolute maps, which bounds the absolute product."""
+        return Composition(self.outer.absolute(), self.inner.absolute())
 
     def to_sparse(self) -> csr_array:
         """The product of the two matrices."""

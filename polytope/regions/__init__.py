@@ -1,0 +1,1 @@
+"""Network and domain in, regions out."""

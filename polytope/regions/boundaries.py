@@ -1,0 +1,105 @@
+"""Where units bend: every boundary between two pieces of a layer's units, once, as a function of z."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope.ir import Activation, Network
+from polytope.ir.maps import FloatArray, IntArray
+
+PieceRow = tuple[int, float, bool]  # boundary number, sign of the function, strict
+
+
+@dataclass(frozen=True, eq=False)
+class LayerBoundaries:
+    """The boundary functions ``g_k(z) = sum_i coefficients[k, i] * z[index[k, i]] - offset[k]`` of one layer.
+
+    Arguments:
+        number: the layer, from 1.
+        unit: ``int[m]``, the unit that each boundary belongs to.
+        index, coefficients: ``[m, 2]``; offset: ``[m]``.
+        pieces: for each unit and piece the rows ``sign * g_k <= 0`` that describe it.
+    """
+
+    number: int
+    unit: IntArray
+    index: IntArray
+    coefficients: FloatArray
+    offset: FloatArray
+    pieces: tuple[tuple[tuple[PieceRow, ...], ...], ...]
+
+    def functions(self, preactivations: FloatArray, which: IntArray | slice = slice(None)) -> FloatArray:
+        """Boundary functions as affine functions of x: ``[n, d + 1]`` maps of z to ``[m, d + 1]``."""
+        two = preactivations[self.index[which]]
+        out: FloatArray = (self.coefficients[which][:, :, None] * two).sum(axis=1)
+        out[:, -1] -= self.offset[which]
+        return out
+
+    def errors(self, preactivation_errors: FloatArray, which: IntArray | slice = slice(None)) -> FloatArray:
+        """Bounds on the error of ``functions``, from bounds ``[n]`` on the error of z."""
+        terms = np.abs(self.coefficients[which]) * preactivation_errors[self.index[which]]
+        total: FloatArray = terms.sum(axis=1)
+        return total
+
+
+def boundaries(network: Network) -> tuple[LayerBoundaries, ...]:
+    """The boundaries of every layer; a layer that does not bend has none."""
+    return tuple(
+        _layer_boundaries(number, layer.activation, layer.width if layer.activation else 0)
+        for number, layer in enumerate(network.layers, start=1)
+    )
+
+
+def _layer_boundaries(number: int, activation: Activation | None, width: int) -> LayerBoundaries:
+    """Collect the rows of all pieces; rows that differ only in sign share one boundary."""
+    known: dict[tuple[int, int, int, float, float, float], int] = {}
+    owners: list[int] = []
+    pieces = []
+    for unit in range(width):
+        assert activation is not None, "a layer without units has no activation"
+        of_unit = []
+        for piece in range(activation.n_pieces(unit)):
+            cell = activation.cell(unit, piece)
+            rows = []
+            for (i, j), (u, v), g, strict in zip(
+                cell.index.tolist(),
+                cell.coefficients.tolist(),
+                cell.offset.tolist(),
+                cell.strict.tolist(),
+                strict=True,
+            ):
+                key, sign = _canonical(unit, i, j, u, v, g)
+                if key not in known:
+                    known[key] = len(owners)
+                    owners.append(unit)
+                rows.append((known[key], sign, bool(strict)))
+            of_unit.append(tuple(rows))
+        pieces.append(tuple(of_unit))
+    table = np.array([key[1:] for key in known], dtype=float).reshape(-1, 5)
+    return LayerBoundaries(
+        number=number,
+        unit=np.array(owners, dtype=np.int64),
+        index=table[:, :2].astype(np.int64),
+        coefficients=table[:, 2:4],
+        offset=table[:, 4],
+        pieces=tuple(pieces),
+    )
+
+
+def _canonical(
+    unit: int, i: int, j: int, u: float, v: float, g: float
+) -> tuple[tuple[int, int, int, float, float, float], float]:
+    """A row of a piece with its first term ahead and positive, and the sign that was taken out."""
+    if v != 0 and j < i:
+        i, j, u, v = j, i, v, u
+    sign = 1.0 if u > 0 else -1.0
+    return (unit, i, j, sign * u, sign * v + 0.0, sign * g + 0.0), sign
+
+
+def values_at(functions: FloatArray, points: FloatArray) -> NDArray[np.float64]:
+    """Values ``[m, B]`` of functions ``[m, d + 1]`` at points ``[B, d]``."""
+    values: FloatArray = functions[:, :-1] @ points.T + functions[:, -1:]
+    return values

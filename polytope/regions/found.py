@@ -1,0 +1,101 @@
+"""What every engine returns, and the budget it works under."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Protocol
+
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import FloatArray, IntArray
+
+Progress = Callable[[int, int], None]  # regions found, open cells
+
+
+@dataclass(frozen=True, eq=False)
+class Facets:
+    """Irredundant facets of all regions, in the order of the regions.
+
+    Arguments:
+        offsets: ``int[R + 1]``; region i has the facets ``offsets[i] .. offsets[i + 1] - 1``.
+        unit: ``int[F]``, a unit whose boundary carries the facet, or ``-(row + 1)`` for a row of the domain.
+        points: ``[F, d]``, a point in the relative interior of each facet.
+    """
+
+    offsets: IntArray
+    unit: IntArray
+    points: FloatArray
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits of a search; ``None`` is no limit."""
+
+    max_regions: int | None = None
+    max_seconds: float | None = None
+    started: float = field(default_factory=monotonic)
+
+    def __post_init__(self) -> None:
+        for name, limit in (("max_regions", self.max_regions), ("max_seconds", self.max_seconds)):
+            if limit is not None and not limit > 0:
+                raise ValueError(f"{name} must be positive, not {limit}.")
+
+    def spent(self, regions: int) -> bool:
+        """Whether the search must stop now."""
+        if self.max_regions is not None and regions >= self.max_regions:
+            return True
+        return self.max_seconds is not None and self.seconds >= self.max_seconds
+
+    @property
+    def seconds(self) -> float:
+        """Time since the search was started."""
+        return monotonic() - self.started
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The outcome of a search.
+
+    Arguments:
+        n_regions: regions found, each once.
+        open_bound: certified bound on the regions not found; 0 where the search is complete.
+        patterns, interior_points: ``int8[R, units]`` and ``[R, d]``; empty where only a count was asked.
+        candidates: per region, units (or ``-(row + 1)``) that include all carriers of its facets, if known.
+        facets: exact facets, where the engine has them anyway.
+        statistics: what decided how often, programs solved, seconds in the solver.
+    """
+
+    n_regions: int
+    open_bound: int
+    patterns: PatternArray
+    interior_points: FloatArray
+    candidates: tuple[IntArray, ...] | None = None
+    facets: Facets | None = None
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing can be missing."""
+        return self.open_bound == 0
+
+
+class Engine(Protocol):
+    """A frozen dataclass of options that can search a domain."""
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    def search(
+        self,
+        network: Network,
+        domain: Polyhedron,
+        *,
+        budget: Budget,
+        keep: bool,
+        progress: Progress | None,
+    ) -> Found:
+        """Find the regions in the domain; with ``keep=False`` only count them."""

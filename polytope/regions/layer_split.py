@@ -1,0 +1,289 @@
+r"""The search tree: cells split layer by layer, unit by unit; its leaves are the activation regions.
+
+A node holds a cell, the layer it is in, the units of that layer still undecided, and the affine maps of
+the earlier layers on the cell. Children are disjoint, so there is no visited set and nothing is found
+twice; depth first, the memory is the depth of the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Layer, Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.boundaries import LayerBoundaries, PieceRow, boundaries
+from polytope.regions.ceiling import arrangement_bound, layers_bound
+from polytope.regions.found import Budget, Found, Progress
+from polytope.regions.lp_cell import ROUNDING, Cut, Decider, Function, LpCell, decider
+
+
+@dataclass(frozen=True, eq=False)
+class AffineValue:
+    """A hidden value on a cell: ``[n, d + 1]``, affine in x, with bounds ``[n]`` on errors and sizes."""
+
+    map: FloatArray
+    errors: FloatArray
+    sizes: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """An open cell of the search.
+
+    Arguments:
+        cell: its geometry.
+        number: the layer being split, from 1; 0 before the first.
+        values: h_0, h_1, ... on the cell; ``None`` where no later layer reads them.
+        z: this layer's pre-activations on the cell.
+        functions, errors: its boundary functions on the cell, of unit length, and bounds on their errors.
+        undecided: units of this layer without a piece yet.
+        pattern: pieces of earlier layers and of the decided units of this layer.
+    """
+
+    cell: LpCell
+    number: int
+    values: tuple[AffineValue | None, ...]
+    z: AffineValue
+    functions: FloatArray
+    errors: FloatArray
+    undecided: IntArray
+    pattern: PatternArray
+
+
+@dataclass(frozen=True)
+class LayerSplit:
+    """Exact enumeration by splitting cells layer by layer.
+
+    Arguments:
+        cells: how a cell is kept. ``"lp"``: by inequalities, decisions by linear programs (HiGHS), any
+            dimension and any domain. ``"auto"``: the fastest kind that fits the domain.
+    """
+
+    cells: Literal["auto", "lp"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.cells not in ("auto", "lp"):
+            raise ValueError(f"LayerSplit: cells must be 'auto' or 'lp', not {self.cells!r}.")
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return "layer-split, LP cells (HiGHS)"
+
+    def search(
+        self,
+        network: Network,
+        domain: Polyhedron,
+        *,
+        budget: Budget,
+        keep: bool,
+        progress: Progress | None,
+    ) -> Found:
+        """Find the regions of the network in the domain, or as many as the budget allows."""
+        tables = boundaries(network)
+        return Tree(network, tables, decider(network, domain, tables), keep).search(budget, progress)
+
+
+@dataclass(eq=False)
+class Tree:
+    """The tree of one network over one domain, and what it has found."""
+
+    network: Network
+    tables: tuple[LayerBoundaries, ...]
+    decide: Decider
+    keep: bool
+    count: int = 0
+    patterns: list[PatternArray] = field(default_factory=list)
+    points: list[FloatArray] = field(default_factory=list)
+    carriers: list[IntArray] = field(default_factory=list)
+
+    def search(self, budget: Budget, progress: Progress | None) -> Found:
+        """Depth first until the tree or the budget ends."""
+        stack: list[Node] = []
+        self._descend(self._root(), stack)
+        while stack and not budget.spent(self.count):
+            node = stack.pop()
+            if progress:
+                progress(self.count, len(stack) + 1)
+            for child in reversed(self._children(node)):
+                self._descend(child, stack)
+        d, units = self.network.input_dim, self.network.n_units
+        return Found(
+            n_regions=self.count,
+            open_bound=sum(self._bound(node) for node in stack),
+            patterns=np.array(self.patterns, dtype=np.int8).reshape(-1, units),
+            interior_points=np.array(self.points).reshape(-1, d),
+            candidates=tuple(self.carriers) if self.keep else None,
+            statistics={**self.decide.tally, "solver_seconds": self.decide.program.seconds},
+        )
+
+    def _root(self) -> Node:
+        d = self.network.input_dim
+        identity = np.concatenate([np.eye(d), np.zeros((d, 1))], axis=1)
+        x = AffineValue(identity, np.zeros(d), np.full(d, self.decide.reach))
+        nothing = np.zeros((0, d + 1))
+        none = np.zeros(0, dtype=np.int64)
+        pattern = np.zeros(self.network.n_units, dtype=np.int8)
+        return Node(self.decide.root(), 0, (), x, nothing, np.zeros(0), none, pattern)
+
+    def _descend(self, node: Node, stack: list[Node]) -> None:
+        """Decide what can be decided and go on to later layers while nothing is open; keep what is."""
+        node = self._settle(node)
+        while not len(node.undecided):
+            if node.number == len(self.network.layers):
+                self._leaf(node)
+                return
+            node = self._settle(self._enter(node))
+        stack.append(node)
+
+    def _leaf(self, node: Node) -> None:
+        self.count += 1
+        if self.keep:
+            self.patterns.append(node.pattern)
+            self.points.append(node.cell.center)
+            self.carriers.append(self._carriers(node.cell))
+
+    def _carriers(self, cell: LpCell) -> IntArray:
+        """The units and domain rows whose boundaries include every facet of the cell."""
+        units = [
+            -(cut.boundary + 1)
+            if cut.number == 0
+            else self.network.unit_offsets[cut.number - 1]
+            + int(self.tables[cut.number - 1].unit[cut.boundary])
+            for cut in cell.cuts
+        ]
+        return np.unique(np.array(units, dtype=np.int64))
+
+    def _bound(self, node: Node) -> int:
+        """The most regions an open cell can hold."""
+        table = self.tables[node.number - 1]
+        open_here = int(np.isin(table.unit, node.undecided).sum())
+        d = self.network.input_dim
+        return arrangement_bound(open_here, d) * layers_bound(self.tables, node.number + 1, d)
+
+    def _enter(self, node: Node) -> Node:
+        """Close the layer and open the next: its pre-activations as affine functions on the cell."""
+        number = node.number + 1
+        values = (*node.values, self._close(node))
+        values = tuple(v if self.network.last_use[k] >= number else None for k, v in enumerate(values))
+        layer, table = self.network.layers[number - 1], self.tables[number - 1]
+        z = _preactivation(layer, values)
+        functions, errors = table.functions(z.map), table.errors(z.errors) + ROUNDING * np.abs(table.offset)
+        functions, errors = _unit_length(functions, errors)
+        return replace(
+            node,
+            number=number,
+            values=values,
+            z=z,
+            functions=functions,
+            errors=errors,
+            undecided=np.arange(layer.width if layer.activation else 0),
+        )
+
+    def _close(self, node: Node) -> AffineValue:
+        """The layer's outputs on the cell."""
+        activation = self.network.layers[node.number - 1].activation if node.number else None
+        if activation is None:
+            return node.z
+        pieces = activation.affine(self.network.layer_pattern(node.number, node.pattern))
+        h = pieces.slope[:, None] * node.z.map[pieces.source]
+        h[:, -1] += pieces.intercept
+        steep = np.abs(pieces.slope)
+        sizes = steep * node.z.sizes[pieces.source] + np.abs(pieces.intercept)
+        return AffineValue(h, steep * node.z.errors[pieces.source] + ROUNDING * sizes, sizes)
+
+    def _settle(self, node: Node) -> Node:
+        """Give a piece to every undecided unit that has only one on this cell."""
+        if not len(node.undecided):
+            return node
+        layer, table = self.network.layers[node.number - 1], self.tables[node.number - 1]
+        assert layer.activation is not None, "only units of a bending layer are undecided"
+        at_center = node.z.map[:, :-1] @ node.cell.center + node.z.map[:, -1]
+        guess = layer.activation.pattern(at_center[:, None])[:, 0]
+        start = self.network.unit_offsets[node.number - 1]
+        pattern = node.pattern.copy()
+        still = []
+        for unit in node.undecided.tolist():
+            if self._fills(node, table.pieces[unit][guess[unit]]):
+                pattern[start + unit] = guess[unit]
+            else:
+                still.append(unit)
+        return replace(node, undecided=np.array(still, dtype=np.int64), pattern=pattern)
+
+    def _function(self, node: Node, boundary: int, sign: float) -> Function:
+        origin = Cut(node.number, boundary, sign)
+        return Function(sign * node.functions[boundary], float(node.errors[boundary]), origin)
+
+    def _fills(self, node: Node, rows: Sequence[PieceRow]) -> bool:
+        """Whether a piece holds on the whole cell."""
+        for boundary, sign, strict in rows:
+            f = self._function(node, boundary, sign)
+            if self.decide.positive(node.cell, f, node.pattern):
+                return False
+            if strict and not self.decide.positive(node.cell, f.negated(), node.pattern):
+                return False
+        return True
+
+    def _children(self, node: Node) -> list[Node]:
+        """The node split by one of its units: one child for each piece that has an interior there."""
+        unit = self._next_unit(node)
+        rest = node.undecided[node.undecided != unit]
+        children = []
+        for piece, rows in enumerate(self.tables[node.number - 1].pieces[unit]):
+            cell = self._part(node, rows)
+            if cell is not None:
+                pattern = node.pattern.copy()
+                pattern[self.network.unit_offsets[node.number - 1] + unit] = piece
+                children.append(replace(node, cell=cell, undecided=rest, pattern=pattern))
+        return children
+
+    def _next_unit(self, node: Node) -> int:
+        """The undecided unit with a boundary nearest to the cell's centre: it splits the cell most evenly."""
+        table = self.tables[node.number - 1]
+        live = np.flatnonzero(np.isin(table.unit, node.undecided))
+        distance = np.abs(node.functions[live, :-1] @ node.cell.center + node.functions[live, -1])
+        return int(table.unit[live[distance.argmin()]])
+
+    def _part(self, node: Node, rows: Sequence[PieceRow]) -> LpCell | None:
+        """The part of the cell on one piece, or ``None`` where it has no interior."""
+        cell = node.cell
+        for boundary, sign, strict in rows:
+            f = self._function(node, boundary, sign)
+            above = self.decide.positive(cell, f, node.pattern)
+            if (above or strict) and not self.decide.positive(cell, f.negated(), node.pattern):
+                return None
+            if above:
+                cell = self.decide.cut(cell, f, node.pattern)
+        return cell
+
+
+def _preactivation(layer: Layer, values: Sequence[AffineValue | None]) -> AffineValue:
+    """The layer's pre-activations on the cell, with running bounds on all rounding errors."""
+    read = [(values[k], linear) for k, linear in zip(layer.inputs, layer.maps, strict=True)]
+    n, width = len(layer.bias), max(linear.shape[1] for linear in layer.maps)
+    rounding = ROUNDING * (8 + width**0.5)
+    errors, sizes = np.zeros(n), np.abs(layer.bias)
+    z: FloatArray = np.zeros((n, 0))
+    for h, linear in read:
+        assert h is not None, "a value was dropped before its last use"
+        part = linear.apply(h.map)
+        z = z + part if z.shape[1] else part
+        absolute = linear.absolute()
+        both = absolute.apply(np.stack([h.errors, h.sizes], axis=1))
+        errors, sizes = errors + both[:, 0], sizes + both[:, 1]
+    z[:, -1] += layer.bias
+    return AffineValue(z, errors + rounding * sizes, sizes)
+
+
+def _unit_length(functions: FloatArray, errors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Functions scaled to gradients of length 1; a function without a gradient has an infinite error."""
+    length = np.linalg.norm(functions[:, :-1], axis=1)
+    safe = np.where(length > 0, length, 1.0)
+    scaled = np.where(length > 0, errors / safe, np.inf)
+    return functions / safe[:, None], scaled

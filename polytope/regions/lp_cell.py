@@ -1,0 +1,259 @@
+r"""Cells by inequalities: decisions by known points and inscribed balls first, by linear programs last.
+
+Every decision is proved. That a function takes positive values on a cell is shown by a point strictly
+inside, checked against bounds on all rounding errors; that it does not, by multipliers whose bound is
+negative. What floating point cannot prove either way is decided in exact arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from polytope.errors import SolverError
+from polytope.geometry.lp import Optimum, WarmProgram
+from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
+from polytope.geometry.rational_lp import ExactOptimum, maximise
+from polytope.ir import Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.dyadic import ExactNetwork, IntegerVector, dyadic
+from polytope.ir.maps import FloatArray
+from polytope.regions.boundaries import LayerBoundaries
+
+ROUNDING = 2.0**-50  # relative error allowed for one dot product of ordinary length
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Where a row comes from: ``sign`` times a boundary of a layer, or a row of the domain (layer 0)."""
+
+    number: int
+    boundary: int
+    sign: float
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """An affine function ``row[:d] . x + row[d]`` of unit length, its error bound, and its origin."""
+
+    row: FloatArray
+    error: float
+    origin: Cut
+
+    def negated(self) -> Function:
+        """The function with the other sign."""
+        return Function(
+            -self.row, self.error, Cut(self.origin.number, self.origin.boundary, -self.origin.sign)
+        )
+
+
+@dataclass(eq=False)
+class LpCell:
+    """A cell: unit rows, their origins, points known to lie strictly inside, and a ball inside.
+
+    ``points`` grows while decisions are taken; everything else is fixed.
+    """
+
+    rows: tuple[FloatArray, ...]
+    cuts: tuple[Cut, ...]
+    errors: tuple[float, ...]
+    center: FloatArray
+    radius: float
+    points: FloatArray
+    matrix: FloatArray = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Decider:
+    """What answers questions about the cells of one search: the programs, the exact network, the tally."""
+
+    network: Network
+    domain: Polyhedron
+    exact_row: ExactRows
+    program: WarmProgram
+    reach: float
+    tally: Counter[str] = field(default_factory=Counter)
+
+    def root(self) -> LpCell:
+        """The domain as a cell."""
+        center, radius = self.domain.inscribed_ball
+        rows = tuple(self.domain.unit_rows)
+        cuts = tuple(Cut(0, i, 1.0) for i in range(len(rows)))
+        errors = tuple(float(ROUNDING * (self.reach + abs(r[-1]))) for r in rows)
+        return LpCell(
+            rows, cuts, errors, center, min(radius, self.reach), center[None], self.domain.unit_rows
+        )
+
+    def positive(self, cell: LpCell, f: Function, pattern: PatternArray) -> bool:
+        """Whether ``f`` is positive somewhere on the interior of the cell, proved."""
+        a, c = f.row[:-1], float(f.row[-1])
+        if float(a @ cell.center) + c + cell.radius > f.error:
+            self.tally["ball"] += 1
+            return True
+        if _shows_positive(cell.points, f):
+            self.tally["points"] += 1
+            return True
+        if not np.isfinite(f.error):
+            self.tally["exact"] += 1
+            return self._exactly_positive(cell, f, pattern, ())
+        best = self.program.maximise(cell.rows, f.row)
+        self.tally["programs"] += 1
+        if self._admit(cell, best.point) and _shows_positive(cell.points[-1:], f):
+            return True
+        if self._proves_none(cell, f, best):
+            return False
+        self.tally["exact"] += 1
+        return self._exactly_positive(cell, f, pattern, tuple(self.program.active_rows().tolist()))
+
+    def _admit(self, cell: LpCell, point: FloatArray) -> bool:
+        """Keep a point, moved towards the centre until it is strictly inside; false if that is impossible."""
+        if not len(cell.rows):
+            inside = point
+        else:
+            need = np.array(cell.errors)
+            at_center = -(cell.matrix[:, :-1] @ cell.center + cell.matrix[:, -1]) - need
+            at_point = -(cell.matrix[:, :-1] @ point + cell.matrix[:, -1]) - need
+            if at_center.min() <= 0:
+                return False
+            short = at_point < 0
+            ratios = at_center[short] / (at_center[short] - at_point[short])
+            step = min(1.0, float(ratios.min(initial=1.0))) * (1 - 1e-9)
+            inside = cell.center + step * (point - cell.center)
+        cell.points = np.concatenate([cell.points[-4 * self.network.input_dim - 12 :], inside[None]])
+        return True
+
+    def _proves_none(self, cell: LpCell, f: Function, best: Optimum) -> bool:
+        """Whether the multipliers bound f below zero on the whole cell, all errors counted."""
+        y = np.maximum(best.multipliers, 0.0)
+        used = np.flatnonzero(y)
+        combined = y[used] @ cell.matrix[used] if len(used) else np.zeros_like(f.row)
+        rest = f.row - combined
+        slack = float(np.abs(rest[:-1]).sum()) * self.reach
+        errors = f.error + float(y[used] @ np.array(cell.errors)[used] if len(used) else 0.0)
+        return best.bounded and bool(float(rest[-1]) + slack + errors < 0)
+
+    def _exactly_positive(
+        self, cell: LpCell, f: Function, pattern: PatternArray, basis: tuple[int, ...]
+    ) -> bool:
+        objective = self.exact_row(f.origin, pattern)
+        if not any(objective[:-1]):
+            return bool(objective[-1] > 0)
+        best = self._exact_maximum(cell, objective, pattern, basis)
+        if best.value > 0:
+            self._admit(cell, np.array([float(v) for v in best.point]))
+        return best.value > 0
+
+    def _exact_maximum(
+        self, cell: LpCell, objective: IntegerVector, pattern: PatternArray, basis: tuple[int, ...]
+    ) -> ExactOptimum:
+        rows = [self.exact_row(cut, pattern).tolist() for cut in cell.cuts]
+        return maximise(rows, objective.tolist(), basis)
+
+    def cut(self, cell: LpCell, f: Function, pattern: PatternArray) -> LpCell:
+        """The part of the cell where ``f <= 0``; f must be negative somewhere inside."""
+        rows, cuts = (*cell.rows, f.row), (*cell.cuts, f.origin)
+        errors, matrix = (*cell.errors, f.error), np.concatenate([cell.matrix, f.row[None]])
+        known = np.concatenate([cell.points, cell.center[None]])
+        known = known[known @ f.row[:-1] + f.row[-1] < -f.error]
+        child = LpCell(rows, cuts, errors, cell.center, 0.0, known, matrix)
+        center, radius = self._center(child, known, pattern)
+        if radius < 0.05 * cell.radius:
+            center, radius = self._inscribed_ball(child, center, radius, pattern)
+        child.center, child.radius = center, max(radius, 0.0)
+        return child
+
+    def _center(self, cell: LpCell, known: FloatArray, pattern: PatternArray) -> tuple[FloatArray, float]:
+        """The best of the known points and their mean, with the slack left after rounding errors."""
+        if not len(known):
+            return cell.center, -1.0
+        trial = np.concatenate([known, known.mean(axis=0, keepdims=True)])
+        slack = -(trial @ cell.matrix[:, :-1].T + cell.matrix[:, -1]) - np.array(cell.errors)
+        least = slack.min(axis=1)
+        best = int(least.argmax())
+        return trial[best], float(least[best])
+
+    def _inscribed_ball(
+        self, cell: LpCell, center: FloatArray, radius: float, pattern: PatternArray
+    ) -> tuple[FloatArray, float]:
+        """A largest ball inside, by a linear program; exactly, where the cell is too small for that."""
+        self.tally["balls"] += 1
+        try:
+            point, _ = self.program.inscribed_ball(cell.rows)
+            point, found = self._center(cell, point[None], pattern)
+        except SolverError:
+            point, found = center, -1.0
+        if found > radius:
+            center, radius = point, found
+        if radius > 0:
+            return center, radius
+        self.tally["exact"] += 1
+        return self._exact_ball(cell, pattern)
+
+    def _exact_ball(self, cell: LpCell, pattern: PatternArray) -> tuple[FloatArray, float]:
+        """Centre and slack of the largest ball in exact arithmetic, rounded."""
+        rows = []
+        for cut in cell.cuts:
+            exact = self.exact_row(cut, pattern).tolist()
+            length = int(max(abs(v) for v in exact[:-1]))
+            rows.append([*exact[:-1], length, exact[-1]])
+        objective = [0] * self.network.input_dim + [1, 0]
+        cap = [*[0] * self.network.input_dim, 1, -int(max(self.reach, 1.0))]
+        best = maximise([*rows, cap], objective)
+        point = np.array([float(v) for v in best.point[:-1]])
+        return self._center(cell, point[None], pattern)
+
+
+def _shows_positive(points: FloatArray, f: Function) -> bool:
+    """Whether f is positive at one of the points, by more than its error."""
+    return len(points) > 0 and float((points @ f.row[:-1]).max()) + float(f.row[-1]) > f.error
+
+
+class ExactRows:
+    """Exact integer rows by origin and pattern, remembered while they are in use."""
+
+    def __init__(self, network: Network, domain: Polyhedron, boundaries: Sequence[LayerBoundaries]) -> None:
+        self._exact = ExactNetwork(network)
+        self._domain = domain
+        self._boundaries = boundaries
+        self._known: dict[tuple[int, int, float, bytes], IntegerVector] = {}
+
+    def __call__(self, origin: Cut, pattern: PatternArray) -> IntegerVector:
+        """``d + 1`` integers, a positive multiple of the row."""
+        if origin.number == 0:
+            row = np.append(self._domain.A[origin.boundary], -self._domain.b[origin.boundary])
+            return dyadic(row).integers
+        before = self._exact.network.unit_offsets[origin.number - 1]
+        key = (origin.number, origin.boundary, origin.sign, pattern[:before].tobytes())
+        if key not in self._known:
+            if len(self._known) > 20_000:
+                self._known.clear()
+            table = self._boundaries[origin.number - 1]
+            k = origin.boundary
+            self._known[key] = self._exact.row(
+                origin.number,
+                table.index[k].tolist(),
+                (origin.sign * table.coefficients[k]).tolist(),
+                origin.sign * float(table.offset[k]),
+                pattern,
+            )
+        return self._known[key]
+
+
+def decider(network: Network, domain: Polyhedron, boundaries: Sequence[LayerBoundaries]) -> Decider:
+    """A decider for one network and domain."""
+    center, radius = domain.inscribed_ball
+    size = float(np.abs(center).max(initial=0.0))
+    if domain.is_bounded:
+        rows = list(domain.unit_rows)
+        scale = UNBOUNDED * max(size, min(radius, 1.0), 1e-300)
+        probe = WarmProgram(domain.dim, scale)
+        for axis in np.concatenate([np.eye(domain.dim), -np.eye(domain.dim)]):
+            size = max(size, abs(probe.maximise(rows, np.append(axis, 0.0)).value))
+        reach = 2 * size
+    else:
+        reach = UNBOUNDED * max(1.0, size)
+    exact = ExactRows(network, domain, boundaries)
+    return Decider(network, domain, exact, WarmProgram(domain.dim, reach), reach)
