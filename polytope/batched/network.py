@@ -129,6 +129,13 @@ class BatchedNetwork:
             for k in [k for k in values if last_use[k] <= number]:
                 del values[k]
 
+    def pieces(self, parts: Sequence[Tensor | None]) -> Iterator[Tensor]:
+        """The pattern of each layer that bends, ``bool or int8 [N, units]``, from the affine parts."""
+        last = max((n for n, layer in enumerate(self.layers) if layer.activation), default=-1)
+        for layer, (z, _) in zip(self.layers[: last + 1], self.steps(parts), strict=False):
+            if layer.activation:
+                yield layer.activation.pattern(z)
+
     def __call__(self, x: ArrayLike, *, batch_size: int | None = None) -> FloatArray:
         """The network's values, ``[B, out]``."""
         out = [np.zeros((0, self.network.output_dim))]
@@ -150,7 +157,7 @@ class BatchedNetwork:
         """The piece of every unit at every point, ``int8[B, units]``."""
         out = [np.zeros((0, self.network.n_units), dtype=np.int8)]
         for rows in self._batches(x, batch_size):
-            pieces = [p.to(torch.int8) for p in self._pieces(rows) if p is not None]
+            pieces = [p.to(torch.int8) for p in self.pieces(self.affine_parts(rows))]
             out.append(torch.cat([rows.new_zeros(len(rows), 0, dtype=torch.int8), *pieces], 1).cpu().numpy())
         return np.concatenate(out)
 
@@ -160,22 +167,17 @@ class BatchedNetwork:
         out += [_numpy(self._pulled_back(rows)) for rows in self._batches(x, batch_size)]
         return np.concatenate(out)
 
-    def _pieces(self, rows: Tensor) -> list[Tensor | None]:
-        """Each layer's part of the pattern, ``None`` for a layer without a bend."""
-        bends = [layer.activation for layer in self.layers]
-        steps = self.steps(self.affine_parts(rows))
-        return [bend.pattern(z) if bend else None for bend, (z, _) in zip(bends, steps, strict=True)]
-
     def _pulled_back(self, rows: Tensor) -> Tensor:
         """The outputs' gradients at each row by one backward pass, ``[N, out, d]``."""
-        pieces = self._pieces(rows)
+        pieces = list(self.pieces(self.affine_parts(rows)))
         n, out = len(rows), self.network.output_dim
         chosen = torch.eye(out, dtype=rows.dtype, device=rows.device).expand(n, out, out)
+        bending = [number for number, layer in enumerate(self.layers, start=1) if layer.activation]
         waiting = {len(self.layers): chosen}
         while (number := max(waiting)) > 0:
-            layer, piece, weights = self.layers[number - 1], pieces[number - 1], waiting.pop(number)
-            if layer.activation is not None and piece is not None:
-                weights = layer.activation.pull_back(weights, piece)
+            layer, weights = self.layers[number - 1], waiting.pop(number)
+            if layer.activation:
+                weights = layer.activation.pull_back(weights, pieces[bending.index(number)])
             for k, m in layer.affine + layer.bent:
                 pulled = m.apply_transpose(weights.flatten(0, 1)).reshape(n, out, -1)
                 waiting[k] = waiting[k] + pulled if k in waiting else pulled

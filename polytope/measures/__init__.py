@@ -1,0 +1,1 @@
+"""Measures: functions of a Network or of a RegionComplex."""

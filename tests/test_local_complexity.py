@@ -1,0 +1,168 @@
+"""Local complexity equals closed forms for one layer and the patterns at all vertices for any network."""
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from polytope import ir
+from polytope.ir import Convolution, Dense, Diagonal, Layer, Network
+from polytope.measures.local_complexity import local_complexity
+
+
+def random_mlp(widths: list[int], seed: int, activation: ir.Activation | None = None) -> Network:
+    rng = np.random.default_rng(seed)
+    sizes = pairwise(widths)
+    return ir.mlp([(rng.normal(size=(m, n)), rng.normal(size=m)) for n, m in sizes], activation)
+
+
+def convolutional(seed: int) -> Network:
+    """Convolution, ReLU, 2 x 2 max pooling, a skip from the input, a dense layer with hard tanh, outputs."""
+    rng = np.random.default_rng(seed)
+    conv = Convolution(rng.normal(size=(3, 2, 3, 3)), (2, 6, 6), (1, 1), (1, 1), ((1, 1), (1, 1)))
+    corner = np.arange(108).reshape(3, 6, 6)[:, ::2, ::2].ravel()
+    pooling = ir.max_groups(np.stack([corner, corner + 1, corner + 6, corner + 7], axis=1))
+    layers = (
+        Layer((0,), (conv,), rng.normal(size=108), ir.relu()),
+        Layer((1,), (Diagonal(np.ones(108)),), np.zeros(108), pooling),
+        Layer(
+            (2, 0),
+            (Dense(rng.normal(size=(8, 27)) / 5), Dense(rng.normal(size=(8, 72)) / 9)),
+            rng.normal(size=8),
+            ir.hard_tanh(),
+        ),
+        Layer((3,), (Dense(rng.normal(size=(2, 8))),), np.zeros(2)),
+    )
+    return Network((2, 6, 6), layers)
+
+
+NETWORKS = {
+    "mlp": random_mlp([6, 12, 10, 8, 3], 1),
+    "staircase": random_mlp(
+        [6, 9, 9, 2], 2, ir.piecewise_linear([-1, 0, 1], [1, -2, 0.5, 3], [0, -3, -3, -5.5])
+    ),
+    "absolute": random_mlp([6, 9, 9, 2], 3, ir.absolute()),
+    "convolution": convolutional(4),
+    "behind_a_linear_layer": ir.mlp([(np.eye(5, 6) + 0.3, np.ones(5))]).then(random_mlp([5, 12, 8, 1], 5)),
+}
+
+
+def brute_force(network: Network, x: np.ndarray, radius: float, frames: np.ndarray) -> np.ndarray:
+    """Patterns at all vertices; ``frames`` is ``[B, P, d]``."""
+    moves = radius * np.concatenate([frames, -frames], axis=1)
+    patterns = np.stack([network.pattern(point + move) for point, move in zip(x, moves, strict=True)])
+    crossed = (patterns != patterns[:, :1]).any(axis=1)
+    ends = np.cumsum((0, *network.widths))
+    return np.stack([crossed[:, a:b].sum(axis=1) for a, b in pairwise(ends)], axis=1)
+
+
+def orthonormal(n_frames: int, n_directions: int, d: int, seed: int) -> np.ndarray:
+    gaussian = np.random.default_rng(seed).standard_normal((n_frames, d, n_directions))
+    return np.linalg.qr(gaussian)[0].transpose(0, 2, 1)
+
+
+@pytest.mark.parametrize("radius", [0.05, 0.5, 3.0])
+def test_first_layer_counts_the_hyperplanes_within_reach(radius: float) -> None:
+    """Unit k is met exactly where |w_k . x + b_k| < r max_p |w_k . v_p|: ties have probability zero."""
+    network = random_mlp([7, 40, 1], 6)
+    layer = network.layers[0]
+    x = np.random.default_rng(7).normal(size=(30, 7))
+    [frame] = orthonormal(1, 4, 7, 8)
+    reach = radius * np.abs(layer.maps[0].rows(np.arange(40)) @ frame.T).max(axis=1)
+    expected = (np.abs(layer.preactivation([x.T])) < reach[:, None]).sum(axis=0)
+    counted = local_complexity(network, x, radius, frames=frame)
+    np.testing.assert_array_equal(counted.per_layer[:, 0], expected)
+    np.testing.assert_array_equal(counted.total, expected)
+
+
+def test_full_frame_in_one_dimension_counts_the_breakpoints_of_the_interval() -> None:
+    network = ir.mlp([(np.ones((5, 1)), -np.arange(5.0)), (np.ones((1, 5)), [0.0])])
+    counted = local_complexity(network, [[1.5], [2.0], [9.0]], 1.25)
+    assert counted.total.tolist() == [2, 3, 0]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("radius", [0.05, 0.6])
+def test_shared_frame_equals_patterns_at_the_vertices(name: str, radius: float) -> None:
+    network = NETWORKS[name]
+    x = np.random.default_rng(9).normal(size=(13, network.input_dim))
+    [frame] = orthonormal(1, 5, network.input_dim, 0)
+    expected = brute_force(network, x, radius, np.broadcast_to(frame, (13, *frame.shape)))
+    assert expected.any()
+    for batch_size in (None, 1, 4, 13, 100):
+        given = local_complexity(network, x, radius, frames=frame, batch_size=batch_size)
+        np.testing.assert_array_equal(given.per_layer, expected)
+    rng = np.random.default_rng(0)
+    np.testing.assert_array_equal(local_complexity(network, x, radius, frames=5).per_layer, expected)
+    np.testing.assert_array_equal(local_complexity(network, x, radius, frames=5, rng=rng).per_layer, expected)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_frame_per_point_equals_patterns_at_the_vertices(name: str) -> None:
+    network = NETWORKS[name]
+    x = np.random.default_rng(10).normal(size=(13, network.input_dim))
+    expected = brute_force(network, x, 0.4, orthonormal(13, 3, network.input_dim, 11))
+    for batch_size in (None, 1, 5):
+        rng = np.random.default_rng(11)
+        counted = local_complexity(
+            network, x, 0.4, frames=3, shared_frame=False, batch_size=batch_size, rng=rng
+        )
+        np.testing.assert_array_equal(counted.per_layer, expected)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_float32_agrees_away_from_ties(name: str) -> None:
+    """The points are few and random: none has a vertex within 1e-6 of a bend."""
+    network = NETWORKS[name]
+    x = np.random.default_rng(12).normal(size=(20, network.input_dim))
+    double, single = (local_complexity(network, x, 0.3, dtype=t) for t in ("float64", "float32"))
+    np.testing.assert_array_equal(double.per_layer, single.per_layer)
+
+
+def test_images_keep_their_shape_and_default_frames_fit_the_input() -> None:
+    network = NETWORKS["convolution"]
+    x = np.random.default_rng(13).normal(size=(3, 2, 6, 6))
+    counted = local_complexity(network, x, 0.3)
+    assert counted.per_layer.shape == (3, 3)
+    np.testing.assert_array_equal(counted.per_layer, local_complexity(network, x, 0.3, frames=25).per_layer)
+    assert local_complexity(network, x[:0], 0.3).total.shape == (0,)
+
+
+def test_a_network_without_bends_has_none() -> None:
+    counted = local_complexity(ir.mlp([(np.eye(2), np.zeros(2))]), np.zeros((4, 2)), 1.0)
+    assert counted.per_layer.shape == (4, 0)
+    assert counted.total.tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"x": [0.0, 0.0]}, r"shape \[B, 2\]"),
+        ({"x": [[0.0, 0.0, 0.0]]}, r"shape \[B, 2\]"),
+        ({"x": [[0.0, 0.0], [np.nan, 0.0]]}, "point 1 is not finite"),
+        ({"radius": 0.0}, "positive finite"),
+        ({"radius": -1.0}, "positive finite"),
+        ({"radius": np.inf}, "positive finite"),
+        ({"radius": np.nan}, "positive finite"),
+        ({"radius": [1.0, 2.0]}, "positive finite"),
+        ({"frames": 3}, "3 orthonormal directions do not exist"),
+        ({"frames": 0}, "use 1 to 2"),
+        ({"frames": [1.0, 0.0]}, r"shape \[P, 2\]"),
+        ({"frames": [[1.0, np.nan]]}, "must be finite"),
+        ({"frames": [[1.0, 0.0]], "shared_frame": False}, "give their number"),
+        ({"method": "gradient"}, "'crossing'"),
+        ({"dtype": "int8"}, "dtype must be one of"),
+        ({"batch_size": 0}, "at least 1"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, object], message: str) -> None:
+    options = {"x": [[0.0, 0.0]], "radius": 1.0} | arguments
+    with pytest.raises(ValueError, match=message):
+        local_complexity(random_mlp([2, 3, 1], 0), **options)
+
+
+def test_importing_the_measure_loads_no_torch() -> None:
+    script = "import sys, polytope.measures.local_complexity; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
