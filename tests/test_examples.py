@@ -1,0 +1,54 @@
+"""The examples run, and the committed models are as accurate as their record says."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SHAPES = {"digits_mlp": (64,), "digits_cnn": (1, 8, 8)}
+
+
+def run_example(name: str, *arguments: str) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def check_models(folder: Path) -> None:
+    """The accuracy on the held-out digits is the one in the file's metadata and in the JSON record."""
+    with np.load(folder / "data" / "digits_test.npz") as data:
+        images, labels = data["X"], data["y"]
+    assert images.shape == (360, 64)
+    assert images.min() == 0
+    assert images.max() == 1
+    record = json.loads((folder / "models" / "accuracy.json").read_text())
+    assert record.keys() == SHAPES.keys()
+    for name, shape in SHAPES.items():
+        session = onnxruntime.InferenceSession(folder / "models" / f"{name}.onnx")
+        [logits] = session.run(None, {"image": images.reshape(-1, *shape)})
+        accuracy = round(float((logits.argmax(1) == labels).mean()), 4)
+        assert accuracy == record[name]
+        assert accuracy == float(session.get_modelmeta().custom_metadata_map["accuracy"])
+
+
+def test_committed_models_are_as_accurate_as_recorded() -> None:
+    check_models(EXAMPLES)
+    record = json.loads((EXAMPLES / "models" / "accuracy.json").read_text())
+    assert min(record.values()) > 0.95
+
+
+def test_committed_files_are_small_and_whole() -> None:
+    files = [path for path in (*EXAMPLES.glob("models/*"), *EXAMPLES.glob("data/*")) if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 300_000
+    assert {path.suffix for path in files} == {".onnx", ".json", ".npz"}
+
+
+def test_training_writes_models_and_record(tmp_path: Path) -> None:
+    printed = run_example("train_digits.py", "--out", str(tmp_path), "--epochs", "1")
+    assert printed.count("held-out images") == 2
+    check_models(tmp_path)
