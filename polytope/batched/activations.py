@@ -21,11 +21,14 @@ class RowActivation:
         pattern: ``z [N, n]`` to the piece of every unit, ``int8 or bool [N, units]``.
         values: ``z [N, n]`` to ``h [N, units]``.
         pull_back: ``weights [N, m, units]`` and a pattern to the weights of z, ``[N, m, n]``.
+        ordered: whether each unit's piece grows with its own pre-activation, so that the pieces on a set
+            are equal exactly if those of the smallest and of the largest z are.
     """
 
     pattern: Callable[[Tensor], Tensor]
     values: Callable[[Tensor], Tensor]
     pull_back: Callable[[Tensor, Tensor], Tensor]
+    ordered: bool
 
 
 @singledispatch
@@ -59,7 +62,7 @@ def _piecewise_linear(activation: PiecewiseLinear, n: int, place: Place) -> RowA
         table = torch.stack([s.expand(n) for s in slopes])
         return weights * table.gather(0, pieces.long()).unsqueeze(1)
 
-    return RowActivation(pattern, torch.relu if _is_relu(activation) else values, pull_back)
+    return RowActivation(pattern, torch.relu if _is_relu(activation) else values, pull_back, ordered=True)
 
 
 def _is_relu(activation: PiecewiseLinear) -> bool:
@@ -92,4 +95,4 @@ def _max_groups(activation: MaxGroups, n: int, place: Place) -> RowActivation:
         winners = members.T.gather(0, pieces.long()).unsqueeze(1).expand_as(weights)
         return weights.new_zeros(*weights.shape[:2], n).scatter_add_(2, winners, weights)
 
-    return RowActivation(lambda z: race(z)[0], lambda z: race(z)[1], pull_back)
+    return RowActivation(lambda z: race(z)[0], lambda z: race(z)[1], pull_back, ordered=False)

@@ -9,6 +9,7 @@ the *affine part* :math:`a_l`, so that what is affine in the input can be comput
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,8 +115,8 @@ class BatchedNetwork:
             parts.append(total)
         return parts
 
-    def steps(self, parts: Sequence[Tensor | None]) -> Iterator[tuple[Tensor, Tensor]]:
-        """``(z_l, h_l)`` of every layer from its affine part; values are dropped after their last use."""
+    def steps(self, parts: Sequence[Tensor | None]) -> Iterator[Tensor]:
+        """``z_l`` of every layer from its affine part; a bend is computed when the next z is asked for."""
         last_use = self.network.last_use
         values: dict[int, Tensor] = {}
         for number, (layer, part) in enumerate(zip(self.layers, parts, strict=True), start=1):
@@ -123,33 +124,36 @@ class BatchedNetwork:
             for k, m in layer.bent:
                 z = m.apply(values[k]).add_(layer.bias if z is None else z)
             assert z is not None, "every layer reads a value"
-            h = layer.activation.values(z) if layer.activation else z
-            yield z, h
-            values[number] = h
+            yield z
+            values[number] = layer.activation.values(z) if layer.activation else z
             for k in [k for k in values if last_use[k] <= number]:
                 del values[k]
 
-    def pieces(self, parts: Sequence[Tensor | None]) -> Iterator[Tensor]:
-        """The pattern of each layer that bends, ``bool or int8 [N, units]``, from the affine parts."""
-        last = max((n for n, layer in enumerate(self.layers) if layer.activation), default=-1)
-        for layer, (z, _) in zip(self.layers[: last + 1], self.steps(parts), strict=False):
+    def bends(self, parts: Sequence[Tensor | None]) -> Iterator[tuple[RowActivation, Tensor]]:
+        """The activation and ``z_l`` of each layer that bends, from the affine parts; then it stops."""
+        last = max((n for n, layer in enumerate(self.layers, start=1) if layer.activation), default=0)
+        for layer, z in zip(self.layers[:last], self.steps(parts), strict=False):
             if layer.activation:
-                yield layer.activation.pattern(z)
+                yield layer.activation, z
+
+    def pieces(self, rows: Tensor) -> list[Tensor]:
+        """The pattern of each layer that bends, ``bool or int8 [N, units]``."""
+        return [activation.pattern(z) for activation, z in self.bends(self.affine_parts(rows))]
 
     def __call__(self, x: ArrayLike, *, batch_size: int | None = None) -> FloatArray:
         """The network's values, ``[B, out]``."""
         out = [np.zeros((0, self.network.output_dim))]
+        bend = self.layers[-1].activation
         for rows in self._batches(x, batch_size):
-            for _, h in self.steps(self.affine_parts(rows)):
-                last = h
-            out.append(_numpy(last))
+            [z] = deque(self.steps(self.affine_parts(rows)), maxlen=1)
+            out.append(_numpy(bend.values(z) if bend else z))
         return np.concatenate(out)
 
     def preactivations(self, x: ArrayLike, *, batch_size: int | None = None) -> list[FloatArray]:
         """The pre-activations of every layer, each ``[B, n]``."""
         out = [[np.zeros((0, len(layer.bias)))] for layer in self.network.layers]
         for rows in self._batches(x, batch_size):
-            for collected, (z, _) in zip(out, self.steps(self.affine_parts(rows)), strict=True):
+            for collected, z in zip(out, self.steps(self.affine_parts(rows)), strict=True):
                 collected.append(_numpy(z))
         return [np.concatenate(collected) for collected in out]
 
@@ -157,7 +161,7 @@ class BatchedNetwork:
         """The piece of every unit at every point, ``int8[B, units]``."""
         out = [np.zeros((0, self.network.n_units), dtype=np.int8)]
         for rows in self._batches(x, batch_size):
-            pieces = [p.to(torch.int8) for p in self.pieces(self.affine_parts(rows))]
+            pieces = [p.to(torch.int8) for p in self.pieces(rows)]
             out.append(torch.cat([rows.new_zeros(len(rows), 0, dtype=torch.int8), *pieces], 1).cpu().numpy())
         return np.concatenate(out)
 
@@ -169,7 +173,7 @@ class BatchedNetwork:
 
     def _pulled_back(self, rows: Tensor) -> Tensor:
         """The outputs' gradients at each row by one backward pass, ``[N, out, d]``."""
-        pieces = list(self.pieces(self.affine_parts(rows)))
+        pieces = self.pieces(rows)
         n, out = len(rows), self.network.output_dim
         chosen = torch.eye(out, dtype=rows.dtype, device=rows.device).expand(n, out, out)
         bending = [number for number, layer in enumerate(self.layers, start=1) if layer.activation]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from polytope.batched import BatchedNetwork
+    from polytope.batched.activations import RowActivation
 
 _DEFAULT_DIRECTIONS = 25
 
@@ -195,25 +196,49 @@ def _both_signs(image: Tensor) -> Tensor:
 
 
 def _crossed(net: BatchedNetwork, centre: list[Tensor | None], offsets: list[Tensor | None]) -> list[Tensor]:
-    """For each layer that bends, which units leave the piece of the first vertex, ``bool[B, units]``.
+    """For each layer that bends, which units are not on one piece at all vertices, ``bool[B, units]``.
 
-    The vertices go through the network a block at a time; only the first one's pieces are kept.
+    The vertices go through the network a block at a time, and only what is compared is kept.
     """
     n_points = next(len(part) for part in centre if part is not None)
     n_vertices = next(len(offset) for offset in offsets if offset is not None)
     step = max(1, _cached_rows(net) // n_points)
-    first: list[Tensor] = []
-    crossed: list[Tensor] = []
+    seen: dict[int, tuple[Tensor, Tensor]] = {}
     for start in range(0, n_vertices, step):
         parts = [
             None if part is None or offset is None else (part + offset[start : start + step]).flatten(0, 1)
             for part, offset in zip(centre, offsets, strict=True)
         ]
-        for column, pieces in enumerate(net.pieces(parts)):
-            block = pieces.reshape(-1, n_points, pieces.shape[1])
-            if start == 0:
-                first.append(block[0].clone())
-                crossed.append((block != first[column]).any(dim=0))
-            else:
-                crossed[column] |= (block != first[column]).any(dim=0)
-    return crossed
+        for column, (bend, z) in enumerate(net.bends(parts)):
+            here = _summary(bend, z.reshape(-1, n_points, z.shape[1]))
+            seen[column] = _joined(bend, seen[column], here) if column in seen else here
+    bends = [layer.activation for layer in net.layers if layer.activation]
+    return [_differ(bend, seen[column]) for column, bend in enumerate(bends)]
+
+
+def _summary(bend: RowActivation, z: Tensor) -> tuple[Tensor, Tensor]:
+    """What tells whether units keep their piece over vertices, ``z [vertices, B, n]``.
+
+    Where a unit's piece grows with z, the smallest and the largest z; else the piece at the first vertex
+    and whether another one was met.
+    """
+    if bend.ordered:
+        return (z[0], z[0]) if len(z) == 1 else (z.amin(0), z.amax(0))
+    pieces = bend.pattern(z.flatten(0, 1)).reshape(*z.shape[:2], -1)
+    return pieces[0], (pieces != pieces[0]).any(0)
+
+
+def _joined(
+    bend: RowActivation, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The summary of two sets of vertices together."""
+    if bend.ordered:
+        return one[0].minimum(other[0]), one[1].maximum(other[1])
+    return one[0], one[1] | other[1] | (one[0] != other[0])
+
+
+def _differ(bend: RowActivation, summary: tuple[Tensor, Tensor]) -> Tensor:
+    """Which units were met on two pieces, ``bool[B, units]``."""
+    if bend.ordered:
+        return bend.pattern(summary[0]) != bend.pattern(summary[1])
+    return summary[1]
