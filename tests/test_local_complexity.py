@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 
 from polytope import ir
 from polytope.ir import Convolution, Dense, Diagonal, Layer, Network
@@ -119,6 +120,17 @@ def test_float32_agrees_away_from_ties(name: str) -> None:
     x = np.random.default_rng(12).normal(size=(20, network.input_dim))
     double, single = (local_complexity(network, x, 0.3, dtype=t) for t in ("float64", "float32"))
     np.testing.assert_array_equal(double.per_layer, single.per_layer)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_gpu_agrees(name: str) -> None:
+    """In float64, away from ties: the points are few and random."""
+    network = NETWORKS[name]
+    x = np.random.default_rng(14).normal(size=(20, network.input_dim))
+    here, there = (local_complexity(network, x, 0.3, device=device) for device in ("cpu", "cuda"))
+    np.testing.assert_array_equal(here.per_layer, there.per_layer)
 
 
 def test_images_keep_their_shape_and_default_frames_fit_the_input() -> None:

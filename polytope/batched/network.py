@@ -44,7 +44,8 @@ class BatchedNetwork:
     """A network for many points at once: ``[B, d]`` to values, patterns and Jacobians, as numpy arrays.
 
     The questions take ``batch_size``, the number of points worked on together; ``None`` chooses one that
-    keeps the working memory near 256 MB.
+    keeps the working memory near 256 MB. On a GPU torch may round the inputs of float32 convolutions to
+    TF32: set ``torch.backends.cudnn.allow_tf32 = False`` where that matters.
 
     Arguments:
         network: the network.

@@ -124,14 +124,12 @@ def _count(
     rng = rng or np.random.default_rng(0)
     counts = np.zeros((len(points), len(net.network.widths)), dtype=np.int64)
     batch = batch_size or _cached_rows(net)
-    if shared_frame:
-        frame = _random_frames(frames, 1, points.shape[1], rng) if isinstance(frames, int) else frames[None]
-        offsets = _offsets(net, radius * frame)
+    offsets: list[Tensor | None] = []
     for start in range(0, len(points), batch):
         rows = points[start : start + batch]
-        if not shared_frame:
-            assert isinstance(frames, int), "given directions are shared"
-            offsets = _offsets(net, radius * _random_frames(frames, len(rows), points.shape[1], rng))
+        if start == 0 or not shared_frame:
+            n_frames = 1 if shared_frame else len(rows)
+            offsets = _offsets(net, radius * _drawn_frames(frames, n_frames, points.shape[1], rng))
         crossed = _crossed(net, net.affine_parts(net.place.numbers(rows)), offsets)
         for column, units in enumerate(crossed):
             counts[start : start + batch, column] = units.sum(dim=1).cpu().numpy()
@@ -167,9 +165,11 @@ def _checked_frames(frames: int | ArrayLike | None, d: int, shared_frame: bool) 
     return directions
 
 
-def _random_frames(n_directions: int, n_frames: int, d: int, rng: np.random.Generator) -> FloatArray:
-    """Orthonormal frames, ``[frames, P, d]``; the numbers drawn do not depend on how points are batched."""
-    q, _ = np.linalg.qr(rng.standard_normal((n_frames, d, n_directions)))
+def _drawn_frames(frames: int | FloatArray, n_frames: int, d: int, rng: np.random.Generator) -> FloatArray:
+    """The directions given, ``[1, P, d]``, or the next random orthonormal frames, ``[frames, P, d]``."""
+    if not isinstance(frames, int):
+        return frames[None]
+    q, _ = np.linalg.qr(rng.standard_normal((n_frames, d, frames)))
     return np.ascontiguousarray(q.transpose(0, 2, 1))
 
 
