@@ -1,1 +1,51 @@
-"""Exact geometry of trained piecewise-linear networks."""
+"""The exact geometry of trained piecewise-linear networks: regions, their graph, and what follows.
+
+Names are listed in the order of the data flow. Models come in through ``from adapters import load``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from polytope import errors
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.geometry.slice import Slice
+from polytope.ir import Layer, Network, mlp, stack
+from polytope.regions.complex import Region, RegionComplex
+from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
+from polytope.regions.layer_split import LayerSplit
+from polytope.regions.sampling import Sampling
+
+if TYPE_CHECKING:
+    from polytope.measures.local_complexity import LocalComplexity, local_complexity
+
+__all__ = [  # noqa: RUF022
+    "Network",
+    "Layer",
+    "mlp",
+    "stack",
+    "Polyhedron",
+    "Slice",
+    "LayerSplit",
+    "Sampling",
+    "enumerate_regions",
+    "count_regions",
+    "RegionComplex",
+    "Region",
+    "RegionCount",
+    "local_complexity",
+    "LocalComplexity",
+    "errors",
+]
+
+_LAZY = {  # public names whose modules are loaded when first used
+    "local_complexity": "polytope.measures.local_complexity",
+    "LocalComplexity": "polytope.measures.local_complexity",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'polytope' has no attribute {name!r}")

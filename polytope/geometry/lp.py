@@ -15,9 +15,10 @@ import highspy
 import numpy as np
 
 from polytope.errors import SolverError
-from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.maps import FloatArray
 
 Rows = Sequence[FloatArray]
+DUAL_SIMPLEX, PRIMAL_SIMPLEX = 1, 4  # names of HiGHS's option values
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,22 +69,17 @@ class WarmProgram:
         self._load(rows)
         return self._solve(np.append(objective[:-1], 0.0), float(objective[-1]))
 
-    def inscribed_ball(self, rows: Rows) -> tuple[FloatArray, float]:
-        """Centre and radius of a largest ball inside (radius at most the artificial bound).
+    def inscribed_ball(self, rows: Rows, largest: float | None = None) -> tuple[FloatArray, float]:
+        """Centre and radius of a largest ball inside, of radius at most ``largest`` (or the artificial bound).
 
         Raises:
             SolverError: the rows leave no point.
         """
         self._load(rows)
-        self._highs.changeColBounds(self.dim, 0.0, self.bound)
+        self._highs.changeColBounds(self.dim, 0.0, largest or self.bound)
         best = self._solve(np.append(np.zeros(self.dim), 1.0), 0.0)
         self._highs.changeColBounds(self.dim, 0.0, 0.0)
         return best.point, best.value
-
-    def active_rows(self) -> IntArray:
-        """The rows that are nonbasic at the last vertex: d of them where the vertex is a basic solution."""
-        status = self._highs.getBasis().row_status
-        return np.flatnonzero([s != highspy.HighsBasisStatus.kBasic for s in status])
 
     def _load(self, rows: Rows) -> None:
         """Make the model's rows those given: keep the common prefix, replace the rest."""
@@ -102,13 +98,19 @@ class WarmProgram:
             )
         self._rows[same:] = rows[same:]
 
+    def _restart(self) -> None:
+        """Once more without the warm start, by the dual simplex."""
+        self._highs.clearSolver()
+        self._highs.setOptionValue("simplex_strategy", DUAL_SIMPLEX)
+        self._highs.run()
+        self._highs.setOptionValue("simplex_strategy", PRIMAL_SIMPLEX)
+
     def _solve(self, costs: FloatArray, constant: float) -> Optimum:
         self._highs.changeColsCost(self.dim + 1, self._columns, costs)
         start = perf_counter()
         self._highs.run()
         if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-            self._highs.clearSolver()
-            self._highs.run()
+            self._restart()
         self.seconds += perf_counter() - start
         self.calls += 1
         status = self._highs.getModelStatus()
@@ -128,7 +130,7 @@ def _quiet_solver(tolerance: float) -> highspy.Highs:
         "output_flag": False,
         "threads": 1,
         "presolve": "off",
-        "simplex_strategy": 4,
+        "simplex_strategy": PRIMAL_SIMPLEX,
         "primal_feasibility_tolerance": tolerance,
         "dual_feasibility_tolerance": tolerance,
     }

@@ -138,16 +138,8 @@ class Polyhedron:
         """
         if not self.is_bounded:
             raise UnboundedDomainError("An unbounded polyhedron is not the hull of its vertices.")
-        if self.dim == 1:
-            ends = self.b / self.A[:, 0]
-            return np.array([[ends[self.A[:, 0] < 0].max()], [ends[self.A[:, 0] > 0].min()]])
         center, radius = self.inscribed_ball
-        moved = np.concatenate([self.A, (self.A @ center - self.b)[:, None] / radius], axis=1)
-        try:
-            found = HalfspaceIntersection(moved, np.zeros(self.dim)).intersections
-        except QhullError as error:
-            raise GeometryError("Qhull could not intersect these half-spaces.") from error
-        return _distinct(found) * radius + center
+        return vertices_around(self.A, self.b, center, radius)
 
     def volume(self) -> float:
         """The d-dimensional volume, from the convex hull of the vertices.
@@ -155,11 +147,37 @@ class Polyhedron:
         Raises:
             UnboundedDomainError: the volume is infinite.
         """
-        corners = self.vertices()
-        if self.dim == 1:
-            return float(corners[1, 0] - corners[0, 0])
-        size = np.ptp(corners, axis=0)
-        return float(ConvexHull((corners - corners.mean(axis=0)) / size).volume * np.prod(size))
+        return hull_volume(self.vertices())
+
+
+def vertices_around(A: FloatArray, b: FloatArray, center: FloatArray, radius: float) -> FloatArray:
+    """The vertices ``[v, d]`` of the bounded ``{A x <= b}`` around an interior point.
+
+    Arguments:
+        A, b: rows.
+        center, radius: a point strictly inside, and about its distance to the nearest row.
+
+    Raises:
+        GeometryError: Qhull fails.
+    """
+    slack = b - A @ center
+    if A.shape[1] == 1:
+        ends = slack / A[:, 0]
+        return center + np.array([[ends[A[:, 0] < 0].max()], [ends[A[:, 0] > 0].min()]])
+    moved = np.concatenate([A, -slack[:, None] / radius], axis=1)
+    try:
+        found = HalfspaceIntersection(moved, np.zeros(len(center))).intersections
+    except QhullError as error:
+        raise GeometryError("Qhull could not intersect these half-spaces.") from error
+    return _distinct(found) * radius + center
+
+
+def hull_volume(corners: FloatArray) -> float:
+    """The volume of the convex hull of points ``[v, d]`` that span the space."""
+    size = np.ptp(corners, axis=0)
+    if corners.shape[1] == 1:
+        return float(size[0])
+    return float(ConvexHull((corners - corners.mean(axis=0)) / size).volume * np.prod(size))
 
 
 def _distinct(points: FloatArray) -> FloatArray:

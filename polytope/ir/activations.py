@@ -37,7 +37,7 @@ class PieceCell:
 
 @dataclass(frozen=True, eq=False)
 class PieceMaps:
-    """One affine function for each unit: ``h[u] = slope[u] * z[source[u]] + intercept[u]``."""
+    """Affine functions of units, ``h[u] = slope[u] * z[source[u]] + intercept[u]``; also ``[units, B]``."""
 
     source: IntArray
     slope: FloatArray
@@ -65,7 +65,7 @@ class Activation(ABC):
 
     @abstractmethod
     def affine(self, pattern: PatternArray) -> PieceMaps:
-        """The affine functions of the pieces that ``pattern`` (``int8[units]``) names."""
+        """The affine functions of the pieces that ``pattern``, ``int8[units]`` or ``[units, B]``, names."""
 
     @abstractmethod
     def cell(self, unit: int, piece: int) -> PieceCell:
@@ -122,10 +122,10 @@ class PiecewiseLinear(Activation):
 
     def affine(self, pattern: PatternArray) -> PieceMaps:
         """Each unit reads its own pre-activation."""
-        index = np.arange(len(pattern))
-        slopes = np.broadcast_to(self.slopes, (len(pattern), self.slopes.shape[1]))
-        intercepts = np.broadcast_to(self.intercepts, slopes.shape)
-        return PieceMaps(index, slopes[index, pattern], intercepts[index, pattern])
+        unit = _unit_index(pattern)
+        row = unit if len(self.slopes) > 1 else np.zeros_like(unit)
+        constant = unit if len(self.intercepts) > 1 else np.zeros_like(unit)
+        return PieceMaps(unit, self.slopes[row, pattern], self.intercepts[constant, pattern])
 
     def cell(self, unit: int, piece: int) -> PieceCell:
         """Above the breakpoint below (strictly), not above the breakpoint above."""
@@ -193,8 +193,8 @@ class MaxGroups(Activation):
 
     def affine(self, pattern: PatternArray) -> PieceMaps:
         """Each unit copies its winner."""
-        source = self.members[np.arange(len(pattern)), pattern]
-        return PieceMaps(source, np.ones(len(pattern)), np.zeros(len(pattern)))
+        source = self.members[_unit_index(pattern), pattern]
+        return PieceMaps(source, np.ones(pattern.shape), np.zeros(pattern.shape))
 
     def cell(self, unit: int, piece: int) -> PieceCell:
         """No other member is larger; members in front are smaller."""
@@ -208,6 +208,12 @@ class MaxGroups(Activation):
             offset=np.zeros(len(others)),
             strict=others < piece,
         )
+
+
+def _unit_index(pattern: PatternArray) -> IntArray:
+    """The unit that each entry of a pattern belongs to, in the pattern's shape."""
+    units = np.arange(len(pattern)).reshape(-1, *[1] * (pattern.ndim - 1))
+    return np.broadcast_to(units, pattern.shape)
 
 
 def _row(table: FloatArray, unit: int) -> FloatArray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polytope.ir import Activation, Network
 from polytope.ir.maps import FloatArray, IntArray
@@ -43,6 +42,18 @@ class LayerBoundaries:
         terms = np.abs(self.coefficients[which]) * preactivation_errors[self.index[which]]
         total: FloatArray = terms.sum(axis=1)
         return total
+
+    def values(self, z: FloatArray, *, constant: bool = True) -> FloatArray:
+        """Boundary functions at columns of z, ``[n, B]`` to ``[m, B]``; for slopes without constants."""
+        two: FloatArray = self.coefficients[:, :1] * z[self.index[:, 0]]
+        two += self.coefficients[:, 1:] * z[self.index[:, 1]]
+        return two - self.offset[:, None] if constant else two
+
+    def sizes(self, size: FloatArray, *, constant: bool = True) -> FloatArray:
+        """Sums of the absolute terms of ``values``, from those of z."""
+        weights = np.abs(self.coefficients)
+        two: FloatArray = weights[:, :1] * size[self.index[:, 0]] + weights[:, 1:] * size[self.index[:, 1]]
+        return two + np.abs(self.offset)[:, None] if constant else two
 
 
 def boundaries(network: Network) -> tuple[LayerBoundaries, ...]:
@@ -97,9 +108,3 @@ def _canonical(
         i, j, u, v = j, i, v, u
     sign = 1.0 if u > 0 else -1.0
     return (unit, i, j, sign * u, sign * v + 0.0, sign * g + 0.0), sign
-
-
-def values_at(functions: FloatArray, points: FloatArray) -> NDArray[np.float64]:
-    """Values ``[m, B]`` of functions ``[m, d + 1]`` at points ``[B, d]``."""
-    values: FloatArray = functions[:, :-1] @ points.T + functions[:, -1:]
-    return values

@@ -120,7 +120,7 @@ class Tree:
             patterns=np.array(self.patterns, dtype=np.int8).reshape(-1, units),
             interior_points=np.array(self.points).reshape(-1, d),
             candidates=tuple(self.carriers) if self.keep else None,
-            statistics={**self.decide.tally, "solver_seconds": self.decide.program.seconds},
+            statistics={**self.decide.tally, "solver_seconds": sum(p.seconds for p in self.decide.programs)},
         )
 
     def _root(self) -> Node:

@@ -73,19 +73,19 @@ class Decider:
     network: Network
     domain: Polyhedron
     exact_row: ExactRows
-    program: WarmProgram
+    programs: tuple[WarmProgram, ...]
     reach: float
     tally: Counter[str] = field(default_factory=Counter)
 
     def root(self) -> LpCell:
         """The domain as a cell."""
         center, radius = self.domain.inscribed_ball
+        if not self.domain.is_bounded:
+            radius = min(radius, 1.0)  # near points are the accurate ones
         rows = tuple(self.domain.unit_rows)
         cuts = tuple(Cut(0, i, 1.0) for i in range(len(rows)))
         errors = tuple(float(ROUNDING * (self.reach + abs(r[-1]))) for r in rows)
-        return LpCell(
-            rows, cuts, errors, center, min(radius, self.reach), center[None], self.domain.unit_rows
-        )
+        return LpCell(rows, cuts, errors, center, radius, center[None], self.domain.unit_rows)
 
     def positive(self, cell: LpCell, f: Function, pattern: PatternArray) -> bool:
         """Whether ``f`` is positive somewhere on the interior of the cell, proved."""
@@ -96,20 +96,42 @@ class Decider:
         if _shows_positive(cell.points, f):
             self.tally["points"] += 1
             return True
-        if not np.isfinite(f.error):
+        best = self._float_maximum(cell, f)
+        if best is None:
             self.tally["exact"] += 1
             return self._exactly_positive(cell, f, pattern, ())
-        best = self.program.maximise(cell.rows, f.row)
-        self.tally["programs"] += 1
-        if self._admit(cell, best.point) and _shows_positive(cell.points[-1:], f):
+        if self._admit(
+            cell, best.point if best.bounded else _less_far(cell, f, best.point)
+        ) and _shows_positive(cell.points[-1:], f):
             return True
         if self._proves_none(cell, f, best):
             return False
         self.tally["exact"] += 1
-        return self._exactly_positive(cell, f, pattern, tuple(self.program.active_rows().tolist()))
+        return self._exactly_positive(cell, f, pattern, ())
+
+    def _float_maximum(self, cell: LpCell, f: Function) -> Optimum | None:
+        """What floating point says; ``None`` where it has nothing to say."""
+        if not np.isfinite(f.error):
+            return None
+        self.tally["programs"] += 1
+        best = None
+        for program in self.programs:
+            try:
+                best = program.maximise(cell.rows, f.row)
+            except SolverError:
+                self.tally["solver_failures"] += 1
+                continue
+            if best.bounded or best.value > f.error:
+                break
+        return best
 
     def _admit(self, cell: LpCell, point: FloatArray) -> bool:
-        """Keep a point, moved towards the centre until it is strictly inside; false if that is impossible."""
+        """Keep a point, moved towards the centre until it is strictly inside; false if that is impossible.
+
+        Points beyond the reach are refused: the bounds on rounding errors do not hold there.
+        """
+        if not np.abs(point).max() <= self.reach:
+            return False
         if not len(cell.rows):
             inside = point
         else:
@@ -167,12 +189,14 @@ class Decider:
 
     def _center(self, cell: LpCell, known: FloatArray, pattern: PatternArray) -> tuple[FloatArray, float]:
         """The best of the known points and their mean, with the slack left after rounding errors."""
+        known = known[np.abs(known).max(axis=1) <= self.reach]
         if not len(known):
             return cell.center, -1.0
         trial = np.concatenate([known, known.mean(axis=0, keepdims=True)])
         slack = -(trial @ cell.matrix[:, :-1].T + cell.matrix[:, -1]) - np.array(cell.errors)
         least = slack.min(axis=1)
-        best = int(least.argmax())
+        merit = least if self.domain.is_bounded else least / (np.abs(trial).max(axis=1) + np.abs(least))
+        best = int(merit.argmax())
         return trial[best], float(least[best])
 
     def _inscribed_ball(
@@ -180,15 +204,17 @@ class Decider:
     ) -> tuple[FloatArray, float]:
         """A largest ball inside, by a linear program; exactly, where the cell is too small for that."""
         self.tally["balls"] += 1
-        try:
-            point, _ = self.program.inscribed_ball(cell.rows)
+        for program in self.programs:
+            try:
+                point, _ = program.inscribed_ball(cell.rows, None if self.domain.is_bounded else 1.0)
+            except SolverError:
+                self.tally["solver_failures"] += 1
+                continue
             point, found = self._center(cell, point[None], pattern)
-        except SolverError:
-            point, found = center, -1.0
-        if found > radius:
-            center, radius = point, found
-        if radius > 0:
-            return center, radius
+            if found > radius:
+                center, radius = point, found
+            if radius > 0:
+                return center, radius
         self.tally["exact"] += 1
         return self._exact_ball(cell, pattern)
 
@@ -209,6 +235,16 @@ class Decider:
 def _shows_positive(points: FloatArray, f: Function) -> bool:
     """Whether f is positive at one of the points, by more than its error."""
     return len(points) > 0 and float((points @ f.row[:-1]).max()) + float(f.row[-1]) > f.error
+
+
+def _less_far(cell: LpCell, f: Function, point: FloatArray) -> FloatArray:
+    """A point on the way from the centre to a far one where f has grown to the size of the cell's ball."""
+    at_center = float(f.row[:-1] @ cell.center + f.row[-1])
+    at_point = float(f.row[:-1] @ point + f.row[-1])
+    wanted = max(1e3 * f.error, cell.radius)
+    if at_point <= wanted:
+        return point
+    return cell.center + (wanted - at_center) / (at_point - at_center) * (point - cell.center)
 
 
 class ExactRows:
@@ -252,8 +288,9 @@ def decider(network: Network, domain: Polyhedron, boundaries: Sequence[LayerBoun
         probe = WarmProgram(domain.dim, scale)
         for axis in np.concatenate([np.eye(domain.dim), -np.eye(domain.dim)]):
             size = max(size, abs(probe.maximise(rows, np.append(axis, 0.0)).value))
-        reach = 2 * size
-    else:
-        reach = UNBOUNDED * max(1.0, size)
+        bounds = [2 * size]
+    else:  # near points first: they are the accurate ones
+        bounds = [1e3 * max(1.0, size), UNBOUNDED * max(1.0, size)]
     exact = ExactRows(network, domain, boundaries)
-    return Decider(network, domain, exact, WarmProgram(domain.dim, reach), reach)
+    programs = tuple(WarmProgram(domain.dim, bound) for bound in bounds)
+    return Decider(network, domain, exact, programs, bounds[-1])

@@ -1,0 +1,124 @@
+r"""Which regions touch: the pattern across each facet, and the graph of regions.
+
+Next to a point inside a facet nothing changes but the units that vanish there. Across it, each of those
+takes the piece that the direction of travel leads into, layer after layer; a unit that stays at zero keeps
+the piece that owns the tie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope.ir import Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.boundaries import LayerBoundaries
+from polytope.regions.columns import Columns, walk
+
+CHUNK = 2048  # facets in one forward pass
+
+
+def patterns_across(
+    network: Network,
+    tables: Sequence[LayerBoundaries],
+    patterns: PatternArray,
+    points: FloatArray,
+    normals: FloatArray,
+    sizes: FloatArray,
+) -> PatternArray:
+    """The patterns on the far side of facets.
+
+    Arguments:
+        patterns: ``int8[F, units]``, on the near side.
+        points: ``[F, d]``, inside the facets.
+        normals: ``[F, d]``, from the near to the far side.
+        sizes: ``[F]``, the size of the numbers that the points were computed from.
+    """
+    parts = []
+    for i in range(0, len(points), CHUNK):
+        some = slice(i, i + CHUNK)
+        parts.append(_across(network, tables, patterns[some], points[some], normals[some], sizes[some]))
+    return np.concatenate([np.zeros((0, network.n_units), np.int8), *parts])
+
+
+def _across(
+    network: Network,
+    tables: Sequence[LayerBoundaries],
+    patterns: PatternArray,
+    points: FloatArray,
+    normals: FloatArray,
+    sizes: FloatArray,
+) -> PatternArray:
+    """One chunk of facets."""
+    far = patterns.copy()
+
+    def turn(number: int, z: Columns) -> PatternArray:
+        span = slice(network.unit_offsets[number - 1], network.unit_offsets[number])
+        far[:, span] = _turned(tables[number - 1], far[:, span], z)
+        return far[:, span].T
+
+    walk(network, points, normals, sizes, turn)
+    return far
+
+
+def _turned(table: LayerBoundaries, pieces: PatternArray, z: Columns) -> PatternArray:
+    """The pieces of one layer on the far side; only units with a vanishing boundary can change."""
+    pieces = pieces.copy()
+    at = table.values(z.value)
+    speed = table.values(z.speed, constant=False)
+    vanishing = np.abs(at) <= 2.0**-38 * table.sizes(z.size)
+    still = np.abs(speed) <= 2.0**-38 * table.sizes(np.abs(z.speed), constant=False)
+    for column in np.flatnonzero(vanishing.any(axis=0)).tolist():
+        for unit in np.unique(table.unit[vanishing[:, column]]).tolist():
+            pieces[column, unit] = _piece_ahead(
+                table, unit, at[:, column], vanishing[:, column], speed[:, column], still[:, column]
+            )
+    return pieces
+
+
+def _piece_ahead(
+    table: LayerBoundaries,
+    unit: int,
+    at: FloatArray,
+    vanishing: NDArray[np.bool_],
+    speed: FloatArray,
+    still: NDArray[np.bool_],
+) -> int:
+    """The piece that a unit is on just after leaving the point."""
+    for piece, rows in enumerate(table.pieces[unit]):
+        for boundary, sign, strict in rows:
+            if not vanishing[boundary]:
+                holds = sign * at[boundary] < 0
+            elif still[boundary]:
+                holds = not strict
+            else:
+                holds = sign * speed[boundary] < 0
+            if not holds:
+                break
+        else:
+            return piece
+    raise AssertionError("the pieces of a unit cover every direction")
+
+
+def region_graph(patterns: PatternArray, near: IntArray, far: PatternArray) -> nx.Graph[int]:
+    """The graph of regions: an edge where a facet's far pattern is a region's.
+
+    Arguments:
+        patterns: ``int8[R, units]``.
+        near, far: for each facet the region it belongs to, ``int[F]``, and the pattern across it.
+
+    Returns:
+        Nodes ``0 .. R - 1``; edge attribute ``units``, those whose piece differs.
+    """
+    number = {pattern.tobytes(): i for i, pattern in enumerate(patterns)}
+    graph: nx.Graph[int] = nx.Graph()
+    graph.add_nodes_from(range(len(patterns)))
+    for i, pattern in zip(near.tolist(), far, strict=True):
+        j = number.get(pattern.tobytes())
+        if j is not None:
+            graph.add_edge(i, j, units=tuple(np.flatnonzero(patterns[i] != patterns[j]).tolist()))
+    return graph

@@ -1,0 +1,251 @@
+"""The one result: a complex of regions as arrays, and the handful of questions asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import networkx as nx
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polytope.errors import IncompleteComplexError, UnboundedDomainError
+from polytope.geometry.polyhedron import Polyhedron, hull_volume, vertices_around
+from polytope.ir import Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.adjacency import patterns_across, region_graph
+from polytope.regions.boundaries import LayerBoundaries, boundaries
+from polytope.regions.facets import facets_of, region_rows
+from polytope.regions.found import Facets
+from polytope.regions.merge import affine_maps, distinct, joined_across
+
+
+@dataclass(frozen=True, eq=False)
+class RegionComplex:
+    """The activation regions of a network in a domain.
+
+    Arguments:
+        network, domain: what was asked.
+        patterns: ``int8[R, units]``, one region each.
+        interior_points: ``[R, d]``, strictly inside.
+        upper: certified bound on the number of regions in the domain; equal to ``len`` where complete.
+        engine: what found them.
+        seconds: time of the search.
+        statistics: what decided how often.
+        candidates: per region the units and domain rows that can carry its facets, where known.
+        known_facets: facets, where the engine had them anyway.
+    """
+
+    network: Network
+    domain: Polyhedron
+    patterns: PatternArray
+    interior_points: FloatArray
+    upper: int
+    engine: str
+    seconds: float = 0.0
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    candidates: tuple[IntArray, ...] | None = None
+    known_facets: Facets | None = None
+
+    @property
+    def lower(self) -> int:
+        """Number of regions found: a certified lower bound on the number in the domain."""
+        return len(self.patterns)
+
+    @property
+    def complete(self) -> bool:
+        """Whether these are all the regions in the domain."""
+        return self.lower == self.upper
+
+    def __len__(self) -> int:
+        return len(self.patterns)
+
+    def __getitem__(self, i: int) -> Region:
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"There is no region {i}: the complex has {len(self)}.")
+        return Region(self, i % len(self))
+
+    def __iter__(self) -> Iterator[Region]:
+        return (Region(self, i) for i in range(len(self)))
+
+    @cached_property
+    def boundaries(self) -> tuple[LayerBoundaries, ...]:
+        """The boundary functions of the network's layers."""
+        return boundaries(self.network)
+
+    @cached_property
+    def facets(self) -> Facets:
+        """The irredundant facets of all regions; computed on first use where the engine did not."""
+        if self.known_facets is not None:
+            return self.known_facets
+        return facets_of(
+            self.network, self.domain, self.boundaries, self.patterns, self.interior_points, self.candidates
+        )
+
+    def adjacency(self) -> nx.Graph[int]:
+        """The dual graph: nodes ``0 .. R - 1``, an edge where two regions share a facet.
+
+        The edge attribute ``units`` names the units whose piece changes across the facet.
+        """
+        return self._graph.copy()
+
+    @cached_property
+    def _graph(self) -> nx.Graph[int]:
+        facets = self.facets
+        region = np.repeat(np.arange(len(self)), np.diff(facets.offsets))
+        inner = np.flatnonzero(facets.unit >= 0)
+        normals = np.array([self._facet_row(f, int(region[f]))[:-1] for f in inner.tolist()])
+        far = patterns_across(
+            self.network,
+            self.boundaries,
+            self.patterns[region[inner]],
+            facets.points[inner],
+            normals.reshape(-1, self.domain.dim),
+            np.abs(np.stack([facets.points[inner], self.interior_points[region[inner]]])).max(axis=(0, 2)),
+        )
+        return region_graph(self.patterns, region[inner], far)
+
+    def _facet_row(self, facet: int, region: int) -> FloatArray:
+        """The row of unit length that a facet lies on."""
+        carrier = self.facets.unit[facet : facet + 1]
+        rows = region_rows(self.network, self.domain, self.boundaries, self.patterns[region], carrier).rows
+        values = rows[:, :-1] @ self.facets.points[facet] + rows[:, -1]
+        nearest: FloatArray = rows[np.abs(values).argmin()]
+        return nearest
+
+    def merged(self, tolerance: float = 2.0**-36) -> IntArray:
+        """Labels ``int[R]`` of linear regions: regions joined across facets where their maps agree.
+
+        Arguments:
+            tolerance: largest difference of two equal maps, relative to their largest entry.
+        """
+        return joined_across(self._maps, self._graph.edges, tolerance)
+
+    def pieces(self, tolerance: float = 2.0**-36) -> int:
+        """Number of distinct affine maps.
+
+        Arguments:
+            tolerance: largest difference of two equal maps, relative to their largest entry.
+        """
+        return distinct(self._maps, tolerance)
+
+    @cached_property
+    def _maps(self) -> FloatArray:
+        return affine_maps(self.network, self.patterns)
+
+    def volumes(self) -> FloatArray:
+        """The volume of every region, ``[R]``.
+
+        Raises:
+            UnboundedDomainError: a region has infinite volume.
+        """
+        return np.array([region.volume() for region in self])
+
+    def locate(self, x: ArrayLike) -> IntArray:
+        """The region of every point ``[B, d]``: ``int[B]``, -1 outside the domain.
+
+        On a boundary the answer is the region that owns the tie. In an incomplete complex -1 also
+        means that the point's region was not found.
+        """
+        points = np.atleast_2d(np.asarray(x, dtype=float))
+        seen = np.atleast_2d(self.network.pattern(points))
+        inside = self.domain.contains(points)
+        known = self._numbers
+        out = np.array([known.get(p.tobytes(), -1) for p in seen], dtype=np.int64)
+        for i in np.flatnonzero(inside & (out < 0)).tolist():
+            out[i] = self._nearest_pattern(points[i], seen[i])
+        out[~inside] = -1
+        return out
+
+    @cached_property
+    def _numbers(self) -> dict[bytes, int]:
+        return {pattern.tobytes(): i for i, pattern in enumerate(self.patterns)}
+
+    def _nearest_pattern(self, x: FloatArray, seen: PatternArray) -> int:
+        """The region that holds a point whose pattern was read off within rounding of a tie."""
+        distance = (self.patterns != seen).sum(axis=1)
+        for number in np.argsort(distance, kind="stable")[:32]:
+            i = int(number)
+            differ = np.flatnonzero(self.patterns[i] != seen)
+            described = region_rows(self.network, self.domain, self.boundaries, self.patterns[i], differ)
+            if (described.rows[:, :-1] @ x + described.rows[:, -1] <= 1e-9 * self._size).all():
+                return i
+        return -1
+
+    @cached_property
+    def _size(self) -> float:
+        """The largest coordinate of an interior point: the scale of the complex."""
+        return float(np.abs(self.interior_points).max(initial=0.0))
+
+    def require_complete(self, question: str) -> None:
+        """Refuse a question that a partial complex cannot answer.
+
+        Raises:
+            IncompleteComplexError: the enumeration was stopped by a budget.
+        """
+        if not self.complete:
+            raise IncompleteComplexError(
+                f"{question} needs all regions; this complex has {self.lower} of at most {self.upper}. "
+                "Enumerate with a larger budget or a smaller domain."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """One region of a complex."""
+
+    complex: RegionComplex
+    number: int
+
+    @property
+    def pattern(self) -> PatternArray:
+        """The piece of every unit, ``int8[units]``."""
+        pattern: PatternArray = self.complex.patterns[self.number]
+        return pattern
+
+    @property
+    def interior_point(self) -> FloatArray:
+        """A point strictly inside, ``[d]``."""
+        point: FloatArray = self.complex.interior_points[self.number]
+        return point
+
+    @cached_property
+    def halfspaces(self) -> tuple[FloatArray, FloatArray]:
+        """Irredundant ``(A [m, d], b [m])`` with the region = {A x <= b}; rows of unit length."""
+        facets = self.complex.facets
+        span = range(int(facets.offsets[self.number]), int(facets.offsets[self.number + 1]))
+        rows = np.array([self.complex._facet_row(f, self.number) for f in span])
+        rows = rows.reshape(-1, self.complex.domain.dim + 1)
+        return rows[:, :-1], -rows[:, -1]
+
+    @property
+    def jacobian(self) -> tuple[FloatArray, FloatArray]:
+        """The affine map ``(J [out, d], c [out])`` with f(x) = J x + c in the region."""
+        return self.complex.network.affine(self.pattern)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the region is bounded."""
+        return self.complex.domain.is_bounded or Polyhedron(*self.halfspaces).is_bounded
+
+    def vertices(self) -> FloatArray:
+        """The region's vertices, ``[v, d]``.
+
+        Raises:
+            UnboundedDomainError: the region is unbounded.
+        """
+        if not self.is_bounded:
+            raise UnboundedDomainError(f"Region {self.number} is unbounded: it is not the hull of vertices.")
+        A, b = self.halfspaces
+        slack = float((b - A @ self.interior_point).min())
+        return vertices_around(A, b, self.interior_point, slack)
+
+    def volume(self) -> float:
+        """The region's d-dimensional volume.
+
+        Raises:
+            UnboundedDomainError: the region is unbounded.
+        """
+        return hull_volume(self.vertices())

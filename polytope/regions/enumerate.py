@@ -1,0 +1,113 @@
+"""The verb: a network and a domain in, the complex of regions (or their number) out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Network
+from polytope.regions.complex import RegionComplex
+from polytope.regions.found import Budget, Engine, Found, Progress
+from polytope.regions.layer_split import LayerSplit
+
+
+@dataclass(frozen=True)
+class RegionCount:
+    """The number of regions lies in ``lower .. upper``; where ``complete``, both are the exact count.
+
+    ``seconds`` is the time of the search, ``engine`` what counted, ``statistics`` what decided how often.
+    """
+
+    lower: int
+    upper: int
+    complete: bool
+    seconds: float
+    engine: str
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+
+def enumerate_regions(
+    network: Network,
+    domain: Polyhedron,
+    engine: Engine | None = None,
+    *,
+    max_regions: int | None = None,
+    max_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> RegionComplex:
+    r"""All activation regions in a domain: the sets :math:`\{x : \text{pattern}(x) = a\}` with interior.
+
+    Arguments:
+        network: a piecewise-affine network.
+        domain: a polyhedron with interior in its input space.
+        engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound.
+        max_regions, max_seconds: budgets. A search that one of them stops is not complete, and says so.
+        progress: called with the numbers of regions found and of open cells.
+
+    Returns:
+        The regions found, each once, with ``complete`` and a certified ``upper`` bound.
+
+    Raises:
+        ValueError: the domain's dimension is not the network's, or a budget is not positive.
+        EmptyDomainError: the domain has no interior.
+        SolverError: the linear-programming solver gave up.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])  # |x|
+        >>> len(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1])))
+        2
+    """
+    chosen, budget, found = _search(network, domain, engine, max_regions, max_seconds, progress, keep=True)
+    return RegionComplex(
+        network,
+        domain,
+        found.patterns,
+        found.interior_points,
+        upper=found.n_regions + found.open_bound,
+        engine=chosen.name,
+        seconds=budget.seconds,
+        statistics=found.statistics,
+        candidates=found.candidates,
+        known_facets=found.facets,
+    )
+
+
+def count_regions(
+    network: Network,
+    domain: Polyhedron,
+    engine: Engine | None = None,
+    *,
+    max_regions: int | None = None,
+    max_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> RegionCount:
+    """The number of activation regions in a domain; keeps no region. Arguments as ``enumerate_regions``.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])  # |x|
+        >>> pt.count_regions(net, pt.Polyhedron.box([-1], [1])).upper
+        2
+    """
+    chosen, budget, found = _search(network, domain, engine, max_regions, max_seconds, progress, keep=False)
+    upper = found.n_regions + found.open_bound
+    return RegionCount(found.n_regions, upper, found.complete, budget.seconds, chosen.name, found.statistics)
+
+
+def _search(
+    network: Network,
+    domain: Polyhedron,
+    engine: Engine | None,
+    max_regions: int | None,
+    max_seconds: float | None,
+    progress: Progress | None,
+    *,
+    keep: bool,
+) -> tuple[Engine, Budget, Found]:
+    if domain.dim != network.input_dim:
+        raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
+    budget = Budget(max_regions, max_seconds)
+    chosen = engine or LayerSplit()
+    return chosen, budget, chosen.search(network, domain, budget=budget, keep=keep, progress=progress)

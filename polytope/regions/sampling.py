@@ -1,0 +1,124 @@
+"""Regions hit by random points: a certified lower bound, never a count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from polytope.errors import UnboundedDomainError
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import FloatArray
+from polytope.regions.boundaries import LayerBoundaries, boundaries
+from polytope.regions.ceiling import layers_bound
+from polytope.regions.columns import Columns, walk
+from polytope.regions.found import Budget, Found, Progress
+
+BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Distinct patterns at random points of the domain.
+
+    Each pattern is that of a region, so the number found is a lower bound; nothing is ever complete.
+
+    Arguments:
+        n: number of points.
+        rng: source of randomness; ``numpy.random.default_rng(0)`` where ``None``.
+    """
+
+    n: int = 10_000
+    rng: np.random.Generator | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ValueError(f"Sampling: n must be positive, not {self.n}.")
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+        return f"sampling, {self.n} points"
+
+    def search(
+        self, network: Network, domain: Polyhedron, *, budget: Budget, keep: bool, progress: Progress | None
+    ) -> Found:
+        """Random points in the domain, and the patterns of those that are clear of every boundary.
+
+        Raises:
+            UnboundedDomainError: the domain is unbounded.
+        """
+        if not domain.is_bounded:
+            raise UnboundedDomainError("Sampling needs a bounded domain.")
+        rng = self.rng or np.random.default_rng(0)
+        tables = boundaries(network)
+        found: dict[bytes, tuple[PatternArray, FloatArray]] = {}
+        for points in _batches(domain, self.n, rng):
+            for pattern, x in zip(*_clear_patterns(network, tables, points), strict=True):
+                found.setdefault(pattern.tobytes(), (pattern, x))
+            if progress:
+                progress(len(found), 0)
+            if budget.spent(len(found)):
+                break
+        kept = list(found.values())[: budget.max_regions]
+        statistics: Mapping[str, float] = {"points": self.n}
+        return Found(
+            n_regions=len(kept),
+            open_bound=max(layers_bound(tables, 1, domain.dim) - len(kept), 1),
+            patterns=np.array([p for p, _ in kept], dtype=np.int8).reshape(-1, network.n_units),
+            interior_points=np.array([x for _, x in kept]).reshape(-1, domain.dim),
+            statistics=statistics,
+        )
+
+
+def _clear_patterns(
+    network: Network, tables: Sequence[LayerBoundaries], points: FloatArray
+) -> tuple[PatternArray, FloatArray]:
+    """Patterns and points, without those nearer to a boundary than rounding can tell."""
+    clear = np.ones(len(points), dtype=bool)
+    patterns = np.zeros((network.n_units, len(points)), dtype=np.int8)
+
+    def read(number: int, z: Columns) -> PatternArray:
+        activation, table = network.layers[number - 1].activation, tables[number - 1]
+        assert activation is not None, "only bending layers have pieces"
+        pieces = activation.pattern(z.value)
+        patterns[network.unit_offsets[number - 1] : network.unit_offsets[number]] = pieces
+        np.logical_and(
+            clear, (np.abs(table.values(z.value)) > 2.0**-40 * table.sizes(z.size)).all(axis=0), out=clear
+        )
+        return pieces
+
+    walk(network, points, np.zeros_like(points), np.abs(points).max(axis=1), read)
+    return patterns.T[clear], points[clear]
+
+
+def _batches(domain: Polyhedron, n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """Points of the domain: uniform in a box, hit-and-run in any other polytope."""
+    rows = domain.A
+    is_box = ((rows != 0).sum(axis=1) == 1).all()
+    state = np.repeat(domain.inscribed_ball[0][None], min(n, BATCH), axis=0)
+    for start in range(0, n, BATCH):
+        count = min(BATCH, n - start)
+        steps = domain.dim if is_box else 8 * domain.dim
+        for step in range(steps):
+            axis = np.eye(domain.dim)[step % domain.dim] if is_box else None
+            state = _chord_step(domain, state, rng, axis)
+        yield state[:count]
+
+
+def _chord_step(
+    domain: Polyhedron, state: FloatArray, rng: np.random.Generator, axis: FloatArray | None
+) -> FloatArray:
+    """Every point to a uniform place on a chord through it: along an axis, or in a random direction."""
+    directions = rng.standard_normal(state.shape) if axis is None else np.broadcast_to(axis, state.shape)
+    speed = directions @ domain.A.T
+    slack = np.maximum(domain.b - state @ domain.A.T, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        time = slack / speed
+    ahead = np.where(speed > 0, time, np.inf).min(axis=1)
+    behind = np.where(speed < 0, time, -np.inf).max(axis=1)
+    moved: FloatArray = state + (behind + rng.random(len(state)) * (ahead - behind))[:, None] * directions
+    return moved
