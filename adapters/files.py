@@ -1,0 +1,106 @@
+"""A path becomes a network: the reader is chosen by the ending, after the file itself was looked at."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from polytope.errors import CorruptFileError, LoadError, UnsafeFileError
+from polytope.ir import Activation, Network
+
+LARGEST_FILE = 2**31
+"""Bytes that a model file may have."""
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    until: str | list[str] | tuple[str, ...] | None = None,
+    input_shape: Any = None,
+    activation: str | Activation | None = None,
+    module: Any = None,
+) -> Network:
+    r"""Turn a saved model into a network :math:`f: R^d \to R^{out}`, and check it against the model.
+
+    Arguments:
+        path: ``.onnx``, ``.pt2``, ``.pt`` / ``.pth`` (a state dict or TorchScript) or ``.npz``
+            (arrays W0, b0, W1, b1, ...).
+        until: name(s) of tensors at which to stop, or of outputs to keep; ``None`` keeps all outputs.
+        input_shape: shape of one input without the batch axis, where the file leaves it open.
+        activation: what stands between the layers of a file that holds weights only: "relu", "leaky_relu",
+            "hardtanh", ..., or an activation of ``polytope.ir``. Archives of arrays (.npz) default to ReLU.
+        module: a ``torch.nn.Module`` whose architecture a state dict belongs to.
+
+    Returns:
+        The network of one sample; ``import_error`` holds the largest difference to the model's own runtime.
+
+    Raises:
+        LoadError: the file is broken (``CorruptFileError``), asks for something unsafe
+            (``UnsafeFileError``), is not piecewise linear (``NotPiecewiseLinearError``), or uses an
+            operator without a rule (``UnsupportedOpError``).
+
+    Example:
+        >>> import numpy as np, tempfile, pathlib
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "abs.npz"
+        >>> np.savez(file, W0=[[1.0], [-1.0]], b0=[0.0, 0.0], W1=[[1.0, 1.0]], b1=[0.0])
+        >>> load(file)([[-3.0]])
+        array([[3.]])
+    """
+    file = Path(path)
+    data = _contents(file)
+    reader = _reader(file)
+    try:
+        return reader(file, data, until=until, input_shape=input_shape, activation=activation, module=module)
+    except LoadError as error:
+        text = str(error)
+        raise type(error)(text if text.startswith(file.name) else f"{file.name}: {text}") from error
+
+
+def _contents(file: Path) -> bytes:
+    """The bytes of a regular file of bearable size."""
+    try:
+        status = file.stat()
+    except OSError as error:
+        raise CorruptFileError(f"There is no file {str(file)!r} that can be read. Check the path.") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise CorruptFileError(
+            f"{str(file)!r} is a directory; a model file was expected. Name the file inside it."
+        )
+    if not stat.S_ISREG(status.st_mode):
+        raise UnsafeFileError(f"{str(file)!r} is not a regular file.")
+    if status.st_size > LARGEST_FILE:
+        raise UnsafeFileError(f"{file.name} has {status.st_size:,} bytes; at most {LARGEST_FILE:,} are read.")
+    if status.st_size == 0:
+        raise CorruptFileError(f"{file.name} is empty (0 bytes). Download or export it again.")
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CorruptFileError(f"{file.name} cannot be read ({error.strerror}).") from error
+
+
+def _onnx(file: Path, data: bytes, *, until: Any, input_shape: Any, activation: Any, module: Any) -> Network:
+    from adapters.onnx_model import read_onnx
+
+    return read_onnx(file, data, until=until, input_shape=input_shape)
+
+
+def _npz(file: Path, data: bytes, *, until: Any, input_shape: Any, activation: Any, module: Any) -> Network:
+    from adapters.arrays import read_npz
+
+    return read_npz(data, activation=activation)
+
+
+_READERS: Mapping[str, Callable[..., Network]] = {".onnx": _onnx, ".npz": _npz}
+
+
+def _reader(file: Path) -> Callable[..., Network]:
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        kinds = ", ".join(_READERS)
+        raise CorruptFileError(
+            f"{file.name}: the ending {file.suffix!r} is none of {kinds}. Export the model to ONNX."
+        )
+    return reader

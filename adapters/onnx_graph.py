@@ -1,0 +1,237 @@
+"""ONNX nodes into layers: order, inputs, batch axis, outputs and cuts, one rule for each node."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import onnx
+
+from adapters.inputs import InputPart, declared_part, given_shapes
+from adapters.lowering import Lowering, Tensor, Value, located
+from adapters.onnx_file import array_of
+from adapters.registry import Node, Outputs, rule_for
+from adapters.suggest import with_suggestion
+from polytope.errors import CorruptFileError, LoadError, UnsupportedOpError
+from polytope.ir import Network
+
+DTYPES = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
+NEWEST_OPSET = onnx.defs.onnx_opset_version()
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """The part of an ONNX graph that its outputs need, in an order in which it can be computed."""
+
+    nodes: tuple[onnx.NodeProto, ...]
+    initializers: Mapping[str, onnx.TensorProto]
+    inputs: tuple[onnx.ValueInfoProto, ...]
+    outputs: tuple[str, ...]
+    declared_outputs: tuple[str, ...]
+    opset: int
+    model: onnx.ModelProto
+
+
+def read_graph(model: onnx.ModelProto, until: Sequence[str] | None) -> Graph:
+    """Check the graph's structure, and keep what the outputs (or the tensors named by until) need."""
+    graph = model.graph
+    if graph.sparse_initializer:
+        raise UnsupportedOpError(
+            "The model has sparse initialisers, which have no rule. Export it with dense ones."
+        )
+    if model.functions:
+        raise UnsupportedOpError(
+            "The model defines functions of its own. Inline them: onnx.inliner.inline_local_functions."
+        )
+    initializers = {tensor.name: tensor for tensor in graph.initializer}
+    inputs = tuple(i for i in graph.input if i.name not in initializers)
+    producer = _producers(graph.node, {i.name for i in inputs} | set(initializers))
+    declared = tuple(o.name for o in graph.output)
+    outputs = tuple(until) if until else declared
+    known = {i.name for i in inputs} | set(initializers) | set(producer)
+    for name in outputs:
+        if name not in known:
+            raise CorruptFileError(
+                f"There is no tensor {name!r} in the model. Its outputs are: {_listed(declared)}."
+            )
+    if not outputs:
+        raise CorruptFileError("The model declares no output.")
+    _refuse_dangling(graph.node, known)
+    nodes = _ordered(graph.node, producer, outputs)
+    return Graph(nodes, initializers, inputs, outputs, declared, _opset(model), model)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(n) for n in names[:8])
+    return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    versions = [o.version for o in model.opset_import if o.domain in ("", "ai.onnx")]
+    opset = int(versions[0]) if versions else 1
+    if not 1 <= opset <= NEWEST_OPSET:
+        raise UnsupportedOpError(
+            f"The model uses operator set {opset}; 1 to {NEWEST_OPSET} are known. "
+            "Export it with opset 17, or update onnx."
+        )
+    return opset
+
+
+def _producers(nodes: Sequence[onnx.NodeProto], taken: set[str]) -> dict[str, int]:
+    """Which node writes each tensor; two writers are an error."""
+    producer: dict[str, int] = {}
+    for number, node in enumerate(nodes):
+        for name in node.output:
+            if name and (name in producer or name in taken):
+                raise CorruptFileError(
+                    f"Tensor {name!r} is written twice: the graph is not in single assignment form."
+                )
+            if name:
+                producer[name] = number
+    return producer
+
+
+def _refuse_dangling(nodes: Sequence[onnx.NodeProto], known: set[str]) -> None:
+    for node in nodes:
+        for name in node.input:
+            if name and name not in known:
+                raise CorruptFileError(f"{place_of(node)} reads tensor {name!r}, which nothing defines.")
+
+
+def _ordered(
+    nodes: Sequence[onnx.NodeProto], producer: Mapping[str, int], outputs: Sequence[str]
+) -> tuple[onnx.NodeProto, ...]:
+    """The nodes that the outputs need, each behind those it reads."""
+    needed: set[int] = set()
+    waiting = [producer[name] for name in outputs if name in producer]
+    while waiting:
+        number = waiting.pop()
+        if number not in needed:
+            needed.add(number)
+            waiting += [producer[name] for name in nodes[number].input if name in producer]
+    missing = {n: {producer[i] for i in nodes[n].input if i in producer} for n in needed}
+    readers: dict[int, list[int]] = {}
+    for n, reads in missing.items():
+        for r in reads:
+            readers.setdefault(r, []).append(n)
+    ready = sorted((n for n in needed if not missing[n]), reverse=True)
+    order = []
+    while ready:
+        number = ready.pop()
+        order.append(number)
+        for reader in sorted(readers.get(number, ()), reverse=True):
+            missing[reader].discard(number)
+            if not missing[reader]:
+                ready.append(reader)
+    if len(order) < len(needed):
+        stuck = nodes[min(needed - set(order))]
+        raise CorruptFileError(f"The graph has a cycle: {place_of(stuck)} needs its own output.")
+    return tuple(nodes[n] for n in order)
+
+
+def place_of(node: onnx.NodeProto) -> str:
+    """How messages name a node."""
+    domain = f"{node.domain}:" if node.domain not in ("", "ai.onnx") else ""
+    name = node.name or (node.output[0] if node.output else "")
+    return f"Node {name!r} (op {domain}{node.op_type})"
+
+
+def trace(graph: Graph, input_shape: Any, *, per_sample: bool) -> tuple[Network, list[InputPart]]:
+    """The network of a graph, and how its flat input is laid out in the model's inputs."""
+    given = given_shapes(input_shape, [i.name for i in graph.inputs])
+    parts = [declared_part(i, given.get(i.name), per_sample=per_sample) for i in graph.inputs]
+    if not parts:
+        raise CorruptFileError("The model has no input.")
+    t = Lowering(frozen_batch=max(p.frozen for p in parts))
+    values: dict[str, Value] = dict(
+        zip((p.name for p in parts), t.input([p.shape for p in parts]), strict=True)
+    )
+    uses = Counter(name for node in graph.nodes for name in node.input) + Counter(graph.outputs)
+    last = {name: number for number, node in enumerate(graph.nodes) for name in node.input}
+    for number, node in enumerate(graph.nodes):
+        for name in node.input:
+            if name and name not in values:
+                values[name] = array_of(graph.initializers[name])
+        for name, value in zip(node.output, _applied(t, graph, node, values), strict=False):
+            if name:
+                values[name] = t.settled_if_shared(value, uses[name]) if isinstance(value, Tensor) else value
+        for name in set(node.input):
+            if last[name] == number and name not in graph.outputs:
+                values.pop(name, None)
+    return _network(t, graph, parts, values), parts
+
+
+def _network(t: Lowering, graph: Graph, parts: Sequence[InputPart], values: Mapping[str, Value]) -> Network:
+    outputs = [values[n] if n in values else array_of(graph.initializers[n]) for n in graph.outputs]
+    layers = t.finish(outputs)
+    several = len(parts) > 1
+    return Network(
+        input_shape=(sum(prod(p.shape) for p in parts),) if several else parts[0].per_sample_shape,
+        layers=layers,
+        input_names=tuple(p.name for p in parts),
+        output_names=graph.outputs,
+        input_parts=tuple((p.name, p.per_sample_shape) for p in parts) if several else (),
+    )
+
+
+def _applied(
+    t: Lowering, graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]
+) -> tuple[Value, ...]:
+    """The outputs of one node; whatever goes wrong names the node."""
+    try:
+        out = _outputs(t, graph, node, values)
+    except LoadError as error:
+        symbolic = [n for n in node.input if isinstance(values.get(n), Tensor)]
+        raise with_suggestion(graph, node, located(error, place_of(node)), symbolic) from error
+    except (
+        ValueError,
+        TypeError,
+        IndexError,
+        KeyError,
+        OverflowError,
+        ZeroDivisionError,
+        AttributeError,
+    ) as error:
+        raise CorruptFileError(
+            f"{place_of(node)}: its operands or attributes do not fit ({error})."
+        ) from error
+    except MemoryError as error:
+        raise UnsupportedOpError(f"{place_of(node)}: it needs more memory than there is.") from error
+    return out if isinstance(out, tuple) else (out,)
+
+
+def _outputs(t: Lowering, graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> Outputs:
+    if node.domain not in ("", "ai.onnx"):
+        raise UnsupportedOpError(
+            f"its domain {node.domain!r} is not the standard one, so its name says nothing."
+        )
+    rule = rule_for("ONNX", node.op_type)
+    wrapped = Node(
+        op=node.op_type,
+        name=node.name,
+        inputs=tuple(values[n] if n else None for n in node.input),
+        attributes={a.name: _attribute(a) for a in node.attribute},
+        opset=graph.opset,
+        n_outputs=sum(1 for n in node.output if n),
+    )
+    return rule(t, wrapped)
+
+
+def _attribute(attribute: onnx.AttributeProto) -> Any:
+    """An attribute as a python value."""
+    if attribute.type == onnx.AttributeProto.TENSOR:
+        return array_of(attribute.t)
+    if attribute.type in (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS):
+        return list(onnx.helper.get_attribute_value(attribute))
+    if attribute.type in (onnx.AttributeProto.INT, onnx.AttributeProto.FLOAT, onnx.AttributeProto.STRING):
+        return onnx.helper.get_attribute_value(attribute)
+    raise UnsupportedOpError(f"its attribute {attribute.name!r} is of a kind that has no rule.")
+
+
+def dtype_of(graph: Graph) -> str:
+    """The number type of the model's inputs."""
+    kinds = [i.type.tensor_type.elem_type for i in graph.inputs]
+    return DTYPES.get(kinds[0], "float32") if kinds else "float32"

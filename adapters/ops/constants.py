@@ -1,0 +1,151 @@
+"""Operators that make or keep values: constants, shapes, casts, identities, integer arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil, prod
+
+import numpy as np
+
+from adapters.lowering import Array, Lowering, Tensor, Value
+from adapters.ops.averages import axes_of
+from adapters.registry import Node, onnx_op, refusal
+from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
+
+FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
+INTEGERS = {
+    2: np.uint8,
+    3: np.int8,
+    4: np.uint16,
+    5: np.int16,
+    6: np.int32,
+    7: np.int64,
+    12: np.uint32,
+    13: np.uint64,
+}
+
+
+@onnx_op("Identity", "Dropout", note="inference; Dropout: one output used")
+def identity(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
+    """The input itself."""
+    if (
+        node.op == "Dropout"
+        and node.opset >= 12
+        and (mode := node.constant_or_none(2)) is not None
+        and mode.any()
+    ):
+        raise NotPiecewiseLinearError(
+            "it drops at random: training_mode is set. Export the model after model.eval()."
+        )
+    return node[0] if node.n_outputs < 2 else (node[0], np.ones(node[0].shape, dtype=bool))
+
+
+@onnx_op("Cast", note="of the input: to a float type")
+def cast(t: Lowering, node: Node) -> Value:
+    """Another number type."""
+    x, to = node[0], int(node.get("to", 1))
+    if isinstance(x, Tensor):
+        if to not in FLOATS:
+            raise NotPiecewiseLinearError(
+                "it casts values that depend on the input to integers: the output jumps."
+            )
+        return x
+    kinds = {**FLOATS, **INTEGERS, 9: np.bool_}
+    if to not in kinds:
+        raise UnsupportedOpError(f"it casts to number type {to}, which has no rule.")
+    return x.astype(kinds[to])
+
+
+@onnx_op("CastLike", note="of the input: to a float type")
+def cast_like(t: Lowering, node: Node) -> Value:
+    """The number type of another tensor."""
+    x, like = node[0], node[1]
+    if isinstance(x, Tensor) or isinstance(like, Tensor):
+        return x
+    return x.astype(like.dtype)
+
+
+@onnx_op("Constant")
+def constant(t: Lowering, node: Node) -> Value:
+    """A tensor from the file."""
+    for name in ("value", "value_float", "value_floats", "value_int", "value_ints"):
+        if node.get(name) is not None:
+            kind = np.float32 if "float" in name else np.int64
+            value = node.get(name)
+            return value if isinstance(value, np.ndarray) else np.asarray(value, dtype=kind)
+    raise UnsupportedOpError("it holds neither a tensor nor numbers.")
+
+
+@onnx_op("ConstantOfShape", note="shape constant")
+def constant_of_shape(t: Lowering, node: Node) -> Value:
+    """A tensor filled with one number."""
+    shape = tuple(int(n) for n in np.ravel(node.constant(0)))
+    if min(shape, default=0) < 0:
+        raise CorruptFileError(f"Its shape {list(shape)} has a negative entry.")
+    t.spend(prod(shape))
+    value = node.get("value", np.zeros(1, dtype=np.float32))
+    return np.full(shape, np.ravel(value)[0])
+
+
+@onnx_op("Shape")
+def shape(t: Lowering, node: Node) -> Value:
+    """The sizes of the axes, as constants."""
+    sizes = node[0].shape
+    return np.asarray(sizes[slice(node.get("start", 0), node.get("end", None))], dtype=np.int64)
+
+
+@onnx_op("Size")
+def size(t: Lowering, node: Node) -> Value:
+    """The number of elements, as a constant."""
+    return np.asarray(prod(node[0].shape), dtype=np.int64)
+
+
+@onnx_op("Range", note="constants")
+def number_range(t: Lowering, node: Node) -> Value:
+    """Equally spaced numbers."""
+    start, limit, step = (np.ravel(node.constant(i))[0] for i in range(3))
+    if step == 0:
+        raise CorruptFileError("Its step is zero.")
+    t.spend(max(0, ceil((float(limit) - float(start)) / float(step))))
+    return np.arange(start, limit, step)
+
+
+@onnx_op("ReduceProd", note="constants only")
+def reduce_product(t: Lowering, node: Node) -> Value:
+    """Product along axes, of constants."""
+    x = node.constant(0)
+    axes = axes_of(node, x.ndim, since=18)
+    return x if axes is None else np.asarray(np.prod(x, axis=axes, keepdims=bool(node.get("keepdims", 1))))
+
+
+def _folded(name: str, function: Callable[..., Array]) -> None:
+    """Register an operator that is computed where all its operands are constant."""
+
+    def rule(t: Lowering, node: Node) -> Value:
+        if any(isinstance(v, Tensor) for v in node.inputs):
+            raise refusal("ONNX", name)
+        operands = [node.constant(i) for i in range(len(node.inputs))]
+        t.spend(prod(np.broadcast_shapes(*(v.shape for v in operands))))
+        return np.asarray(function(*operands))
+
+    rule.__module__, rule.__doc__ = __name__, f"{name} of constants."
+    onnx_op(name, note="constants only")(rule)
+
+
+_FUNCTIONS: dict[str, Callable[..., Array]] = {
+    "Equal": np.equal,
+    "And": np.logical_and,
+    "Or": np.logical_or,
+    "Xor": np.logical_xor,
+    "Mod": np.mod,
+    "Floor": np.floor,
+    "Ceil": np.ceil,
+    "Sqrt": np.sqrt,
+    "Exp": np.exp,
+    "Reciprocal": np.reciprocal,
+    "Sign": np.sign,
+    "Pow": lambda x, y: np.power(x, y).astype(x.dtype),
+    "IsNaN": np.isnan,
+}
+for _name, _function in _FUNCTIONS.items():
+    _folded(_name, _function)

@@ -1,0 +1,158 @@
+"""Largest and smallest of several numbers: Max, Min, max pooling, ReduceMax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from math import prod
+
+import numpy as np
+
+from adapters.lowering import Lowering, Tensor, Value
+from adapters.ops.arithmetic import negative
+from adapters.ops.averages import axes_of, kept_shape
+from adapters.ops.pointwise import floored
+from adapters.ops.windows import Geometry, adaptive_windows, aten_geometry, members, onnx_geometry
+from adapters.registry import Node, aten_op, onnx_op
+from polytope.errors import UnsupportedOpError
+
+
+def largest_of(t: Lowering, values: Sequence[Value]) -> Value:
+    """Elementwise maximum, broadcast; constants become a floor."""
+    constants = [np.asarray(v) for v in values if not isinstance(v, Tensor)]
+    tensors = [v for v in values if isinstance(v, Tensor)]
+    t.spend(prod(np.broadcast_shapes(*(v.shape for v in values))))
+    floor = reduce(np.maximum, constants) if constants else None
+    if not tensors:
+        assert floor is not None, "a maximum of something"
+        return np.asarray(floor)
+    result: Value = tensors[0] if len(tensors) == 1 else _largest_tensor(t, tensors)
+    assert isinstance(result, Tensor), "one operand at least is a tensor"
+    return result if floor is None else floored(t, result, floor)
+
+
+def _largest_tensor(t: Lowering, tensors: Sequence[Tensor]) -> Tensor:
+    shape = np.broadcast_shapes(*(v.shape for v in tensors))
+    flat = [t.expand(v, shape).reshaped((prod(shape),)) for v in tensors]
+    joined = t.concat(flat, 0)
+    assert isinstance(joined, Tensor), "joined tensors are a tensor"
+    n = prod(shape)
+    return t.largest(joined, np.arange(n)[:, None] + n * np.arange(len(flat)), shape)
+
+
+def smallest_of(t: Lowering, values: Sequence[Value]) -> Value:
+    """Elementwise minimum: minus the maximum of the negatives."""
+    if not any(isinstance(v, Tensor) for v in values):
+        return np.asarray(reduce(np.minimum, [np.asarray(v) for v in values]))
+    return negative(t, largest_of(t, [negative(t, v) for v in values]))
+
+
+@onnx_op("Max")
+def maximum(t: Lowering, node: Node) -> Value:
+    """Elementwise maximum of the operands, broadcast."""
+    return largest_of(t, [node[i] for i in range(len(node.inputs))])
+
+
+@onnx_op("Min")
+def minimum(t: Lowering, node: Node) -> Value:
+    """Elementwise minimum of the operands, broadcast."""
+    return smallest_of(t, [node[i] for i in range(len(node.inputs))])
+
+
+@aten_op("maximum", "minimum")
+def aten_maximum(t: Lowering, node: Node) -> Value:
+    """Elementwise maximum or minimum, broadcast."""
+    return (largest_of if node.op == "maximum" else smallest_of)(t, [node.get("self"), node.get("other")])
+
+
+@onnx_op("MaxPool", note="one output; ceil_mode, dilations, auto_pad")
+def max_pool(t: Lowering, node: Node) -> Value:
+    """Largest of each window; padding never wins."""
+    if node.n_outputs > 1:
+        raise UnsupportedOpError(
+            "its second output, the places of the maxima, has no piecewise-linear meaning."
+        )
+    kernel = tuple(node.get("kernel_shape", ()))
+    g = onnx_geometry(node, kernel, node[0].shape[2:])
+    return pooled(t, node[0], g, ceil_mode=bool(node.get("ceil_mode", 0)))
+
+
+def pooled(t: Lowering, x: Value, g: Geometry, *, ceil_mode: bool) -> Value:
+    """Max pooling of the last axes."""
+    axes = len(g.kernel)
+    lead, sizes = x.shape[:-axes], x.shape[-axes:]
+    out = g.output_sizes(sizes, ceil_mode=ceil_mode)
+    groups = members(t, prod(lead), sizes, g, out)
+    if isinstance(x, Tensor):
+        return t.largest(x, groups, (*lead, *out))
+    padded = np.append(np.ravel(x).astype(float), -np.inf)
+    return np.asarray(padded[groups].max(axis=1)).reshape(*lead, *out)
+
+
+@onnx_op("GlobalMaxPool")
+def global_max_pool(t: Lowering, node: Node) -> Value:
+    """Largest of each channel."""
+    return _reduced(t, node[0], tuple(range(2, len(node[0].shape))), keep=True)
+
+
+def _reduced(t: Lowering, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
+    """Largest along axes."""
+    shape = kept_shape(x.shape, axes, keep=keep)
+    if not isinstance(x, Tensor):
+        return np.asarray(np.max(np.asarray(x), axis=tuple(axes))).reshape(shape)
+    rest = [a for a in range(len(x.shape)) if a not in axes]
+    places = np.arange(x.size).reshape(x.shape).transpose([*rest, *axes])
+    return t.largest(x, places.reshape(prod(shape), -1), shape)
+
+
+@onnx_op("ReduceMax", "ReduceMin", note="axes constant")
+def reduce_max(t: Lowering, node: Node) -> Value:
+    """Largest or smallest along axes; axes as attribute or (opset 18) input."""
+    axes = axes_of(node, len(node[0].shape), since=18)
+    if axes is None:
+        return node[0]
+    keep = bool(node.get("keepdims", 1))
+    if node.op == "ReduceMax":
+        return _reduced(t, node[0], axes, keep=keep)
+    return negative(t, _reduced(t, negative(t, node[0]), axes, keep=keep))
+
+
+@aten_op("amax", "amin")
+def aten_amax(t: Lowering, node: Node) -> Value:
+    """Largest or smallest along axes."""
+    x, keep = node.get("self"), bool(node.get("keepdim", False))
+    axes = sorted(a % len(x.shape) for a in node.get("dim") or range(len(x.shape)))
+    if node.op == "amax":
+        return _reduced(t, x, axes, keep=keep)
+    return negative(t, _reduced(t, negative(t, x), axes, keep=keep))
+
+
+@aten_op("max", "min", note="of a tensor, along one axis (values only), or of two tensors")
+def aten_max(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
+    """Largest or smallest: of everything, along an axis, or elementwise."""
+    x = node.get("self")
+    if node.get("other") is not None:
+        return (largest_of if node.op == "max" else smallest_of)(t, [x, node.get("other")])
+    dim = node.get("dim")
+    axes = range(len(x.shape)) if dim is None else [dim % len(x.shape)]
+    signed: Callable[[Value], Value] = (lambda v: v) if node.op == "max" else (lambda v: negative(t, v))
+    out = signed(_reduced(t, signed(x), axes, keep=bool(node.get("keepdim", False))))
+    return out if dim is None else (out, np.zeros(0))
+
+
+@aten_op("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices")
+def aten_max_pool(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
+    """Largest of each window."""
+    g = aten_geometry(node, int(node.op[8]))
+    out = pooled(t, node.get("self"), g, ceil_mode=bool(node.get("ceil_mode", False)))
+    return (out, np.zeros(0)) if node.op.endswith("indices") else out
+
+
+@aten_op("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
+def aten_adaptive_max_pool(t: Lowering, node: Node) -> tuple[Value, ...]:
+    """Largest of each of a given number of windows."""
+    x, axes = node.get("self"), int(node.op[17])
+    groups, out = adaptive_windows(t, x.shape, tuple(node.get("output_size")), axes)
+    if not isinstance(x, Tensor):
+        raise UnsupportedOpError("it pools a constant.")
+    return t.largest(x, groups, (*x.shape[:-axes], *out)), np.zeros(0)

@@ -1,0 +1,239 @@
+"""Two tables of operator rules, ONNX and ATen, filled by decorators in ``adapters.ops``.
+
+A rule takes the lowering and the node, and returns the node's outputs. The published list of operators
+is generated from these tables (:func:`supported_ops`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from adapters.lowering import Array, Lowering, Tensor, Value
+from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
+
+Outputs = Value | tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator of a model.
+
+    Arguments:
+        op, name: the operator and the node's own name.
+        inputs: ONNX operands in order; ``None`` where an optional one is left out.
+        attributes: ONNX attributes, or the ATen arguments by the names of their schema.
+        opset: version of the ONNX operator set; 0 for ATen.
+        n_outputs: how many outputs the model names.
+    """
+
+    op: str
+    name: str
+    inputs: tuple[Value | None, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    opset: int = 0
+    n_outputs: int = 1
+
+    def input(self, place: int) -> Value | None:
+        """An operand, ``None`` if it is left out."""
+        return self.inputs[place] if place < len(self.inputs) else None
+
+    def __getitem__(self, place: int) -> Value:
+        """An operand that must be there."""
+        value = self.input(place)
+        if value is None:
+            raise UnsupportedOpError(f"It needs an operand in place {place}, and has none.")
+        return value
+
+    def constant(self, place: int) -> Array:
+        """An operand that must be there and not depend on the input."""
+        return fixed(self[place], f"operand {place}")
+
+    def constant_or_none(self, place: int) -> Array | None:
+        """The same for an optional operand."""
+        return None if self.input(place) is None else self.constant(place)
+
+    def get(self, attribute: str, default: Any = None) -> Any:
+        """An attribute or argument."""
+        value = self.attributes.get(attribute)
+        return default if value is None else value
+
+
+def fixed(value: Any, what: str) -> Array:
+    """A value that must not depend on the input, as an array."""
+    if isinstance(value, Tensor):
+        raise NotPiecewiseLinearError(
+            f"its {what} depends on the input, which makes it more than an affine map."
+        )
+    return np.asarray(value)
+
+
+Rule = Callable[[Lowering, Node], Outputs]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the published table."""
+
+    table: str
+    op: str
+    family: str
+    meaning: str
+    note: str
+    rule: Rule
+
+
+_TABLES: dict[str, dict[str, Entry]] = {"ONNX": {}, "ATen": {}}
+
+SMOOTH = {
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Softmax": "softmax",
+    "LogSoftmax": "log_softmax",
+    "Exp": "exp",
+    "Log": "log",
+    "Erf": "erf",
+    "Gelu": "gelu",
+    "Elu": "elu",
+    "Celu": "celu",
+    "Selu": "selu",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Mish": "mish",
+    "Swish": "silu",
+    "HardSwish": "hardswish",
+    "Sqrt": "sqrt",
+    "Pow": "pow",
+    "Reciprocal": "reciprocal",
+    "Sin": "sin",
+    "Cos": "cos",
+    "LogSigmoid": "log_sigmoid",
+    "LayerNormalization": "layer_norm",
+    "InstanceNormalization": "instance_norm",
+    "GroupNormalization": "group_norm",
+    "RMSNormalization": "rms_norm",
+    "LpNormalization": "normalize",
+    "MeanVarianceNormalization": "var_mean",
+    "LRN": "local_response_norm",
+    "ReduceL2": "norm",
+    "ReduceLogSumExp": "logsumexp",
+    "ReduceSumSquare": "square",
+    "LSTM": "lstm",
+    "GRU": "gru",
+    "RNN": "rnn_tanh",
+    "Attention": "scaled_dot_product_attention",
+}
+"""Operators that are smooth or quadratic in their input: ONNX name to ATen name."""
+
+JUMPS = {
+    "Sign": "sign",
+    "Floor": "floor",
+    "Ceil": "ceil",
+    "Round": "round",
+    "ThresholdedRelu": "threshold",
+    "ArgMax": "argmax",
+    "ArgMin": "argmin",
+    "TopK": "topk",
+    "Hardmax": "hardmax",
+    "NonZero": "nonzero",
+    "QuantizeLinear": "fake_quantize_per_tensor_affine",
+    "Shrink": "hardshrink",
+    "Mod": "remainder",
+}
+"""Operators that are constant or affine in pieces, but jump between them: ONNX name to ATen name."""
+
+
+_CONTROL = ("If", "Loop", "Scan", "SequenceMap", "prim::If", "prim::Loop")
+
+
+def onnx_op(*names: str, note: str = "") -> Callable[[Rule], Rule]:
+    """Register a rule for ONNX operators of the standard domain."""
+    return _registers("ONNX", names, note)
+
+
+def aten_op(*names: str, note: str = "") -> Callable[[Rule], Rule]:
+    """Register a rule for ATen operators, all overloads of a name."""
+    return _registers("ATen", names, note)
+
+
+def _registers(table: str, names: tuple[str, ...], note: str) -> Callable[[Rule], Rule]:
+    def register(rule: Rule) -> Rule:
+        for name in names:
+            if name in _TABLES[table]:
+                raise ValueError(f"Operator {name} of {table} has two rules.")
+            meaning = (rule.__doc__ or "").strip().split("\n")[0]
+            family = rule.__module__.rpartition(".")[2]
+            _TABLES[table][name] = Entry(table, name, family, meaning, note, rule)
+        return rule
+
+    return register
+
+
+@cache
+def _loaded() -> dict[str, dict[str, Entry]]:
+    """The tables, after every file of ``adapters.ops`` was imported."""
+    package = importlib.import_module("adapters.ops")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"adapters.ops.{module.name}")
+    return _TABLES
+
+
+def rule_for(table: str, op: str) -> Rule:
+    """The rule of an operator.
+
+    Raises:
+        NotPiecewiseLinearError: the operator is smooth, or jumps.
+        UnsupportedOpError: there is no rule for it.
+    """
+    entry = _loaded()[table].get(op)
+    if entry is None:
+        raise refusal(table, op)
+    return entry.rule
+
+
+def refusal(table: str, op: str) -> LoadError:
+    """Why an operator has no rule for values that depend on the input."""
+    base = op.rstrip("_") if table == "ATen" else op
+    if is_smooth(table, base):
+        return NotPiecewiseLinearError("it is not piecewise linear.")
+    if base in (JUMPS if table == "ONNX" else JUMPS.values()):
+        return NotPiecewiseLinearError(
+            "it is discontinuous: its output jumps, so no continuous piecewise-linear network equals it."
+        )
+    if op in _CONTROL:
+        return UnsupportedOpError(
+            "it is control flow, which has no rule. Export the model with the flow unrolled."
+        )
+    return UnsupportedOpError(
+        f"there is no rule for {table} operator {op}; `polytope ops` lists those there are."
+    )
+
+
+def is_smooth(table: str, op: str) -> bool:
+    """Whether an operator is known to be smooth rather than piecewise linear."""
+    return op in (SMOOTH if table == "ONNX" else SMOOTH.values()) or op in ("_softmax", "_log_softmax")
+
+
+def supported_ops() -> list[dict[str, str]]:
+    """Every supported operator: ``table``, ``op``, ``family``, ``meaning``, ``note`` (restrictions)."""
+    rows = [entry for table in _loaded().values() for entry in table.values()]
+    rows.sort(key=lambda e: (e.table != "ONNX", e.family, e.op))
+    return [
+        {"table": e.table, "op": e.op, "family": e.family, "meaning": e.meaning, "note": e.note} for e in rows
+    ]
+
+
+def supported_ops_markdown() -> str:
+    """The same as a Markdown table."""
+    lines = ["| table | operator | family | meaning | restrictions |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {r['table']} | {r['op']} | {r['family']} | {r['meaning']} | {r['note']} |"
+        for r in supported_ops()
+    ]
+    return "\n".join(lines) + "\n"

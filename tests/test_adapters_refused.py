@@ -1,0 +1,93 @@
+"""Files that must be refused are, with the right kind of error, in time, and without a side effect."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from adapters import load
+from polytope.errors import (
+    CorruptFileError,
+    LoadError,
+    NotPiecewiseLinearError,
+    UnsafeFileError,
+    UnsupportedOpError,
+)
+
+FOLDER = Path(__file__).parents[1].parent / "shared" / "models" / "refuse"
+if not (FOLDER / "MANIFEST.json").exists():
+    pytest.skip("the collection of refused files is not here", allow_module_level=True)
+
+REFUSED = {
+    "sigmoid_inside_distshift.onnx": (NotPiecewiseLinearError, "Sigmoid"),
+    "elu_tf2onnx.onnx": (NotPiecewiseLinearError, "Elu"),
+    "layernorm_policy.onnx": (NotPiecewiseLinearError, "LayerNormalization"),
+    "sign_bnn_traffic.onnx": (NotPiecewiseLinearError, "discontinuous"),
+    "mscn_div_mul.onnx": (NotPiecewiseLinearError, "Mul"),
+    "acopf_floor.onnx": (NotPiecewiseLinearError, "Mul"),
+    "loop_jax.onnx": (UnsupportedOpError, "Loop"),
+    "rnn_knet.onnx": (NotPiecewiseLinearError, "RNN"),
+    "custom_op_seetaface.onnx": (UnsupportedOpError, "ShapeIndexPatch"),
+    "vae_decoder_gather_sigmoid.onnx": (NotPiecewiseLinearError, "Sigmoid"),
+    "lstm_burn.onnx": (NotPiecewiseLinearError, "LSTM"),
+    "fixed_batch_17370.onnx": (UnsupportedOpError, "17,370"),
+    "ssa_violation_jax.onnx": (CorruptFileError, "written twice"),
+    "empty.onnx": (CorruptFileError, "empty"),
+    "truncated.onnx": (CorruptFileError, "truncated"),
+    "html_page.onnx": (CorruptFileError, "HTML"),
+    "json_text.onnx": (CorruptFileError, "text"),
+    "nan_weight.onnx": (CorruptFileError, "'W0' holds nan at index"),
+    "inf_weight.onnx": (CorruptFileError, "'W1' holds inf at index"),
+    "wrong_input_rank.onnx": (CorruptFileError, "[1, 1, 3]"),
+    "init_dims_negative.onnx": (CorruptFileError, "negative"),
+    "constantofshape_bomb.onnx": (UnsafeFileError, "1,000,000,000,000"),
+    "cycle.onnx": (CorruptFileError, "cycle"),
+    "dangling_input.onnx": (CorruptFileError, "'nothing'"),
+    "duplicate_output.onnx": (CorruptFileError, "written twice"),
+    "no_inputs.onnx": (CorruptFileError, "'x'"),
+    "opset_99.onnx": (UnsupportedOpError, "99"),
+    "relu_other_domain.onnx": (UnsupportedOpError, "evil.corp"),
+    "sigmoid_small.onnx": (NotPiecewiseLinearError, "Sigmoid"),
+    "thresholdedrelu.onnx": (NotPiecewiseLinearError, "discontinuous"),
+    "bn_training_mode.onnx": (NotPiecewiseLinearError, "training mode"),
+    "mul_dyn_dyn.onnx": (NotPiecewiseLinearError, "quadratic"),
+    "random_const.onnx": (UnsupportedOpError, "RandomNormal"),
+    "string_input.onnx": (CorruptFileError, "STRING"),
+    "embedding_int_input.onnx": (NotPiecewiseLinearError, "INT64"),
+    "ext_traversal_sibling.onnx": (UnsafeFileError, "outside the model's folder"),
+    "ext_url.onnx": (UnsafeFileError, "outside the model's folder"),
+    "ext_dev_zero.onnx": (UnsafeFileError, "outside the model's folder"),
+    "ext_offset.onnx": (CorruptFileError, "external"),
+    "empty.pth": (CorruptFileError, "empty"),
+}
+ACCEPTED = {
+    "unsorted_gemm.onnx": (2, 0),
+    "silent_bitflip.onnx": (5, 300),
+    "input_dim_huge.onnx": (3, 4),
+    "constant_output.onnx": (3, 0),
+    "clip_min_gt_max.onnx": (3, 0),
+    "deep_chain_20000.onnx": (2, 2),
+    "doubling_dag_60.onnx": (2, 2),
+    "path_like_names_ok.onnx": (3, 4),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_with_a_sentence(name: str) -> None:
+    kind, words = REFUSED[name]
+    start, before = time.perf_counter(), sorted(FOLDER.iterdir())
+    with pytest.raises(LoadError) as refused:
+        load(FOLDER / name)
+    assert type(refused.value) is kind
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value) or name.endswith((".pth", ".pt"))
+    assert time.perf_counter() - start < 5
+    assert sorted(FOLDER.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_harmless_oddities_load(name: str) -> None:
+    start = time.perf_counter()
+    network = load(FOLDER / name)
+    assert (network.input_dim, network.n_units) == ACCEPTED[name]
+    assert time.perf_counter() - start < 5
