@@ -52,3 +52,16 @@ def test_training_writes_models_and_record(tmp_path: Path) -> None:
     printed = run_example("train_digits.py", "--out", str(tmp_path), "--epochs", "1")
     assert printed.count("held-out images") == 2
     check_models(tmp_path)
+
+
+def test_window_through_digits_counts_a_complete_complex() -> None:
+    printed = run_example("window_through_digits.py")
+    assert "complete: True" in printed
+    assert "share of the area" in printed
+
+
+def test_complexity_of_digits_grows_with_the_radius() -> None:
+    rows = [line.split() for line in run_example("complexity_of_digits.py").splitlines()[2:]]
+    right = [float(row[1]) for row in rows]
+    assert len(right) == 3
+    assert right == sorted(right)
