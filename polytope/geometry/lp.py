@@ -70,7 +70,7 @@ class WarmProgram:
         return self._solve(np.append(objective[:-1], 0.0), float(objective[-1]))
 
     def inscribed_ball(self, rows: Rows, largest: float | None = None) -> tuple[FloatArray, float]:
-        """Centre and radius of a largest ball inside, of radius at most ``largest`` (or the artificial bound).
+        """Centre and radius of a largest ball inside, of radius at most ``largest`` where given.
 
         Raises:
             SolverError: the rows leave no point.

@@ -169,7 +169,8 @@ def vertices_around(A: FloatArray, b: FloatArray, center: FloatArray, radius: fl
         found = HalfspaceIntersection(moved, np.zeros(len(center))).intersections
     except QhullError as error:
         raise GeometryError("Qhull could not intersect these half-spaces.") from error
-    return _distinct(found) * radius + center
+    corners: FloatArray = _distinct(found) * radius + center
+    return corners
 
 
 def hull_volume(corners: FloatArray) -> float:

@@ -105,14 +105,15 @@ class Tree:
 
     def search(self, budget: Budget, progress: Progress | None) -> Found:
         """Depth first until the tree or the budget ends."""
-        stack: list[Node] = []
-        self._descend(self._root(), stack)
+        stack = [self._root()]
         while stack and not budget.spent(self.count):
-            node = stack.pop()
             if progress:
-                progress(self.count, len(stack) + 1)
-            for child in reversed(self._children(node)):
-                self._descend(child, stack)
+                progress(self.count, len(stack))
+            node = self._descend(stack.pop())
+            if len(node.undecided):
+                stack += reversed(self._children(node))
+            else:
+                self._leaf(node)
         d, units = self.network.input_dim, self.network.n_units
         return Found(
             n_regions=self.count,
@@ -132,15 +133,12 @@ class Tree:
         pattern = np.zeros(self.network.n_units, dtype=np.int8)
         return Node(self.decide.root(), 0, (), x, nothing, np.zeros(0), none, pattern)
 
-    def _descend(self, node: Node, stack: list[Node]) -> None:
-        """Decide what can be decided and go on to later layers while nothing is open; keep what is."""
+    def _descend(self, node: Node) -> Node:
+        """Decide what can be decided, and go on to later layers while nothing is undecided."""
         node = self._settle(node)
-        while not len(node.undecided):
-            if node.number == len(self.network.layers):
-                self._leaf(node)
-                return
+        while not len(node.undecided) and node.number < len(self.network.layers):
             node = self._settle(self._enter(node))
-        stack.append(node)
+        return node
 
     def _leaf(self, node: Node) -> None:
         self.count += 1
@@ -162,10 +160,12 @@ class Tree:
 
     def _bound(self, node: Node) -> int:
         """The most regions an open cell can hold."""
-        table = self.tables[node.number - 1]
-        open_here = int(np.isin(table.unit, node.undecided).sum())
         d = self.network.input_dim
-        return arrangement_bound(open_here, d) * layers_bound(self.tables, node.number + 1, d)
+        later = layers_bound(self.tables, node.number + 1, d)
+        if not len(node.undecided):
+            return later
+        open_here = int(np.isin(self.tables[node.number - 1].unit, node.undecided).sum())
+        return arrangement_bound(open_here, d) * later
 
     def _enter(self, node: Node) -> Node:
         """Close the layer and open the next: its pre-activations as affine functions on the cell."""
@@ -208,9 +208,14 @@ class Tree:
         guess = layer.activation.pattern(at_center[:, None])[:, 0]
         start = self.network.unit_offsets[node.number - 1]
         pattern = node.pattern.copy()
+        above, below = (seen.tolist() for seen in self.decide.seen(node.cell, node.functions, node.errors))
         still = []
         for unit in node.undecided.tolist():
-            if self._fills(node, table.pieces[unit][guess[unit]]):
+            rows = table.pieces[unit][guess[unit]]
+            if any(above[boundary] if sign > 0 else below[boundary] for boundary, sign, _ in rows):
+                self.decide.tally["seen"] += 1
+                still.append(unit)
+            elif self._fills(node, rows):
                 pattern[start + unit] = guess[unit]
             else:
                 still.append(unit)

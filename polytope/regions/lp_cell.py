@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polytope.errors import SolverError
 from polytope.geometry.lp import Optimum, WarmProgram
@@ -54,16 +55,18 @@ class Function:
 class LpCell:
     """A cell: unit rows, their origins, points known to lie strictly inside, and a ball inside.
 
-    ``points`` grows while decisions are taken; everything else is fixed.
+    ``points`` grows while decisions are taken; everything else is fixed. ``inscribed`` is the radius of
+    the last largest ball that was computed, for this cell or one that it was cut from.
     """
 
     rows: tuple[FloatArray, ...]
     cuts: tuple[Cut, ...]
-    errors: tuple[float, ...]
+    errors: FloatArray
     center: FloatArray
     radius: float
     points: FloatArray
     matrix: FloatArray = field(repr=False)
+    inscribed: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +87,18 @@ class Decider:
             radius = min(radius, 1.0)  # near points are the accurate ones
         rows = tuple(self.domain.unit_rows)
         cuts = tuple(Cut(0, i, 1.0) for i in range(len(rows)))
-        errors = tuple(float(ROUNDING * (self.reach + abs(r[-1]))) for r in rows)
-        return LpCell(rows, cuts, errors, center, radius, center[None], self.domain.unit_rows)
+        errors = np.array([ROUNDING * (self.reach + abs(r[-1])) for r in rows])
+        return LpCell(rows, cuts, errors, center, radius, center[None], self.domain.unit_rows, radius)
+
+    def seen(
+        self, cell: LpCell, functions: FloatArray, errors: FloatArray
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of many functions ``[m, d + 1]`` the ball or a known point shows to be positive; and negative."""
+        at_center = functions[:, :-1] @ cell.center + functions[:, -1]
+        at_points = functions[:, :-1] @ cell.points.T + functions[:, -1:]
+        high = np.maximum(at_center + cell.radius, at_points.max(axis=1, initial=-np.inf))
+        low = np.minimum(at_center - cell.radius, at_points.min(axis=1, initial=np.inf))
+        return high > errors, low < -errors
 
     def positive(self, cell: LpCell, f: Function, pattern: PatternArray) -> bool:
         """Whether ``f`` is positive somewhere on the interior of the cell, proved."""
@@ -135,7 +148,7 @@ class Decider:
         if not len(cell.rows):
             inside = point
         else:
-            need = np.array(cell.errors)
+            need = cell.errors
             at_center = -(cell.matrix[:, :-1] @ cell.center + cell.matrix[:, -1]) - need
             at_point = -(cell.matrix[:, :-1] @ point + cell.matrix[:, -1]) - need
             if at_center.min() <= 0:
@@ -154,7 +167,7 @@ class Decider:
         combined = y[used] @ cell.matrix[used] if len(used) else np.zeros_like(f.row)
         rest = f.row - combined
         slack = float(np.abs(rest[:-1]).sum()) * self.reach
-        errors = f.error + float(y[used] @ np.array(cell.errors)[used] if len(used) else 0.0)
+        errors = f.error + float(y[used] @ cell.errors[used] if len(used) else 0.0)
         return best.bounded and bool(float(rest[-1]) + slack + errors < 0)
 
     def _exactly_positive(
@@ -177,23 +190,31 @@ class Decider:
     def cut(self, cell: LpCell, f: Function, pattern: PatternArray) -> LpCell:
         """The part of the cell where ``f <= 0``; f must be negative somewhere inside."""
         rows, cuts = (*cell.rows, f.row), (*cell.cuts, f.origin)
-        errors, matrix = (*cell.errors, f.error), np.concatenate([cell.matrix, f.row[None]])
-        known = np.concatenate([cell.points, cell.center[None]])
-        known = known[known @ f.row[:-1] + f.row[-1] < -f.error]
-        child = LpCell(rows, cuts, errors, cell.center, 0.0, known, matrix)
-        center, radius = self._center(child, known, pattern)
-        if radius < 0.05 * cell.radius:
+        errors, matrix = np.append(cell.errors, f.error), np.concatenate([cell.matrix, f.row[None]])
+        at_center = float(f.row[:-1] @ cell.center + f.row[-1])
+        at_points = cell.points @ f.row[:-1] + f.row[-1]
+        below = at_points < -f.error
+        known = cell.points[below]
+        if at_center < -f.error:
+            known = np.concatenate([known, cell.center[None]])
+            trial = np.concatenate([known, _behind(cell, at_center, cell.points, at_points)])
+        else:
+            trial = np.concatenate([known, _behind(cell, at_center, known, at_points[below])])
+        child = LpCell(rows, cuts, errors, cell.center, 0.0, known, matrix, cell.inscribed)
+        center, radius = self._center(child, trial)
+        if radius < 0.01 * cell.inscribed:
             center, radius = self._inscribed_ball(child, center, radius, pattern)
+            child.inscribed = radius
         child.center, child.radius = center, max(radius, 0.0)
         return child
 
-    def _center(self, cell: LpCell, known: FloatArray, pattern: PatternArray) -> tuple[FloatArray, float]:
+    def _center(self, cell: LpCell, known: FloatArray) -> tuple[FloatArray, float]:
         """The best of the known points and their mean, with the slack left after rounding errors."""
         known = known[np.abs(known).max(axis=1) <= self.reach]
         if not len(known):
             return cell.center, -1.0
         trial = np.concatenate([known, known.mean(axis=0, keepdims=True)])
-        slack = -(trial @ cell.matrix[:, :-1].T + cell.matrix[:, -1]) - np.array(cell.errors)
+        slack = -(trial @ cell.matrix[:, :-1].T + cell.matrix[:, -1]) - cell.errors
         least = slack.min(axis=1)
         merit = least if self.domain.is_bounded else least / (np.abs(trial).max(axis=1) + np.abs(least))
         best = int(merit.argmax())
@@ -210,7 +231,7 @@ class Decider:
             except SolverError:
                 self.tally["solver_failures"] += 1
                 continue
-            point, found = self._center(cell, point[None], pattern)
+            point, found = self._center(cell, point[None])
             if found > radius:
                 center, radius = point, found
             if radius > 0:
@@ -229,12 +250,25 @@ class Decider:
         cap = [*[0] * self.network.input_dim, 1, -int(max(self.reach, 1.0))]
         best = maximise([*rows, cap], objective)
         point = np.array([float(v) for v in best.point[:-1]])
-        return self._center(cell, point[None], pattern)
+        return self._center(cell, point[None])
 
 
 def _shows_positive(points: FloatArray, f: Function) -> bool:
     """Whether f is positive at one of the points, by more than its error."""
     return len(points) > 0 and float((points @ f.row[:-1]).max()) + float(f.row[-1]) > f.error
+
+
+def _behind(cell: LpCell, at_center: float, points: FloatArray, at_points: FloatArray) -> FloatArray:
+    """Points on the ways from the cell's centre to known points, as deep inside ``f <= 0`` as the ball allows.
+
+    Going the share s of the way, the ball shrinks to ``(1 - s) * radius`` and f to
+    ``at_center + s * (at_points - at_center)``: the two meet at the best s.
+    """
+    rate = at_center - at_points
+    share = np.clip(
+        (cell.radius + at_center) / np.where(rate + cell.radius > 0, rate + cell.radius, np.inf), 0, 1
+    )
+    return cell.center + share[:, None] * (points - cell.center)
 
 
 def _less_far(cell: LpCell, f: Function, point: FloatArray) -> FloatArray:
