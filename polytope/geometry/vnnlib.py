@@ -1,0 +1,204 @@
+r"""The input box :math:`l_i \le x_i \le u_i` that a VNN-LIB property states.
+
+Only the constraints on single inputs ``X_i`` are read; what is said about outputs is left aside. Where a
+property states several boxes (an ``or``), the answer is the smallest box around them, and says so. The
+text is tokenised and never evaluated.
+
+References: Demarchi, Guidotti, Pulina, Tacchella (2023), "Supporting Standardization of Neural Networks
+Verification with VNNLIB and CoCoNet", https://www.vnnlib.org
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from polytope.ir.maps import FloatArray
+
+Term: TypeAlias = "str | list[Term]"
+Ranges = dict[int, tuple[float, float]]  # input -> (low, high); an input that is not named is free
+
+_TOKEN = re.compile(r"[()]|[^\s()]+")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_INPUT = re.compile(r"X_(\d{1,9})")
+_DEPTH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class InputBox:
+    """The box that a property states.
+
+    Arguments:
+        low, high: ``[d]``.
+        exact: whether the stated input set is this box; otherwise the box only contains it.
+    """
+
+    low: FloatArray
+    high: FloatArray
+    exact: bool
+
+
+@dataclass
+class _Reading:
+    """What was met on the way that a box cannot say."""
+
+    exact: bool = True
+
+
+def read_input_box(text: str) -> InputBox:
+    """The input box of a VNN-LIB property.
+
+    Arguments:
+        text: the content of a ``.vnnlib`` file.
+
+    Raises:
+        ValueError: the text is not VNN-LIB, or it leaves an input without a bound.
+
+    Example:
+        >>> read_input_box("(declare-const X_0 Real) (assert (<= X_0 2)) (assert (>= X_0 -1.5))").low
+        array([-1.5])
+    """
+    statements = _parse(text)
+    inputs = sorted(
+        int(name[1])
+        for s in statements
+        if _head(s) in ("declare-const", "declare-fun") and (name := _INPUT.fullmatch(str(s[1])))
+    )
+    if not inputs:
+        raise ValueError(
+            "The property declares no inputs: lines such as (declare-const X_0 Real) were expected."
+        )
+    if inputs != list(range(len(inputs))):
+        raise ValueError("The property's inputs must be declared once each, as X_0, X_1, ... without gaps.")
+    reading = _Reading()
+    conditions = [_only_argument(s) for s in statements if _head(s) == "assert"]
+    ranges = _all_of(conditions, reading)
+    if ranges is None:
+        raise ValueError(
+            "The property's input bounds contradict each other: a lower one is above an upper one."
+        )
+    return _box(ranges, len(inputs), exact=reading.exact)
+
+
+def _box(ranges: Ranges, d: int, *, exact: bool) -> InputBox:
+    bounds = np.array([ranges.get(i, (-np.inf, np.inf)) for i in range(d)])
+    open_ends = np.argwhere(~np.isfinite(bounds))
+    if len(open_ends):
+        i, side = open_ends[0].tolist()
+        raise ValueError(
+            f"The property gives input X_{i} no {('lower', 'upper')[side]} bound; a box needs both."
+        )
+    if beyond := [i for i in ranges if i >= d]:
+        raise ValueError(f"The property bounds X_{beyond[0]}, which it does not declare.")
+    return InputBox(bounds[:, 0].copy(), bounds[:, 1].copy(), exact)
+
+
+def _parse(text: str) -> list[Term]:
+    """Nested lists of words, one for each top-level pair of parentheses."""
+    stack: list[list[Term]] = [[]]
+    for line in text.splitlines():
+        for word in _TOKEN.findall(line.partition(";")[0]):
+            if word == "(":
+                stack.append([])
+                if len(stack) > _DEPTH:
+                    raise ValueError(f"The property nests parentheses deeper than {_DEPTH}.")
+            elif word == ")":
+                if len(stack) == 1:
+                    raise ValueError("The property closes a parenthesis that was never opened.")
+                done = stack.pop()
+                stack[-1].append(done)
+            elif len(stack) == 1:
+                raise ValueError(f"This is not a VNN-LIB property: {word[:40]!r} stands outside parentheses.")
+            else:
+                stack[-1].append(word)
+    if len(stack) > 1:
+        raise ValueError("The property is cut short: a parenthesis is never closed.")
+    return stack[0]
+
+
+def _head(term: Term) -> str:
+    """The first word of a list of two or more."""
+    return term[0] if isinstance(term, list) and len(term) > 1 and isinstance(term[0], str) else ""
+
+
+def _only_argument(term: Term) -> Term:
+    if len(term) != 2:
+        raise ValueError("An assert in the property does not hold exactly one condition.")
+    return term[1]
+
+
+def _ranges(term: Term, reading: _Reading) -> Ranges | None:
+    """Ranges that contain the inputs that satisfy a condition; ``None`` where there are none."""
+    head = _head(term)
+    if head == "and":
+        return _all_of(term[1:], reading)
+    if head == "or":
+        return _any_of(term[1:], reading)
+    if head in ("<=", ">=", "<", ">", "=") and len(term) == 3:
+        return _comparison(head, term[1], term[2], reading)
+    raise ValueError(f"The property holds a condition of an unknown form: {_shown(term)}.")
+
+
+def _all_of(terms: Sequence[Term], reading: _Reading) -> Ranges | None:
+    joint: Ranges = {}
+    for term in terms:
+        part = _ranges(term, reading)
+        if part is None:
+            return None
+        for i, (low, high) in part.items():
+            old = joint.get(i, (-np.inf, np.inf))
+            joint[i] = (max(low, old[0]), min(high, old[1]))
+            if joint[i][0] > joint[i][1]:
+                return None
+    return joint
+
+
+def _any_of(terms: Sequence[Term], reading: _Reading) -> Ranges | None:
+    parts = [part for term in terms if (part := _ranges(term, reading)) is not None]
+    if not parts:
+        return None
+    if any(part != parts[0] for part in parts):
+        reading.exact = False
+    shared = set.intersection(*(set(part) for part in parts))
+    return {i: (min(p[i][0] for p in parts), max(p[i][1] for p in parts)) for i in shared}
+
+
+def _comparison(sign: str, left: Term, right: Term, reading: _Reading) -> Ranges:
+    """The range of one input; anything else that names an input makes the box inexact."""
+    for variable, number, reverse in ((left, right, False), (right, left, True)):
+        name = _INPUT.fullmatch(variable) if isinstance(variable, str) else None
+        value = _number(number)
+        if name and value is not None:
+            upper = sign[0] == ("<" if not reverse else ">")
+            if sign == "=":
+                return {int(name[1]): (value, value)}
+            return {int(name[1]): (-np.inf, value) if upper else (value, np.inf)}
+    if _names_input(left) or _names_input(right):
+        reading.exact = False
+    return {}
+
+
+def _number(term: Term) -> float | None:
+    """A finite number, also as ``(- 1.5)``."""
+    if isinstance(term, list):
+        inner = _number(term[1]) if _head(term) == "-" and len(term) == 2 else None
+        return None if inner is None else -inner
+    if not _NUMBER.fullmatch(term):
+        return None
+    value = float(term)
+    return value if np.isfinite(value) else None
+
+
+def _names_input(term: Term) -> bool:
+    if isinstance(term, str):
+        return _INPUT.fullmatch(term) is not None
+    return any(_names_input(part) for part in term)
+
+
+def _shown(term: Term) -> str:
+    words = term if isinstance(term, str) else f"({_head(term) or '...'} ...)"
+    return repr(words[:40])
