@@ -1,0 +1,196 @@
+r"""How the units are used in a domain: dead (constant), always on (affine), or bending.
+
+A unit that is on one piece p throughout the domain is *fixed*; it is *dead* if the slope of p is 0, and
+*always on* otherwise. A complete complex decides every unit. Elsewhere a fixed unit is proved by interval
+arithmetic over the domain's bounding box, and refuted by two regions on which it is on different pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope.geometry.lp import WarmProgram
+from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
+from polytope.ir import Activation, Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import FloatArray
+from polytope.regions.boundaries import boundaries
+from polytope.regions.complex import RegionComplex
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class UnitUse:
+    """What is known of every unit, in the order of a pattern.
+
+    Arguments:
+        fixed: proved to be on one piece throughout the domain.
+        varying: proved to be on two pieces; a unit that is neither is open.
+        flat: whether the slope of the piece first seen is 0.
+    """
+
+    fixed: BoolArray
+    varying: BoolArray
+    flat: BoolArray
+
+    @property
+    def complete(self) -> bool:
+        """Whether every unit is decided."""
+        return bool((self.fixed | self.varying).all())
+
+    def dead(self, units: slice = slice(None)) -> tuple[int, int]:
+        """Least and greatest possible number of dead units among some."""
+        return self._between(self.flat, units)
+
+    def always_on(self, units: slice = slice(None)) -> tuple[int, int]:
+        """Least and greatest possible number of units among some that are always on one sloped piece."""
+        return self._between(~self.flat, units)
+
+    def _between(self, kind: BoolArray, units: slice) -> tuple[int, int]:
+        proved, possible = kind & self.fixed, kind & ~self.varying
+        return int(proved[units].sum()), int(possible[units].sum())
+
+
+def unit_use(complex: RegionComplex, seen: PatternArray | None = None) -> UnitUse:
+    """How the units of a network are used in the domain of a complex.
+
+    Arguments:
+        complex: the regions found in the domain; at least one.
+        seen: further patterns of regions of the domain, ``int8[n, units]``, such as sampled ones.
+
+    Raises:
+        ValueError: the complex is empty.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [1.0]], [0.0, 3.0]), ([[1.0, 1.0]], [0.0])])
+        >>> use = unit_use(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1])))
+        >>> use.dead(), use.always_on()
+        ((0, 0), (1, 1))
+    """
+    if not len(complex):
+        raise ValueError("unit_use: the complex has no region, so no unit was seen on any piece.")
+    first = complex.patterns[0]
+    varying = (complex.patterns != first).any(axis=0)
+    if seen is not None:
+        varying = varying | (seen != first).any(axis=0)
+    fixed = ~varying if complex.complete else fixed_units(complex.network, complex.domain) & ~varying
+    return UnitUse(fixed, varying, _slopes(complex.network, first) == 0)
+
+
+def _slopes(network: Network, pattern: PatternArray) -> FloatArray:
+    """The slope of every unit on its piece."""
+    parts = [
+        layer.activation.affine(network.layer_pattern(number, pattern)).slope
+        for number, layer in enumerate(network.layers, start=1)
+        if layer.activation
+    ]
+    return np.concatenate([np.zeros(0), *parts])
+
+
+def fixed_units(network: Network, domain: Polyhedron) -> BoolArray:
+    """Which units interval arithmetic proves to be on one piece throughout a domain, ``bool[units]``."""
+    box = bounding_box(domain)
+    if box is None:
+        return np.zeros(network.n_units, dtype=bool)
+    tables = boundaries(network)
+    parts = [np.zeros(0, dtype=bool)]
+    for number, z in enumerate(_preactivations(network, box), start=1):
+        activation, table = network.layers[number - 1].activation, tables[number - 1]
+        if activation is None:
+            continue
+        low, high = (
+            part - table.offset
+            for part in _interval(table.coefficients[:, :, None] * z[:, table.index].transpose(1, 2, 0))
+        )
+        guess = activation.pattern(z.mean(axis=0)[:, None])[:, 0]
+        parts.append(
+            np.array(
+                [
+                    all(_holds(sign, low[k], high[k]) for k, sign, _ in table.pieces[unit][piece])
+                    for unit, piece in enumerate(guess.tolist())
+                ],
+                dtype=bool,
+            )
+        )
+    return np.concatenate(parts)
+
+
+def _interval(terms: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sums of two intervals each, ``[m, 2, 2]`` with the ends last, to low and high ``[m]``."""
+    return terms.min(axis=2).sum(axis=1), terms.max(axis=2).sum(axis=1)
+
+
+def _holds(sign: float, low: float, high: float) -> bool:
+    """Whether a boundary function has one strict sign on its interval."""
+    return bool(high < 0 if sign > 0 else low > 0)
+
+
+def bounding_box(domain: Polyhedron) -> FloatArray | None:
+    """Low and high of every coordinate, ``[2, d]``, rounded outward; ``None`` for an unbounded domain."""
+    if len(domain.A) and (np.count_nonzero(domain.A, axis=1) == 1).all():
+        return _box_ends(domain)
+    if not domain.is_bounded:
+        return None
+    program = WarmProgram(domain.dim, UNBOUNDED)
+    scale = float(np.abs(domain.unit_rows[:, -1]).max()) or 1.0
+    rows = [np.append(row[:-1], row[-1] / scale) for row in domain.unit_rows]
+    axes = np.concatenate([-np.eye(domain.dim), np.eye(domain.dim)])
+    best = np.array([program.maximise(rows, np.append(axis, 0.0)).value for axis in axes])
+    ends = (best + 1e-6 * (1.0 + np.abs(best))) * scale
+    return np.stack([-ends[: domain.dim], ends[domain.dim :]])
+
+
+def _box_ends(domain: Polyhedron) -> FloatArray | None:
+    """Low and high of a domain whose rows each bound one coordinate."""
+    ends = np.stack([np.full(domain.dim, -np.inf), np.full(domain.dim, np.inf)])
+    for row, limit in zip(domain.A, domain.b, strict=True):
+        i = int(np.flatnonzero(row)[0])
+        end = limit / row[i]
+        if row[i] > 0:
+            ends[1, i] = min(ends[1, i], np.nextafter(end, np.inf))
+        else:
+            ends[0, i] = max(ends[0, i], np.nextafter(end, -np.inf))
+    return ends if np.isfinite(ends).all() else None
+
+
+def _preactivations(network: Network, box: FloatArray) -> Iterator[FloatArray]:
+    """Low and high of every layer's pre-activations, ``[2, n]``, with room for rounding."""
+    values = [box]
+    for layer in network.layers:
+        low, high = layer.bias.copy(), layer.bias.copy()
+        size = np.abs(layer.bias)
+        for k, linear in zip(layer.inputs, layer.maps, strict=True):
+            ends = values[k]
+            middle, radius = ends.mean(axis=0), np.ptp(ends, axis=0) / 2
+            at = linear.apply(middle[:, None])[:, 0]
+            around, largest = linear.absolute().apply(np.stack([radius, np.abs(ends).max(axis=0)], axis=1)).T
+            low, high, size = low + at - around, high + at + around, size + largest
+        room = 2.0**-50 * (8 + max(linear.shape[1] for linear in layer.maps)) * size
+        z = np.stack([low - room, high + room])
+        yield z
+        values.append(z if layer.activation is None else _outputs(layer.activation, z))
+
+
+def _outputs(activation: Activation, z: FloatArray) -> FloatArray:
+    """Low and high of the outputs: the values at both ends and at every bend in between."""
+    columns = np.clip(_bends(activation, z.shape[1]), z[0][:, None], z[1][:, None])
+    h = activation.values(np.concatenate([z.T, columns], axis=1))
+    return np.stack([h.min(axis=1), h.max(axis=1)])
+
+
+def _bends(activation: Activation, n: int) -> FloatArray:
+    """The points where units of one pre-activation bend, ``[n, k]``, padded by repeating."""
+    points: list[set[float]] = [set() for _ in range(n)]
+    for unit in range(activation.n_units(n)):
+        for piece in range(activation.n_pieces(unit)):
+            cell = activation.cell(unit, piece)
+            for r in np.flatnonzero(cell.coefficients[:, 1] == 0).tolist():
+                points[int(cell.index[r, 0])].add(float(cell.offset[r] / cell.coefficients[r, 0]))
+    most = max((len(p) for p in points), default=0)
+    return np.array([[*sorted(p), *[0.0] * (most - len(p))] for p in points]).reshape(n, most)
