@@ -1,0 +1,310 @@
+r"""Compiled: the affine maps of the layers on a cell, kept up to date by rank-one updates that can be undone.
+
+``Z[t, r]`` holds coefficient t of pre-activation r on the present cell (``t = d``: the constant,
+``t = d + 1``: a bound on the error of the value anywhere in the domain). A decided unit adds its column,
+:math:`Z_q \mathrel{+}= A_q[:, u] \otimes h_u`. What is overwritten goes to a trail first, so that leaving a
+branch restores the very bits.
+"""
+# mypy: disable-error-code="misc,no-untyped-def,no-untyped-call,untyped-decorator,no-any-return,call-arg"
+# mypy: disable-error-code="var-annotated,assignment,import-untyped,override,call-overload,attr-defined"
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from polytope.regions.kernels_handle import Handle, kernel
+
+U = 2.0**-53
+
+# registers: the state of the present node; the first N_NODE are saved in frames
+VOFF, K, IOFF, SIMPLE, LAYER, LOFF, LLEN, POS, LO, HI, OPP, HASH = range(12)
+RECN, EXN, VTOP, ITOP, LTOP, TI, TF = range(12, 19)
+N_NODE = 19
+DEPTH, MEMO, NREQ, COUNT, BUDGET, DONE, PLEN, FORCED, LIMIT, KEEP = range(19, 29)
+OUTN, OUTF, OUTV, OUTX, PHASE, TRICK, QA, QB, QBRK, QUNIT, NOPEN, NEXACT, MAXIT = range(29, 42)
+N_REG = 48
+
+# what a call comes back with
+FINISHED, NEED_SIGN, GROW, FLUSH, PAUSED, OPEN_NODE, WORDS = range(7)
+
+
+class Work(Handle):
+    """The state of one search: arenas used as stacks, and scratch.
+
+    R registers; Z affine maps; saved depth at which a layer's block went to the trail (ti, tf) last; VF, VI
+    cells (planes of coordinates and error bounds; facets of edges, or words and slots); lists, frames;
+    rec_i, rec_f facets (unit, pieces below and above, row's name, row's members; affine row, error,
+    breakpoint); ext further units vanishing on facets; seg, lab pieces of the decided units; g, v, vt the
+    row being decided, its values at the vertices and their bounds; memo answers; req questions; o_* output
+    buffers; the rest scratch.
+    """
+
+    fields: ClassVar[dict[str, tuple[str, int]]] = {
+        **dict.fromkeys(
+            (
+                "R",
+                "saved",
+                "ti",
+                "VI",
+                "lists",
+                "seg",
+                "pl",
+                "sg",
+                "req",
+                "path",
+                "child",
+                "pairs",
+                "o_fptr",
+                "o_vptr",
+            ),
+            ("i", 1),
+        ),
+        **dict.fromkeys(("Z", "rec_f", "hb", "box", "o_point", "o_fpoint", "o_vert"), ("f", 2)),
+        **dict.fromkeys(("tf", "VF", "h", "val", "rad", "g", "v", "vt", "memo", "fl", "sol"), ("f", 1)),
+        **dict.fromkeys(("frames", "rec_i", "ext", "o_inc", "o_ext"), ("i", 2)),
+        **dict.fromkeys(("lab",), ("b", 1)),
+        **dict.fromkeys(("o_pat",), ("b", 2)),
+        **dict.fromkeys(("o_funit",), ("w", 1)),
+        **dict.fromkeys(("o_fkey",), ("u", 1)),
+    }
+
+
+@kernel(inline="always")
+def mix(u, piece):
+    """A 64-bit hash of (unit, piece)."""
+    x = (np.uint64(u) << np.uint64(7)) + np.uint64(piece) + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x + np.uint64(0x632BE59BD9B4E019)) * np.uint64(0xD6E8FEB86659FD93)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.int64(x ^ (x >> np.uint64(31)))
+
+
+@kernel
+def unit_affine(net, w, u, s, h):
+    """The affine function of unit u on its piece into ``h[0:d+3]`` (last: error, size); False if zero."""
+    d = net.par[0]
+    slope, icept = 1.0, 0.0
+    if net.kind[u] == 0:
+        src = net.src[u]
+        slope = net.slope[net.tab[u] + s]
+        icept = net.icept[net.tab[u] + s]
+        if slope == 0.0 and icept == 0.0:
+            return False
+    else:
+        src = net.mem[net.tab[u] + s]
+    size = 0.0
+    for t in range(d):
+        x = slope * w.Z[t, src]
+        h[t] = x
+        size += abs(x) * net.xmax[t]
+    x = slope * w.Z[d, src]
+    h[d] = x + icept
+    size += abs(x) + abs(icept)
+    h[d + 1] = abs(slope) * w.Z[d + 1, src]
+    h[d + 2] = size
+    return size != 0.0 or h[d + 1] != 0.0
+
+
+@kernel
+def snapshot(net, w, q):
+    """Put the block of layer q on the trail, once for each level of the search."""
+    R = w.R
+    if R[DEPTH] == 0 or w.saved[q] == R[DEPTH]:
+        return
+    r0, r1 = net.pre_off[q], net.pre_off[q + 1]
+    n = r1 - r0
+    at = R[TF]
+    for t in range(w.Z.shape[0]):
+        z, saved = w.Z[t, r0:r1], w.tf[at : at + n]
+        for r in range(n):
+            saved[r] = z[r]
+        at += n
+    w.ti[R[TI]] = q
+    w.ti[R[TI] + 1] = w.saved[q]
+    R[TI] += 2
+    R[TF] = at
+    w.saved[q] = R[DEPTH]
+
+
+@kernel
+def undo(net, w, ti, tf):
+    """Take the trail back to a mark."""
+    R = w.R
+    K1 = w.Z.shape[0]
+    i, f = R[TI], R[TF]
+    while i > ti:
+        i -= 2
+        q = w.ti[i]
+        if q >= 0:
+            r0, r1 = net.pre_off[q], net.pre_off[q + 1]
+            n = r1 - r0
+            f -= n * K1
+            for t in range(K1):
+                z, saved = w.Z[t, r0:r1], w.tf[f + t * n : f + t * n + n]
+                for r in range(n):
+                    z[r] = saved[r]
+            w.saved[q] = w.ti[i + 1]
+        else:
+            f -= K1
+            for t in range(K1):
+                w.Z[t, -q - 1] = w.tf[f + t]
+    R[TI] = ti
+    R[TF] = tf
+
+
+@kernel
+def trail_need(net, layer):
+    """Rows that deciding units of a layer can put on the trail at most."""
+    n = 0
+    for e in range(net.rd_ptr[layer], net.rd_ptr[layer + 1]):
+        q = net.rd_layer[e]
+        n += net.pre_off[q + 1] - net.pre_off[q]
+    return n
+
+
+@kernel(fastmath={"contract"})
+def push_unit(net, w, u, s, layer):
+    """Add the column of one decided unit to every layer that reads it."""
+    d = net.par[0]
+    R, Z, h = w.R, w.Z, w.h
+    if net.rd_ptr[layer] == net.rd_ptr[layer + 1] or not unit_affine(net, w, u, s, h):
+        return
+    j = u - net.unit_off[layer]
+    for e in range(net.rd_ptr[layer], net.rd_ptr[layer + 1]):
+        q = net.rd_layer[e]
+        err = (h[d + 1] + (net.gamma[q] + 4 * U) * h[d + 2]) * 1.001 if net.gamma[q] > 0.0 else h[d + 1]
+        if net.rd_dense[e] >= 0:
+            snapshot(net, w, q)
+            r0, r1 = net.pre_off[q], net.pre_off[q + 1]
+            n = r1 - r0
+            col = net.dense[net.rd_dense[e] + j * n : net.rd_dense[e] + (j + 1) * n]
+            for t in range(d + 1):
+                z = Z[t, r0:r1]
+                x = h[t]
+                for r in range(n):
+                    z[r] += col[r] * x
+            z = Z[d + 1, r0:r1]
+            for r in range(n):
+                z[r] += abs(col[r]) * err
+        else:
+            at = net.rd_sparse[e] + j
+            log = R[DEPTH] > 0 and w.saved[q] != R[DEPTH]
+            if log and 4 * (net.sp_ptr[at + 1] - net.sp_ptr[at]) > net.pre_off[q + 1] - net.pre_off[q]:
+                snapshot(net, w, q)
+                log = False
+            for p in range(net.sp_ptr[at], net.sp_ptr[at + 1]):
+                r = net.sp_idx[p]
+                x = net.sp_val[p]
+                if log:
+                    for t in range(d + 2):
+                        w.tf[R[TF] + t] = Z[t, r]
+                    w.ti[R[TI]] = -r - 1
+                    R[TI] += 2
+                    R[TF] += d + 2
+                for t in range(d + 1):
+                    Z[t, r] += x * h[t]
+                Z[d + 1, r] += abs(x) * err
+
+
+@kernel(fastmath={"contract"})
+def push_dense(net, w, e, q, n_units, layer):
+    """Add the columns of the units in ``pl`` to a dense reader, four columns at a time."""
+    d = net.par[0]
+    r0, r1 = net.pre_off[q], net.pre_off[q + 1]
+    n = r1 - r0
+    base = net.rd_dense[e]
+    first = net.unit_off[layer]
+    hb = w.hb
+    gam = net.gamma[q] + 4 * U if net.gamma[q] > 0.0 else 0.0
+    i = 0
+    while i < n_units:
+        j0 = base + (w.pl[i] - first) * n
+        c0 = net.dense[j0 : j0 + n]
+        if i + 3 < n_units:
+            j1 = base + (w.pl[i + 1] - first) * n
+            j2 = base + (w.pl[i + 2] - first) * n
+            j3 = base + (w.pl[i + 3] - first) * n
+            c1 = net.dense[j1 : j1 + n]
+            c2 = net.dense[j2 : j2 + n]
+            c3 = net.dense[j3 : j3 + n]
+            for t in range(d + 1):
+                z = w.Z[t, r0:r1]
+                x0, x1, x2, x3 = hb[i, t], hb[i + 1, t], hb[i + 2, t], hb[i + 3, t]
+                for r in range(n):
+                    z[r] += (c0[r] * x0 + c1[r] * x1) + (c2[r] * x2 + c3[r] * x3)
+            z = w.Z[d + 1, r0:r1]
+            x0 = hb[i, d + 1] + gam * hb[i, d + 2]
+            x1 = hb[i + 1, d + 1] + gam * hb[i + 1, d + 2]
+            x2 = hb[i + 2, d + 1] + gam * hb[i + 2, d + 2]
+            x3 = hb[i + 3, d + 1] + gam * hb[i + 3, d + 2]
+            for r in range(n):
+                z[r] += 1.001 * ((abs(c0[r]) * x0 + abs(c1[r]) * x1) + (abs(c2[r]) * x2 + abs(c3[r]) * x3))
+            i += 4
+            continue
+        for t in range(d + 1):
+            z = w.Z[t, r0:r1]
+            x0 = hb[i, t]
+            for r in range(n):
+                z[r] += c0[r] * x0
+        z = w.Z[d + 1, r0:r1]
+        x0 = (hb[i, d + 1] + gam * hb[i, d + 2]) * 1.001
+        for r in range(n):
+            z[r] += abs(c0[r]) * x0
+        i += 1
+
+
+@kernel
+def push_many(net, w, n_units, layer):
+    """Add the columns of the units in ``pl`` (decided together) to every layer that reads them."""
+    d = net.par[0]
+    if n_units == 0 or net.rd_ptr[layer] == net.rd_ptr[layer + 1]:
+        return
+    m = 0
+    for i in range(n_units):
+        u = w.pl[i]
+        if unit_affine(net, w, u, w.seg[u], w.hb[m]):
+            w.pl[m] = u
+            m += 1
+    first = net.unit_off[layer]
+    for e in range(net.rd_ptr[layer], net.rd_ptr[layer + 1]):
+        q = net.rd_layer[e]
+        if m:
+            snapshot(net, w, q)
+        if net.rd_dense[e] >= 0:
+            push_dense(net, w, e, q, m, layer)
+            continue
+        gam = net.gamma[q] + 4 * U if net.gamma[q] > 0.0 else 0.0
+        fudge = 1.001 if net.gamma[q] > 0.0 else 1.0
+        for i in range(m):
+            at = net.rd_sparse[e] + w.pl[i] - first
+            err = (w.hb[i, d + 1] + gam * w.hb[i, d + 2]) * fudge
+            p0, p1 = net.sp_ptr[at], net.sp_ptr[at + 1]
+            for t in range(d + 1):
+                x = w.hb[i, t]
+                z = w.Z[t]
+                for p in range(p0, p1):
+                    z[net.sp_idx[p]] += net.sp_val[p] * x
+            z = w.Z[d + 1]
+            for p in range(p0, p1):
+                z[net.sp_idx[p]] += abs(net.sp_val[p]) * err
+
+
+@kernel
+def root(net, w, r):
+    """The pre-activation that r equals on this cell through copies; -1 if it is identically zero."""
+    while net.alias[r] >= 0:
+        u = net.alias[r]
+        if net.kind[u] == 0:
+            at = net.tab[u] + w.seg[u]
+            if net.icept[at] != 0.0:
+                return r
+            if net.slope[at] == 0.0:
+                return -1
+            if net.slope[at] != 1.0:
+                return r
+            r = net.src[u]
+        else:
+            r = net.mem[net.tab[u] + w.seg[u]]
+    return r

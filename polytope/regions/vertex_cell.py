@@ -1,0 +1,453 @@
+r"""Cells by their vertices: the compiled exhaustive search in dimensions 1 to 6, as one function.
+
+``explore`` cuts the domain layer by layer (see ``kernels``). What it finds is exact for the given float64
+network: signs that rounding cannot prove are decided in rational arithmetic (see ``exact``).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope.errors import EmptyDomainError, UnboundedDomainError
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.network import Network
+
+KEEP = {"count": 0, "cells": 1, "points": 3, "vertices": 7}
+QUANTUM = 20_000  # splits between two looks at the clock
+TASKS = 64  # branches into which a search is divided for several workers
+
+
+@dataclass(frozen=True, eq=False)
+class VertexCells:
+    """What ``explore`` found: counts, and arrays as far as they were asked for.
+
+    Arguments:
+        n_regions: cells found; all there are exactly if ``complete``.
+        open_cells: branches of the search still to do, ``start`` of another call.
+        patterns: ``int8[R, units]``; interior_points: ``[R, d]``, means of the vertices.
+        facet_offsets: ``[R + 1]`` into the facet arrays.
+        facet_units: place in the pattern of a unit whose bend carries the facet, or -(row + 1) for a row of
+            the domain. Further units that vanish on facets are the rows (facet, unit) of ``facet_more``.
+        facet_keys: equal on the two sides of a facet, 0 on the domain's boundary.
+        facet_points: points in the facets' relative interiors (keep "points" and "vertices").
+        vertex_offsets, vertices, incidences: ``[R + 1]``, ``[V, d]``, bit sets over the cell's facets.
+        smallest_margin: the smallest ratio of a value to its error bound among decisions made in floats.
+        n_exact: number of signs decided in rational arithmetic.
+    """
+
+    n_regions: int
+    complete: bool
+    open_cells: tuple[IntArray, ...]
+    patterns: PatternArray
+    interior_points: FloatArray
+    facet_offsets: IntArray
+    facet_units: NDArray[np.int32]
+    facet_keys: NDArray[np.uint64]
+    facet_more: IntArray
+    facet_points: FloatArray
+    vertex_offsets: IntArray
+    vertices: FloatArray
+    incidences: IntArray
+    smallest_margin: float
+    n_exact: int
+
+    def edges(self) -> tuple[IntArray, IntArray]:
+        """Pairs of cells that share a facet, ``[E, 2]``, and the two places of each facet, ``[E, 2]``."""
+        from polytope.regions.kernels_match import match
+
+        cell = np.repeat(np.arange(self.n_regions), np.diff(self.facet_offsets))
+        bits = max(0, len(cell).bit_length() - 11)
+        places, odd = match(self.facet_keys, cell, max(bits, 1))
+        if self.complete and odd:
+            raise AssertionError(f"{odd} facets have no single neighbour: this is a defect of the search.")
+        return cell[places], places
+
+
+@dataclass
+class _Shared:
+    """What the workers of one search share; the lock is held for all but the compiled code."""
+
+    keep: int
+    max_regions: int
+    deadline: float
+    progress: Callable[[int, int], None] | None
+    tasks: deque[tuple[int, IntArray]]
+    found: int = 0
+    stop: bool = False
+    n_exact: int = 0
+    margin: float = 2.0**20
+    busy: int = 0
+
+    def __post_init__(self) -> None:
+        self.lock = threading.RLock()
+        self.chunks: dict[int, list[dict[str, NDArray[Any]]]] = {}
+        self.open: dict[int, list[IntArray]] = {}
+        self.errors: list[BaseException] = []
+
+
+def explore(
+    network: Network,
+    domain_A: FloatArray,
+    domain_b: FloatArray,
+    domain_vertices: FloatArray | None = None,
+    *,
+    keep: str = "count",
+    max_regions: int | None = None,
+    deadline: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
+    start: Sequence[IntArray] | None = None,
+) -> VertexCells:
+    r"""All cells of a network in a bounded polytope ``A x <= b`` of dimension 1 to 6.
+
+    Arguments:
+        network: its input dimension is the domain's.
+        domain_A, domain_b: the domain's rows; more than a box is cut out of its bounding box exactly.
+        domain_vertices: the domain's vertices where known; they spare finding its bounding box.
+        keep: "count" nothing, "cells" patterns and facets, "points" facet points too, "vertices" everything.
+        max_regions, deadline: stop soon after so many cells, or at this ``time.monotonic()``.
+        progress: called now and then with (cells found, branches open).
+        workers: threads; the compiled search runs without the interpreter's lock.
+        start: ``open_cells`` of an earlier, stopped search with the same network and domain.
+
+    Raises:
+        EmptyDomainError: the domain has no interior.
+        UnboundedDomainError: the domain is unbounded.
+    """
+    if keep not in KEEP:
+        raise ValueError(f"keep must be one of {', '.join(KEEP)}, not {keep!r}.")
+    d = network.input_dim
+    A, b = np.asarray(domain_A, dtype=float), np.asarray(domain_b, dtype=float)
+    if not 1 <= d <= 12 or A.shape[1:] != (d,):
+        raise ValueError(f"Vertex cells take 1 to 12 dimensions and rows of as many numbers, not {A.shape}.")
+    words = 1
+    while True:
+        problem = _problem(network, A, b, domain_vertices, words)
+        shared = _Shared(
+            KEEP[keep],
+            np.iinfo(np.int64).max if max_regions is None else max_regions,
+            np.inf if deadline is None else deadline,
+            progress,
+            deque(),
+        )
+        if _search(problem, shared, workers, start):
+            return _collect(shared, d, network.n_units, words)
+        words *= 2
+
+
+def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[IntArray] | None) -> bool:
+    """Run all tasks; False if the bit sets are too short."""
+    from polytope.regions import kernels_layer as layout
+
+    tasks = [np.zeros(0, dtype=np.int64)] if start is None else [np.asarray(p, dtype=np.int64) for p in start]
+    if workers > 1:
+        limit = 4
+        while len(tasks) < TASKS and limit <= 20 and start is None:
+            shared.chunks.clear()
+            shared.found = 0
+            shared.open.clear()
+            shared.tasks.append((0, np.zeros(0, dtype=np.int64)))
+            if _Worker(problem, shared, limit).work() == layout.WORDS:
+                return False
+            if shared.stop:
+                return True
+            tasks = shared.open.pop(0, [])
+            if not tasks:
+                return True
+            limit += 3
+    shared.tasks.extend((i + 1, path) for i, path in enumerate(tasks))
+    if workers <= 1 or len(tasks) == 1:
+        return _Worker(problem, shared, 0).work() != layout.WORDS
+    team = [_Worker(problem, shared, 0) for _ in range(workers)]
+    results: list[int] = []
+    threads = [threading.Thread(target=lambda t=t: results.append(t.work()), daemon=True) for t in team]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        shared.stop = True
+        for thread in threads:
+            thread.join()
+        raise
+    if shared.errors:
+        raise shared.errors[0]
+    return layout.WORDS not in results
+
+
+class _Worker:
+    """One state of the compiled search, taking tasks from the shared queue."""
+
+    def __init__(self, problem: Any, shared: _Shared, limit: int) -> None:
+        from polytope.regions.exact import ExactSigns
+        from polytope.regions.vertex_state import new_work
+
+        self.net, self.start = problem
+        self.shared = shared
+        self.limit = limit
+        chunk = int(np.clip(2**22 // max(int(self.net.par[3]), 1), 256, 16384))
+        self.w = new_work(self.net, self.start, shared.keep, chunk)
+        self.exact = ExactSigns(self.net)
+
+    def work(self) -> int:
+        """Take tasks until there are none; the last reason of the compiled code to come back."""
+        from polytope.regions import kernels_layer as layout
+
+        code = layout.FINISHED
+        try:
+            while True:
+                with self.shared.lock:
+                    if not self.shared.tasks:
+                        return code
+                    number, path = self.shared.tasks.popleft()
+                    self.shared.busy += 1
+                code = self._task(number, path)
+                with self.shared.lock:
+                    self.shared.busy -= 1
+                if code == layout.WORDS:
+                    self.shared.stop = True
+                    return code
+        except BaseException as error:
+            self.shared.stop = True
+            self.shared.errors.append(error)
+            if threading.current_thread() is threading.main_thread():
+                raise
+            return layout.PAUSED
+
+    def _task(self, number: int, path: IntArray) -> int:
+        from polytope.regions import kernels_layer as layout
+        from polytope.regions.kernels import WHAT, run
+        from polytope.regions.vertex_state import drain, full, grow, open_paths, reset
+
+        shared, keep = self.shared, self.shared.keep
+        if shared.stop:
+            self._open(number, [path])
+            return layout.PAUSED
+        reset(self.net, self.w, self.start, keep, path, self.limit)
+        R = self.w.R
+        R[layout.BUDGET] = QUANTUM
+        chunks: list[dict[str, NDArray[Any]]] = []
+        counted = 0
+        while True:
+            R[layout.MAXIT] = counted + max(shared.max_regions - shared.found, 0)
+            code = int(run(self.net, self.w))
+            with shared.lock:
+                shared.found += int(R[layout.COUNT]) - counted
+                counted = int(R[layout.COUNT])
+                if code == layout.NEED_SIGN:
+                    self._answer()
+                    continue
+                if code == layout.GROW:
+                    grow(self.w, int(R[WHAT]))
+                    continue
+                if code == layout.FLUSH:
+                    if int(R[layout.OUTN]) == 0:
+                        full(self.w, keep)
+                    else:
+                        chunks.append(drain(self.w, keep))
+                    continue
+                if code == layout.OPEN_NODE:
+                    self._open(number, [open_paths(self.w, current=True)[0]])
+                    R[layout.PHASE] = 1
+                    continue
+                if code == layout.PAUSED and not self._over():
+                    R[layout.BUDGET] = QUANTUM
+                    if shared.progress:
+                        shared.progress(shared.found, len(shared.tasks) + shared.busy)
+                    continue
+                if code == layout.PAUSED:
+                    shared.stop = True
+                    self._open(number, open_paths(self.w, current=R[layout.PHASE] == 0))
+                if keep and R[layout.OUTN]:
+                    chunks.append(drain(self.w, keep))
+                shared.chunks[number] = shared.chunks.get(number, []) + chunks
+                shared.margin = min(shared.margin, float(self.w.fl[0]))
+                return code
+
+    def _over(self) -> bool:
+        """Whether a limit has been reached."""
+        shared = self.shared
+        return shared.stop or shared.found >= shared.max_regions or time.monotonic() >= shared.deadline
+
+    def _open(self, number: int, paths: list[IntArray]) -> None:
+        with self.shared.lock:
+            self.shared.open.setdefault(number, []).extend(paths)
+
+    def _answer(self) -> None:
+        """Decide the signs that the search asks for, in rational arithmetic."""
+        from polytope.regions import kernels_layer as layout
+
+        w, R = self.w, self.w.R
+        row = (int(R[layout.QA]), int(R[layout.QB]), float(w.fl[1]))
+        zero = not any(self.exact.row(*row, w.seg)[0])
+        for i in w.req[: R[layout.NREQ]]:
+            w.memo[i] = 0.0 if zero else self.exact.value(self._facets(int(i)), row, w.seg)
+        R[layout.MEMO] = 1
+        self.shared.n_exact += int(R[layout.NREQ])
+
+    def _facets(self, i: int) -> list[tuple[int, int, float]]:
+        """The rows of the facets through vertex i of the present cell."""
+        from polytope.regions import kernels_layer as layout
+
+        w, R, d, words = self.w, self.w.R, int(self.net.par[0]), int(self.net.par[2])
+        k, at = int(R[layout.K]), int(R[layout.IOFF])
+        if d == 2:
+            records = [int(w.VI[at + i]), int(w.VI[at + (i - 1) % k])]
+        else:
+            bits = [int(w.VI[at + q * k + i]) for q in range(words)]
+            slots = [64 * q + s for q in range(words) for s in range(64) if bits[q] >> s & 1]
+            records = [int(w.VI[at + words * k + s]) for s in slots]
+        return [(int(w.rec_i[f, 5]), int(w.rec_i[f, 6]), float(w.rec_f[f, d + 2])) for f in records]
+
+
+def _problem(network: Network, A: FloatArray, b: FloatArray, vertices: FloatArray | None, words: int) -> Any:
+    """The flat network on the domain, and the first cell: a box that contains the domain."""
+    from polytope.regions.flat_network import flatten
+
+    d = A.shape[1]
+    low, high, owner = _box(A, b, vertices)
+    rows = [np.concatenate([a, [-c]]) for a, c in zip(A, b, strict=True)]
+    first: list[tuple[int, int]] = []  # (row in rows, its number), for x_t >= low, x_t <= high in turn
+    for t in range(d):
+        for side in range(2):
+            if owner[t, side] >= 0:
+                first.append((int(owner[t, side]), int(owner[t, side])))
+                continue
+            row = np.zeros(d + 1)
+            row[t], row[d] = (-1.0, low[t]) if side == 0 else (1.0, -high[t])
+            first.append((len(rows), 2**30))
+            rows.append(row)
+    used = {number for _, number in first}
+    cutting = [(i, i) for i in range(len(A)) if i not in used]
+    xmax = np.maximum(np.abs(low), np.abs(high))
+    net = flatten(network, np.array(rows).reshape(-1, d + 1), cutting, xmax, words)
+    return net, _box_cell(np.array(rows), first, low, high, words)
+
+
+def _box(
+    A: FloatArray, b: FloatArray, vertices: FloatArray | None
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Bounds of the domain, and for each the row that is this bound, or -1."""
+    d = A.shape[1]
+    low, high = np.full(d, -np.inf), np.full(d, np.inf)
+    owner = np.full((d, 2), -1, dtype=np.int64)
+    for i, (a, c) in enumerate(zip(A, b, strict=True)):
+        axes = np.flatnonzero(a)
+        if len(axes) == 1 and np.isfinite(c):
+            t = int(axes[0])
+            value = c / a[t]
+            if a[t] > 0 and value < high[t]:
+                high[t], owner[t, 1] = value, i
+            elif a[t] < 0 and value > low[t]:
+                low[t], owner[t, 0] = value, i
+    if (owner < 0).any():
+        points = _extreme_points(A, b) if vertices is None else np.asarray(vertices, dtype=float)
+        reach = 1.0 + 0.01 * (points.max(axis=0) - points.min(axis=0)) + 1e-3 * np.abs(points).max(axis=0)
+        for t in range(d):
+            if owner[t, 0] < 0:
+                low[t] = np.floor(points[:, t].min() - reach[t])
+            if owner[t, 1] < 0:
+                high[t] = np.ceil(points[:, t].max() + reach[t])
+    if not (low < high).all():
+        raise EmptyDomainError(f"The domain is empty or flat: lower bounds {low}, upper bounds {high}.")
+    return low, high, owner
+
+
+def _extreme_points(A: FloatArray, b: FloatArray) -> FloatArray:
+    """A point of the domain furthest along each direction of each axis."""
+    from scipy.optimize import linprog
+
+    points = []
+    for t in range(A.shape[1]):
+        for sign in (-1.0, 1.0):
+            cost = np.zeros(A.shape[1])
+            cost[t] = -sign
+            result = linprog(cost, A_ub=A, b_ub=b, bounds=(None, None))
+            if result.status == 2:
+                raise EmptyDomainError("The rows A x <= b contradict each other.")
+            if result.x is None or result.status == 3:
+                raise UnboundedDomainError("Vertex cells need a bounded domain: add rows, or use LP cells.")
+            points.append(result.x)
+    return np.array(points)
+
+
+def _box_cell(
+    rows: FloatArray, first: list[tuple[int, int]], low: FloatArray, high: FloatArray, words: int
+) -> tuple[FloatArray, IntArray, IntArray, FloatArray]:
+    """The box as planes of vertices, their facets, and the facets' records."""
+    d = len(low)
+    rec_i = np.zeros((2 * d, 7), dtype=np.int64)
+    rec_f = np.zeros((2 * d, d + 3))
+    for f, (row, number) in enumerate(first):
+        rec_i[f] = [-number - 1, 0, 0, -2, -2, row, -2]
+        rec_f[f, : d + 1] = rows[row]
+    if d == 2:
+        x = [low[0], high[0], high[0], low[0]]
+        y = [low[1], low[1], high[1], high[1]]
+        coordinates = np.array([x, y])
+        VI = np.array([2, 1, 3, 0], dtype=np.int64)
+    else:
+        corner = np.arange(2**d)
+        sides = np.array([(corner >> t) & 1 for t in range(d)])
+        coordinates = np.where(sides == 1, high[:, None], low[:, None])
+        bits = np.zeros((words, 2**d), dtype=np.int64)
+        for t in range(d):
+            bits[0] |= np.int64(1) << (2 * t + sides[t])
+        slots = np.full(64 * words, -1, dtype=np.int64)
+        slots[: 2 * d] = np.arange(2 * d)
+        VI = np.concatenate([bits.ravel(), slots])
+    errors = np.full((1, coordinates.shape[1]), 2.0**-52 * max(np.abs(coordinates).max(), 1e-300))
+    return np.concatenate([coordinates, errors]).ravel(), VI, rec_i, rec_f
+
+
+def _collect(shared: _Shared, d: int, n_units: int, words: int) -> VertexCells:
+    """The results of all tasks in the order of the search."""
+    chunks = [c for number in sorted(shared.chunks) for c in shared.chunks[number]]
+    paths = [p for number in sorted(shared.open) for p in shared.open[number]]
+    paths += [p for _, p in shared.tasks]
+
+    def joined(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        parts = [c[name] for c in chunks if name in c]
+        return np.concatenate(parts) if parts else np.zeros(shape, dtype=dtype)
+
+    def offsets(name: str) -> IntArray:
+        counts = joined(name, (0,), np.int64)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    more, at = [], 0
+    for c in chunks:
+        more.append(c["extra"] + np.array([at, 0]))
+        at += len(c["unit"])
+    return VertexCells(
+        n_regions=shared.found,
+        complete=not paths,
+        open_cells=tuple(paths),
+        patterns=joined("patterns", (0, n_units), np.int8),
+        interior_points=joined("points", (0, d), float),
+        facet_offsets=offsets("facets"),
+        facet_units=joined("unit", (0,), np.int32),
+        facet_keys=joined("key", (0,), np.uint64),
+        facet_more=np.concatenate(more) if more else np.zeros((0, 2), dtype=np.int64),
+        facet_points=joined("facet_point", (0, d), float),
+        vertex_offsets=offsets("vertices"),
+        vertices=joined("vertex", (0, d), float),
+        incidences=joined("incidence", (0, words), np.int64),
+        smallest_margin=shared.margin,
+        n_exact=shared.n_exact,
+    )
+
+
+def default_workers() -> int:
+    """Number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,186 @@
+r"""The arrays of one compiled search: made, grown, reset to a node, read out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope.ir.maps import FloatArray
+from polytope.regions import kernels_layer as layout
+from polytope.regions.flat_network import FlatNetwork
+from polytope.regions.kernels_layer import Work
+
+Start = tuple[FloatArray, NDArray[np.int64], NDArray[np.int64], FloatArray]
+
+
+def new_work(net: FlatNetwork, start: Start, keep: int, chunk: int) -> Work:
+    """Arenas of moderate size for a search that starts in the cell ``start``."""
+    d, n_layers, words, n_units = (int(x) for x in net.par)
+    VF, _VI, rec_i, rec_f = start
+    n_pre = net.Z0.shape[1]
+    widest = int(np.diff(net.unit_off).max(initial=1)) + 8
+    k = 1024 + 4 * len(VF)
+    block = (d + 2) * max((_reach(net, layer) for layer in range(n_layers)), default=0)
+    cells = chunk if keep else 1
+    facets = cells * (5 if d == 2 else 8 + 2 * d) + 64 * words + 1024
+    vertices = facets * 2 + k if keep & 4 else 1
+    floats: dict[str, int | tuple[int, ...]] = {
+        "tf": 4 * block + 4096,
+        "VF": 1 << 16,
+        "h": 64,
+        "hb": (widest, d + 3),
+        "val": int(np.diff(net.pre_off).max(initial=1)) + 8,
+        "rad": int(np.diff(net.pre_off).max(initial=1)) + 8,
+        "g": d + 8,
+        "box": (2, d),
+        "v": k,
+        "vt": k,
+        "memo": k,
+        "fl": 4,
+        "sol": 1024,
+        "rec_f": (256 + len(rec_f), d + 3),
+        "o_point": (cells, d),
+        "o_fpoint": (facets if keep & 2 else 1, d),
+        "o_vert": (vertices, d),
+    }
+    ints: dict[str, int | tuple[int, ...]] = {
+        "saved": n_layers,
+        "ti": 4 * block + 4096,
+        "VI": 1 << 16,
+        "lists": 4 * widest * n_layers + 1024,
+        "frames": (128, layout.N_NODE + 16),
+        "rec_i": (256 + len(rec_i), 7),
+        "ext": (256, 4),
+        "seg": len(net.kind),
+        "pl": widest,
+        "sg": k,
+        "req": k,
+        "path": 1 << 12,
+        "child": 16,
+        "pairs": 64 + 8 * k,
+        "o_fptr": cells + 1,
+        "o_vptr": cells + 1,
+        "o_inc": (vertices, words),
+        "o_ext": (facets if keep else 1, 2),
+    }
+    arrays: dict[str, Any] = {name: np.zeros(shape) for name, shape in floats.items()}
+    arrays |= {name: np.zeros(shape, dtype=np.int64) for name, shape in ints.items()}
+    arrays |= {
+        "R": np.zeros(layout.N_REG, dtype=np.int64),
+        "Z": np.zeros((d + 2, n_pre)),
+        "lab": np.zeros(n_units + 1, dtype=np.int8),
+        "o_pat": np.zeros((cells, n_units), dtype=np.int8),
+        "o_funit": np.zeros(facets if keep else 1, dtype=np.int32),
+        "o_fkey": np.zeros(facets if keep else 1, dtype=np.uint64),
+    }
+    return Work(arrays)
+
+
+def _reach(net: FlatNetwork, layer: int) -> int:
+    """Pre-activations that the units of a layer are read by."""
+    readers = net.rd_layer[net.rd_ptr[layer] : net.rd_ptr[layer + 1]]
+    return int((net.pre_off[readers + 1] - net.pre_off[readers]).sum())
+
+
+def reset(net: FlatNetwork, w: Work, start: Start, keep: int, path: NDArray[np.int64], limit: int) -> None:
+    """The state at the root, about to follow a path; the output buffers stay as they are."""
+    d, _, _words, _ = (int(x) for x in net.par)
+    VF, VI, rec_i, rec_f = start
+    while len(w.VF) < 4 * len(VF) or len(w.VI) < 4 * len(VI) or len(w.path) < len(path) + 1:
+        _enlarge(w, "VF", "VI", "path")
+    out = [layout.OUTN, layout.OUTF, layout.OUTV, layout.OUTX]
+    kept = w.R[out].copy()
+    w.R[:] = 0
+    w.R[out] = kept
+    w.Z[:] = net.Z0
+    w.saved[:] = -1
+    w.VF[: len(VF)] = VF
+    w.VI[: len(VI)] = VI
+    w.rec_i[: len(rec_i)] = rec_i
+    w.rec_f[: len(rec_f)] = rec_f
+    w.path[: len(path)] = path
+    w.fl[0] = 2.0**20
+    k = len(VF) // (d + 1)
+    values = {
+        layout.K: k,
+        layout.SIMPLE: 1,
+        layout.RECN: len(rec_i),
+        layout.VTOP: len(VF),
+        layout.ITOP: len(VI),
+        layout.LO: -1,
+        layout.OPP: -1,
+        layout.PLEN: len(path),
+        layout.LIMIT: limit,
+        layout.KEEP: keep,
+        layout.MAXIT: np.iinfo(np.int64).max,
+        layout.LLEN: int(net.unit_off[1]),
+        layout.LTOP: int(net.unit_off[1]),
+    }
+    for register, value in values.items():
+        w.R[register] = value
+    w.lists[: int(net.unit_off[1])] = np.arange(int(net.unit_off[1]))
+
+
+def _enlarge(w: Work, *names: str) -> None:
+    """Room for as much again in some arrays."""
+    for name in names:
+        a = getattr(w, name)
+        w.put(name, np.concatenate([a, np.zeros_like(a)]))
+
+
+ARENAS = {
+    0: ("VF", "VI"),
+    1: ("tf", "ti"),
+    2: ("lists", "rec_i", "rec_f", "ext", "frames"),
+    3: ("v", "vt", "memo", "sg", "req", "pairs"),
+}
+
+
+def grow(w: Work, which: int) -> None:
+    """Twice the room in the arenas that were full."""
+    _enlarge(w, *ARENAS[which])
+
+
+def drain(w: Work, keep: int) -> dict[str, NDArray[Any]]:
+    """What the output buffers hold, copied; they are empty afterwards."""
+    n, nf, nv, nx = (int(w.R[i]) for i in (layout.OUTN, layout.OUTF, layout.OUTV, layout.OUTX))
+    out: dict[str, NDArray[Any]] = {
+        "patterns": w.o_pat[:n].copy(),
+        "points": w.o_point[:n].copy(),
+        "facets": np.diff(w.o_fptr[: n + 1]),
+        "unit": w.o_funit[:nf].copy(),
+        "key": w.o_fkey[:nf].copy(),
+        "extra": w.o_ext[:nx].copy(),
+    }
+    if keep & 2:
+        out["facet_point"] = w.o_fpoint[:nf].copy()
+    if keep & 4:
+        out["vertices"] = np.diff(w.o_vptr[: n + 1])
+        out["vertex"] = w.o_vert[:nv].copy()
+        out["incidence"] = w.o_inc[:nv].copy()
+    w.R[[layout.OUTN, layout.OUTF, layout.OUTV, layout.OUTX]] = 0
+    return out
+
+
+def full(w: Work, keep: int) -> None:
+    """Larger output buffers, for a cell that does not fit into empty ones."""
+    names = ["o_funit", "o_fkey", "o_ext"]
+    names += ["o_fpoint"] if keep & 2 else []
+    names += ["o_vert", "o_inc"] if keep & 4 else []
+    _enlarge(w, *names)
+
+
+def open_paths(w: Work, *, current: bool) -> list[NDArray[np.int64]]:
+    """The nodes that are still to do, as branches taken from the root, in the order of the search."""
+    R = w.R
+    prefix = [int(x) for x in w.path[: R[layout.PLEN]]]
+    depth = int(R[layout.DEPTH])
+    kind, after, number = layout.N_NODE, layout.N_NODE + 1, layout.N_NODE + 2
+    taken = [int(w.frames[f, after]) - 1 for f in range(depth)]
+    paths = [prefix + taken] if current else []
+    for f in range(depth - 1, -1, -1):
+        paths += [[*prefix, *taken[:f], c] for c in range(taken[f] + 1, int(w.frames[f, number]))]
+    assert kind < after
+    return [np.array(p, dtype=np.int64) for p in paths]

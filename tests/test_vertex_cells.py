@@ -1,0 +1,102 @@
+"""The compiled search: the same cells and neighbours as LP cells, on every kind of network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from polytope import LayerSplit, Network, Polyhedron, enumerate_regions
+from polytope.ir import Activation, absolute, clip, hard_tanh, leaky_relu, relu
+from polytope.regions.vertex_cell import VertexCells, explore
+from tests.networks import NETWORKS, integer, seeded, unit_box_of
+
+KINDS: list[Activation] = [
+    relu(),
+    leaky_relu(0.1),
+    absolute(),
+    hard_tanh(),
+    clip(-0.5, np.inf),
+    clip(-1, 2),
+]
+
+
+def edges_by_pattern(patterns: np.ndarray, edges: np.ndarray) -> set[frozenset[bytes]]:
+    names = [p.tobytes() for p in patterns]
+    return {frozenset((names[i], names[j])) for i, j in edges}
+
+
+def assert_same_as_lp_cells(network: Network, domain: Polyhedron) -> VertexCells:
+    found = explore(network, domain.A, domain.b, keep="vertices")
+    edges, _ = found.edges()
+    reference = enumerate_regions(network, domain, LayerSplit(cells="lp"))
+    assert {p.tobytes() for p in found.patterns} == {p.tobytes() for p in reference.patterns}
+    assert found.n_regions == len(reference)
+    assert explore(network, domain.A, domain.b).n_regions == len(reference)
+    theirs = np.array(list(reference.adjacency().edges), dtype=int).reshape(-1, 2)
+    assert edges_by_pattern(found.patterns, edges) == edges_by_pattern(reference.patterns, theirs)
+    return found
+
+
+def random_case(seed: int) -> tuple[Network, Polyhedron]:
+    """A small network of any kind, more often than not degenerate, in a box or in a polytope."""
+    rng = np.random.default_rng(seed)
+    d, depth = int(rng.integers(1, 5)), int(rng.integers(1, 4))
+    widths = [d, *(int(rng.integers(2, 6 if d < 4 else 5)) for _ in range(depth)), 1]
+    kind = KINDS[int(rng.integers(len(KINDS)))]
+    network = (integer if rng.random() < 0.6 else seeded)(seed, *widths, activation=kind)
+    if rng.random() < 0.5:
+        return network, Polyhedron.box([-1] * d, [1] * d)
+    rows = rng.integers(-2, 3, (2 * d, d))
+    rows = rows[np.abs(rows).sum(axis=1) > 0]
+    A = np.concatenate([np.eye(d), -np.eye(d), rows])
+    return network, Polyhedron(A, np.concatenate([np.full(2 * d, 2.0), rng.integers(1, 3, len(rows))]))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_family_in_a_box(name: str) -> None:
+    network = NETWORKS[name]()
+    assert_same_as_lp_cells(network, Polyhedron.box(*unit_box_of(network)))
+
+
+@pytest.mark.parametrize("name", ["convolutional", "grouped", "integer_3-5-4-1", "relu_1-6-6-1"])
+def test_family_in_a_polytope_without_axis_rows(name: str) -> None:
+    network = NETWORKS[name]()
+    domain = Polyhedron.cross_polytope(np.full(network.input_dim, 0.1), 1.3)
+    found = assert_same_as_lp_cells(network, domain)
+    assert (found.facet_units >= -len(domain.A)).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_small_networks(seed: int) -> None:
+    assert_same_as_lp_cells(*random_case(seed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20, 200))
+def test_more_random_small_networks(seed: int) -> None:
+    assert_same_as_lp_cells(*random_case(seed))
+
+
+@pytest.mark.parametrize("keep", ["count", "cells"])
+@pytest.mark.parametrize("step", [1, 7])
+def test_a_stopped_search_goes_on(keep: str, step: int) -> None:
+    network = seeded(6, 3, 6, 5, 1)
+    box = Polyhedron.box([-1] * 3, [1] * 3)
+    whole = explore(network, box.A, box.b, keep="cells")
+    part = explore(network, box.A, box.b, keep=keep, max_regions=step)
+    total, seen = part.n_regions, [p.tobytes() for p in part.patterns]
+    while not part.complete:
+        part = explore(network, box.A, box.b, keep=keep, max_regions=step, start=part.open_cells)
+        total += part.n_regions
+        seen += [p.tobytes() for p in part.patterns]
+    assert total == whole.n_regions
+    if keep == "cells":
+        assert sorted(seen) == sorted(p.tobytes() for p in whole.patterns)
+
+
+def test_workers_find_the_same() -> None:
+    network = seeded(2, 2, 16, 12, 8, 1)
+    box = Polyhedron.box([-1] * 2, [1] * 2)
+    one, two = (explore(network, box.A, box.b, keep="cells", workers=n) for n in (1, 2))
+    assert sorted(p.tobytes() for p in one.patterns) == sorted(p.tobytes() for p in two.patterns)
+    assert len(one.edges()[0]) == len(two.edges()[0])
