@@ -15,8 +15,9 @@ from polytope.ir import Network
 
 if TYPE_CHECKING:
     import onnx
+    import torch
 
-__all__ = ["from_onnx", "load", "supported_ops", "supported_ops_markdown"]
+__all__ = ["from_onnx", "from_torch", "load", "supported_ops", "supported_ops_markdown"]
 
 
 def from_onnx(
@@ -37,6 +38,27 @@ def from_onnx(
 
     place = None if folder is None else Path(folder)
     return network_from_onnx(model, until=until, input_shape=input_shape, folder=place)
+
+
+def from_torch(
+    module: torch.nn.Module, example_input: Any, *, until: str | Sequence[str] | None = None
+) -> Network:
+    """The network of a PyTorch module in inference mode, compared with the module.
+
+    Arguments:
+        module: any ``torch.nn.Module``; it is traced with ``torch.export`` and not changed.
+        example_input: a tensor with a batch axis in front, or a tuple of them; only shapes matter.
+        until: name(s) of traced values at which to stop; error messages name them.
+
+    Example:
+        >>> import torch
+        >>> module = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+        >>> from_torch(module, torch.zeros(1, 2)).n_units
+        8
+    """
+    from adapters.torch_export import network_from_module
+
+    return network_from_module(module, example_input, until=until)
 
 
 def supported_ops() -> list[dict[str, str]]:

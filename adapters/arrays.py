@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from adapters.activation_names import named_activation
 from adapters.lowering import Array
 from polytope.errors import CorruptFileError, UnsafeFileError
-from polytope.ir import Activation, Network, PiecewiseLinear, mlp
+from polytope.ir import Activation, Network, mlp
 from polytope.ir.maps import FloatArray
 
 LARGEST_ARCHIVE = 2**31
@@ -99,12 +99,21 @@ def _weights(arrays: Mapping[str, Array], name: str, axes: int) -> FloatArray:
     array = np.asarray(arrays[name], dtype=float)
     if array.ndim != axes:
         raise CorruptFileError(f"{name} has shape {array.shape}; {axes} axes were expected.")
-    if not np.isfinite(array).all():
-        place = [int(i) for i in np.argwhere(~np.isfinite(array))[0]]
-        raise CorruptFileError(
-            f"{name} holds {array[tuple(place)]} at index {place}. Weights must be finite."
-        )
+    refuse_not_finite(array, name)
     return array
+
+
+def refuse_not_finite(array: Array, name: str) -> None:
+    """NaN anywhere, or infinity among several numbers (a single one may be a bound), is no weight."""
+    if array.dtype.kind != "f":
+        return
+    bad = np.isnan(array) if array.size == 1 else ~np.isfinite(array)
+    if bad.any():
+        place = [int(i) for i in np.argwhere(bad)[0]]
+        raise CorruptFileError(
+            f"Tensor {name!r} holds {array[tuple(place)]} at index {place} ({int(bad.sum())} such numbers). "
+            "Weights must be finite: the training diverged, or the file is damaged."
+        )
 
 
 def _difference(network: Network, pairs: list[tuple[FloatArray, FloatArray]], bend: Activation) -> float:
@@ -114,5 +123,4 @@ def _difference(network: Network, pairs: list[tuple[FloatArray, FloatArray]], be
     for i, (W, b) in enumerate(pairs):
         h = W @ h + b[:, None]
         h = bend.values(h) if i + 1 < len(pairs) else h
-    assert isinstance(bend, PiecewiseLinear) or len(pairs) > 0, "an archive has a layer"
     return float(np.abs(network(x) - h.T).max(initial=0.0))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from adapters.aten_program import Program, Step, needed_steps, resolved
 from adapters.folding import stored
-from polytope.errors import ImportMismatchError
+from adapters.inputs import InputPart
+from adapters.registry import rule_for
+from polytope.errors import CorruptFileError, ImportMismatchError
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 
@@ -21,6 +28,12 @@ TOLERANCE = {"float64": 1e-9, "float32": 2e-4, "float16": 5e-2, "bfloat16": 2e-1
 _EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 _LARGEST = {"float64": 1e300, "float32": 1e36, "float16": 6e4, "bfloat16": 1e36}
 _OPERATIONS = 4e8
+_SCALAR = {
+    "sym_mul": operator.mul,
+    "sym_add": operator.add,
+    "sym_sub": operator.sub,
+    "sym_floordiv": operator.floordiv,
+}
 
 
 def checked(network: Network, reference: Reference, dtype: str) -> Network:
@@ -104,3 +117,134 @@ def _straddling(network: Network, start: FloatArray, end: FloatArray) -> FloatAr
         same = (network.pattern(middle) == network.pattern(low)).all(axis=1)[:, None]
         low, high = np.where(same, middle, low), np.where(same, high, middle)
     return np.concatenate([low, high])
+
+
+_KINDS = {"float64": np.float64, "float16": np.float16}
+
+
+class Session:
+    """A model in onnxruntime: graph optimisation off, one thread, deterministic."""
+
+    def __init__(self, model: bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises many unrelated kinds
+            raise CorruptFileError(
+                f"onnxruntime refuses the model, so it cannot be checked: {_first(error)}"
+            ) from error
+
+    def run(self, feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """All outputs."""
+        names = {i.name for i in self._session.get_inputs()}
+        try:
+            return list(self._session.run(None, {k: v for k, v in feeds.items() if k in names}))
+        except Exception as error:  # onnxruntime raises many unrelated kinds
+            raise CorruptFileError(
+                f"onnxruntime cannot run the model, so it cannot be checked: {_first(error)}"
+            ) from error
+
+    def accepts(self, shapes: Sequence[tuple[int, ...]], dtype: str) -> bool:
+        """Whether the model runs on inputs of these shapes."""
+        inputs = zip(self._session.get_inputs(), shapes, strict=False)
+        try:
+            self.run({i.name: np.zeros(shape, dtype=_KINDS.get(dtype, np.float32)) for i, shape in inputs})
+        except CorruptFileError:
+            return False
+        return True
+
+    def rows(self, x: FloatArray, parts: Sequence[InputPart], batch: int, dtype: str) -> FloatArray:
+        """The flattened outputs of each row of x, ``[B, out]``, computed ``batch`` rows at a time."""
+        found = []
+        for start in range(0, len(x), batch):
+            block = x[np.arange(start, start + batch) % len(x)]
+            found.append(self._block(block, parts, dtype)[: len(x) - start])
+        return np.concatenate(found)
+
+    def _block(self, block: FloatArray, parts: Sequence[InputPart], dtype: str) -> FloatArray:
+        feeds, place = {}, 0
+        for part in parts:
+            size = prod(part.shape)
+            piece = block[:, place : place + size].astype(_KINDS.get(dtype, np.float32))
+            feeds[part.name] = piece.reshape((len(block), *part.shape[1:]) if part.batched else part.shape)
+            place += size
+        outputs = [np.asarray(y, dtype=float) for y in self.run(feeds)]
+        if any(y.size % len(block) for y in outputs):
+            raise CorruptFileError(f"The model's outputs do not split into a batch of {len(block)}.")
+        return np.concatenate([y.reshape(len(block), -1) for y in outputs], axis=1)
+
+
+def _first(error: Exception) -> str:
+    return str(error).split("\n")[0][:300]
+
+
+def torch_reference(module: Any, parts: Sequence[InputPart], dtype: str) -> Reference:
+    """A PyTorch module, one sample at a time."""
+    import torch
+
+    kind = getattr(torch, dtype)
+
+    def reference(x: FloatArray) -> FloatArray:
+        rows = []
+        for row in x:
+            with torch.no_grad():
+                out = module(*(torch.from_numpy(piece).to(kind) for piece in _pieces(row, parts)))
+            tensors = out if isinstance(out, tuple | list) else [out]
+            rows.append(np.concatenate([y.double().numpy().ravel() for y in tensors]))
+        return np.stack(rows)
+
+    return reference
+
+
+def program_reference(program: Program, parts: Sequence[InputPart], dtype: str) -> Reference:
+    """A program of ATen operators run by PyTorch's own kernels, operator by operator.
+
+    Only operators that have a rule are run, so a file cannot make this call anything else.
+    """
+    import torch
+
+    constants = {name: torch.from_numpy(np.array(array)) for name, array in program.constants.items()}
+    kind = getattr(torch, dtype)
+
+    def reference(x: FloatArray) -> FloatArray:
+        rows = []
+        for row in x:
+            inputs = [torch.from_numpy(piece).to(kind) for piece in _pieces(row, parts)]
+            values: dict[str, Any] = {**constants, **dict(zip((p.name for p in parts), inputs, strict=True))}
+            for step in needed_steps(program):
+                _run(step, values)
+            rows.append(np.concatenate([values[n].double().numpy().ravel() for n in program.outputs]))
+        return np.stack(rows)
+
+    return reference
+
+
+def _pieces(row: FloatArray, parts: Sequence[InputPart]) -> list[FloatArray]:
+    """One flat sample as the model's inputs."""
+    ends = np.cumsum([prod(p.shape) for p in parts])
+    return [row[end - prod(p.shape) : end].reshape(p.shape) for p, end in zip(parts, ends, strict=True)]
+
+
+def _run(step: Step, values: dict[str, Any]) -> None:
+    """One step in PyTorch."""
+    import torch
+
+    arguments = {name: resolved(a, values) for name, a in step.arguments.items()}
+    if step.op == "getitem":
+        values[step.outputs[0]] = arguments["self"][arguments["index"]]
+        return
+    rule_for("ATen", step.op)
+    if step.op.startswith("sym_") and not step.overload:
+        values[step.outputs[0]] = _SCALAR[step.op](*arguments.values())
+        return
+    function = getattr(getattr(torch.ops.aten, step.op), step.overload)
+    with torch.no_grad():
+        out = function(**arguments)
+    values |= zip(step.outputs, out if step.unpacked else (out,), strict=False)

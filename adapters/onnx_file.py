@@ -16,6 +16,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import numpy_helper
 
+from adapters.arrays import refuse_not_finite
 from adapters.lowering import Array
 from polytope.errors import CorruptFileError, UnsafeFileError, UnsupportedOpError
 
@@ -146,16 +147,3 @@ def array_of(tensor: onnx.TensorProto) -> Array:
 
 def _held(tensor: onnx.TensorProto) -> int:
     return max(len(getattr(tensor, field)) for field in _FIELDS)
-
-
-def refuse_not_finite(array: Array, name: str) -> None:
-    """NaN anywhere, or infinity among several numbers (a single one may be a bound), is no weight."""
-    if array.dtype.kind != "f":
-        return
-    bad = np.isnan(array) if array.size == 1 else ~np.isfinite(array)
-    if bad.any():
-        place = [int(i) for i in np.argwhere(bad)[0]]
-        raise CorruptFileError(
-            f"Tensor {name!r} holds {array[tuple(place)]} at index {place} ({int(bad.sum())} such numbers). "
-            "Weights must be finite: the training diverged, or the file is damaged."
-        )

@@ -10,11 +10,13 @@ from typing import Any
 
 import onnx
 
-from adapters.inputs import InputPart, declared_part, given_shapes
+from adapters.inputs import InputPart, given_shapes
 from adapters.lowering import Lowering, Tensor, Value, located
 from adapters.onnx_file import array_of
-from adapters.registry import Node, Outputs, rule_for
+from adapters.onnx_inputs import declared_part
+from adapters.registry import Node
 from adapters.suggest import with_suggestion
+from adapters.tracing import applied
 from polytope.errors import CorruptFileError, LoadError, UnsupportedOpError
 from polytope.ir import Network
 
@@ -180,44 +182,32 @@ def _network(t: Lowering, graph: Graph, parts: Sequence[InputPart], values: Mapp
 def _applied(
     t: Lowering, graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]
 ) -> tuple[Value, ...]:
-    """The outputs of one node; whatever goes wrong names the node."""
+    """The outputs of one node; an error names the node, and the cut in front of it if there is one."""
     try:
-        out = _outputs(t, graph, node, values)
+        if node.domain not in ("", "ai.onnx"):
+            raise UnsupportedOpError(
+                f"{place_of(node)}: its domain {node.domain!r} is not the standard one, "
+                "so its name says nothing."
+            )
+        return applied(t, "ONNX", _node(graph, node, values), place_of(node))
     except LoadError as error:
         symbolic = [n for n in node.input if isinstance(values.get(n), Tensor)]
-        raise with_suggestion(graph, node, located(error, place_of(node)), symbolic) from error
-    except (
-        ValueError,
-        TypeError,
-        IndexError,
-        KeyError,
-        OverflowError,
-        ZeroDivisionError,
-        AttributeError,
-    ) as error:
-        raise CorruptFileError(
-            f"{place_of(node)}: its operands or attributes do not fit ({error})."
-        ) from error
-    except MemoryError as error:
-        raise UnsupportedOpError(f"{place_of(node)}: it needs more memory than there is.") from error
-    return out if isinstance(out, tuple) else (out,)
+        raise with_suggestion(graph, node, error, symbolic) from error
 
 
-def _outputs(t: Lowering, graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> Outputs:
-    if node.domain not in ("", "ai.onnx"):
-        raise UnsupportedOpError(
-            f"its domain {node.domain!r} is not the standard one, so its name says nothing."
-        )
-    rule = rule_for("ONNX", node.op_type)
-    wrapped = Node(
+def _node(graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> Node:
+    try:
+        attributes = {a.name: _attribute(a) for a in node.attribute}
+    except LoadError as error:
+        raise located(error, place_of(node)) from error
+    return Node(
         op=node.op_type,
         name=node.name,
         inputs=tuple(values[n] if n else None for n in node.input),
-        attributes={a.name: _attribute(a) for a in node.attribute},
+        attributes=attributes,
         opset=graph.opset,
         n_outputs=sum(1 for n in node.output if n),
     )
-    return rule(t, wrapped)
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:

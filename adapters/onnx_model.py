@@ -11,11 +11,10 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from adapters.check import checked
+from adapters.check import Session, checked
 from adapters.inputs import InputPart
 from adapters.onnx_file import parse_model, resolve_external
 from adapters.onnx_graph import Graph, dtype_of, read_graph, trace
-from adapters.onnx_runtime import Session
 from polytope.errors import CorruptFileError, ImportMismatchError, LoadError, UnsupportedOpError
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray

@@ -191,7 +191,8 @@ def rule_for(table: str, op: str) -> Rule:
         NotPiecewiseLinearError: the operator is smooth, or jumps.
         UnsupportedOpError: there is no rule for it.
     """
-    entry = _loaded()[table].get(op)
+    tables = _loaded()[table]
+    entry = tables.get(op) or (tables.get(op.rstrip("_")) if table == "ATen" else None)
     if entry is None:
         raise refusal(table, op)
     return entry.rule

@@ -6,9 +6,11 @@ import operator
 from collections.abc import Callable
 from functools import reduce
 from math import prod
+from typing import Any
 
 import numpy as np
 
+from adapters.conditions import Condition, selected
 from adapters.lowering import Array, Lowering, Tensor, Value
 from adapters.registry import Node, aten_op, onnx_op
 from polytope.errors import NotPiecewiseLinearError
@@ -33,8 +35,11 @@ def difference(t: Lowering, a: Value, b: Value) -> Value:
     return _constant(t, operator.sub, a, b)
 
 
-def product(t: Lowering, a: Value, b: Value) -> Value:
+def product(t: Lowering, a: Any, b: Any) -> Value:
     """The product, broadcast; at most one factor may depend on the input."""
+    for mask, other in ((a, b), (b, a)):
+        if isinstance(mask, Condition):
+            return selected(t, mask, other, np.zeros(()))
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         raise NotPiecewiseLinearError("both of its operands depend on the input: their product is quadratic.")
     if isinstance(a, Tensor):
@@ -115,17 +120,17 @@ def mean_of(t: Lowering, node: Node) -> Value:
     return product(t, _sum(t, node), np.asarray(1.0 / len(node.inputs)))
 
 
-def _scaled_other(t: Lowering, node: Node) -> Value:
+def _scaled_other(t: Lowering, node: Node) -> Any:
     """ATen's ``alpha * other``."""
     other = node.get("other")
     alpha = node.get("alpha", 1)
-    other = other if isinstance(other, Tensor) else np.asarray(other)
+    other = other if isinstance(other, Tensor | Condition) else np.asarray(other)
     return other if alpha == 1 else product(t, other, np.asarray(alpha))
 
 
-def _left(node: Node) -> Value:
+def _left(node: Node) -> Any:
     value = node.get("self")
-    return value if isinstance(value, Tensor) else np.asarray(value)
+    return value if isinstance(value, Tensor | Condition) else np.asarray(value)
 
 
 @aten_op("add")
@@ -158,7 +163,7 @@ def aten_div(t: Lowering, node: Node) -> Value:
     """Elementwise quotient."""
     if node.get("rounding_mode") is not None:
         raise NotPiecewiseLinearError("it rounds: its output jumps.")
-    return quotient(t, _left(node), np.asarray(_scaled_other(t, node), dtype=float))
+    return quotient(t, _left(node), _scaled_other(t, node))
 
 
 @aten_op("neg")

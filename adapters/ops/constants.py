@@ -7,6 +7,7 @@ from math import ceil, prod
 
 import numpy as np
 
+from adapters.conditions import Condition
 from adapters.lowering import Array, Lowering, Tensor, Value
 from adapters.ops.averages import axes_of
 from adapters.registry import Node, onnx_op, refusal
@@ -44,6 +45,8 @@ def identity(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
 def cast(t: Lowering, node: Node) -> Value:
     """Another number type."""
     x, to = node[0], int(node.get("to", 1))
+    if isinstance(x, Condition):
+        return x
     if isinstance(x, Tensor):
         if to not in FLOATS:
             raise NotPiecewiseLinearError(
@@ -60,7 +63,7 @@ def cast(t: Lowering, node: Node) -> Value:
 def cast_like(t: Lowering, node: Node) -> Value:
     """The number type of another tensor."""
     x, like = node[0], node[1]
-    if isinstance(x, Tensor) or isinstance(like, Tensor):
+    if isinstance(x, Tensor | Condition) or isinstance(like, Tensor):
         return x
     return x.astype(like.dtype)
 

@@ -118,19 +118,19 @@ def _x(node: Node) -> Value:
     return value if isinstance(value, Tensor) else np.asarray(value)
 
 
-@aten_op("relu", "relu_")
+@aten_op("relu")
 def aten_relu(t: Lowering, node: Node) -> Value:
     """max(x, 0)."""
     return bent(t, _x(node), _RELU)
 
 
-@aten_op("relu6", "relu6_")
+@aten_op("relu6")
 def aten_relu6(t: Lowering, node: Node) -> Value:
     """min(max(x, 0), 6)."""
     return clipped(t, _x(node), 0.0, 6.0)
 
 
-@aten_op("leaky_relu", "leaky_relu_")
+@aten_op("leaky_relu")
 def aten_leaky_relu(t: Lowering, node: Node) -> Value:
     """Identity where positive, slope x elsewhere."""
     return bent(t, _x(node), leaky_relu(float(node.get("negative_slope", 0.01))))
@@ -158,19 +158,19 @@ def aten_abs(t: Lowering, node: Node) -> Value:
     return bent(t, _x(node), absolute())
 
 
-@aten_op("hardtanh", "hardtanh_")
+@aten_op("hardtanh")
 def aten_hardtanh(t: Lowering, node: Node) -> Value:
     """min(max(x, min_val), max_val)."""
     return clipped(t, _x(node), float(node.get("min_val", -1)), float(node.get("max_val", 1)))
 
 
-@aten_op("hardsigmoid", "hardsigmoid_")
+@aten_op("hardsigmoid")
 def aten_hardsigmoid(t: Lowering, node: Node) -> Value:
     """min(max(x / 6 + 1 / 2, 0), 1)."""
     return bent(t, _x(node), hard_sigmoid(1 / 6, 0.5))
 
 
-@aten_op("clamp", "clamp_", "clip", note="bounds constant")
+@aten_op("clamp", "clip", note="bounds constant")
 def aten_clamp(t: Lowering, node: Node) -> Value:
     """min(max(x, min), max)."""
     low, high = fixed(node.get("min", -np.inf), "bound"), fixed(node.get("max", np.inf), "bound")
@@ -182,19 +182,19 @@ def aten_clamp(t: Lowering, node: Node) -> Value:
     return negative(t, floored(t, below, -high) if isinstance(below, Tensor) else np.maximum(below, -high))
 
 
-@aten_op("clamp_min", "clamp_min_")
+@aten_op("clamp_min")
 def aten_clamp_min(t: Lowering, node: Node) -> Value:
     """max(x, min)."""
     return clipped(t, _x(node), float(fixed(node.get("min"), "bound")), np.inf)
 
 
-@aten_op("clamp_max", "clamp_max_")
+@aten_op("clamp_max")
 def aten_clamp_max(t: Lowering, node: Node) -> Value:
     """min(x, max)."""
     return clipped(t, _x(node), -np.inf, float(fixed(node.get("max"), "bound")))
 
 
-@aten_op("threshold", "threshold_", note="only where it does not jump: value = threshold")
+@aten_op("threshold", note="only where it does not jump: value = threshold")
 def aten_threshold(t: Lowering, node: Node) -> Value:
     """Identity above the threshold, a value elsewhere."""
     level, value = float(node.get("threshold")), float(node.get("value"))

@@ -43,7 +43,7 @@ _ROUNDINGS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
 
 def _single(places: IntArray) -> FloatArray:
     """Places in single precision: runtimes compute nearest neighbours in it, and round as it does."""
-    return places.astype(np.float32)  # type: ignore[return-value]
+    return places.astype(np.float32)
 
 
 def resampled(
@@ -56,11 +56,12 @@ def resampled(
     if coordinates not in _COORDINATES or rounding not in _ROUNDINGS or mode not in ("nearest", "linear"):
         raise UnsupportedOpError(f"its mode {mode!r} with coordinates {coordinates!r} has no rule.")
     t.spend(prod(x.shape) // n * m)
-    places = _COORDINATES[coordinates](_single(np.arange(m)), n, m, float(scale))
     if mode == "nearest":
+        places = _COORDINATES[coordinates](_single(np.arange(m)), n, m, float(scale))
         index = np.clip(_ROUNDINGS[rounding](places), 0, n - 1).astype(np.int64)
         return t.rearrange(x, lambda a: np.take(a, index, axis))
-    matrix = _interpolation(np.clip(places.astype(float), 0, n - 1), n)
+    places = _COORDINATES[coordinates](np.arange(m, dtype=float), n, m, scale)
+    matrix = _interpolation(np.clip(places, 0, n - 1), n)
     before, after = prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
     whole = kron(kron(eye_array(before), matrix), eye_array(after))
     return t.linear(x, Sparse(csr_array(whole)), (*x.shape[:axis], m, *x.shape[axis + 1 :]))

@@ -258,18 +258,23 @@ def padded(t: Lowering, x: Value, widths: Sequence[tuple[int, int]], mode: str, 
 @onnx_op("DepthToSpace")
 def depth_to_space(t: Lowering, node: Node) -> Value:
     """Channels become blocks of pixels, in DCR or CRD order."""
-    b, (n, c, h, w) = int(node.get("blocksize", 1)), node[0].shape
+    return blocks_from_channels(t, node[0], int(node.get("blocksize", 1)), node.get("mode", b"DCR"))
+
+
+def blocks_from_channels(t: Lowering, x: Value, b: int, mode: bytes) -> Value:
+    """Channels become blocks of pixels."""
+    n, c, h, w = x.shape
     if b < 1 or c % (b * b):
         raise CorruptFileError(f"Its {c} channels do not fill blocks of {b}.")
-    if node.get("mode", b"DCR") == b"CRD":
+    if mode == b"CRD":
         return t.rearrange(
-            node[0],
+            x,
             lambda a: (
                 a.reshape(n, c // b**2, b, b, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(n, -1, h * b, w * b)
             ),
         )
     return t.rearrange(
-        node[0],
+        x,
         lambda a: (
             a.reshape(n, b, b, c // b**2, h, w).transpose(0, 3, 4, 1, 5, 2).reshape(n, -1, h * b, w * b)
         ),
@@ -279,11 +284,16 @@ def depth_to_space(t: Lowering, node: Node) -> Value:
 @onnx_op("SpaceToDepth")
 def space_to_depth(t: Lowering, node: Node) -> Value:
     """Blocks of pixels become channels."""
-    b, (n, c, h, w) = int(node.get("blocksize", 1)), node[0].shape
+    return channels_from_blocks(t, node[0], int(node.get("blocksize", 1)))
+
+
+def channels_from_blocks(t: Lowering, x: Value, b: int) -> Value:
+    """Blocks of pixels become channels."""
+    n, c, h, w = x.shape
     if b < 1 or h % b or w % b:
         raise CorruptFileError(f"Its image of {h} x {w} is not made of blocks of {b}.")
     return t.rearrange(
-        node[0],
+        x,
         lambda a: (
             a.reshape(n, c, h // b, b, w // b, b)
             .transpose(0, 3, 5, 1, 2, 4)

@@ -1,0 +1,233 @@
+"""PyTorch modules of every usual shape give networks that equal them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+
+from adapters import from_torch
+from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
+
+
+class Function(nn.Module):
+    """A module around one function and its parts."""
+
+    def __init__(self, function: Callable, *parts: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, *x: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        return self.function(*x, *self.parts)
+
+
+class BasicBlock(nn.Module):
+    """The residual block that torchvision's ResNet-18 is made of."""
+
+    def __init__(self, channels: int, out: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(out, out, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.downsample = None
+        if stride != 1 or channels != out:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        identity = x if self.downsample is None else self.downsample(x)
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        out += identity
+        return self.relu(out)
+
+
+def resnet() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 7, 2, 3, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, 2, 1),
+        BasicBlock(4, 4, 1),
+        BasicBlock(4, 8, 2),
+        nn.AdaptiveAvgPool2d((1, 1)),
+        nn.Flatten(),
+        nn.Linear(8, 5),
+    )
+
+
+def dense_block() -> nn.Module:
+    def forward(x, a, b):
+        h = torch.cat([x, F.relu(a(x))], 1)
+        return torch.cat([h, F.leaky_relu(b(h), 0.2)], dim=1)
+
+    return Function(forward, nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(5, 2, 1))
+
+
+def in_place() -> nn.Module:
+    def forward(x, a):
+        h = a(x)
+        F.relu_(h)
+        h *= 2
+        return h + x
+
+    return Function(forward, nn.Linear(3, 3))
+
+
+def preactivation(depth: int) -> nn.Module:
+    def forward(x, *parts):
+        for part in parts:
+            x = x + part(F.relu(x))
+        return x
+
+    return Function(forward, *(nn.Linear(4, 4) for _ in range(depth)))
+
+
+def seq(*parts: nn.Module) -> nn.Module:
+    return nn.Sequential(*parts)
+
+
+def lin(n: int, m: int) -> nn.Module:
+    return nn.Linear(n, m)
+
+
+def mean_parts(x: torch.Tensor) -> torch.Tensor:
+    return torch.cat([p.mean(1) for p in x.split([1, 3], 1)] + list(x.unbind(2)), 1)
+
+
+def crossed_slices(x: torch.Tensor) -> torch.Tensor:
+    return torch.stack([x[:, 1:, ::2], x[:, :-1, 1::2]], 1).permute(0, 3, 1, 2)
+
+
+def affine_constants(x: torch.Tensor) -> torch.Tensor:
+    return (x - 0.5) / 0.25 * torch.arange(3.0) + torch.ones(1, 3) - 2 * (1 - x)
+
+
+def count(*shape: int) -> torch.Tensor:
+    return torch.arange(float(np.prod(shape)), dtype=torch.float64).reshape(shape)
+
+
+def fn(function: Callable, *parts: nn.Module) -> Callable[[], nn.Module]:
+    return lambda: Function(function, *parts)
+
+
+# name: module, shape of one input without the batch axis
+MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "mlp": (lambda: seq(lin(3, 8), nn.ReLU(), nn.Dropout(0.3), lin(8, 2)), (3,)),
+    "functional": (fn(lambda x, a, b: b(F.relu(a(x))), lin(3, 6), lin(6, 2)), (3,)),
+    "resnet": (resnet, (3, 16, 16)),
+    "dense block": (dense_block, (2, 5, 4)),
+    "in place": (in_place, (3,)),
+    "pre-activation residuals": (lambda: preactivation(12), (4,)),
+    "batch norm 1d": (lambda: seq(lin(3, 4), nn.BatchNorm1d(4), nn.ReLU()), (3,)),
+    "prelu": (lambda: seq(nn.Conv2d(1, 3, 3), nn.PReLU(3)), (1, 6, 6)),
+    "hardtanh relu6": (lambda: seq(lin(3, 9), nn.Hardtanh(-0.5, 2), nn.ReLU6()), (3,)),
+    "hardsigmoid": (lambda: seq(lin(3, 9), nn.Hardsigmoid()), (3,)),
+    "softshrink": (lambda: seq(lin(3, 9), nn.Softshrink(0.3)), (3,)),
+    "abs clamp": (fn(lambda x, a: a(x).abs().clamp(min=0.1, max=0.7), lin(3, 9)), (3,)),
+    "max of branches": (fn(lambda x, a, b: torch.maximum(a(x), b(x)), lin(3, 4), lin(3, 4)), (3,)),
+    "maxout": (fn(lambda x, a: a(x).view(-1, 4, 3).max(dim=2)[0], lin(3, 12)), (3,)),
+    "amax amin": (fn(lambda x: x.amax((1, 2)) - x.amin(dim=(1, 2))), (12, 9)),
+    "avg pool": (lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False), (2, 7, 6)),
+    "avg pool, padding counts": (lambda: nn.AvgPool2d((3, 2), (2, 1), 1, ceil_mode=True), (2, 7, 6)),
+    "max pool": (lambda: nn.MaxPool2d(3, 2, 1, dilation=2, ceil_mode=True), (2, 11, 9)),
+    "adaptive pools": (lambda: seq(nn.AdaptiveAvgPool2d((3, 5)), nn.AdaptiveMaxPool2d((2, 3))), (2, 7, 8)),
+    "conv 1d": (lambda: seq(nn.Conv1d(2, 4, 3, 2, 1, 2, 2), nn.ReLU(), nn.MaxPool1d(2)), (2, 17)),
+    "transposed": (lambda: seq(nn.ConvTranspose2d(3, 6, 3, 2, 1, 1, groups=3), nn.ReLU()), (3, 4, 5)),
+    "grouped same": (lambda: nn.Conv2d(4, 8, (3, 4), padding="same", groups=2, dilation=2), (4, 9, 9)),
+    "conv 3d": (lambda: nn.Conv3d(1, 2, (2, 3, 2)), (1, 4, 5, 3)),
+    "upsample": (lambda: seq(nn.Upsample(scale_factor=2), nn.Upsample((7, 9), mode="bilinear")), (1, 3, 4)),
+    "pads": (
+        lambda: seq(nn.ZeroPad2d((1, 2, 0, 1)), nn.ReflectionPad2d(1), nn.ReplicationPad2d(1)),
+        (1, 4, 4),
+    ),
+    "pixel shuffle": (lambda: seq(nn.PixelShuffle(2), nn.PixelUnshuffle(4)), (8, 4, 6)),
+    "slices": (fn(crossed_slices), (4, 6)),
+    "splits": (fn(mean_parts), (4, 3)),
+    "token mixing": (fn(lambda x, a, b: a(b(F.relu(a(x))).mT), lin(5, 5), lin(5, 5)), (5, 5)),
+    "constants": (fn(affine_constants), (3,)),
+    "sum of axes": (fn(lambda x: x.sum((1, 2), keepdim=True) + x.mean(-1, keepdim=True) - x), (4, 3)),
+    "where": (fn(lambda x, a: torch.where(a(x) > 0, a(x), 0.1 * a(x)), lin(3, 5)), (3,)),
+    "mask": (fn(lambda x, a: a(x) * (a(x) > 0) - x.sum() * (x.sum() <= 0), lin(3, 5)), (3,)),
+    "expand": (fn(lambda x: x.unsqueeze(1).expand(-1, 4, -1).reshape(-1, 12).repeat(1, 2)), (3,)),
+    "matmul from the left": (fn(lambda x: torch.matmul(count(3, 4), F.relu(x))), (4, 5)),
+    "bmm": (fn(lambda x: torch.matmul(F.relu(x), count(2, 4, 3))), (2, 5, 4)),
+}
+
+
+def randomised(module: nn.Module) -> nn.Module:
+    """Batch statistics that are not the initial ones."""
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            part.running_mean.uniform_(-1, 1)
+            part.running_var.uniform_(0.5, 2)
+    return module
+
+
+@pytest.mark.parametrize(("make", "shape"), MODULES.values(), ids=MODULES)
+def test_a_module_equals_its_network(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    module = randomised(make()).double()
+    network = from_torch(module, torch.zeros(1, *shape, dtype=torch.float64))
+    assert network.input_shape == shape
+    assert network.dtype == "float64"
+    x = torch.randn(4, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = torch.stack([module.eval()(row[None]).flatten() for row in x]).numpy()
+    np.testing.assert_allclose(network(x.flatten(1).numpy()), expected, atol=1e-9)  # double precision
+
+
+def test_a_module_keeps_its_mode_and_a_batch_of_examples_will_do() -> None:
+    module = resnet().train()
+    network = from_torch(module, torch.zeros(7, 3, 16, 16))
+    assert module.training
+    assert module[4].bn1.training
+    assert (network.input_shape, network.output_dim) == ((3, 16, 16), 5)
+
+
+def test_several_inputs_become_one_with_named_parts() -> None:
+    module = Function(lambda x, y, a: a(torch.cat([x, y], 1)).relu(), nn.Linear(5, 4))
+    network = from_torch(module, (torch.zeros(1, 2), torch.zeros(1, 3)))
+    assert [shape for _, shape in network.input_parts] == [(2,), (3,)]
+    x = torch.randn(1, 5)
+    expected = module(x[:, :2], x[:, 2:]).detach().numpy()
+    np.testing.assert_allclose(network(x.double().numpy()), expected, atol=1e-6)  # single precision
+
+
+def test_deep_residual_networks_stay_linear_in_depth() -> None:
+    network = from_torch(preactivation(200), torch.zeros(1, 4))
+    assert sum(len(layer.maps) for layer in network.layers) <= 3 * len(network.layers)
+
+
+@pytest.mark.parametrize(
+    ("function", "kind", "words"),
+    [
+        (lambda x: x * x, NotPiecewiseLinearError, "quadratic"),
+        (lambda x: x / (1 + x.abs()), NotPiecewiseLinearError, "divisor"),
+        (lambda x: torch.tanh(x).relu() @ torch.ones(3, 2), NotPiecewiseLinearError, "tanh"),
+        (lambda x: torch.sign(x), NotPiecewiseLinearError, "discontinuous"),
+        (lambda x: torch.where(x > 0, x + 1, x), NotPiecewiseLinearError, "jumps"),
+        (lambda x: torch.fft.rfft(x).real, UnsupportedOpError, "no rule"),
+        (lambda x: x.relu() if x.sum() > 0 else x, UnsupportedOpError, "torch.export"),
+    ],
+)
+def test_what_is_not_piecewise_linear_is_refused(
+    function: Callable, kind: type[LoadError], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        from_torch(Function(function), torch.zeros(1, 3))
+
+
+def test_a_smooth_head_is_named_and_can_be_cut() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2), nn.Softmax(dim=1))
+    with pytest.raises(NotPiecewiseLinearError, match=r"until='linear_1'"):
+        from_torch(module, torch.zeros(1, 3))
+    network = from_torch(module, torch.zeros(1, 3), until="linear_1")
+    x = torch.randn(5, 3)
+    np.testing.assert_allclose(network(x.numpy()), module[:3](x).detach().numpy(), atol=1e-6)
