@@ -163,7 +163,8 @@ def vertices_around(A: FloatArray, b: FloatArray, center: FloatArray, radius: fl
     slack = b - A @ center
     if A.shape[1] == 1:
         ends = slack / A[:, 0]
-        return center + np.array([[ends[A[:, 0] < 0].max()], [ends[A[:, 0] > 0].min()]])
+        two: FloatArray = center + np.array([[ends[A[:, 0] < 0].max()], [ends[A[:, 0] > 0].min()]])
+        return two
     moved = np.concatenate([A, -slack[:, None] / radius], axis=1)
     try:
         found = HalfspaceIntersection(moved, np.zeros(len(center))).intersections
@@ -174,10 +175,10 @@ def vertices_around(A: FloatArray, b: FloatArray, center: FloatArray, radius: fl
 
 
 def hull_volume(corners: FloatArray) -> float:
-    """The volume of the convex hull of points ``[v, d]`` that span the space."""
+    """The d-dimensional volume of the convex hull of points ``[v, d]``."""
     size = np.ptp(corners, axis=0)
-    if corners.shape[1] == 1:
-        return float(size[0])
+    if corners.shape[1] == 1 or not size.all():
+        return float(np.prod(size))
     return float(ConvexHull((corners - corners.mean(axis=0)) / size).volume * np.prod(size))
 
 

@@ -8,6 +8,7 @@ the piece that owns the tie.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import networkx as nx
 import numpy as np
@@ -18,6 +19,8 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.boundaries import LayerBoundaries
 from polytope.regions.columns import Columns, walk
+from polytope.regions.exact_rows import Cut, ExactRows
+from polytope.regions.found import ExactFacet
 
 CHUNK = 2048  # facets in one forward pass
 
@@ -63,6 +66,41 @@ def _across(
 
     walk(network, points, normals, sizes, turn)
     return far
+
+
+def pattern_across_exactly(
+    network: Network,
+    tables: Sequence[LayerBoundaries],
+    rows: ExactRows,
+    pattern: PatternArray,
+    facet: ExactFacet,
+) -> PatternArray:
+    """The pattern, ``int8[units]``, on the far side of a facet that float64 cannot resolve."""
+    far = pattern.copy()
+    point = np.array([float(v) for v in facet.point])
+    normal = np.array([float(Fraction(v, max(map(abs, facet.row)))) for v in facet.row[:-1]])
+
+    def turn(number: int, z: Columns) -> PatternArray:
+        table, start = tables[number - 1], network.unit_offsets[number - 1]
+        near = np.abs(table.values(z.value)[:, 0]) <= 2.0**-38 * table.sizes(z.size)[:, 0]
+        at, speed = table.values(z.value)[:, 0], np.zeros(len(near))
+        for boundary in np.flatnonzero(near).tolist():
+            row = rows(Cut(number, boundary, 1.0), far).tolist()
+            at[boundary] = _sign(
+                sum((a * x for a, x in zip(row, facet.point, strict=False)), Fraction(row[-1]))
+            )
+            speed[boundary] = _sign(sum(a * n for a, n in zip(row[:-1], facet.row, strict=False)))
+        for unit in np.unique(table.unit[near]).tolist():
+            far[start + unit] = _piece_ahead(table, unit, at, at == 0, speed, speed == 0)
+        return far[start : network.unit_offsets[number], None]
+
+    size = np.array([np.abs(point).max(initial=0.0)])
+    walk(network, point[None], normal[None], size, turn)
+    return far
+
+
+def _sign(value: Fraction | int) -> float:
+    return float((value > 0) - (value < 0))
 
 
 def _turned(table: LayerBoundaries, pieces: PatternArray, z: Columns) -> PatternArray:

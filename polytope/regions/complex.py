@@ -15,10 +15,11 @@ from polytope.geometry.polyhedron import Polyhedron, hull_volume, vertices_aroun
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions.adjacency import patterns_across, region_graph
+from polytope.regions.adjacency import pattern_across_exactly, patterns_across, region_graph
 from polytope.regions.boundaries import LayerBoundaries, boundaries
-from polytope.regions.facets import facets_of, region_rows
-from polytope.regions.found import Facets
+from polytope.regions.exact_rows import ExactRows
+from polytope.regions.facets import exactly, facets_of, region_rows
+from polytope.regions.found import ExactFacet, Facets
 from polytope.regions.merge import affine_maps, distinct, joined_across
 
 
@@ -105,7 +106,23 @@ class RegionComplex:
             normals.reshape(-1, self.domain.dim),
             np.abs(np.stack([facets.points[inner], self.interior_points[region[inner]]])).max(axis=(0, 2)),
         )
+        rows = ExactRows(self.network, self.domain, self.boundaries)
+        flips = (far != self.patterns[region[inner]]).sum(axis=1)
+        for k, f in enumerate(inner.tolist()):
+            facet = facets.exact.get(f)
+            if facet is None and flips[k] > 1:  # one boundary for many units, or many within rounding
+                facet = self._exact_facet(f, int(region[f]), rows)
+            if facet is not None:
+                pattern = self.patterns[region[f]]
+                far[k] = pattern_across_exactly(self.network, self.boundaries, rows, pattern, facet)
         return region_graph(self.patterns, region[inner], far)
+
+    def _exact_facet(self, facet: int, region: int, rows: ExactRows) -> ExactFacet | None:
+        """A facet in rationals."""
+        carriers = None if self.candidates is None else self.candidates[region]
+        pattern, x0 = self.patterns[region], self.interior_points[region]
+        described = region_rows(self.network, self.domain, self.boundaries, pattern, carriers)
+        return exactly(described, int(self.facets.unit[facet]), self.facets.points[facet], x0, pattern, rows)
 
     def _facet_row(self, facet: int, region: int) -> FloatArray:
         """The row of unit length that a facet lies on."""
@@ -231,7 +248,7 @@ class Region:
         return self.complex.domain.is_bounded or Polyhedron(*self.halfspaces).is_bounded
 
     def vertices(self) -> FloatArray:
-        """The region's vertices, ``[v, d]``.
+        """The region's vertices, ``[v, d]``; the interior point alone where float64 cannot tell them apart.
 
         Raises:
             UnboundedDomainError: the region is unbounded.
@@ -240,6 +257,8 @@ class Region:
             raise UnboundedDomainError(f"Region {self.number} is unbounded: it is not the hull of vertices.")
         A, b = self.halfspaces
         slack = float((b - A @ self.interior_point).min())
+        if slack <= 2.0**-48 * float(np.abs(b).max()):
+            return self.interior_point[None]
         return vertices_around(A, b, self.interior_point, slack)
 
     def volume(self) -> float:

@@ -6,20 +6,20 @@ the nearest row, every region contains the unit ball, so one tolerance suits reg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from polytope.geometry.lp import WarmProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
-from polytope.geometry.rational_lp import maximise
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.boundaries import LayerBoundaries
-from polytope.regions.found import Facets
-from polytope.regions.lp_cell import Cut, ExactRows
+from polytope.regions.exact_rows import Cut, ExactRows
+from polytope.regions.found import ExactFacet, Facets
+from polytope.regions.small_facets import exact_facet, exact_facets, same_hyperplane
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,19 +104,42 @@ def facets_of(
     """
     exact = ExactRows(network, domain, tables)
     programs = (WarmProgram(domain.dim, 1e3), WarmProgram(domain.dim, UNBOUNDED))
-    units, points, counts = [], [], [0]
+    units, points, counts, small = [], [], [0], {}
     for number, (pattern, x0) in enumerate(zip(patterns, interior_points, strict=True)):
         carriers = None if candidates is None else candidates[number]
         described = region_rows(network, domain, tables, pattern, carriers)
-        which, where = _irredundant(described, x0, pattern, exact, programs)
-        units.append(described.unit[which])
-        points.append(where)
-        counts.append(len(which))
+        found = _irredundant(described, x0, pattern, exact, programs)
+        units.append(described.unit[list(found)])
+        for k, (_, facet) in enumerate(found.values()):
+            if facet is not None:
+                small[sum(counts) + k] = facet
+        points += [point for point, _ in found.values()]
+        counts.append(len(found))
     return Facets(
         np.cumsum(counts),
         np.concatenate([np.zeros(0, np.int64), *units]),
-        np.concatenate([np.zeros((0, domain.dim)), *points]),
+        np.array(points).reshape(-1, domain.dim),
+        small,
     )
+
+
+def exactly(
+    described: RegionRows,
+    unit: int,
+    near: FloatArray,
+    x0: FloatArray,
+    pattern: PatternArray,
+    exact: ExactRows,
+) -> ExactFacet | None:
+    """The facet of a region on a unit's boundary next to a point, in rationals."""
+    off = np.abs(described.rows[:, :-1] @ near + described.rows[:, -1])
+    i = int(np.where(described.unit == unit, off, np.inf).argmin())
+    rows = [exact(cut, pattern).tolist() for cut in described.cuts]
+    others = [row for row in rows if not same_hyperplane(row, rows[i])]
+    return exact_facet([*others, rows[i]], x0)
+
+
+FacetPoint = tuple[FloatArray, ExactFacet | None]
 
 
 def _irredundant(
@@ -125,31 +148,41 @@ def _irredundant(
     pattern: PatternArray,
     exact: ExactRows,
     programs: Sequence[WarmProgram],
-) -> tuple[IntArray, FloatArray]:
+) -> dict[int, FacetPoint]:
     """The numbers of the rows that carry facets, and a point in the relative interior of each facet."""
     rows = described.rows
     if not len(rows):
-        return np.zeros(0, np.int64), np.zeros((0, len(x0)))
-    slack = np.maximum(-(rows[:, :-1] @ x0 + rows[:, -1]), np.finfo(float).tiny)
+        return {}
+    slack = -(rows[:, :-1] @ x0 + rows[:, -1])
     rho = float(slack.min())
+    if rho <= 2.0**-40 * float(np.abs(rows[:, -1]).max() + np.abs(x0).max()):
+        return exact_facets([exact(cut, pattern).tolist() for cut in described.cuts])
     local = np.concatenate([rows[:, :-1], -(slack / rho)[:, None]], axis=1)
-    first = _first_of_equal(local)
-    found = _shoot(local, first)
+    first = _first_of_equal(local, lambda i: exact(described.cuts[i], pattern).tolist())
+    found: dict[int, FacetPoint] = {i: (x0 + rho * y, None) for i, y in _shoot(local, first).items()}
     for i in first.tolist():
         if i not in found:
-            y = _facet_point(local, i, first, described.cuts, pattern, exact, programs)
-            if y is not None:
-                found[i] = y
-    which = np.array(sorted(found), dtype=np.int64)
-    return which, x0 + rho * np.array([found[i] for i in which.tolist()]).reshape(-1, len(x0))
+            rest = first[first != i]
+            y = _facet_point(local, i, rest, programs)
+            if y is None:
+                facet = exact_facet([exact(described.cuts[j], pattern).tolist() for j in [*rest, i]], x0)
+                if facet is not None:
+                    found[i] = (np.array([float(v) for v in facet.point]), facet)
+            elif len(y):
+                found[i] = (x0 + rho * y, None)
+    return dict(sorted(found.items()))
 
 
-def _first_of_equal(local: FloatArray) -> IntArray:
-    """The first row of each set of rows with one hyperplane (rows of the domain come before units)."""
+def _first_of_equal(local: FloatArray, exact: Callable[[int], list[int]]) -> IntArray:
+    """The first row of each set of rows with one hyperplane (rows of the domain come before units).
+
+    Rows that rounding cannot tell apart are compared exactly.
+    """
     kept: list[int] = []
     for i, row in enumerate(local):
         size = 2.0**-40 * (1.0 + abs(row[-1]))
-        if not kept or (np.abs(local[kept] - row).max(axis=1) > size).all():
+        near = [k for k in kept if np.abs(local[k] - row).max() <= size]
+        if not any(same_hyperplane(exact(k), exact(i)) for k in near):
             kept.append(i)
     return np.array(kept, dtype=np.int64)
 
@@ -170,29 +203,15 @@ def _shoot(local: FloatArray, rows: IntArray) -> dict[int, FloatArray]:
 
 
 def _facet_point(
-    local: FloatArray,
-    i: int,
-    others: IntArray,
-    cuts: Sequence[Cut],
-    pattern: PatternArray,
-    exact: ExactRows,
-    programs: Sequence[WarmProgram],
+    local: FloatArray, i: int, rest: IntArray, programs: Sequence[WarmProgram]
 ) -> FloatArray | None:
-    """A point of facet i, or ``None`` where the other rows imply row i."""
-    rest = others[others != i]
+    """A point of facet i; empty where the other rows imply row i; ``None`` where the margin is too small."""
     cap = np.append(local[i, :-1], 2 * local[i, -1])
     for program in programs:  # near points first: they are the accurate ones
         best = program.maximise([*local[rest], cap], local[i])
         if best.bounded or best.value > 1e-6:
             break
-    y, value = best.point, best.value
-    if abs(value) <= 1e-6 or (value < 0 and not best.bounded):
-        objective = exact(cuts[i], pattern).tolist()
-        optimum = maximise([exact(cuts[j], pattern).tolist() for j in rest], objective)
-        if optimum.value <= 0:
-            return None
-        value = max(value, 1e-12)
-    if value <= 0:
-        return None
-    height = -float(local[i, -1])
-    return y * (height / (height + value))
+    if best.value > 1e-6:
+        height = -float(local[i, -1])
+        return best.point * (height / (height + best.value))
+    return np.zeros(0) if best.value < -1e-6 and best.bounded else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from time import monotonic
 from typing import Protocol
 
@@ -16,6 +17,14 @@ Progress = Callable[[int, int], None]  # regions found, open cells
 
 
 @dataclass(frozen=True, eq=False)
+class ExactFacet:
+    """A facet in rationals: its row, a positive multiple in ``d + 1`` integers, and a point inside it."""
+
+    row: tuple[int, ...]
+    point: tuple[Fraction, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Facets:
     """Irredundant facets of all regions, in the order of the regions.
 
@@ -23,11 +32,13 @@ class Facets:
         offsets: ``int[R + 1]``; region i has the facets ``offsets[i] .. offsets[i + 1] - 1``.
         unit: ``int[F]``, a unit whose boundary carries the facet, or ``-(row + 1)`` for a row of the domain.
         points: ``[F, d]``, a point in the relative interior of each facet.
+        exact: for facets too small for float64, the row they lie on and a point inside, in rationals.
     """
 
     offsets: IntArray
     unit: IntArray
     points: FloatArray
+    exact: Mapping[int, ExactFacet] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.boundaries import LayerBoundaries, PieceRow, boundaries
 from polytope.regions.ceiling import arrangement_bound, layers_bound
+from polytope.regions.exact_rows import Cut
 from polytope.regions.found import Budget, Found, Progress
-from polytope.regions.lp_cell import ROUNDING, Cut, Decider, Function, LpCell, decider
+from polytope.regions.lp_cell import ROUNDING, Decider, Function, LpCell, decider
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,16 @@ class Node:
     errors: FloatArray
     undecided: IntArray
     pattern: PatternArray
+
+
+@dataclass(frozen=True, eq=False)
+class Signs:
+    """For each boundary function: known to be positive somewhere, negative somewhere; nowhere either."""
+
+    above: list[bool]
+    below: list[bool]
+    never_above: list[bool]
+    never_below: list[bool]
 
 
 @dataclass(frozen=True)
@@ -137,7 +148,7 @@ class Tree:
         """Decide what can be decided, and go on to later layers while nothing is undecided."""
         node = self._settle(node)
         while not len(node.undecided) and node.number < len(self.network.layers):
-            node = self._settle(self._enter(node))
+            node = self._settle(self._enter(node), entering=True)
         return node
 
     def _leaf(self, node: Node) -> None:
@@ -198,7 +209,7 @@ class Tree:
         sizes = steep * node.z.sizes[pieces.source] + np.abs(pieces.intercept)
         return AffineValue(h, steep * node.z.errors[pieces.source] + ROUNDING * sizes, sizes)
 
-    def _settle(self, node: Node) -> Node:
+    def _settle(self, node: Node, *, entering: bool = False) -> Node:
         """Give a piece to every undecided unit that has only one on this cell."""
         if not len(node.undecided):
             return node
@@ -208,18 +219,30 @@ class Tree:
         guess = layer.activation.pattern(at_center[:, None])[:, 0]
         start = self.network.unit_offsets[node.number - 1]
         pattern = node.pattern.copy()
-        above, below = (seen.tolist() for seen in self.decide.seen(node.cell, node.functions, node.errors))
+        seen = self._signs(node, entering=entering)
         still = []
         for unit in node.undecided.tolist():
             rows = table.pieces[unit][guess[unit]]
-            if any(above[boundary] if sign > 0 else below[boundary] for boundary, sign, _ in rows):
+            if any(seen.above[b] if sign > 0 else seen.below[b] for b, sign, _ in rows):
                 self.decide.tally["seen"] += 1
                 still.append(unit)
+            elif all(seen.never_above[b] if sign > 0 else seen.never_below[b] for b, sign, _ in rows):
+                self.decide.tally["boxed"] += 1
+                pattern[start + unit] = guess[unit]
             elif self._fills(node, rows):
                 pattern[start + unit] = guess[unit]
             else:
                 still.append(unit)
         return replace(node, undecided=np.array(still, dtype=np.int64), pattern=pattern)
+
+    def _signs(self, node: Node, *, entering: bool) -> Signs:
+        """What is known of all boundary functions at once, without a program for each."""
+        above, below = self.decide.seen(node.cell, node.functions, node.errors)
+        if entering and (~(above & below)).sum() > 4 * self.network.input_dim:
+            self.decide.bound(node.cell)
+            above, below = self.decide.seen(node.cell, node.functions, node.errors)
+        never_above, never_below = self.decide.excluded(node.cell, node.functions, node.errors)
+        return Signs(above.tolist(), below.tolist(), never_above.tolist(), never_below.tolist())
 
     def _function(self, node: Node, boundary: int, sign: float) -> Function:
         origin = Cut(node.number, boundary, sign)

@@ -17,23 +17,15 @@ from numpy.typing import NDArray
 from polytope.errors import SolverError
 from polytope.geometry.lp import Optimum, WarmProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
-from polytope.geometry.rational_lp import ExactOptimum, maximise
+from polytope.geometry.rational_lp import maximise
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
-from polytope.ir.dyadic import ExactNetwork, IntegerVector, dyadic
 from polytope.ir.maps import FloatArray
 from polytope.regions.boundaries import LayerBoundaries
+from polytope.regions.exact_rows import Cut, ExactRows
+from polytope.regions.small_facets import deep_point
 
 ROUNDING = 2.0**-50  # relative error allowed for one dot product of ordinary length
-
-
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """Where a row comes from: ``sign`` times a boundary of a layer, or a row of the domain (layer 0)."""
-
-    number: int
-    boundary: int
-    sign: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +48,8 @@ class LpCell:
     """A cell: unit rows, their origins, points known to lie strictly inside, and a ball inside.
 
     ``points`` grows while decisions are taken; everything else is fixed. ``inscribed`` is the radius of
-    the last largest ball that was computed, for this cell or one that it was cut from.
+    the last largest ball that was computed, for this cell or one that it was cut from; ``box``, ``[2, d]``,
+    the last bounding box.
     """
 
     rows: tuple[FloatArray, ...]
@@ -67,6 +60,7 @@ class LpCell:
     points: FloatArray
     matrix: FloatArray = field(repr=False)
     inscribed: float
+    box: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,17 +82,43 @@ class Decider:
         rows = tuple(self.domain.unit_rows)
         cuts = tuple(Cut(0, i, 1.0) for i in range(len(rows)))
         errors = np.array([ROUNDING * (self.reach + abs(r[-1])) for r in rows])
-        return LpCell(rows, cuts, errors, center, radius, center[None], self.domain.unit_rows, radius)
+        box = np.array([[-np.inf], [np.inf]]).repeat(self.domain.dim, axis=1)
+        return LpCell(rows, cuts, errors, center, radius, center[None], self.domain.unit_rows, radius, box)
 
     def seen(
         self, cell: LpCell, functions: FloatArray, errors: FloatArray
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which of many functions ``[m, d + 1]`` the ball or a known point shows to be positive; and negative."""
+        """Which of many functions ``[m, d + 1]`` the ball or a known point shows to be positive, negative."""
         at_center = functions[:, :-1] @ cell.center + functions[:, -1]
         at_points = functions[:, :-1] @ cell.points.T + functions[:, -1:]
         high = np.maximum(at_center + cell.radius, at_points.max(axis=1, initial=-np.inf))
         low = np.minimum(at_center - cell.radius, at_points.min(axis=1, initial=np.inf))
         return high > errors, low < -errors
+
+    def excluded(
+        self, cell: LpCell, functions: FloatArray, errors: FloatArray
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of many functions the bounding box shows to be nowhere positive; and nowhere negative."""
+        if not np.isfinite(cell.box).all():
+            return np.zeros(len(functions), dtype=bool), np.zeros(len(functions), dtype=bool)
+        middle, half = cell.box.mean(axis=0), np.ptp(cell.box, axis=0) / 2
+        at_middle = functions[:, :-1] @ middle + functions[:, -1]
+        spread = np.abs(functions[:, :-1]) @ half + errors
+        return at_middle + spread < 0, at_middle - spread > 0
+
+    def bound(self, cell: LpCell) -> None:
+        """Compute the cell's bounding box by linear programs; their vertices become known points."""
+        self.tally["boxes"] += 1
+        box = cell.box.copy()
+        for i, axis in enumerate(np.eye(self.domain.dim)):
+            for side, sign in ((0, -1.0), (1, 1.0)):
+                f = Function(np.append(sign * axis, 0.0), 0.0, Cut(0, -1, sign))
+                best = self._float_maximum(cell, f)
+                if best is not None:
+                    self._admit(cell, best.point)
+                    reached = sign * self._upper_bound(cell, f, best)
+                    box[side, i] = min(box[1, i], reached) if side else max(box[0, i], reached)
+        cell.box = box
 
     def positive(self, cell: LpCell, f: Function, pattern: PatternArray) -> bool:
         """Whether ``f`` is positive somewhere on the interior of the cell, proved."""
@@ -111,16 +131,14 @@ class Decider:
             return True
         best = self._float_maximum(cell, f)
         if best is None:
-            self.tally["exact"] += 1
-            return self._exactly_positive(cell, f, pattern, ())
+            return self._exactly_positive(cell, f, pattern)
         if self._admit(
             cell, best.point if best.bounded else _less_far(cell, f, best.point)
         ) and _shows_positive(cell.points[-1:], f):
             return True
-        if self._proves_none(cell, f, best):
+        if self._upper_bound(cell, f, best) < 0:
             return False
-        self.tally["exact"] += 1
-        return self._exactly_positive(cell, f, pattern, ())
+        return self._exactly_positive(cell, f, pattern)
 
     def _float_maximum(self, cell: LpCell, f: Function) -> Optimum | None:
         """What floating point says; ``None`` where it has nothing to say."""
@@ -160,32 +178,25 @@ class Decider:
         cell.points = np.concatenate([cell.points[-4 * self.network.input_dim - 12 :], inside[None]])
         return True
 
-    def _proves_none(self, cell: LpCell, f: Function, best: Optimum) -> bool:
-        """Whether the multipliers bound f below zero on the whole cell, all errors counted."""
+    def _upper_bound(self, cell: LpCell, f: Function, best: Optimum) -> float:
+        """The bound on f over the cell that the multipliers prove, all errors counted."""
+        if not best.bounded:
+            return np.inf
         y = np.maximum(best.multipliers, 0.0)
-        used = np.flatnonzero(y)
-        combined = y[used] @ cell.matrix[used] if len(used) else np.zeros_like(f.row)
-        rest = f.row - combined
+        rest = f.row - y @ cell.matrix
         slack = float(np.abs(rest[:-1]).sum()) * self.reach
-        errors = f.error + float(y[used] @ cell.errors[used] if len(used) else 0.0)
-        return best.bounded and bool(float(rest[-1]) + slack + errors < 0)
+        return float(rest[-1]) + slack + f.error + float(y @ cell.errors)
 
-    def _exactly_positive(
-        self, cell: LpCell, f: Function, pattern: PatternArray, basis: tuple[int, ...]
-    ) -> bool:
+    def _exactly_positive(self, cell: LpCell, f: Function, pattern: PatternArray) -> bool:
+        self.tally["exact"] += 1
         objective = self.exact_row(f.origin, pattern)
         if not any(objective[:-1]):
             return bool(objective[-1] > 0)
-        best = self._exact_maximum(cell, objective, pattern, basis)
+        rows = [self.exact_row(cut, pattern).tolist() for cut in cell.cuts]
+        best = maximise(rows, objective.tolist())
         if best.value > 0:
             self._admit(cell, np.array([float(v) for v in best.point]))
         return best.value > 0
-
-    def _exact_maximum(
-        self, cell: LpCell, objective: IntegerVector, pattern: PatternArray, basis: tuple[int, ...]
-    ) -> ExactOptimum:
-        rows = [self.exact_row(cut, pattern).tolist() for cut in cell.cuts]
-        return maximise(rows, objective.tolist(), basis)
 
     def cut(self, cell: LpCell, f: Function, pattern: PatternArray) -> LpCell:
         """The part of the cell where ``f <= 0``; f must be negative somewhere inside."""
@@ -200,7 +211,7 @@ class Decider:
             trial = np.concatenate([known, _behind(cell, at_center, cell.points, at_points)])
         else:
             trial = np.concatenate([known, _behind(cell, at_center, known, at_points[below])])
-        child = LpCell(rows, cuts, errors, cell.center, 0.0, known, matrix, cell.inscribed)
+        child = LpCell(rows, cuts, errors, cell.center, 0.0, known, matrix, cell.inscribed, cell.box)
         center, radius = self._center(child, trial)
         if radius < 0.01 * cell.inscribed:
             center, radius = self._inscribed_ball(child, center, radius, pattern)
@@ -241,15 +252,9 @@ class Decider:
 
     def _exact_ball(self, cell: LpCell, pattern: PatternArray) -> tuple[FloatArray, float]:
         """Centre and slack of the largest ball in exact arithmetic, rounded."""
-        rows = []
-        for cut in cell.cuts:
-            exact = self.exact_row(cut, pattern).tolist()
-            length = int(max(abs(v) for v in exact[:-1]))
-            rows.append([*exact[:-1], length, exact[-1]])
-        objective = [0] * self.network.input_dim + [1, 0]
-        cap = [*[0] * self.network.input_dim, 1, -int(max(self.reach, 1.0))]
-        best = maximise([*rows, cap], objective)
-        point = np.array([float(v) for v in best.point[:-1]])
+        rows = [self.exact_row(cut, pattern).tolist() for cut in cell.cuts]
+        deep = deep_point(rows, int(max(self.reach, 1.0)))
+        point = np.array([float(v) for v in deep])
         return self._center(cell, point[None])
 
 
@@ -259,7 +264,7 @@ def _shows_positive(points: FloatArray, f: Function) -> bool:
 
 
 def _behind(cell: LpCell, at_center: float, points: FloatArray, at_points: FloatArray) -> FloatArray:
-    """Points on the ways from the cell's centre to known points, as deep inside ``f <= 0`` as the ball allows.
+    """Points on the ways from the centre to known points, as deep inside ``f <= 0`` as the ball allows.
 
     Going the share s of the way, the ball shrinks to ``(1 - s) * radius`` and f to
     ``at_center + s * (at_points - at_center)``: the two meet at the best s.
@@ -279,37 +284,6 @@ def _less_far(cell: LpCell, f: Function, point: FloatArray) -> FloatArray:
     if at_point <= wanted:
         return point
     return cell.center + (wanted - at_center) / (at_point - at_center) * (point - cell.center)
-
-
-class ExactRows:
-    """Exact integer rows by origin and pattern, remembered while they are in use."""
-
-    def __init__(self, network: Network, domain: Polyhedron, boundaries: Sequence[LayerBoundaries]) -> None:
-        self._exact = ExactNetwork(network)
-        self._domain = domain
-        self._boundaries = boundaries
-        self._known: dict[tuple[int, int, float, bytes], IntegerVector] = {}
-
-    def __call__(self, origin: Cut, pattern: PatternArray) -> IntegerVector:
-        """``d + 1`` integers, a positive multiple of the row."""
-        if origin.number == 0:
-            row = np.append(self._domain.A[origin.boundary], -self._domain.b[origin.boundary])
-            return dyadic(row).integers
-        before = self._exact.network.unit_offsets[origin.number - 1]
-        key = (origin.number, origin.boundary, origin.sign, pattern[:before].tobytes())
-        if key not in self._known:
-            if len(self._known) > 20_000:
-                self._known.clear()
-            table = self._boundaries[origin.number - 1]
-            k = origin.boundary
-            self._known[key] = self._exact.row(
-                origin.number,
-                table.index[k].tolist(),
-                (origin.sign * table.coefficients[k]).tolist(),
-                origin.sign * float(table.offset[k]),
-                pattern,
-            )
-        return self._known[key]
 
 
 def decider(network: Network, domain: Polyhedron, boundaries: Sequence[LayerBoundaries]) -> Decider:

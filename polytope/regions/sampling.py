@@ -86,9 +86,9 @@ def _clear_patterns(
         assert activation is not None, "only bending layers have pieces"
         pieces = activation.pattern(z.value)
         patterns[network.unit_offsets[number - 1] : network.unit_offsets[number]] = pieces
-        np.logical_and(
-            clear, (np.abs(table.values(z.value)) > 2.0**-40 * table.sizes(z.size)).all(axis=0), out=clear
-        )
+        size = table.sizes(z.size)
+        told = (np.abs(table.values(z.value)) > 2.0**-40 * size) | (size == 0)
+        np.logical_and(clear, told.all(axis=0), out=clear)
         return pieces
 
     walk(network, points, np.zeros_like(points), np.abs(points).max(axis=1), read)

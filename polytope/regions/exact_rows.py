@@ -1,0 +1,54 @@
+"""Rows of cells in exact arithmetic, from where they came: a boundary of a layer, or a row of the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.dyadic import ExactNetwork, IntegerVector, dyadic
+from polytope.regions.boundaries import LayerBoundaries
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Where a row comes from: ``sign`` times a boundary of a layer, or a row of the domain (layer 0)."""
+
+    number: int
+    boundary: int
+    sign: float
+
+
+class ExactRows:
+    """Exact integer rows by origin and pattern, remembered while they are in use."""
+
+    def __init__(self, network: Network, domain: Polyhedron, boundaries: Sequence[LayerBoundaries]) -> None:
+        self._exact = ExactNetwork(network)
+        self._domain = domain
+        self._boundaries = boundaries
+        self._known: dict[tuple[int, int, float, bytes], IntegerVector] = {}
+
+    def __call__(self, origin: Cut, pattern: PatternArray) -> IntegerVector:
+        """``d + 1`` integers, a positive multiple of the row."""
+        if origin.number == 0:
+            row = np.append(self._domain.A[origin.boundary], -self._domain.b[origin.boundary])
+            return dyadic(row).integers
+        before = self._exact.network.unit_offsets[origin.number - 1]
+        key = (origin.number, origin.boundary, origin.sign, pattern[:before].tobytes())
+        if key not in self._known:
+            if len(self._known) > 20_000:
+                self._known.clear()
+            table = self._boundaries[origin.number - 1]
+            k = origin.boundary
+            self._known[key] = self._exact.row(
+                origin.number,
+                table.index[k].tolist(),
+                (origin.sign * table.coefficients[k]).tolist(),
+                origin.sign * float(table.offset[k]),
+                pattern,
+            )
+        return self._known[key]

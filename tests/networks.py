@@ -1,0 +1,129 @@
+"""The families that laws are stated over: networks of every kind, and the files with known answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polytope import Network, mlp
+from polytope.ir import (
+    Activation,
+    Convolution,
+    Dense,
+    Layer,
+    absolute,
+    clip,
+    hard_tanh,
+    leaky_relu,
+    max_groups,
+    prelu,
+    relu,
+)
+
+SHARED = Path(__file__).parents[2] / "shared"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared test files are not here")
+
+
+def file_network(name: str) -> Network:
+    """A network with known answers."""
+    with np.load(SHARED / "nets" / f"{name}.npz") as arrays:
+        return mlp([(arrays[f"W{i}"], arrays[f"b{i}"]) for i in range(len(arrays.files) // 2)])
+
+
+def seeded(seed: int, *widths: int, activation: Activation | None = None) -> Network:
+    """Standard normal weights and biases, drawn layer by layer."""
+    rng = np.random.default_rng(seed)
+    layers = [(rng.standard_normal((n, m)), rng.standard_normal(n)) for m, n in pairwise(widths)]
+    return mlp(layers, activation)
+
+
+def integer(seed: int, *widths: int, activation: Activation | None = None) -> Network:
+    """Small integer weights: full of ties, duplicates and lines through common points."""
+    rng = np.random.default_rng(seed)
+    layers = [(rng.integers(-2, 3, (n, m)), rng.integers(-1, 2, n)) for m, n in pairwise(widths)]
+    return mlp(layers, activation)
+
+
+def residual(seed: int) -> Network:
+    """Two skips: the input into the second layer, the first layer into the output."""
+    rng = np.random.default_rng(seed)
+
+    def dense(n: int, m: int) -> Dense:
+        return Dense(rng.standard_normal((n, m)))
+
+    return Network(
+        (2,),
+        (
+            Layer((0,), (dense(5, 2),), rng.standard_normal(5), relu()),
+            Layer((1, 0), (dense(4, 5), dense(4, 2)), rng.standard_normal(4), relu()),
+            Layer((1, 2), (dense(2, 5), dense(2, 4)), rng.standard_normal(2)),
+        ),
+    )
+
+
+def convolutional(seed: int) -> Network:
+    """A window into a convolution, ReLU, max pooling by groups, and a dense output."""
+    rng = np.random.default_rng(seed)
+    kernel = Convolution(rng.standard_normal((2, 1, 2, 2)), (1, 4, 4), (1, 1), (1, 1), ((0, 1), (1, 0)), 1)
+    index = np.arange(32).reshape(2, 2, 2, 2, 2).transpose(0, 1, 3, 2, 4).reshape(8, 4)
+    window = Dense(rng.standard_normal((16, 2)))
+    return Network(
+        (2,),
+        (
+            Layer((0,), (window,), rng.standard_normal(16)),
+            Layer((1,), (kernel,), rng.standard_normal(32), relu()),
+            Layer((2,), (Dense(np.eye(32)),), np.zeros(32), max_groups(index)),
+            Layer((3,), (Dense(rng.standard_normal((3, 8))),), rng.standard_normal(3)),
+        ),
+    )
+
+
+def grouped(seed: int) -> Network:
+    """Maxima of unequal groups over a dense layer, then ReLU."""
+    rng = np.random.default_rng(seed)
+    groups = max_groups([[0, 1, 2], [3, 4, -1], [5, -1, -1], [0, 4, 5]])
+    return Network(
+        (2,),
+        (
+            Layer((0,), (Dense(rng.standard_normal((6, 2))),), rng.standard_normal(6), groups),
+            Layer((1,), (Dense(rng.standard_normal((5, 4))),), rng.standard_normal(5), relu()),
+            Layer((2,), (Dense(rng.standard_normal((1, 5))),), rng.standard_normal(1)),
+        ),
+    )
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": relu(),
+    "leaky": leaky_relu(0.1),
+    "prelu": prelu(np.array([0.3, 1.0, -0.5, 0.0, 2.0])),
+    "absolute": absolute(),
+    "hard_tanh": hard_tanh(),
+    "clip_below": clip(-0.5, np.inf),
+    "clip_above": clip(-np.inf, 0.7),
+}
+
+NETWORKS: dict[str, Callable[[], Network]] = {
+    **{
+        f"{name}_2-5-5-1": (lambda kind=kind: seeded(3, 2, 5, 5, 1, activation=kind))
+        for name, kind in ACTIVATIONS.items()
+    },
+    "relu_1-6-6-1": lambda: seeded(5, 1, 6, 6, 1),
+    "relu_3-5-4-2": lambda: seeded(6, 3, 5, 4, 2),
+    "relu_4-5-5-1": lambda: seeded(7, 4, 5, 5, 1),
+    "integer_2-5-4-1": lambda: integer(1, 2, 5, 4, 1),
+    "integer_3-5-4-1": lambda: integer(2, 3, 5, 4, 1),
+    "integer_absolute_2-5-5-1": lambda: integer(4, 2, 5, 5, 1, activation=absolute()),
+    "integer_hard_tanh_2-5-5-1": lambda: integer(4, 2, 5, 5, 1, activation=hard_tanh()),
+    "residual": lambda: residual(8),
+    "convolutional": lambda: convolutional(9),
+    "grouped": lambda: grouped(10),
+}
+
+
+def unit_box_of(network: Network) -> tuple[list[float], list[float]]:
+    """The corners of [-1, 1]^d."""
+    return [-1.0] * network.input_dim, [1.0] * network.input_dim

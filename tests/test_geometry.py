@@ -1,0 +1,116 @@
+"""Polyhedra, windows, and linear programs in floating point and in rationals."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog
+
+from polytope import Polyhedron, Slice
+from polytope.errors import EmptyDomainError, SolverError, UnboundedDomainError
+from polytope.geometry.lp import WarmProgram
+from polytope.geometry.rational_lp import maximise
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_boxes_have_their_corners_and_volume(d: int, size: float) -> None:
+    box = Polyhedron.box([-size] * d, [2 * size] * d)
+    assert len(box.vertices()) == 2**d
+    assert box.volume() == pytest.approx((3 * size) ** d, rel=1e-12)
+    center, radius = box.inscribed_ball
+    assert radius == pytest.approx(1.5 * size)
+    assert box.contains(center[None])[0]
+    assert not box.contains(center[None] + 2 * size)[0]
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+def test_cross_polytopes_are_balls_of_the_1_norm(d: int) -> None:
+    ball = Polyhedron.cross_polytope(np.arange(d), 0.5)
+    assert len(ball.vertices()) == 2 * d
+    assert ball.volume() == pytest.approx(1 / np.prod(np.arange(1, d + 1)), rel=1e-9)
+
+
+def test_unbounded_sets_have_no_volume() -> None:
+    half = Polyhedron(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]), np.ones(3))
+    assert not half.is_bounded
+    assert not Polyhedron.whole_space(2).is_bounded
+    with pytest.raises(UnboundedDomainError):
+        half.volume()
+
+
+@pytest.mark.parametrize(
+    ("A", "b"),
+    [([[1.0, 0.0]], [1.0, 2.0]), ([[np.nan, 0.0]], [1.0]), ([[0.0, 0.0]], [1.0]), ([1.0, 2.0], [1.0])],
+)
+def test_wrong_rows_are_refused(A: list[list[float]], b: list[float]) -> None:
+    with pytest.raises(ValueError, match="Polyhedron"):
+        Polyhedron(np.array(A), np.array(b))
+
+
+def test_flat_polyhedra_have_no_interior() -> None:
+    flat = Polyhedron(
+        np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, 0.0], [-1.0, 0.0]]), np.array([0.0, 0.0, 1.0, 1.0])
+    )
+    with pytest.raises(EmptyDomainError, match="no interior"):
+        _ = flat.inscribed_ball
+
+
+def test_windows_run_through_their_points() -> None:
+    points = np.random.default_rng(0).standard_normal((3, 7))
+    window = Slice.through(*points)
+    np.testing.assert_allclose(window.lift([[0, 0], [1, 0], [0, 1]]), points, atol=1e-14)
+    assert window.dim == 2
+    with pytest.raises(ValueError, match="dependent"):
+        Slice.through(points[0], points[1], 2 * points[1] - points[0])
+    with pytest.raises(ValueError, match="one size"):
+        Slice.through(points[0], points[1, :3])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_exact_and_floating_programs_agree_with_scipy(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    d, m = int(rng.integers(1, 6)), 12
+    A, b = rng.integers(-5, 6, (m, d)), rng.integers(1, 9, m)
+    A[::4] += 7 * (np.abs(A[::4]).max(axis=1, keepdims=True) == 0)  # no zero rows
+    A, b = np.concatenate([A, np.eye(d, dtype=int), -np.eye(d, dtype=int)]), np.append(b, [10] * (2 * d))
+    A = A[np.abs(A).max(axis=1) > 0]
+    b = b[: len(A)]
+    goal = rng.integers(-5, 6, d)
+    expected = -linprog(-goal, A_ub=A, b_ub=b, bounds=[(None, None)] * d).fun
+    exact = maximise(np.c_[A, -b].tolist(), [*goal.tolist(), 0])
+    assert float(exact.value) == pytest.approx(expected, abs=1e-9)
+    assert exact.bounded
+    assert all(isinstance(v, Fraction) for v in exact.point)
+    assert all(
+        sum(int(a) * x for a, x in zip(row, exact.point, strict=True)) <= int(c)
+        for row, c in zip(A, b, strict=True)
+    )
+    length = np.linalg.norm(A, axis=1)
+    rows = list(np.c_[A, -b] / length[:, None])
+    best = WarmProgram(d, 1e3).maximise(rows, np.append(goal, 0.0))
+    assert best.value == pytest.approx(expected, abs=1e-7)
+
+
+def test_exact_programs_know_unbounded_and_empty() -> None:
+    assert not maximise([[1, 0, -1]], [0, 1, 0]).bounded
+    with pytest.raises(SolverError, match="empty"):
+        maximise([[1, 0], [-1, 1]], [1, 0])
+
+
+def test_warm_programs_follow_changing_rows() -> None:
+    rng = np.random.default_rng(1)
+    program = WarmProgram(3, 100.0)
+    base = list(Polyhedron.box([-1] * 3, [1] * 3).unit_rows)
+    for _ in range(20):
+        cut = rng.standard_normal(4)
+        cut /= np.linalg.norm(cut[:3])
+        rows = [*base, np.append(cut[:3], -abs(cut[3]))]
+        goal = np.append(rng.standard_normal(3), 0.5)
+        fresh = WarmProgram(3, 100.0).maximise(rows, goal)
+        assert program.maximise(rows, goal).value == pytest.approx(fresh.value, abs=1e-8)
+    center, radius = program.inscribed_ball(base)
+    assert radius == pytest.approx(1.0)
+    np.testing.assert_allclose(center, 0, atol=1e-8)

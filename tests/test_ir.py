@@ -1,0 +1,160 @@
+"""The representation: maps, activations, and what networks do with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from polytope import Network, Polyhedron, Slice, mlp, stack
+from polytope.ir import (
+    Composition,
+    Convolution,
+    Dense,
+    Diagonal,
+    Layer,
+    LinearMap,
+    Selection,
+    Sparse,
+    Transposed,
+    clip,
+    hard_sigmoid,
+    max_groups,
+    piecewise_linear,
+    relu,
+)
+from polytope.ir.dyadic import ExactNetwork, dyadic
+from tests.networks import ACTIVATIONS, NETWORKS, seeded
+
+RNG = np.random.default_rng(0)
+KERNEL = Convolution(RNG.standard_normal((4, 2, 2, 3)), (4, 5, 6), (2, 1), (1, 2), ((1, 0), (2, 1)), 2)
+MAPS: dict[str, LinearMap] = {
+    "dense": Dense(RNG.standard_normal((4, 6))),
+    "sparse": Sparse(csr_array(np.triu(RNG.standard_normal((5, 5)), 2))),
+    "diagonal": Diagonal(RNG.standard_normal(5)),
+    "selection": Selection(np.array([2, 0, -1, 2]), 3),
+    "convolution": KERNEL,
+    "depthwise": Convolution(
+        RNG.standard_normal((3, 1, 2, 2)), (3, 4, 4), (2, 2), (1, 1), ((0, 0), (0, 0)), 3
+    ),
+    "in one dimension": Convolution(RNG.standard_normal((2, 3, 3)), (3, 7), (2,), (1,), ((1, 1),)),
+    "transposed": Transposed(KERNEL),
+    "composition": Composition(Dense(RNG.standard_normal((3, 4))), Selection(np.array([1, -1, 0, 1]), 2)),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_maps_are_their_matrices(name: str) -> None:
+    linear = MAPS[name]
+    matrix = linear.to_sparse().toarray()
+    assert matrix.shape == linear.shape
+    X, Y = RNG.standard_normal((linear.shape[1], 3)), RNG.standard_normal((linear.shape[0], 2))
+    np.testing.assert_allclose(linear.apply(X), matrix @ X, atol=1e-13)
+    np.testing.assert_allclose(linear.apply_transpose(Y), matrix.T @ Y, atol=1e-13)
+    units = np.array([linear.shape[0] - 1, 0])
+    np.testing.assert_allclose(linear.rows(units), matrix[units], atol=1e-13)
+    bound = linear.absolute().to_sparse().toarray()
+    assert (bound >= np.abs(matrix) - 1e-13).all()
+
+
+EVERY = {
+    **ACTIVATIONS,
+    "hard_sigmoid": hard_sigmoid(),
+    "steps": piecewise_linear([-1, 0, 1], [1, 0, 2, -1], [1, 0, 0, 3]),
+}
+
+
+@pytest.mark.parametrize("name", [*EVERY, "max"])
+def test_activations_agree_with_their_pieces(name: str) -> None:
+    kind = EVERY.get(name, max_groups([[0, 1, 2], [3, -1, -1], [4, 0, -1]]))
+    z = np.concatenate([RNG.standard_normal((5, 40)) * 2, np.zeros((5, 1)), np.ones((5, 1))], axis=1)
+    h, pattern = kind.values(z), kind.pattern(z)
+    assert h.shape == pattern.shape == (kind.n_units(5), 42)
+    maps = kind.affine(pattern)
+    np.testing.assert_allclose(
+        maps.slope * np.take_along_axis(z, maps.source, 0) + maps.intercept, h, atol=1e-15
+    )
+    for unit in range(kind.n_units(5)):
+        for column in range(40):
+            inside = []
+            for piece in range(kind.n_pieces(unit)):
+                cell = kind.cell(unit, piece)
+                left = (cell.coefficients * z[cell.index, column]).sum(axis=1)
+                inside.append(bool((left <= cell.offset).all()))
+            assert np.flatnonzero(inside).tolist() == [pattern[unit, column]]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_are_affine_on_their_pieces(name: str) -> None:
+    network = NETWORKS[name]()
+    x = np.random.default_rng(1).uniform(-1, 1, (20, network.input_dim))
+    y, patterns, jacobians = network(x), network.pattern(x), network.jacobian(x)
+    assert y.shape == (20, network.output_dim)
+    assert patterns.shape == (20, network.n_units)
+    assert patterns.dtype == np.int8
+    assert sum(network.widths) == network.n_units
+    for i in range(20):
+        J, c = network.affine(patterns[i])
+        np.testing.assert_allclose(J @ x[i] + c, y[i], atol=1e-10, rtol=1e-10)
+        np.testing.assert_allclose(jacobians[i], J, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_windows_margins_and_compositions(name: str) -> None:
+    network = NETWORKS[name]()
+    rng = np.random.default_rng(2)
+    t = rng.uniform(-1, 1, (9, 1))
+    window = Slice(rng.standard_normal(network.input_dim), rng.standard_normal((1, network.input_dim)))
+    np.testing.assert_allclose(network.restrict(window)(t), network(window.lift(t)), atol=1e-10)
+    x = rng.uniform(-1, 1, (9, network.input_dim))
+    y = network(x)
+    last = network.output_dim - 1
+    np.testing.assert_allclose(network.margin(0, last)(x)[:, 0], y[:, 0] - y[:, last], atol=1e-12)
+    after = seeded(0, network.output_dim, 3, 2)
+    np.testing.assert_allclose(network.then(after)(x), after(y), atol=1e-10)
+    both = stack(network, network.margin(0, last))(x)
+    np.testing.assert_allclose(both, np.concatenate([y, y[:, :1] - y[:, last:]], axis=1), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_exact_rows_equal_the_floating_ones(name: str) -> None:
+    network = NETWORKS[name]()
+    pattern = network.pattern(np.full(network.input_dim, 0.3))
+    exact = ExactNetwork(network)
+    for number, layer in enumerate(network.layers, start=1):
+        unit = len(layer.bias) - 1
+        row = [float(v) for v in exact.row(number, [unit], [1.0], 0.5, pattern)]
+        weights = np.zeros((len(layer.bias), 1))
+        weights[unit] = 1.0
+        J, c = network.pull_back(number, weights, pattern)
+        wanted = np.append(J[0], c[0] - 0.5)
+        if np.abs(wanted).max() > 1e-9:
+            got = np.array(row) / np.abs(row).max()
+            np.testing.assert_allclose(got, wanted / np.abs(wanted).max(), atol=1e-12)
+
+
+def test_dyadic_numbers_are_exact() -> None:
+    values = np.array([0.1, -3.0, 0.0, 2.0**-40, 1e300])
+    exact = dyadic(values)
+    assert [v / 2**exact.exponent for v in exact.integers] == values.tolist()
+
+
+def test_wrong_networks_are_refused() -> None:
+    layer = Layer((0,), (Dense(np.ones((2, 3))),), np.zeros(2), relu())
+    with pytest.raises(ValueError, match="expects 3 numbers"):
+        Network((2,), (layer,))
+    with pytest.raises(ValueError, match="not computed before"):
+        Network((3,), (Layer((1,), (Dense(np.ones((2, 3))),), np.zeros(2)),))
+    with pytest.raises(ValueError, match="differ"):
+        Layer((0,), (Dense(np.ones((2, 3))),), np.zeros(3))
+    with pytest.raises(ValueError, match=r"\[B, 3\]"):
+        Network((3,), (layer,))(np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="no output 5"):
+        Network((3,), (layer,)).margin(5, 0)
+    with pytest.raises(ValueError, match="below the upper"):
+        clip(1.0, 1.0)
+    with pytest.raises(ValueError, match="do not fit"):
+        mlp([(np.ones((2, 3)), np.zeros(2))]).then(mlp([(np.ones((2, 3)), np.zeros(2))]))
+    with pytest.raises(ValueError, match=r"R\^2"):
+        mlp([(np.ones((2, 3)), np.zeros(2))]).restrict(Slice([0, 0], [[1, 0]]))
+    assert Polyhedron.whole_space(3).dim == 3
