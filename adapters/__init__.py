@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx
     import torch
 
-__all__ = ["from_onnx", "from_torch", "load", "supported_ops", "supported_ops_markdown"]
+__all__ = ["from_onnx", "from_torch", "load", "supported_ops", "supported_ops_markdown", "to_onnx"]
 
 
 def from_onnx(
@@ -59,6 +59,16 @@ def from_torch(
     from adapters.torch_export import network_from_module
 
     return network_from_module(module, example_input, until=until)
+
+
+def to_onnx(network: Network, path: str | os.PathLike[str]) -> None:
+    """Write a network as an ONNX file in double precision; loading it again gives the same function.
+
+    Several inputs become one flat input; structure is kept: a convolution stays a Conv node.
+    """
+    from adapters.onnx_export import write_onnx
+
+    write_onnx(network, path)
 
 
 def supported_ops() -> list[dict[str, str]]:

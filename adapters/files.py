@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -93,7 +95,45 @@ def _npz(file: Path, data: bytes, *, until: Any, input_shape: Any, activation: A
     return read_npz(data, activation=activation)
 
 
-_READERS: Mapping[str, Callable[..., Network]] = {".onnx": _onnx, ".npz": _npz}
+def _pt2(file: Path, data: bytes, *, until: Any, input_shape: Any, activation: Any, module: Any) -> Network:
+    from adapters.pt2_file import network_from_pt2
+
+    return network_from_pt2(data, until=until, input_shape=input_shape)
+
+
+def _pt(file: Path, data: bytes, *, until: Any, input_shape: Any, activation: Any, module: Any) -> Network:
+    if _holds(data, "/code/"):
+        from adapters.torch_export import network_from_script
+
+        return network_from_script(data, until=until, input_shape=input_shape)
+    if _holds(data, "/models/"):
+        return _pt2(file, data, until=until, input_shape=input_shape, activation=activation, module=module)
+    from adapters.state_dict import network_from_state, read_weights
+
+    state = read_weights(data)
+    if module is None:
+        return network_from_state(state, activation=activation, input_shape=input_shape)
+    from adapters.torch_export import network_from_weights
+
+    return network_from_weights(module, state, until=until, input_shape=input_shape)
+
+
+def _holds(data: bytes, folder: str) -> bool:
+    """Whether the bytes are a zip archive with entries under a folder of that name."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return any(folder in name for name in archive.namelist())
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return False
+
+
+_READERS: Mapping[str, Callable[..., Network]] = {
+    ".onnx": _onnx,
+    ".pt2": _pt2,
+    ".pt": _pt,
+    ".pth": _pt,
+    ".npz": _npz,
+}
 
 
 def _reader(file: Path) -> Callable[..., Network]:

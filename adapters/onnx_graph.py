@@ -211,14 +211,15 @@ def _node(graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> No
 
 
 def _attribute(attribute: onnx.AttributeProto) -> Any:
-    """An attribute as a python value."""
+    """An attribute as a python value; no rule takes graphs or sparse tensors."""
     if attribute.type == onnx.AttributeProto.TENSOR:
         return array_of(attribute.t)
-    if attribute.type in (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS):
+    lists = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS, onnx.AttributeProto.STRINGS)
+    if attribute.type in lists:
         return list(onnx.helper.get_attribute_value(attribute))
     if attribute.type in (onnx.AttributeProto.INT, onnx.AttributeProto.FLOAT, onnx.AttributeProto.STRING):
         return onnx.helper.get_attribute_value(attribute)
-    raise UnsupportedOpError(f"its attribute {attribute.name!r} is of a kind that has no rule.")
+    return None
 
 
 def dtype_of(graph: Graph) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from adapters.check import Session, checked
 from adapters.inputs import InputPart
 from adapters.onnx_file import parse_model, resolve_external
 from adapters.onnx_graph import Graph, dtype_of, read_graph, trace
+from adapters.onnx_single import in_single_precision
 from polytope.errors import CorruptFileError, ImportMismatchError, LoadError, UnsupportedOpError
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
@@ -57,9 +59,8 @@ def _traced(graph: Graph, input_shape: Any) -> tuple[Network, list[InputPart]]:
 
 def _verified(graph: Graph, network: Network, parts: Sequence[InputPart]) -> Network:
     """Compare with onnxruntime, one sample at a time, or a whole frozen batch at a time."""
-    dtype = dtype_of(graph)
-    batch = max(p.frozen for p in parts)
-    session = Session(_standalone(graph, parts))
+    dtype, batch = dtype_of(graph), max(p.frozen for p in parts)
+    session, dtype = _session(_standalone(graph, parts), dtype)
     if batch > 1 and not session.accepts([(1, *p.per_sample_shape) for p in parts], dtype):
         _refuse_large_batch(network, batch)
     else:
@@ -68,10 +69,20 @@ def _verified(graph: Graph, network: Network, parts: Sequence[InputPart]) -> Net
     def reference(x: FloatArray) -> FloatArray:
         return session.rows(x, parts, batch, dtype)
 
-    found = checked(network, reference, dtype)
+    found = replace(checked(network, reference, dtype), dtype=dtype_of(graph))
     if batch == 1 and all(p.free for p in parts):
         _refuse_mixing(session, parts, dtype)
     return found
+
+
+def _session(model: bytes, dtype: str) -> tuple[Session, str]:
+    """The model in onnxruntime, in single precision where it lacks an operator in the model's own type."""
+    try:
+        return Session(model), dtype
+    except CorruptFileError as error:
+        if dtype == "float32" or "NOT_IMPLEMENTED" not in str(error):
+            raise
+        return Session(in_single_precision(model)), "float32"
 
 
 def _refuse_large_batch(network: Network, batch: int) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import copy
 import io
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,6 +51,26 @@ def network_from_module(
             program, parts, network = _traced_in_smaller_steps(exported, names, error)
         whole = torch_reference(module, parts, dtype)
         return checked(network, program_reference(program, parts, dtype) if until else whole, dtype)
+
+
+def network_from_weights(
+    module: torch.nn.Module, state: Mapping[str, Any], *, until: str | Sequence[str] | None, input_shape: Any
+) -> Network:
+    """The network of an architecture with the weights of a state dict."""
+    if input_shape is None:
+        raise UnsupportedOpError(
+            "A module was given, but not its input: load(path, module=..., input_shape=(3, 32, 32))."
+        )
+    filled = copy.deepcopy(module)
+    try:
+        filled.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise CorruptFileError(f"The weights do not fit the module: {_first(error)}") from error
+    count = 1 if all(isinstance(n, int) for n in input_shape) else len(input_shape)
+    shapes = given_shapes(input_shape, [f"input {i}" for i in range(count)])
+    kind = next((p.dtype for p in filled.parameters()), torch.float32)
+    examples = tuple(torch.zeros(1, *shape, dtype=kind) for shape in shapes.values())
+    return network_from_module(filled, examples, until=until)
 
 
 def _traced(exported: Any, until: list[str] | None) -> tuple[Program, list[InputPart], Network]:
@@ -202,25 +223,28 @@ def network_from_script(data: bytes, *, until: str | Sequence[str] | None, input
         except Exception as error:  # the TorchScript reader raises many unrelated kinds
             raise CorruptFileError(f"The TorchScript archive cannot be read: {_first(error)}") from error
         program = script_program(graph)
-        parts = _script_parts(program, input_shape)
         cut, dtype = program.cut(_names(until)), _dtype(module)
-        network = trace_program(cut, parts)
+        parts, network = _script_traced(program, cut, input_shape)
         whole = torch_reference(module, parts, dtype)
         return checked(network, program_reference(cut, parts, dtype) if until else whole, dtype)
 
 
-def _script_parts(program: Program, input_shape: Any) -> list[InputPart]:
-    """The inputs' shapes: the caller's, or what a first linear layer expects."""
-    given = dict(given_shapes(input_shape, [name for name, _ in program.inputs]))
-    for name, _ in program.inputs:
-        if name not in given:
-            given[name] = _first_width(program, name)
-    parts = []
-    for name, _ in program.inputs:
-        shape = given[name]
-        batched = not (len(shape) > 1 and shape[0] == 1)
-        parts.append(InputPart(name, (1, *shape) if batched else shape, batched=True))
-    return parts
+def _script_traced(program: Program, cut: Program, input_shape: Any) -> tuple[list[InputPart], Network]:
+    """The network for the caller's shapes, or for what a first linear layer expects.
+
+    A shape that starts with one may or may not name the batch axis: it is taken without first.
+    """
+    names = [name for name, _ in program.inputs]
+    given = dict(given_shapes(input_shape, names))
+    shapes = [given.get(name) or _first_width(program, name) for name in names]
+    parts = [InputPart(n, (1, *shape), batched=True) for n, shape in zip(names, shapes, strict=True)]
+    try:
+        return parts, trace_program(cut, parts)
+    except CorruptFileError:
+        if any(shape[0] != 1 or len(shape) < 2 for shape in shapes):
+            raise
+    parts = [InputPart(n, shape, batched=True) for n, shape in zip(names, shapes, strict=True)]
+    return parts, trace_program(cut, parts)
 
 
 def _first_width(program: Program, name: str) -> tuple[int, ...]:

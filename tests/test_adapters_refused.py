@@ -1,5 +1,6 @@
 """Files that must be refused are, with the right kind of error, in time, and without a side effect."""
 
+import json
 import time
 from pathlib import Path
 
@@ -91,3 +92,9 @@ def test_harmless_oddities_load(name: str) -> None:
     network = load(FOLDER / name)
     assert (network.input_dim, network.n_units) == ACCEPTED[name]
     assert time.perf_counter() - start < 5
+
+
+def test_every_file_of_the_collection_is_decided() -> None:
+    names = {f["file"] for f in json.loads((FOLDER / "MANIFEST.json").read_text())["files"]}
+    pickles = {n for n in names if n.endswith((".pt", ".pth"))}  # tests/test_adapters_torch_files.py
+    assert names == set(REFUSED) | set(ACCEPTED) | pickles

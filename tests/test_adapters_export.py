@@ -1,0 +1,115 @@
+"""Writing a network to ONNX and reading it back changes nothing, and onnxruntime agrees."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adapters import load, to_onnx
+from polytope.ir import (
+    Activation,
+    Composition,
+    Convolution,
+    Dense,
+    Diagonal,
+    Layer,
+    LinearMap,
+    Network,
+    Selection,
+    Sparse,
+    Transposed,
+    absolute,
+    clip,
+    hard_sigmoid,
+    leaky_relu,
+    max_groups,
+    piecewise_linear,
+    prelu,
+    relu,
+)
+
+MODELS = Path(__file__).parents[1].parent / "shared" / "models"
+RNG = np.random.default_rng(0)
+
+
+def dense(out: int, n: int) -> Dense:
+    return Dense(RNG.standard_normal((out, n)))
+
+
+CONVOLUTION = Convolution(RNG.standard_normal((4, 1, 3, 2)), (2, 5, 6), (2, 1), (1, 2), ((1, 0), (-1, 2)), 2)
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": relu(),
+    "leaky": leaky_relu(0.1),
+    "prelu": prelu(RNG.uniform(-1, 1, 12)),
+    "absolute": absolute(),
+    "clip": clip(-0.3, 0.8),
+    "floor": clip(0.25, np.inf),
+    "ceiling": clip(-np.inf, 0.25),
+    "hard sigmoid": hard_sigmoid(),
+    "three bends": piecewise_linear([-1, 0, 0.5], [0.5, -1, 2, 0], [-0.5, -2, -2, -1]),
+    "max groups": max_groups([[0, 1, 2], [3, 4, -1], [5, -1, -1], [11, 6, 7]]),
+}
+MAPS: dict[str, LinearMap] = {
+    "dense": dense(12, 60),
+    "sparse": Sparse(Selection(np.arange(12) % 7, 60).to_sparse()),
+    "selection": Selection(np.array([3, -1, 3, *range(9)]), 60),
+    "diagonal": Diagonal(RNG.standard_normal(60)),
+    "convolution": CONVOLUTION,
+    "transposed": Composition(Transposed(CONVOLUTION), dense(CONVOLUTION.shape[0], 60)),
+    "composition": Composition(dense(3, 12), Selection(np.arange(12) * 2, 60)),
+}
+
+
+def round_trip(network: Network, folder: Path) -> Network:
+    to_onnx(network, folder / "network.onnx")
+    return load(folder / "network.onnx")
+
+
+def assert_same(first: Network, second: Network) -> None:
+    x = np.concatenate([RNG.standard_normal((8, first.input_dim)), np.zeros((1, first.input_dim))])
+    y = first(x)
+    np.testing.assert_allclose(second(x), y, atol=1e-12 * max(1.0, np.abs(y).max()))
+    assert second.dtype == "float64"
+    # onnxruntime has no convolution in double precision: those networks are compared in single precision
+    folded = [
+        m for la in first.layers for m in la.maps if isinstance(m, Convolution | Transposed | Composition)
+    ]
+    assert second.import_error <= (1e-4 if folded else 1e-12) * max(1.0, np.abs(y).max())
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS.values(), ids=ACTIVATIONS)
+def test_every_activation_returns(tmp_path: Path, activation: Activation) -> None:
+    first = Layer((0,), (dense(12, 5),), RNG.standard_normal(12), activation)
+    last = Layer((1, 0), (dense(2, first.width), dense(2, 5)), RNG.standard_normal(2))
+    network = Network((5,), (first, last))
+    assert_same(network, round_trip(network, tmp_path))
+
+
+@pytest.mark.parametrize("linear", MAPS.values(), ids=MAPS)
+def test_every_map_returns(tmp_path: Path, linear: LinearMap) -> None:
+    n = linear.shape[0]
+    network = Network((2, 5, 6), (Layer((0,), (linear,), RNG.standard_normal(n), relu()),))
+    back = round_trip(network, tmp_path)
+    assert_same(network, back)
+    assert back.input_shape == network.input_shape
+    assert back.widths == network.widths
+
+
+@pytest.mark.skipif(not MODELS.exists(), reason="the model collection is not here")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "acasxu_1_1",
+        "cifar_resnet_2b",
+        "mnist_cntk",
+        "lirpa_minmax",
+        "mnist_cnn_avgpool",
+        "tinytaxi",
+        "cgan_32_3",
+    ],
+)
+def test_real_networks_return(tmp_path: Path, name: str) -> None:
+    network = load(MODELS / f"{name}.onnx")
+    back = round_trip(network, tmp_path)
+    assert_same(network, back)
+    assert back.n_units == network.n_units
