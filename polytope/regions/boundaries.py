@@ -21,6 +21,8 @@ class LayerBoundaries:
         unit: ``int[m]``, the unit that each boundary belongs to.
         index, coefficients: ``[m, 2]``; offset: ``[m]``.
         pieces: for each unit and piece the rows ``sign * g_k <= 0`` that describe it.
+        first_piece, rows_end, row_boundary, row_sign: the same rows flat: the pieces of unit u are numbered
+            from ``first_piece[u]``, and the rows of piece p end at ``rows_end[p + 1]``.
     """
 
     number: int
@@ -29,6 +31,10 @@ class LayerBoundaries:
     coefficients: FloatArray
     offset: FloatArray
     pieces: tuple[tuple[tuple[PieceRow, ...], ...], ...]
+    first_piece: IntArray
+    rows_end: IntArray
+    row_boundary: IntArray
+    row_sign: FloatArray
 
     def functions(self, preactivations: FloatArray, which: IntArray | slice = slice(None)) -> FloatArray:
         """Boundary functions as affine functions of x: ``[n, d + 1]`` maps of z to ``[m, d + 1]``."""
@@ -42,6 +48,14 @@ class LayerBoundaries:
         terms = np.abs(self.coefficients[which]) * preactivation_errors[self.index[which]]
         total: FloatArray = terms.sum(axis=1)
         return total
+
+    def rows_of(self, units: IntArray, pieces: IntArray) -> tuple[IntArray, IntArray]:
+        """The rows that describe a piece of each of many units, by number, and the unit each belongs to."""
+        piece = self.first_piece[units] + pieces
+        start, count = self.rows_end[piece], self.rows_end[piece + 1] - self.rows_end[piece]
+        owner = np.repeat(np.arange(len(units)), count)
+        before = np.cumsum(count) - count
+        return np.arange(len(owner)) + (start - before)[owner], owner
 
     def values(self, z: FloatArray, *, constant: bool = True) -> FloatArray:
         """Boundary functions at columns of z, ``[n, B]`` to ``[m, B]``; for slopes without constants."""
@@ -97,6 +111,12 @@ def _layer_boundaries(number: int, activation: Activation | None, width: int) ->
         coefficients=table[:, 2:4],
         offset=table[:, 4],
         pieces=tuple(pieces),
+        first_piece=np.cumsum([0, *(len(of_unit) for of_unit in pieces)]),
+        rows_end=np.cumsum([0, *(len(rows) for of_unit in pieces for rows in of_unit)]),
+        row_boundary=np.array(
+            [b for of_unit in pieces for rows in of_unit for b, _, _ in rows], dtype=np.int64
+        ),
+        row_sign=np.array([s for of_unit in pieces for rows in of_unit for _, s, _ in rows], dtype=float),
     )
 
 

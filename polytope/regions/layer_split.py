@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Layer, Network
@@ -55,16 +56,6 @@ class Node:
     errors: FloatArray
     undecided: IntArray
     pattern: PatternArray
-
-
-@dataclass(frozen=True, eq=False)
-class Signs:
-    """For each boundary function: known to be positive somewhere, negative somewhere; nowhere either."""
-
-    above: list[bool]
-    below: list[bool]
-    never_above: list[bool]
-    never_below: list[bool]
 
 
 @dataclass(frozen=True)
@@ -219,30 +210,34 @@ class Tree:
         guess = layer.activation.pattern(at_center[:, None])[:, 0]
         start = self.network.unit_offsets[node.number - 1]
         pattern = node.pattern.copy()
-        seen = self._signs(node, entering=entering)
-        still = []
-        for unit in node.undecided.tolist():
-            rows = table.pieces[unit][guess[unit]]
-            if any(seen.above[b] if sign > 0 else seen.below[b] for b, sign, _ in rows):
-                self.decide.tally["seen"] += 1
-                still.append(unit)
-            elif all(seen.never_above[b] if sign > 0 else seen.never_below[b] for b, sign, _ in rows):
-                self.decide.tally["boxed"] += 1
-                pattern[start + unit] = guess[unit]
-            elif self._fills(node, rows):
+        crossing, one_sided = self._tell(node, guess, entering=entering)
+        pattern[start + node.undecided[one_sided]] = guess[node.undecided[one_sided]]
+        still = node.undecided[crossing].tolist()
+        for unit in node.undecided[~crossing & ~one_sided].tolist():
+            if self._fills(node, table.pieces[unit][guess[unit]]):
                 pattern[start + unit] = guess[unit]
             else:
                 still.append(unit)
         return replace(node, undecided=np.array(still, dtype=np.int64), pattern=pattern)
 
-    def _signs(self, node: Node, *, entering: bool) -> Signs:
-        """What is known of all boundary functions at once, without a program for each."""
-        above, below = self.decide.seen(node.cell, node.functions, node.errors)
-        if entering and (~(above & below)).sum() > 4 * self.network.input_dim:
+    def _tell(
+        self, node: Node, guess: PatternArray, *, entering: bool
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which undecided units a known point shows to leave their piece, and which the box to stay."""
+        table, units = self.tables[node.number - 1], node.undecided
+        rows, owner = table.rows_of(units, guess[units].astype(np.int64))
+        boundary, sign = table.row_boundary[rows], table.row_sign[rows]
+        functions, errors = sign[:, None] * node.functions[boundary], node.errors[boundary]
+        outside = self.decide.seen(node.cell, functions, errors)
+        if entering and (~outside).sum() > 4 * self.network.input_dim:
             self.decide.bound(node.cell)
-            above, below = self.decide.seen(node.cell, node.functions, node.errors)
-        never_above, never_below = self.decide.excluded(node.cell, node.functions, node.errors)
-        return Signs(above.tolist(), below.tolist(), never_above.tolist(), never_below.tolist())
+            outside = self.decide.seen(node.cell, functions, errors)
+        inside = self.decide.excluded(node.cell, functions, errors)
+        leaves = np.bincount(owner, outside, minlength=len(units)) > 0
+        stays = np.bincount(owner, ~inside, minlength=len(units)) == 0
+        self.decide.tally["seen"] += int(leaves.sum())
+        self.decide.tally["boxed"] += int(stays.sum())
+        return leaves, stays
 
     def _function(self, node: Node, boundary: int, sign: float) -> Function:
         origin = Cut(node.number, boundary, sign)

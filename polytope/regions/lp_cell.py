@@ -85,26 +85,23 @@ class Decider:
         box = np.array([[-np.inf], [np.inf]]).repeat(self.domain.dim, axis=1)
         return LpCell(rows, cuts, errors, center, radius, center[None], self.domain.unit_rows, radius, box)
 
-    def seen(
-        self, cell: LpCell, functions: FloatArray, errors: FloatArray
-    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which of many functions ``[m, d + 1]`` the ball or a known point shows to be positive, negative."""
+    def seen(self, cell: LpCell, functions: FloatArray, errors: FloatArray) -> NDArray[np.bool_]:
+        """Which of many functions ``[m, d + 1]`` the ball or a known point shows to be positive somewhere."""
         at_center = functions[:, :-1] @ cell.center + functions[:, -1]
         at_points = functions[:, :-1] @ cell.points.T + functions[:, -1:]
-        high = np.maximum(at_center + cell.radius, at_points.max(axis=1, initial=-np.inf))
-        low = np.minimum(at_center - cell.radius, at_points.min(axis=1, initial=np.inf))
-        return high > errors, low < -errors
+        shown: NDArray[np.bool_] = (
+            np.maximum(at_center + cell.radius, at_points.max(axis=1, initial=-np.inf)) > errors
+        )
+        return shown
 
-    def excluded(
-        self, cell: LpCell, functions: FloatArray, errors: FloatArray
-    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which of many functions the bounding box shows to be nowhere positive; and nowhere negative."""
+    def excluded(self, cell: LpCell, functions: FloatArray, errors: FloatArray) -> NDArray[np.bool_]:
+        """Which of many functions the bounding box shows to be negative on the whole cell."""
         if not np.isfinite(cell.box).all():
-            return np.zeros(len(functions), dtype=bool), np.zeros(len(functions), dtype=bool)
+            return np.zeros(len(functions), dtype=bool)
         middle, half = cell.box.mean(axis=0), np.ptp(cell.box, axis=0) / 2
-        at_middle = functions[:, :-1] @ middle + functions[:, -1]
-        spread = np.abs(functions[:, :-1]) @ half + errors
-        return at_middle + spread < 0, at_middle - spread > 0
+        highest = functions[:, :-1] @ middle + functions[:, -1] + np.abs(functions[:, :-1]) @ half
+        none: NDArray[np.bool_] = highest + errors < 0
+        return none
 
     def bound(self, cell: LpCell) -> None:
         """Compute the cell's bounding box by linear programs; their vertices become known points."""
