@@ -38,7 +38,8 @@ class FlatNetwork(Handle):
     pre_off, unit_off [layer]    where a layer's pre-activations and units start
     rd_ptr [layer]               where the readers of a layer's outputs start
     rd_layer, rd_dense,          for each reader: its layer, where its columns start in ``dense``, or in
-    rd_sparse                    ``sp_ptr`` (which points into ``sp_idx`` and ``sp_val``); else -1
+    rd_sparse, rd_norm           ``sp_ptr`` (which points into ``sp_idx`` and ``sp_val``), where the norms of
+                                 its rows start in ``norm``; else -1
     gamma [layer]                factor of the rounding errors of the layer's sums
     alias [pre]                  the unit that the pre-activation copies, or -1
     dom                          rows of the domain, a.x + c <= 0
@@ -52,9 +53,11 @@ class FlatNetwork(Handle):
         "kind": ("b", 1),
         "label": ("b", 1),
         **dict.fromkeys(("src", "n_seg", "tab", "mem", "pat", "pre_off", "unit_off"), ("i", 1)),
-        **dict.fromkeys(("rd_ptr", "rd_layer", "rd_dense", "rd_sparse", "sp_ptr", "sp_idx"), ("i", 1)),
+        **dict.fromkeys(
+            ("rd_ptr", "rd_layer", "rd_dense", "rd_sparse", "rd_norm", "sp_ptr", "sp_idx"), ("i", 1)
+        ),
         **dict.fromkeys(("alias", "par"), ("i", 1)),
-        **dict.fromkeys(("slope", "icept", "brk", "dense", "sp_val", "gamma", "xmax"), ("f", 1)),
+        **dict.fromkeys(("slope", "icept", "brk", "dense", "sp_val", "gamma", "norm", "xmax"), ("f", 1)),
         "dom": ("f", 2),
         "Z0": ("f", 2),
     }
@@ -190,12 +193,13 @@ def _readers(
     layers: list[Layer], place: dict[int, int], pre_off: IntArray, unit_off: NDArray[np.generic]
 ) -> dict[str, NDArray[np.generic]]:
     """The weights with which later layers read each layer's outputs, column by column."""
-    rd_ptr, rd_layer, rd_dense, rd_sparse = [0, 0], [], [], []
+    rd_ptr, rd_layer, rd_dense, rd_sparse, rd_norm = [0, 0], [], [], [], []
+    norm: list[FloatArray] = []
     dense: list[FloatArray] = []
     ptr: list[IntArray] = []
     idx: list[IntArray] = []
     val: list[FloatArray] = []
-    n_dense = n_ptr = n_idx = 0
+    n_dense = n_ptr = n_idx = n_norm = 0
     for source in range(1, len(layers) + 1):
         for target, layer in enumerate(layers, start=1):
             for k, linear in zip(layer.inputs, layer.maps, strict=True):
@@ -209,12 +213,16 @@ def _readers(
                     rd_dense.append(n_dense)
                     rd_sparse.append(-1)
                     n_dense += full.size
+                    norm.append(np.sqrt((full**2).sum(axis=1)) * (1 + 1e-12))
+                    rd_norm.append(n_norm)
+                    n_norm += len(full)
                 else:
                     matrix.sort_indices()
                     ptr.append(matrix.indptr.astype(np.int64) + n_idx)
                     idx.append(matrix.indices.astype(np.int64) + pre_off[target])
                     val.append(matrix.data.astype(float))
                     rd_dense.append(-1)
+                    rd_norm.append(-1)
                     rd_sparse.append(n_ptr)
                     n_ptr += len(matrix.indptr)
                     n_idx += matrix.nnz
@@ -224,6 +232,8 @@ def _readers(
         "rd_layer": np.array(rd_layer, dtype=np.int64),
         "rd_dense": np.array(rd_dense, dtype=np.int64),
         "rd_sparse": np.array(rd_sparse, dtype=np.int64),
+        "rd_norm": np.array(rd_norm, dtype=np.int64),
+        "norm": np.concatenate([*norm, np.zeros(1)]),
         "dense": np.concatenate([*dense, np.zeros(1)]),
         "sp_ptr": np.concatenate([*ptr, np.zeros(1, dtype=np.int64)]),
         "sp_idx": np.concatenate([*idx, np.zeros(1, dtype=np.int64)]),

@@ -14,15 +14,20 @@ from polytope.regions.kernels_decide import (
     NEGATIVE,
     POSITIVE,
     UNKNOWN,
+    clear_sides,
     decide,
     enter,
     evaluate,
     note_touch,
+    pack,
     root_of,
+    start_list,
 )
 from polytope.regions.kernels_emit import emit
 from polytope.regions.kernels_handle import kernel
 from polytope.regions.kernels_layer import (
+    ASKED,
+    BEST,
     BUDGET,
     COUNT,
     DEPTH,
@@ -46,12 +51,16 @@ from polytope.regions.kernels_layer import (
     MAXIT,
     N_NODE,
     NEED_SIGN,
+    NLEN,
+    NOFF,
+    NPUSH,
     OPEN_NODE,
     OPP,
     PAUSED,
     PHASE,
     PLEN,
     POS,
+    PU,
     RECN,
     SIMPLE,
     TF,
@@ -59,17 +68,17 @@ from polytope.regions.kernels_layer import (
     TRICK,
     VOFF,
     VTOP,
+    WHAT,
     WORDS,
     K,
     mix,
-    push_unit,
+    push_many,
     trail_need,
     undo,
 )
 
 GO_ON, LEAF, DEAD = 100, 101, 102
 F_KIND, F_NEXT, F_NUMBER, F_CHILD = N_NODE, N_NODE + 1, N_NODE + 2, N_NODE + 3
-WHAT = 47  # which arena has no room: 0 cells, 1 trail, 2 lists and frames, 3 scratch
 
 
 @kernel
@@ -82,7 +91,7 @@ def room(net, w, layer):
         R[WHAT] = 1
         return False
     if (
-        R[LTOP] + units + 2 >= w.lists.shape[0]
+        R[LTOP] + 2 * (units + R[LLEN] + 8) >= w.lists.shape[0]
         or R[RECN] + 3 >= w.rec_i.shape[0]
         or R[EXN] + 3 >= w.ext.shape[0]
         or R[DEPTH] + 3 >= w.frames.shape[0]
@@ -157,12 +166,15 @@ def take_branch(w, kind, child, c):
     if kind == 0:
         take_cell(R, child, c)
         if c == 0:
-            R[HI] = R[LO]
+            R[HI] = R[OPP]
         else:
-            R[LO] += 1
+            R[LO] = R[OPP] + 1
+        R[OPP] = -1
     else:
         R[LO] = c
         R[OPP] = 0
+    R[TRICK] = 1
+    start_list(w)
 
 
 @kernel
@@ -223,63 +235,110 @@ def may_split(net, w):
 
 
 @kernel
-def settle(net, w, u, s):
-    """Unit u is on piece s on the present cell: tell the later layers, go on to the next unit."""
-    R = w.R
-    decide(net, w, u, s)
-    push_unit(net, w, u, s, R[LAYER])
-    R[POS] += 1
+def next_item(R):
+    """Go on to the next unit of the list that the node took over."""
+    if R[PU] >= 0:
+        R[PU] = -1
+    else:
+        R[POS] += 1
     R[LO] = -1
     R[OPP] = -1
 
 
 @kernel
-def examine_pieces(net, w, u, child):
-    """Next step for a unit with breakpoints."""
+def settle(net, w, u, s):
+    """Unit u is on piece s on the present cell; the later layers are told when the list is done."""
     R = w.R
-    if R[LO] < 0:
-        R[LO] = 0
-        R[HI] = net.n_seg[u] - 1
-    p = R[LO]
-    if p == R[HI]:
-        settle(net, w, u, p)
-        return GO_ON
-    brk = net.brk[net.tab[u] + p]
+    decide(net, w, u, s)
+    w.pl[R[NPUSH]] = u
+    R[NPUSH] += 1
+    next_item(R)
+
+
+@kernel
+def retain(net, w, u, p, measure):
+    """Unit u stays undecided on the cell, cut by its breakpoint p; the most even cut is made first."""
+    R = w.R
+    n = R[NLEN]
+    w.lists[R[NOFF] + 2 * n] = u
+    w.lists[R[NOFF] + 2 * n + 1] = pack(max(R[LO], 0), max(R[HI], 0), p)
+    if measure < w.fl[2]:
+        w.fl[2] = measure
+        R[BEST] = n
+    R[NLEN] = n + 1
+    R[LTOP] = R[NOFF] + 2 * (n + 1)
+    next_item(R)
+
+
+@kernel
+def unevenness(w, k):
+    """How far from the middle the zero set of ``v`` cuts the cell, 0 to 1."""
+    lo = 0.0
+    hi = 0.0
+    for i in range(k):
+        lo = min(lo, w.v[i])
+        hi = max(hi, w.v[i])
+    return abs(hi + lo) / (hi - lo)
+
+
+@kernel
+def examine_pieces(net, w, u):
+    """Narrow the pieces that a unit can be on, on the present cell."""
+    R = w.R
     a = net.src[u]
-    signs = evaluate(net, w, u, a, -1, brk)
-    if signs == UNKNOWN:
-        return NEED_SIGN
-    if signs == NEGATIVE | POSITIVE:
-        code = may_split(net, w)
-        if code == 0:
-            code = cut(net, w, u, p, p + 1, a, -1, brk, child)
-        if code != 0:
-            return code
-        branch(net, w, 0, 2, child)
-        return GO_ON
-    if signs == 0:
-        if R[KEEP]:
-            R[HASH] += mix(u, p + 1)
-    else:
-        note_touch(net, w, u, p, p + 1)
-    if signs == POSITIVE:
-        R[LO] = p + 1
-    else:
-        R[HI] = p
+    while R[LO] < R[HI]:
+        p = R[LO]
+        signs = evaluate(net, w, u, a, -1, net.brk[net.tab[u] + p])
+        if signs == UNKNOWN:
+            return NEED_SIGN
+        if signs == NEGATIVE | POSITIVE:
+            retain(net, w, u, p, unevenness(w, R[K]) + R[ASKED])
+            return GO_ON
+        if signs == 0:
+            if R[KEEP]:
+                R[HASH] += mix(u, p + 1)
+        else:
+            note_touch(net, w, u, p, p + 1)
+        if signs == POSITIVE:
+            R[LO] = p + 1
+        else:
+            R[HI] = p
+    settle(net, w, u, R[LO])
     return GO_ON
 
 
 @kernel
-def examine_group(net, w, u, child):
-    """Next step for a max group: choose a member to win, then cut away where another one is larger."""
+def examine_group(net, w, u):
+    """See whether one member of a max group clearly wins on the present cell."""
+    n = net.n_seg[u]
+    at = net.tab[u]
+    best = 0
+    for i in range(1, n):
+        if member_value(net, w, net.mem[at + i]) > member_value(net, w, net.mem[at + best]):
+            best = i
+    for i in range(n):
+        if i != best and clear_sides(net, w, net.mem[at + best], net.mem[at + i], 0.0) != POSITIVE:
+            retain(net, w, u, 0, 5.0)
+            return GO_ON
+    settle(net, w, u, best)
+    return GO_ON
+
+
+@kernel
+def member_value(net, w, r):
+    """The value of a pre-activation at the cell's first vertex."""
+    d = net.par[0]
+    x = w.Z[d, r]
+    for t in range(d):
+        x += w.Z[t, r] * w.VF[w.R[VOFF] + t * w.R[K]]
+    return x
+
+
+@kernel
+def compete(net, w, u, child):
+    """Next step for the member that shall win its max group: cut away where another one is larger."""
     R = w.R
     n = net.n_seg[u]
-    if R[OPP] < 0:
-        code = may_split(net, w)
-        if code != 0:
-            return code
-        branch(net, w, 1, n, child)
-        return GO_ON
     c, j = R[LO], R[OPP]
     if j == n:
         settle(net, w, u, c)
@@ -308,6 +367,42 @@ def examine_group(net, w, u, child):
 
 
 @kernel
+def split(net, w, child):
+    """Split the node by the unit that cuts it most evenly; its two (or more) branches share the list."""
+    R = w.R
+    code = may_split(net, w)
+    if code != 0:
+        return code
+    at, last = R[NOFF] + 2 * R[BEST], R[NOFF] + 2 * (R[NLEN] - 1)
+    for i in range(2):
+        x = w.lists[at + i]
+        w.lists[at + i] = w.lists[last + i]
+        w.lists[last + i] = x
+    R[BEST] = R[NLEN] - 1
+    u, item = w.lists[last], w.lists[last + 1]
+    kind = 0 + net.kind[u]
+    p = item >> 40
+    if kind == 0:
+        a, brk = net.src[u], net.brk[net.tab[u] + p]
+        if evaluate(net, w, u, a, -1, brk) == UNKNOWN:
+            R[BUDGET] += 1
+            return NEED_SIGN
+        code = cut(net, w, u, p, p + 1, a, -1, brk, child)
+        if code != 0:
+            R[BUDGET] += 1
+            return code
+    R[LO] = item & 0xFFFFF
+    R[HI] = (item >> 20) & 0xFFFFF
+    R[OPP] = p
+    R[PU] = u
+    R[LOFF] = R[NOFF]
+    R[LLEN] = R[NLEN] - 1
+    R[POS] = 0
+    branch(net, w, kind, 2 if kind == 0 else net.n_seg[u], child)
+    return GO_ON
+
+
+@kernel
 def examine_domain(net, w, u, child):
     """Next row of the domain: keep the side where it is not positive."""
     R = w.R
@@ -321,7 +416,7 @@ def examine_domain(net, w, u, child):
         if code != 0:
             return code
         take_cell(R, child, 0)
-    R[POS] += 1
+    next_item(R)
     return GO_ON
 
 
@@ -344,29 +439,50 @@ def layer_done(net, w):
 
 
 @kernel
+def try_count(net, w):
+    """In the last layer, if only the number is wanted: count the node's cells without making them."""
+    R = w.R
+    R[TRICK] = 0
+    if R[KEEP] or R[LAYER] + 1 != net.par[1] or R[FORCED] < R[PLEN] or R[NLEN]:
+        return GO_ON
+    n = count_polygon(net, w) if net.par[0] == 2 else count_cell(net, w)
+    if n == NO_ROOM:
+        R[TRICK] = 1
+        R[WHAT] = 0
+        return GROW
+    if n == DOUBT:
+        return GO_ON
+    R[COUNT] += n
+    return LEAF
+
+
+@kernel
 def step(net, w, child):
     """One step of the search from the present node."""
     R = w.R
-    if R[TRICK] == 1 and R[LAYER] + 1 == net.par[1] and R[KEEP] == 0 and R[FORCED] == R[PLEN]:
-        n = count_polygon(net, w) if net.par[0] == 2 else count_cell(net, w)
-        if n == NO_ROOM:
-            R[WHAT] = 0
-            return GROW
-        R[TRICK] = 0
-        if n != DOUBT:
-            R[COUNT] += n
-            return LEAF
-    if R[POS] == R[LLEN]:
-        return layer_done(net, w)
     if not room(net, w, R[LAYER]):
         return GROW
-    u = w.lists[R[LOFF] + R[POS]]
-    kind = net.kind[u]
-    if kind == 0:
-        return examine_pieces(net, w, u, child)
-    if kind == 1:
-        return examine_group(net, w, u, child)
-    return examine_domain(net, w, u, child)
+    u = R[PU]
+    if u >= 0:
+        return compete(net, w, u, child) if net.kind[u] == 1 else examine_pieces(net, w, u)
+    if R[TRICK] == 1:
+        code = try_count(net, w)
+        if code != GO_ON:
+            return code
+    if R[POS] < R[LLEN]:
+        u = w.lists[R[LOFF] + 2 * R[POS]]
+        kind = net.kind[u]
+        if kind == 0:
+            if R[LO] < 0:
+                item = w.lists[R[LOFF] + 2 * R[POS] + 1]
+                R[LO] = item & 0xFFFFF
+                R[HI] = (item >> 20) & 0xFFFFF
+            return examine_pieces(net, w, u)
+        return examine_group(net, w, u) if kind == 1 else examine_domain(net, w, u, child)
+    if R[NPUSH]:
+        push_many(net, w, R[NPUSH], R[LAYER])
+        R[NPUSH] = 0
+    return split(net, w, child) if R[NLEN] else layer_done(net, w)
 
 
 @kernel

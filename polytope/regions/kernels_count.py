@@ -45,7 +45,7 @@ def store_rows(net, w, at):
     R = w.R
     d = net.par[0]
     for i in range(R[LLEN]):
-        u = w.lists[R[LOFF] + i]
+        u = w.lists[R[LOFF] + 2 * i]
         if net.kind[u] != 0 or net.n_seg[u] != 2:
             return False
         load_row(net, w, net.src[u], -1, net.brk[net.tab[u]])

@@ -14,6 +14,8 @@ import numpy as np
 from polytope.regions.kernels_cut import trailing_zeros
 from polytope.regions.kernels_handle import kernel
 from polytope.regions.kernels_layer import (
+    ASKED,
+    BEST,
     EXN,
     HASH,
     IOFF,
@@ -24,9 +26,13 @@ from polytope.regions.kernels_layer import (
     LOFF,
     LTOP,
     MEMO,
+    NLEN,
+    NOFF,
+    NPUSH,
     NREQ,
     OPP,
     POS,
+    PU,
     QA,
     QB,
     QUNIT,
@@ -148,6 +154,7 @@ def evaluate(net, w, u, a, b, brk):
         for i in range(k):
             vt[i] = e0 + e1 * x[i]
     doubt = False
+    R[ASKED] = 0
     margin = w.fl[0]
     for i in range(k):
         x = abs(v[i])
@@ -175,6 +182,7 @@ def root_of(net, w, r, b):
 def resolve(net, w, u, a, b, brk, k, d, nw):
     """Signs within their bounds: from equal rows, or from the answers in ``memo``; else ask for them."""
     R, v, vt = w.R, w.v, w.vt
+    R[ASKED] = 1
     ra, rb = root_of(net, w, a, b), root_of(net, w, b, b)
     n = 0
     zero_row = b != -2 and ra == rb and brk == 0.0
@@ -368,6 +376,23 @@ def group_winner(net, w, u):
 
 
 @kernel
+def pack(lo, hi, p):
+    """An item of a list: the pieces a unit can be on, and the breakpoint that crosses the cell."""
+    return lo | (hi << 20) | (p << 40)
+
+
+@kernel
+def start_list(w):
+    """Begin the list of those units of a node that stay undecided on it."""
+    R = w.R
+    R[NOFF] = R[LTOP]
+    R[NLEN] = 0
+    R[BEST] = -1
+    R[NPUSH] = 0
+    w.fl[2] = 1e9
+
+
+@kernel
 def enter(net, w):
     """Decide the units of the layer that are clear on the cell; list the others; update later layers."""
     R = w.R
@@ -378,6 +403,7 @@ def enter(net, w):
     R[POS] = 0
     R[LO] = -1
     R[OPP] = -1
+    R[PU] = -1
     n_list = 0
     n_push = 0
     at = R[LOFF]
@@ -416,8 +442,10 @@ def enter(net, w):
             w.pl[n_push] = u
             n_push += 1
         else:
-            w.lists[at + n_list] = u
+            w.lists[at + 2 * n_list] = u
+            w.lists[at + 2 * n_list + 1] = pack(0, net.n_seg[u] - 1, 0)
             n_list += 1
     R[LLEN] = n_list
-    R[LTOP] = at + n_list
+    R[LTOP] = at + 2 * n_list
+    start_list(w)
     push_many(net, w, n_push, layer)

@@ -20,10 +20,10 @@ U = 2.0**-53
 
 # registers: the state of the present node; the first N_NODE are saved in frames
 VOFF, K, IOFF, SIMPLE, LAYER, LOFF, LLEN, POS, LO, HI, OPP, HASH = range(12)
-RECN, EXN, VTOP, ITOP, LTOP, TI, TF = range(12, 19)
-N_NODE = 19
-DEPTH, MEMO, NREQ, COUNT, BUDGET, DONE, PLEN, FORCED, LIMIT, KEEP = range(19, 29)
-OUTN, OUTF, OUTV, OUTX, PHASE, TRICK, QA, QB, QBRK, QUNIT, NOPEN, NEXACT, MAXIT = range(29, 42)
+RECN, EXN, VTOP, ITOP, LTOP, TI, TF, PU, NOFF, NLEN, BEST, NPUSH = range(12, 24)
+N_NODE = 24
+DEPTH, MEMO, NREQ, COUNT, BUDGET, DONE, PLEN, FORCED, LIMIT, KEEP = range(24, 34)
+OUTN, OUTF, OUTV, OUTX, PHASE, TRICK, QA, QB, QUNIT, ASKED, MAXIT, WHAT = range(34, 46)
 N_REG = 48
 
 # what a call comes back with
@@ -165,50 +165,6 @@ def trail_need(net, layer):
 
 
 @kernel(fastmath={"contract"})
-def push_unit(net, w, u, s, layer):
-    """Add the column of one decided unit to every layer that reads it."""
-    d = net.par[0]
-    R, Z, h = w.R, w.Z, w.h
-    if net.rd_ptr[layer] == net.rd_ptr[layer + 1] or not unit_affine(net, w, u, s, h):
-        return
-    j = u - net.unit_off[layer]
-    for e in range(net.rd_ptr[layer], net.rd_ptr[layer + 1]):
-        q = net.rd_layer[e]
-        err = (h[d + 1] + (net.gamma[q] + 4 * U) * h[d + 2]) * 1.001 if net.gamma[q] > 0.0 else h[d + 1]
-        if net.rd_dense[e] >= 0:
-            snapshot(net, w, q)
-            r0, r1 = net.pre_off[q], net.pre_off[q + 1]
-            n = r1 - r0
-            col = net.dense[net.rd_dense[e] + j * n : net.rd_dense[e] + (j + 1) * n]
-            for t in range(d + 1):
-                z = Z[t, r0:r1]
-                x = h[t]
-                for r in range(n):
-                    z[r] += col[r] * x
-            z = Z[d + 1, r0:r1]
-            for r in range(n):
-                z[r] += abs(col[r]) * err
-        else:
-            at = net.rd_sparse[e] + j
-            log = R[DEPTH] > 0 and w.saved[q] != R[DEPTH]
-            if log and 4 * (net.sp_ptr[at + 1] - net.sp_ptr[at]) > net.pre_off[q + 1] - net.pre_off[q]:
-                snapshot(net, w, q)
-                log = False
-            for p in range(net.sp_ptr[at], net.sp_ptr[at + 1]):
-                r = net.sp_idx[p]
-                x = net.sp_val[p]
-                if log:
-                    for t in range(d + 2):
-                        w.tf[R[TF] + t] = Z[t, r]
-                    w.ti[R[TI]] = -r - 1
-                    R[TI] += 2
-                    R[TF] += d + 2
-                for t in range(d + 1):
-                    Z[t, r] += x * h[t]
-                Z[d + 1, r] += abs(x) * err
-
-
-@kernel(fastmath={"contract"})
 def push_dense(net, w, e, q, n_units, layer):
     """Add the columns of the units in ``pl`` to a dense reader, four columns at a time."""
     d = net.par[0]
@@ -217,48 +173,75 @@ def push_dense(net, w, e, q, n_units, layer):
     base = net.rd_dense[e]
     first = net.unit_off[layer]
     hb = w.hb
-    gam = net.gamma[q] + 4 * U if net.gamma[q] > 0.0 else 0.0
     i = 0
     while i < n_units:
         j0 = base + (w.pl[i] - first) * n
         c0 = net.dense[j0 : j0 + n]
-        if i + 3 < n_units:
-            j1 = base + (w.pl[i + 1] - first) * n
-            j2 = base + (w.pl[i + 2] - first) * n
-            j3 = base + (w.pl[i + 3] - first) * n
-            c1 = net.dense[j1 : j1 + n]
-            c2 = net.dense[j2 : j2 + n]
-            c3 = net.dense[j3 : j3 + n]
+        if i + 3 >= n_units:
+            for t in range(d + 1):
+                z = w.Z[t, r0:r1]
+                x0 = hb[i, t]
+                for r in range(n):
+                    z[r] += c0[r] * x0
+            i += 1
+            continue
+        j1 = base + (w.pl[i + 1] - first) * n
+        j2 = base + (w.pl[i + 2] - first) * n
+        j3 = base + (w.pl[i + 3] - first) * n
+        c1 = net.dense[j1 : j1 + n]
+        c2 = net.dense[j2 : j2 + n]
+        c3 = net.dense[j3 : j3 + n]
+        if d == 2:
+            z0, z1, z2 = w.Z[0, r0:r1], w.Z[1, r0:r1], w.Z[2, r0:r1]
+            a0, a1, a2, a3 = hb[i, 0], hb[i + 1, 0], hb[i + 2, 0], hb[i + 3, 0]
+            b0, b1, b2, b3 = hb[i, 1], hb[i + 1, 1], hb[i + 2, 1], hb[i + 3, 1]
+            d0, d1, d2, d3 = hb[i, 2], hb[i + 1, 2], hb[i + 2, 2], hb[i + 3, 2]
+            for r in range(n):
+                y0, y1, y2, y3 = c0[r], c1[r], c2[r], c3[r]
+                z0[r] += (y0 * a0 + y1 * a1) + (y2 * a2 + y3 * a3)
+                z1[r] += (y0 * b0 + y1 * b1) + (y2 * b2 + y3 * b3)
+                z2[r] += (y0 * d0 + y1 * d1) + (y2 * d2 + y3 * d3)
+        else:
             for t in range(d + 1):
                 z = w.Z[t, r0:r1]
                 x0, x1, x2, x3 = hb[i, t], hb[i + 1, t], hb[i + 2, t], hb[i + 3, t]
                 for r in range(n):
                     z[r] += (c0[r] * x0 + c1[r] * x1) + (c2[r] * x2 + c3[r] * x3)
-            z = w.Z[d + 1, r0:r1]
-            x0 = hb[i, d + 1] + gam * hb[i, d + 2]
-            x1 = hb[i + 1, d + 1] + gam * hb[i + 1, d + 2]
-            x2 = hb[i + 2, d + 1] + gam * hb[i + 2, d + 2]
-            x3 = hb[i + 3, d + 1] + gam * hb[i + 3, d + 2]
-            for r in range(n):
-                z[r] += 1.001 * ((abs(c0[r]) * x0 + abs(c1[r]) * x1) + (abs(c2[r]) * x2 + abs(c3[r]) * x3))
-            i += 4
-            continue
-        for t in range(d + 1):
-            z = w.Z[t, r0:r1]
-            x0 = hb[i, t]
-            for r in range(n):
-                z[r] += c0[r] * x0
-        z = w.Z[d + 1, r0:r1]
-        x0 = (hb[i, d + 1] + gam * hb[i, d + 2]) * 1.001
+        i += 4
+    push_errors(net, w, e, q, n_units, layer)
+
+
+@kernel(fastmath={"contract"})
+def push_errors(net, w, e, q, n_units, layer):
+    r"""Add the units' error bounds: the sum of :math:`|A_{rj}| e_j`; for many units :math:`\|A_r\| \|e\|`."""
+    d = net.par[0]
+    r0, r1 = net.pre_off[q], net.pre_off[q + 1]
+    n = r1 - r0
+    hb = w.hb
+    gam = net.gamma[q] + 4 * U if net.gamma[q] > 0.0 else 0.0
+    z = w.Z[d + 1, r0:r1]
+    first = net.unit_off[layer]
+    if n > 64 and 4 * n_units > net.unit_off[layer + 1] - first:
+        total = 0.0
+        for i in range(n_units):
+            x = hb[i, d + 1] + gam * hb[i, d + 2]
+            total += x * x
+        x = total**0.5 * 1.002
+        norm = net.norm[net.rd_norm[e] : net.rd_norm[e] + n]
         for r in range(n):
-            z[r] += abs(c0[r]) * x0
-        i += 1
+            z[r] += norm[r] * x
+        return
+    for i in range(n_units):
+        at = net.rd_dense[e] + (w.pl[i] - first) * n
+        col = net.dense[at : at + n]
+        x = (hb[i, d + 1] + gam * hb[i, d + 2]) * 1.001
+        for r in range(n):
+            z[r] += abs(col[r]) * x
 
 
 @kernel
 def push_many(net, w, n_units, layer):
     """Add the columns of the units in ``pl`` (decided together) to every layer that reads them."""
-    d = net.par[0]
     if n_units == 0 or net.rd_ptr[layer] == net.rd_ptr[layer + 1]:
         return
     m = 0
@@ -267,28 +250,53 @@ def push_many(net, w, n_units, layer):
         if unit_affine(net, w, u, w.seg[u], w.hb[m]):
             w.pl[m] = u
             m += 1
-    first = net.unit_off[layer]
+    if m == 0:
+        return
     for e in range(net.rd_ptr[layer], net.rd_ptr[layer + 1]):
         q = net.rd_layer[e]
-        if m:
-            snapshot(net, w, q)
         if net.rd_dense[e] >= 0:
+            snapshot(net, w, q)
             push_dense(net, w, e, q, m, layer)
-            continue
-        gam = net.gamma[q] + 4 * U if net.gamma[q] > 0.0 else 0.0
-        fudge = 1.001 if net.gamma[q] > 0.0 else 1.0
-        for i in range(m):
-            at = net.rd_sparse[e] + w.pl[i] - first
-            err = (w.hb[i, d + 1] + gam * w.hb[i, d + 2]) * fudge
-            p0, p1 = net.sp_ptr[at], net.sp_ptr[at + 1]
-            for t in range(d + 1):
-                x = w.hb[i, t]
-                z = w.Z[t]
-                for p in range(p0, p1):
-                    z[net.sp_idx[p]] += net.sp_val[p] * x
-            z = w.Z[d + 1]
+        else:
+            push_sparse(net, w, e, q, m, layer)
+
+
+@kernel
+def push_sparse(net, w, e, q, n_units, layer):
+    """Add the columns of the units in ``pl`` to a sparse reader; few rows go to the trail one by one."""
+    d = net.par[0]
+    R, Z = w.R, w.Z
+    gam = net.gamma[q] + 4 * U if net.gamma[q] > 0.0 else 0.0
+    fudge = 1.001 if net.gamma[q] > 0.0 else 1.0
+    base = net.rd_sparse[e] - net.unit_off[layer]
+    rows = 0
+    for i in range(n_units):
+        at = base + w.pl[i]
+        rows += net.sp_ptr[at + 1] - net.sp_ptr[at]
+    log = R[DEPTH] > 0 and w.saved[q] != R[DEPTH]
+    if log and 2 * rows > net.pre_off[q + 1] - net.pre_off[q]:
+        snapshot(net, w, q)
+        log = False
+    for i in range(n_units):
+        at = base + w.pl[i]
+        p0, p1 = net.sp_ptr[at], net.sp_ptr[at + 1]
+        if log:
             for p in range(p0, p1):
-                z[net.sp_idx[p]] += abs(net.sp_val[p]) * err
+                r = net.sp_idx[p]
+                for t in range(d + 2):
+                    w.tf[R[TF] + t] = Z[t, r]
+                w.ti[R[TI]] = -r - 1
+                R[TI] += 2
+                R[TF] += d + 2
+        for t in range(d + 1):
+            x = w.hb[i, t]
+            z = Z[t]
+            for p in range(p0, p1):
+                z[net.sp_idx[p]] += net.sp_val[p] * x
+        err = (w.hb[i, d + 1] + gam * w.hb[i, d + 2]) * fudge
+        z = Z[d + 1]
+        for p in range(p0, p1):
+            z[net.sp_idx[p]] += abs(net.sp_val[p]) * err
 
 
 @kernel

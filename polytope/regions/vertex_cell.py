@@ -227,7 +227,7 @@ class _Worker:
 
     def _task(self, number: int, path: IntArray) -> int:
         from polytope.regions import kernels_layer as layout
-        from polytope.regions.kernels import WHAT, run
+        from polytope.regions.kernels import run
         from polytope.regions.vertex_state import drain, full, grow, open_paths, reset
 
         shared, keep = self.shared, self.shared.keep
@@ -249,7 +249,7 @@ class _Worker:
                     self._answer()
                     continue
                 if code == layout.GROW:
-                    grow(self.w, int(R[WHAT]))
+                    grow(self.w, int(R[layout.WHAT]))
                     continue
                 if code == layout.FLUSH:
                     if int(R[layout.OUTN]) == 0:

@@ -116,11 +116,15 @@ def reset(net: FlatNetwork, w: Work, start: Start, keep: int, path: NDArray[np.i
         layout.KEEP: keep,
         layout.MAXIT: np.iinfo(np.int64).max,
         layout.LLEN: int(net.unit_off[1]),
-        layout.LTOP: int(net.unit_off[1]),
+        layout.LTOP: 2 * int(net.unit_off[1]),
+        layout.NOFF: 2 * int(net.unit_off[1]),
+        layout.BEST: -1,
+        layout.PU: -1,
     }
     for register, value in values.items():
         w.R[register] = value
-    w.lists[: int(net.unit_off[1])] = np.arange(int(net.unit_off[1]))
+    w.lists[: 2 * int(net.unit_off[1]) : 2] = np.arange(int(net.unit_off[1]))
+    w.fl[2] = 1e9
 
 
 def _enlarge(w: Work, *names: str) -> None:
