@@ -103,11 +103,11 @@ def _weights(arrays: Mapping[str, Array], name: str, axes: int) -> FloatArray:
     return array
 
 
-def refuse_not_finite(array: Array, name: str) -> None:
+def refuse_not_finite(array: Array, name: str, *, bound: bool = False) -> None:
     """NaN anywhere, or infinity among several numbers (a single one may be a bound), is no weight."""
     if array.dtype.kind != "f":
         return
-    bad = np.isnan(array) if array.size == 1 else ~np.isfinite(array)
+    bad = np.isnan(array) if bound or array.size == 1 else ~np.isfinite(array)
     if bad.any():
         place = [int(i) for i in np.argwhere(bad)[0]]
         raise CorruptFileError(

@@ -177,7 +177,7 @@ class Session:
             place += size
         outputs = [np.asarray(y, dtype=float) for y in self.run(feeds)]
         if any(y.size % len(block) for y in outputs):
-            raise CorruptFileError(f"The model's outputs do not split into a batch of {len(block)}.")
+            raise ImportMismatchError(f"The model's outputs do not split into a batch of {len(block)}.")
         return np.concatenate([y.reshape(len(block), -1) for y in outputs], axis=1)
 
 

@@ -21,6 +21,7 @@ from polytope.errors import CorruptFileError, LoadError, UnsupportedOpError
 from polytope.ir import Network
 
 DTYPES = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
+_BOUNDING = ("Max", "Min", "Clip", "Where", "Pad")
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 
 
@@ -156,7 +157,7 @@ def trace(graph: Graph, input_shape: Any, *, per_sample: bool) -> tuple[Network,
     for number, node in enumerate(graph.nodes):
         for name in node.input:
             if name and name not in values:
-                values[name] = array_of(graph.initializers[name])
+                values[name] = array_of(graph.initializers[name], bound=node.op_type in _BOUNDING)
         for name, value in zip(node.output, _applied(t, graph, node, values), strict=False):
             if name:
                 values[name] = t.settled_if_shared(value, uses[name]) if isinstance(value, Tensor) else value

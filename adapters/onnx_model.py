@@ -22,6 +22,10 @@ from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 
 _LARGEST_BATCH_RUN = 2**25
+_MIXED = (
+    "The model mixes the samples of a batch: its output for one sample depends on the others. "
+    "Export it with the batch axis fixed at one if that is meant."
+)
 
 
 def network_from_onnx(
@@ -61,9 +65,9 @@ def _verified(graph: Graph, network: Network, parts: Sequence[InputPart]) -> Net
     """Compare with onnxruntime, one sample at a time, or a whole frozen batch at a time."""
     dtype, batch = dtype_of(graph), max(p.frozen for p in parts)
     session, dtype = _session(_standalone(graph, parts), dtype)
-    if batch > 1 and not session.accepts([(1, *p.per_sample_shape) for p in parts], dtype):
-        _refuse_large_batch(network, batch)
-    else:
+    if batch * (network.n_units + network.input_dim) > _LARGEST_BATCH_RUN:
+        if not session.accepts([(1, *p.per_sample_shape) for p in parts], dtype):
+            raise _too_large_batch(network, batch)
         batch = 1
 
     def reference(x: FloatArray) -> FloatArray:
@@ -85,14 +89,11 @@ def _session(model: bytes, dtype: str) -> tuple[Session, str]:
         return Session(in_single_precision(model)), "float32"
 
 
-def _refuse_large_batch(network: Network, batch: int) -> None:
-    size = batch * (network.n_units + network.input_dim)
-    if size > _LARGEST_BATCH_RUN:
-        raise UnsupportedOpError(
-            f"The model's batch is frozen at {batch:,} samples, together "
-            f"{batch * network.n_units:,} units: too many to run it for the "
-            "comparison. Export it with a free batch axis, or with a batch of one."
-        )
+def _too_large_batch(network: Network, batch: int) -> LoadError:
+    return UnsupportedOpError(
+        f"The model's batch is frozen at {batch:,} samples, together {batch * network.n_units:,} units: "
+        "too many to run it for the comparison. Export it with a free batch axis, or with a batch of one."
+    )
 
 
 def _refuse_mixing(session: Session, parts: Sequence[InputPart], dtype: str) -> None:
@@ -101,16 +102,16 @@ def _refuse_mixing(session: Session, parts: Sequence[InputPart], dtype: str) -> 
     x = rng.uniform(0, 1, (2, sum(prod(p.shape) for p in parts)))
     try:
         together = session.rows(x, parts, 2, dtype)
-    except LoadError:
+    except CorruptFileError:
         return
+    except ImportMismatchError as error:
+        raise ImportMismatchError(_MIXED) from error
     alone = session.rows(x, parts, 1, dtype)
-    if together.shape != alone.shape:
-        return
-    if not np.allclose(together, alone, rtol=1e-2, atol=1e-3 + 1e-2 * np.abs(alone).max()):
-        raise ImportMismatchError(
-            "The model mixes the samples of a batch: its output for one sample depends on the others. "
-            "Export it with the batch axis fixed at one if that is meant."
-        )
+    close = together.shape == alone.shape and np.allclose(
+        together, alone, rtol=1e-2, atol=1e-3 + 1e-2 * np.abs(alone).max(initial=0.0)
+    )
+    if not close:
+        raise ImportMismatchError(_MIXED)
 
 
 def _standalone(graph: Graph, parts: Sequence[InputPart]) -> bytes:

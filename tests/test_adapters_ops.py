@@ -1,0 +1,467 @@
+"""Every ONNX operator in every variant: the network equals onnxruntime, which each load checks itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from adapters import from_onnx, load, supported_ops, supported_ops_markdown
+from adapters.check import TOLERANCE
+from polytope.errors import LoadError, NotPiecewiseLinearError
+from polytope.ir import Network
+
+RNG = np.random.default_rng(0)
+Constants = Mapping[str, np.ndarray]
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def ints(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
+
+
+def model_of(
+    nodes: Sequence[onnx.NodeProto],
+    shape: Sequence[int | str],
+    constants: Constants | None = None,
+    *,
+    opset: int = 17,
+    kind: int = TensorProto.FLOAT,
+    outputs: Sequence[str] = ("y",),
+) -> onnx.ModelProto:
+    """A model with input x."""
+    graph = helper.make_graph(
+        list(nodes),
+        "case",
+        [helper.make_tensor_value_info("x", kind, list(shape))],
+        [onnx.ValueInfoProto(name=o) for o in outputs],
+        [numpy_helper.from_array(np.asarray(a), n) for n, a in (constants or {}).items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def node(op: str, *inputs: str, outputs: Sequence[str] = ("y",), **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(op, ["x", *inputs], list(outputs), **attributes)
+
+
+Case = tuple[str, onnx.NodeProto, tuple[int | str, ...], Constants, int]
+CASES: list[Case] = []
+
+
+def case(
+    op: str,
+    shape: tuple[int | str, ...],
+    opset: int = 17,
+    constants: Constants | None = None,
+    **attributes: Any,
+) -> None:
+    """One operator on x, with constants as further operands ("" in a name leaves one out)."""
+    constants = constants or {}
+    names = ["" if n.startswith("_") else n for n in constants]
+    kept = {n: a for n, a in constants.items() if not n.startswith("_")}
+    label = f"{op}-{opset}-{len(CASES)}"
+    CASES.append((label, node(op, *names, **attributes), shape, kept, opset))
+
+
+def left(op: str, shape: tuple[int | str, ...], opset: int, constant: np.ndarray, **attributes: Any) -> None:
+    """One operator with the constant in front of x."""
+    made = helper.make_node(op, ["c", "x"], ["y"], **attributes)
+    CASES.append((f"{op}-left-{len(CASES)}", made, shape, {"c": constant}, opset))
+
+
+NONE = np.zeros(0, dtype=np.float32)
+IMAGE = (1, 2, 7, 6)
+
+# linear
+case("Gemm", (1, 3), constants={"w": floats(3, 4)})
+case("Gemm", ("n", 3), 11, {"w": floats(4, 3), "c": floats(4)}, alpha=0.5, beta=2.0, transB=1)
+case("Gemm", (1, 3), 13, {"w": floats(4, 3), "c": floats(1, 1)}, transB=1, beta=0.25)
+case("Gemm", (3, 1), 9, {"w": floats(3, 4), "c": floats(4)}, transA=1)
+left("Gemm", (2, 3), 13, floats(4, 2), alpha=-1.0)
+left("Gemm", (3, 2), 13, floats(2, 4), transA=1, transB=1)
+RIGHT = [((1, 3), (3, 4)), ((3,), (3, 2)), ((3,), (3,)), ((1, 5, 3), (3, 4)), ((1, 2, 5, 3), (3,))]
+RIGHT += [((1, 2, 5, 3), (2, 3, 4)), ((2, 5, 3), (4, 1, 3, 2)), ((1, 60, 20), (20, 30))]
+for shape, weight in RIGHT:
+    case("MatMul", shape, 13, {"w": floats(*weight)})
+for shape, weight in [
+    ((3, 1), (4, 3)),
+    ((1, 3, 5), (4, 3)),
+    ((3,), (4, 3)),
+    ((1, 2, 3, 5), (2, 4, 3)),
+    ((1, 3, 2), (3,)),
+]:
+    left("MatMul", shape, 13, floats(*weight))
+
+# arithmetic
+for op in ("Add", "Sub", "Mul", "Div"):
+    for constant in (floats(1, 3), floats(4, 1), np.float32(2.5), floats(2, 4, 3)):
+        case(op, (1, 4, 3), 14, {"c": constant + np.float32(3)})
+    if op != "Div":
+        left(op, (1, 3), 7, floats(3))
+case("Neg", (1, 3), 13)
+case("Sum", (1, 3), 13, {"a": floats(3), "b": floats(1, 1)})
+case("Mean", (1, 3), 13, {"a": floats(3), "b": floats(2, 3)})
+case("Div", (1, 3), 13, {"c": floats(3) + np.float32(4)})
+
+# pointwise
+case("Relu", (1, 3), 6)
+case("LeakyRelu", (1, 3), 16)
+case("LeakyRelu", (1, 3), 6, alpha=0.3)
+case("Abs", (1, 3), 13)
+for slope in (floats(1), floats(2, 1, 1), floats(2, 7, 6), floats(1, 2, 1, 1)):
+    case("PRelu", IMAGE, 9, {"slope": slope})
+case("Clip", (1, 3), 6, min=-0.5, max=0.25)
+case("Clip", (1, 3), 6, max=0.25)
+case("Clip", (1, 3), 11, {"low": np.float32(-0.5), "high": np.float32(0.5)})
+case("Clip", (1, 3), 13, {"_": NONE, "high": np.float32(0.5)})
+case("Clip", (1, 3), 12, {"low": np.float32(0.1)})
+case("Clip", (1, 3), 13)
+case("HardSigmoid", (1, 3), 6)
+case("HardSigmoid", (1, 3), 6, alpha=0.7, beta=0.1)
+case("HardSigmoid", (1, 3), 6, alpha=-0.7, beta=0.1)
+case("Shrink", (1, 3), 9, lambd=0.4, bias=0.4)
+case("ThresholdedRelu", (1, 3), 10, alpha=0.0)
+
+# maximum
+for op in ("Max", "Min"):
+    case(op, (1, 3), 13, {"c": floats(3)})
+    case(op, (1, 3), 8, {"c": floats(1), "d": floats(4, 3)})
+    case(op, (1, 3), 13)
+case("Max", (1, 3), 12, {"c": np.array([-np.inf, 0, 1], dtype=np.float32)})
+case("MaxPool", IMAGE, 12, kernel_shape=[2, 3])
+case("MaxPool", IMAGE, 12, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], ceil_mode=1)
+case("MaxPool", IMAGE, 10, kernel_shape=[2, 2], strides=[3, 2], dilations=[2, 3], pads=[0, 1, 1, 0])
+case("MaxPool", IMAGE, 8, kernel_shape=[3, 2], strides=[2, 2], auto_pad="SAME_UPPER")
+case("MaxPool", IMAGE, 8, kernel_shape=[3, 2], strides=[2, 2], auto_pad="SAME_LOWER")
+case("MaxPool", IMAGE, 8, kernel_shape=[3, 2], auto_pad="VALID")
+case("MaxPool", (1, 2, 9), 12, kernel_shape=[4], strides=[3], pads=[2, 1])
+case("GlobalMaxPool", (1, 2, 9, 9))
+case("ReduceMax", (1, 2, 3, 4), 13, axes=[1, -1])
+case("ReduceMax", (1, 2, 3, 4), 13, axes=[2], keepdims=0)
+case("ReduceMax", (1, 13, 11), 18, {"axes": ints(1, 2)})
+case("ReduceMin", (1, 2, 3, 4), 18, {"axes": ints(-1)}, keepdims=0)
+case("ReduceMin", (1, 6), 13)
+
+# convolution
+KERNEL = floats(4, 2, 3, 2)
+case("Conv", IMAGE, 11, {"w": KERNEL, "b": floats(4)})
+case("Conv", IMAGE, 1, {"w": KERNEL}, strides=[2, 1], pads=[1, 0, 2, 1], dilations=[1, 2])
+case("Conv", IMAGE, 11, {"w": floats(4, 1, 3, 3)}, group=2, auto_pad="SAME_UPPER", strides=[2, 2])
+case("Conv", IMAGE, 11, {"w": floats(2, 1, 2, 2)}, group=2, auto_pad="SAME_LOWER", kernel_shape=[2, 2])
+case("Conv", IMAGE, 11, {"w": KERNEL}, auto_pad="VALID")
+case("Conv", ("n", 2, 9), 11, {"w": floats(3, 2, 4), "b": floats(3)}, strides=[2], pads=[3, 0])
+case("Conv", (1, 1, 4, 5, 3), 11, {"w": floats(2, 1, 2, 3, 2)}, pads=[1, 0, 1, 0, 0, 0])
+case("Conv", (1, 3, 4, 4), 11, {"w": floats(5, 3, 1, 1)})
+case("ConvTranspose", IMAGE, 11, {"w": floats(2, 3, 3, 2), "b": floats(3)})
+case(
+    "ConvTranspose",
+    IMAGE,
+    11,
+    {"w": floats(2, 3, 3, 3)},
+    strides=[2, 3],
+    pads=[1, 0, 0, 2],
+    output_padding=[1, 0],
+)
+case("ConvTranspose", IMAGE, 11, {"w": floats(2, 2, 3, 3)}, group=2, dilations=[2, 1], strides=[1, 2])
+case("ConvTranspose", IMAGE, 11, {"w": floats(2, 3, 3, 3)}, strides=[2, 2], output_shape=[14, 13])
+case("ConvTranspose", IMAGE, 11, {"w": floats(2, 3, 3, 3)}, strides=[2, 2], auto_pad="SAME_UPPER")
+case("ConvTranspose", IMAGE, 11, {"w": floats(2, 3, 3, 3)}, strides=[2, 2], auto_pad="SAME_LOWER")
+case("ConvTranspose", (1, 2, 5), 11, {"w": floats(2, 3, 4)}, strides=[3], pads=[1, 2])
+
+# normalization
+NORM = {"s": floats(2), "b": floats(2), "m": floats(2), "v": np.abs(floats(2)) + np.float32(0.1)}
+for opset in (7, 9, 14, 15):
+    case("BatchNormalization", IMAGE, opset, NORM)
+case("BatchNormalization", ("n", 2), 15, NORM, epsilon=0.8)
+case("BatchNormalization", IMAGE, 9, NORM, momentum=0.5)
+
+# averages
+for axes, keep in (([1], 1), ([2, 3], 0), ([-1], 1), (None, 1), (None, 0)):
+    chosen = {} if axes is None else {"axes": axes}
+    inputs = {} if axes is None else {"axes": ints(*axes)}
+    case("ReduceMean", (1, 2, 3, 4), 13, keepdims=keep, **chosen)
+    case("ReduceMean", (1, 2, 3, 4), 18, inputs, keepdims=keep)
+    case("ReduceSum", (1, 2, 3, 4), 11, keepdims=keep, **chosen)
+    case("ReduceSum", (1, 2, 3, 4), 13, inputs, keepdims=keep)
+case("ReduceSum", (1, 2, 3), 13, noop_with_empty_axes=1)
+case("GlobalAveragePool", (1, 2, 5, 3))
+for extra in ({}, {"count_include_pad": 1}, {"ceil_mode": 1}, {"ceil_mode": 1, "count_include_pad": 1}):
+    case("AveragePool", IMAGE, 11, kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1], **extra)
+case("AveragePool", IMAGE, 11, kernel_shape=[3, 2], strides=[2, 2], auto_pad="SAME_UPPER")
+case("AveragePool", IMAGE, 19, kernel_shape=[2, 2], dilations=[2, 3], pads=[1, 1, 0, 0])
+case("AveragePool", (1, 2, 8), 7, kernel_shape=[3], auto_pad="SAME_LOWER")
+case("AveragePool", (1, 1, 15, 14), 11, kernel_shape=[12, 13], pads=[1, 1, 1, 1])
+
+# shape
+case("Reshape", (1, 2, 6), 14, {"shape": ints(0, -1, 3)})
+case("Reshape", ("n", 2, 6), 5, {"shape": ints(-1, 12)})
+case("Flatten", (1, 2, 3, 4), 13, axis=2)
+case("Flatten", (1, 2, 3, 4), 11, axis=-1)
+case("Flatten", (1, 2, 3), 9, axis=0)
+case("Squeeze", (1, 1, 3, 1), 11, axes=[1, 3])
+case("Squeeze", (1, 1, 3, 1), 13, {"axes": ints(-1)})
+case("Squeeze", (1, 1, 3, 1), 13)
+case("Unsqueeze", (1, 3), 11, axes=[0, 3])
+case("Unsqueeze", (1, 3), 13, {"axes": ints(-1, 1)})
+case("Transpose", (1, 2, 3, 4), 13, perm=[0, 2, 3, 1])
+case("Transpose", (1, 2, 3), 13)
+case("Concat", (1, 3), 13, {"c": floats(1, 2)}, axis=1)
+case("Concat", (1, 3, 2), 11, {"c": floats(1, 1, 2)}, axis=-2)
+case("Split", (1, 7), 11, outputs=["y", "z"], axis=1, split=[3, 4])
+case("Split", (1, 6, 2), 11, outputs=["y", "z", "w"], axis=1)
+case("Split", (1, 7), 13, {"split": ints(3, 4)}, outputs=["y", "z"], axis=-1)
+case("Split", (1, 7), 18, outputs=["y", "z"], axis=1, num_outputs=2)
+case("Slice", (1, 5, 6), 1, starts=[1, -4], ends=[-1, 1000], axes=[1, 2])
+case("Slice", (1, 5, 6), 13, {"s": ints(-1, 0), "e": ints(-100, 5), "a": ints(1, 2), "t": ints(-2, 3)})
+case("Slice", (1, 5, 6), 10, {"s": ints(0, 1, 2), "e": ints(1, 4, 2**62)})
+case("Slice", (1, 5), 13, {"s": ints(3), "e": ints(-(2**62)), "a": ints(1), "t": ints(-1)})
+case("Gather", (1, 5, 3), 13, {"i": np.array([[0, 2], [-1, 1]])}, axis=1)
+case("Gather", (1, 5, 3), 11, {"i": np.array(2)}, axis=2)
+case("Expand", (1, 3, 1), 13, {"shape": ints(2, 1, 4)})
+case("Expand", (1, 3), 8, {"shape": ints(2, 1, 1)})
+case("Tile", (1, 3), 13, {"r": ints(1, 3)})
+case("Tile", (1, 3, 2), 6, {"r": ints(2, 1, 2)})
+case("Pad", (1, 3, 4), 2, pads=[0, 1, 2, 0, 0, 1], value=1.5)
+case("Pad", (1, 3, 4), 11, {"p": ints(0, 1, -1, 0, 0, 2), "v": np.float32(-2)})
+case("Pad", (1, 3, 4), 13, {"p": ints(0, 2, 1, 0, 0, 2)}, mode="reflect")
+case("Pad", (1, 3, 4), 13, {"p": ints(0, 2, 1, 0, 0, 2)}, mode="edge")
+case("Pad", (1, 3, 4), 18, {"p": ints(1, 2), "v": np.float32(0), "a": ints(-1)})
+case("Pad", (1, 3, 4), 19, {"p": ints(0, 1, 1, 0, 1, 2)}, mode="wrap")
+case("DepthToSpace", (1, 8, 2, 3), 13, blocksize=2)
+case("DepthToSpace", (1, 8, 2, 3), 11, blocksize=2, mode="CRD")
+case("SpaceToDepth", (1, 2, 4, 6), 13, blocksize=2)
+case("Identity", (1, 3))
+case("Dropout", (1, 3), 7, ratio=0.5)
+case("Dropout", (1, 3), 13, {"ratio": np.float32(0.5), "training": np.array(False)})
+case("Cast", (1, 3), 13, to=TensorProto.DOUBLE)
+
+# resize
+SMALL = (1, 2, 3, 4)
+for scales in (np.array([1, 1, 2, 3], dtype=np.float32), np.array([1, 1, 0.6, 1.5], dtype=np.float32)):
+    case("Upsample", SMALL, 9, {"s": np.maximum(scales, 1)}, mode="nearest")
+    case("Resize", SMALL, 10, {"s": scales}, mode="linear")
+    case("Resize", SMALL, 10, {"s": scales}, mode="nearest")
+    for mode in ("nearest", "linear"):
+        for where in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"):
+            case(
+                "Resize",
+                SMALL,
+                13,
+                {"_r": NONE, "s": scales},
+                mode=mode,
+                coordinate_transformation_mode=where,
+            )
+for rounding in ("round_prefer_ceil", "floor", "ceil"):
+    sizes = {"_r": NONE, "_s": NONE, "sizes": ints(1, 2, 5, 7)}
+    case("Resize", SMALL, 13, sizes, mode="nearest", nearest_mode=rounding)
+    case(
+        "Resize",
+        SMALL,
+        19,
+        sizes,
+        coordinate_transformation_mode="half_pixel_symmetric",
+        nearest_mode=rounding,
+    )
+
+
+def oracle(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    """The runtime without optimisations, all outputs flattened behind each other."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return np.concatenate([np.ravel(y) for y in session.run(None, {"x": x})])
+
+
+def assert_equal_to_oracle(model: onnx.ModelProto, shape: Sequence[int | str], network: Network) -> None:
+    full = [1 if isinstance(n, str) else n for n in shape]
+    for _ in range(3):
+        x = RNG.standard_normal(full).astype(np.float32)
+        want = oracle(model, x)
+        got = (
+            network(x.reshape(-1)) if network.input_dim == x.size else network(x.reshape(len(x), -1)).ravel()
+        )
+        np.testing.assert_allclose(got, want, atol=TOLERANCE["float32"] * max(1.0, np.abs(want).max()))
+
+
+@pytest.mark.parametrize(
+    ("made", "shape", "constants", "opset"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_an_operator_equals_onnxruntime(
+    made: onnx.NodeProto, shape: tuple, constants: Constants, opset: int
+) -> None:
+    model = model_of([made], shape, constants, opset=opset, outputs=[o for o in made.output if o])
+    assert_equal_to_oracle(model, shape, from_onnx(model))
+
+
+def test_every_registered_operator_has_a_case() -> None:
+    constant_only = {
+        r["op"] for r in supported_ops() if r["table"] == "ONNX" and r["note"].startswith("constant")
+    }
+    elsewhere = {"Constant", "Shape", "Size", "CastLike", "ConstantOfShape"}
+    elsewhere |= {"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Where", "Range"}
+    covered = {c[1].op_type for c in CASES}
+    registered = {r["op"] for r in supported_ops() if r["table"] == "ONNX"}
+    assert registered - constant_only - elsewhere <= covered
+
+
+def test_the_published_table_lists_every_rule_with_a_meaning() -> None:
+    rows = supported_ops()
+    assert all(r["meaning"] for r in rows)
+    assert len({(r["table"], r["op"]) for r in rows}) == len(rows)
+    assert supported_ops_markdown().count("\n") == len(rows) + 2
+
+
+WHERE: dict[str, Callable[[], list[onnx.NodeProto]]] = {
+    "leaky by Where": lambda: [
+        node("Greater", "zero", outputs=["c"]),
+        node("Mul", "a", outputs=["m"]),
+        helper.make_node("Where", ["c", "x", "m"], ["y"]),
+    ],
+    "relu by a mask": lambda: [
+        node("Less", "zero", outputs=["c"]),
+        helper.make_node("Not", ["c"], ["n"]),
+        helper.make_node("Cast", ["n"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["f", "x"], ["y"]),
+    ],
+    "clip at a constant": lambda: [
+        node("LessOrEqual", "a", outputs=["c"]),
+        helper.make_node("Where", ["c", "a", "x"], ["y"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("nodes", WHERE.values(), ids=WHERE)
+def test_selections_whose_branches_meet(nodes: Callable[[], list[onnx.NodeProto]]) -> None:
+    constants = {"zero": np.float32(0), "a": np.array([0.3, -0.2, 0.5], dtype=np.float32)}
+    model = model_of(nodes(), (1, 3), constants, opset=16)
+    network = from_onnx(model)
+    assert_equal_to_oracle(model, (1, 3), network)
+    assert network.n_units == 3
+
+
+def test_selections_whose_branches_do_not_meet_are_refused() -> None:
+    nodes = [node("Greater", "zero", outputs=["c"]), helper.make_node("Where", ["c", "x", "one"], ["y"])]
+    with pytest.raises(NotPiecewiseLinearError, match="discontinuous"):
+        from_onnx(model_of(nodes, (1, 3), {"zero": np.float32(0), "one": np.float32(1)}, opset=16))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"),
+    [
+        ([node("Mul", "x")], "quadratic"),
+        ([node("MatMul", "x")], "quadratic"),
+        ([node("Div", "x")], "divisor"),
+        ([node("Neg", outputs=["i"]), helper.make_node("Gather", ["c", "i"], ["y"])], "index"),
+        ([node("Relu", outputs=["w"]), helper.make_node("Gemm", ["x", "w"], ["y"])], "quadratic"),
+        ([node("Cast", to=TensorProto.INT32)], "integers"),
+    ],
+)
+def test_operands_that_depend_on_the_input_are_refused(nodes: list[onnx.NodeProto], words: str) -> None:
+    with pytest.raises(NotPiecewiseLinearError, match=words):
+        from_onnx(model_of(nodes, (2, 2), {"c": floats(3)}))
+
+
+GEMM = [node("Gemm", "w")]
+RESHAPED = [node("Reshape", "four", outputs=["h"]), helper.make_node("Gemm", ["h", "w"], ["y"])]
+FROM_LEFT = [helper.make_node("MatMul", ["m", "x"], ["y"])]
+BATCHES = {
+    "absent": ((6,), [node("Reshape", "flat")], (6,)),
+    "one": ((1, 6), GEMM, (6,)),
+    "free": (("batch", 6), GEMM, (6,)),
+    "frozen": ((10, 6), GEMM, (6,)),
+    "frozen, in a reshape": ((4, 2, 3), RESHAPED, (2, 3)),
+    "none, though the first axis looks like one": ((2, 6), FROM_LEFT, (2, 6)),
+}
+
+
+@pytest.mark.parametrize(("shape", "nodes", "per_sample"), BATCHES.values(), ids=BATCHES)
+def test_batch_axes(shape: tuple, nodes: list[onnx.NodeProto], per_sample: tuple) -> None:
+    constants = {"w": floats(6, 3), "flat": ints(1, -1), "four": ints(4, 6), "m": floats(5, 2)}
+    model = model_of(nodes, shape, constants)
+    network = from_onnx(model)
+    assert network.input_shape == per_sample
+    assert_equal_to_oracle(model, shape, network)
+
+
+def test_a_model_that_mixes_the_samples_of_a_free_batch_is_refused() -> None:
+    with pytest.raises(LoadError, match="mixes the samples"):
+        from_onnx(model_of([node("ReduceMean", axes=[0])], ("n", 3), opset=13))
+
+
+def test_open_sizes_are_asked_for_and_given() -> None:
+    model = model_of([node("Relu")], ("n", "h", 3))
+    with pytest.raises(LoadError, match="input_shape"):
+        from_onnx(model)
+    assert from_onnx(model, input_shape=(4, 3)).input_shape == (4, 3)
+    assert from_onnx(model, input_shape=(1, 4, 3)).input_shape == (4, 3)
+    with pytest.raises(ValueError, match="does not fit"):
+        from_onnx(model, input_shape=(4, 5))
+
+
+def test_a_chain_of_shape_operators_folds() -> None:
+    nodes = [
+        node("Shape", outputs=["s"]),
+        helper.make_node("Gather", ["s", "zero"], ["n"], axis=0),
+        helper.make_node("Unsqueeze", ["n", "axis"], ["nn"]),
+        helper.make_node("Concat", ["nn", "minus"], ["target"], axis=0),
+        node("Reshape", "target"),
+    ]
+    constants = {"zero": np.array(0), "axis": ints(0), "minus": ints(-1)}
+    network = from_onnx(model_of(nodes, ("n", 2, 3), constants))
+    assert (network.n_units, network.output_dim) == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "name"),
+    [(TensorProto.DOUBLE, np.float64, "float64"), (TensorProto.FLOAT16, np.float16, "float16")],
+)
+@pytest.mark.parametrize("op", ["Gemm", "Conv"])
+def test_other_number_types(kind: int, dtype: type, name: str, op: str) -> None:
+    shape, weight = ((1, 3), floats(3, 4)) if op == "Gemm" else ((1, 3, 4, 4), floats(2, 3, 2, 2))
+    model = model_of(
+        [node(op, "w", outputs=["h"]), helper.make_node("Relu", ["h"], ["y"])],
+        shape,
+        {"w": weight.astype(dtype)},
+        kind=kind,
+    )
+    assert from_onnx(model).dtype == name
+
+
+def test_several_inputs_and_outputs() -> None:
+    nodes = [
+        helper.make_node("Concat", ["a", "b"], ["c"], axis=1),
+        helper.make_node("Relu", ["c"], ["y"]),
+        helper.make_node("Add", ["a", "a"], ["z"]),
+    ]
+    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", k]) for n, k in (("a", 2), ("b", 3))]
+    graph = helper.make_graph(nodes, "g", infos, [onnx.ValueInfoProto(name=o) for o in "yz"])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    network = from_onnx(model)
+    assert network.input_parts == (("a", (2,)), ("b", (3,)))
+    assert (network.output_names, network.output_dim) == (("y", "z"), 7)
+    np.testing.assert_array_equal(network([-1.0, 2, 3, -4, 5]), [0, 2, 3, 0, 5, -2, 4])
+    only = from_onnx(model, until="z")
+    assert (only.output_names, only.output_dim) == (("z",), 2)
+
+
+def test_external_data_inside_the_folder(tmp_path: Path) -> None:
+    model = model_of([node("Gemm", "w")], (1, 3), {"w": floats(3, 4)})
+    onnx.save_model(
+        model, tmp_path / "m.onnx", save_as_external_data=True, location="m.bin", size_threshold=0
+    )
+    assert load(tmp_path / "m.onnx").output_dim == 4
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "m.onnx").write_bytes((tmp_path / "m.onnx").read_bytes())
+    (tmp_path / "sub" / "m.bin").symlink_to(tmp_path / "m.bin")
+    with pytest.raises(LoadError, match="outside"):
+        load(tmp_path / "sub" / "m.onnx")
