@@ -131,7 +131,7 @@ def _bits(tensor: onnx.TensorProto) -> int:
 
 
 def array_of(tensor: onnx.TensorProto, *, bound: bool = False) -> Array:
-    """A tensor's numbers; refused where sizes disagree, or a number is not finite (a bound may be infinite)."""
+    """A tensor's numbers; refused where sizes disagree or numbers are not finite (a bound may be)."""
     dims, bits = _dims(tensor), _bits(tensor)
     held = len(tensor.raw_data) * 8 // bits if tensor.HasField("raw_data") else _held(tensor)
     if held != prod(dims) or len(tensor.raw_data) * 8 % bits:
