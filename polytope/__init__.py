@@ -19,6 +19,8 @@ from polytope.regions.sampling import Sampling
 
 if TYPE_CHECKING:
     from polytope.measures.local_complexity import LocalComplexity, local_complexity
+    from polytope.report.audit import Audit, audit
+    from polytope.report.plots import plot_regions
 
 __all__ = [  # noqa: RUF022
     "Network",
@@ -36,12 +38,18 @@ __all__ = [  # noqa: RUF022
     "RegionCount",
     "local_complexity",
     "LocalComplexity",
+    "plot_regions",
+    "audit",
+    "Audit",
     "errors",
 ]
 
 _LAZY = {  # public names whose modules are loaded when first used
     "local_complexity": "polytope.measures.local_complexity",
     "LocalComplexity": "polytope.measures.local_complexity",
+    "plot_regions": "polytope.report.plots",
+    "audit": "polytope.report.audit",
+    "Audit": "polytope.report.audit",
 }
 
 

@@ -1,0 +1,89 @@
+"""The report on the model itself: file, inputs, outputs, layers, and how the units are used."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polytope.ir import Activation, Layer, Network
+from polytope.measures.units import UnitUse
+from polytope.report.labels import Labelled, bound, estimate, exact, not_computed
+
+
+def file_facts(path: Path) -> dict[str, Any]:
+    """Name, size and hash of the model file."""
+    data = path.read_bytes()
+    return {"name": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def model_facts(network: Network, file: Path | None) -> dict[str, Any]:
+    """What the file holds, and how far the conversion was checked."""
+    return {
+        "file": file_facts(file) if file else None,
+        "dtype": network.dtype,
+        "inputs": list(network.input_names),
+        "outputs": list(network.output_names),
+        "input_shape": list(network.input_shape),
+        "input_dim": exact(network.input_dim),
+        "output_dim": exact(network.output_dim),
+        "units": exact(network.n_units),
+        "import_error": _import_error(network.import_error),
+        "layers": [_layer(number, layer) for number, layer in enumerate(network.layers, start=1)],
+    }
+
+
+def _import_error(error: float | None) -> Labelled:
+    if error is None or np.isnan(error):
+        return not_computed("the network does not come from a file that was compared with its runtime")
+    return estimate(float(error), "largest difference of an output seen on the inputs tried when loading")
+
+
+def _layer(number: int, layer: Layer) -> dict[str, Any]:
+    return {
+        "layer": number,
+        "reads": list(layer.inputs),
+        "maps": [type(linear).__name__.lower() for linear in layer.maps],
+        "outputs": layer.width,
+        "bend": bend_name(layer.activation, len(layer.bias)) if layer.activation else None,
+    }
+
+
+def bend_name(activation: Activation, n: int) -> str:
+    """What the first unit of a layer does, in words, read off its pieces."""
+    pieces = activation.n_pieces(0)
+    pattern = np.zeros(activation.n_units(n), dtype=np.int8)
+    maps = []
+    for piece in range(pieces):
+        pattern[0] = piece
+        maps.append(activation.affine(pattern))
+    if len({int(m.source[0]) for m in maps}) > 1:
+        return f"maximum of {pieces}"
+    slopes = tuple(float(m.slope[0]) for m in maps)
+    shifted = any(float(m.intercept[0]) for m in maps)
+    known = {(0.0, 1.0): "ReLU", (-1.0, 1.0): "absolute value", (1.0,): "identity", (0.0, 1.0, 0.0): "clip"}
+    if slopes in known and (not shifted or slopes == (0.0, 1.0, 0.0)):
+        return known[slopes]
+    if len(slopes) == 2 and slopes[1] == 1.0 and not shifted:
+        return f"leaky ReLU, slope {slopes[0]:g}"
+    return "piecewise linear, slopes " + ", ".join(f"{s:g}" for s in slopes)
+
+
+def unit_facts(network: Network, use: UnitUse) -> dict[str, Any]:
+    """Units per layer, and how many are dead or always on in the domain."""
+    rows = []
+    for number, layer in enumerate(network.layers, start=1):
+        if layer.activation:
+            units = slice(network.unit_offsets[number - 1], network.unit_offsets[number])
+            rows.append({"layer": number, **_use(use, units)})
+    return {"total": _use(use, slice(0, network.n_units)), "layers": rows}
+
+
+def _use(use: UnitUse, units: slice) -> dict[str, Labelled]:
+    return {
+        "units": exact(units.stop - units.start),
+        "dead": bound(*use.dead(units)),
+        "always_on": bound(*use.always_on(units)),
+    }

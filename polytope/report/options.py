@@ -1,0 +1,104 @@
+"""The options that several commands share, and what they choose: a domain and an engine."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from polytope.ir import Network
+from polytope.regions.found import Engine
+from polytope.regions.layer_split import LayerSplit
+from polytope.regions.sampling import Sampling
+from polytope.report.files import Points, domain_from_json, domain_from_vnnlib, points_from_npz
+from polytope.report.scope import Scope, box_scope, default_scope, picked, window_scope
+
+
+class EngineName(StrEnum):
+    """The engines of the command line."""
+
+    AUTO = "auto"
+    LP = "lp"
+    SAMPLING = "sampling"
+
+
+Model = Annotated[
+    Path, typer.Argument(help="Model file: .onnx, .npz, or another that `load` reads.", show_default=False)
+]
+BoxFile = Annotated[
+    Path | None, typer.Option("--domain", help='JSON: {"low": .., "high": ..} or {"A": .., "b": ..}.')
+]
+Box = Annotated[
+    tuple[str, str] | None,
+    typer.Option("--box", metavar="LO HI", help="One number for all coordinates, or a list: -1,0 1,2."),
+]
+Vnnlib = Annotated[Path | None, typer.Option("--vnnlib", help="Take the input box of a VNN-LIB property.")]
+Window = Annotated[
+    Path | None, typer.Option("--window", help=".npz with points X: look at the plane through three.")
+]
+Indices = Annotated[str, typer.Option("--window-indices", help="Which three points, counted from 0.")]
+Data = Annotated[Path | None, typer.Option("--data", help=".npz with points X, and perhaps classes y.")]
+Scale = Annotated[float, typer.Option("--scale", help="Divide the points of --data and --window by this.")]
+MaxRegions = Annotated[int | None, typer.Option("--max-regions", min=1, help="Stop after so many regions.")]
+MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", help="Stop the search after so long.")]
+Until = Annotated[str | None, typer.Option("--until", help="Stop at this tensor of the model.")]
+InputShape = Annotated[
+    str | None, typer.Option("--input-shape", help="One input without the batch: 1,28,28.")
+]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="What searches.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+Radius = Annotated[
+    float | None, typer.Option("--radius", help="Radius of the neighbourhoods for local complexity.")
+]
+
+
+def chosen_scope(
+    network: Network,
+    domain: Path | None,
+    box: tuple[str, str] | None,
+    vnnlib: Path | None,
+    window: Path | None,
+    indices: str,
+    scale: float,
+    points: Points | None,
+) -> Scope:
+    """The one domain that the options ask for, or the default."""
+    if sum(option is not None for option in (domain, box, vnnlib)) > 1 or (window and (domain or vnnlib)):
+        raise ValueError(
+            "Give one domain only: --domain, --box, --vnnlib, or --window (with or without --box)."
+        )
+    if domain:
+        return domain_from_json(domain, network)
+    if vnnlib:
+        return domain_from_vnnlib(vnnlib, network)
+    if window:
+        chosen = numbers("--window-indices", indices)
+        corners = picked(points_from_npz(window, network, scale).x, [int(i) for i in chosen])
+        low, high = (numbers("--box", side) for side in box or ("-1", "2"))
+        names = f"points {', '.join(str(int(i)) for i in chosen)} of {window.name}"
+        return window_scope(corners, low, high, names=names)
+    if box:
+        low, high = (numbers("--box", side) for side in box)
+        return box_scope(network.input_dim, low, high)
+    return default_scope(network, points.x if points else None)
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """The numbers of a comma-separated list."""
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"{option} {text!r} must be a number, or numbers with commas between.") from error
+
+
+def chosen_engine(name: EngineName) -> Engine:
+    """The engine that an option names."""
+    if name is EngineName.SAMPLING:
+        return Sampling()
+    cells: dict[EngineName, Literal["auto", "lp"]] = {
+        EngineName.AUTO: "auto",
+        EngineName.LP: "lp",
+    }
+    return LayerSplit(cells=cells[name])

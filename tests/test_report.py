@@ -1,0 +1,232 @@
+"""The audit's report: labels that hold, a schema that fits, a page that is safe and self-contained."""
+
+import json
+import re
+from html.parser import HTMLParser
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+import polytope as pt
+from polytope.ir import absolute, clip, leaky_relu, max_groups, relu
+from polytope.report.html import shown
+from polytope.report.labels import bound, in_words, log10, not_computed
+from polytope.report.model import bend_name
+from polytope.report.scope import box_scope, default_scope, picked, window_scope
+
+SCHEMA = json.loads((files("polytope.report") / "templates" / "report.schema.json").read_text())
+PLANE = pt.Polyhedron.box([-1, -1], [1, 1])
+
+
+def network(*widths: int, seed: int = 0) -> pt.Network:
+    rng = np.random.default_rng(seed)
+    return pt.mlp([(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in pairwise(widths)])
+
+
+def check_schema(report: dict[str, Any]) -> None:
+    """The report as written, read back, fits its schema; no number stands without a label."""
+    jsonschema.validate(json.loads(json.dumps(report, allow_nan=False)), SCHEMA)
+
+
+def test_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_complete_audit_is_exact(tmp_path: Path) -> None:
+    net = network(2, 8, 8, 3)
+    data = np.random.default_rng(1).standard_normal((30, 2))
+    done = pt.audit(net, PLANE, around=data, labels=np.arange(30) % 3, radius=0.1)
+    check_schema(done.report)
+    regions = pt.enumerate_regions(net, PLANE)
+    assert done.report["regions"]["activation"] == {"label": "exact", "value": len(regions)}
+    assert done.report["regions"]["linear"]["value"] == len(np.unique(regions.merged()))
+    assert done.report["regions"]["pieces"]["value"] == regions.pieces()
+    assert done.report["adjacency"]["edges"]["value"] == regions.adjacency().number_of_edges()
+    assert done.report["adjacency"]["components"]["value"] == 1
+    assert done.report["coverage"]["value"] == pytest.approx(1, abs=1e-9)  # rounding of hull volumes
+    complexity = done.report["local_complexity"]
+    assert complexity["layers"][0]["label"] == "exact"
+    assert complexity["layers"][1]["label"] == "bound"
+    counts = pt.local_complexity(net, data, 0.1, frames=2)
+    assert complexity["total"]["lower"] == pytest.approx(counts.total.mean())
+    assert sum(row["points"] for row in complexity["classes"]) == 30
+    assert done.report["not_done"] == []
+    written = json.loads(done.write_json(tmp_path / "report.json").read_text())
+    assert written == done.report
+    assert len(done.pictures) == 1
+
+
+@pytest.mark.parametrize("limit", [1, 5, 40])
+def test_partial_audit_never_passes_for_complete(limit: int) -> None:
+    net = network(2, 16, 16, 1)
+    truth = pt.audit(net, PLANE).report
+    report = pt.audit(net, PLANE, max_regions=limit).report
+    check_schema(report)
+    assert not report["search"]["complete"]
+    for name, number in report["regions"].items():
+        assert number["label"] == "bound"
+        assert number["lower"] <= truth["regions"][name]["value"] <= number["upper"]
+    for name in ("dead", "always_on"):
+        number, exact = report["units"]["total"][name], truth["units"]["total"][name]["value"]
+        low, high = (
+            (number["value"],) * 2 if number["label"] == "exact" else (number["lower"], number["upper"])
+        )
+        assert low <= exact <= high
+    assert {n["label"] for n in report["adjacency"].values()} <= {"bound", "not computed"}
+    page = "\n".join(report["verdict"])
+    assert "exactly" not in page
+    assert "interval" in page
+
+
+def test_what_would_cost_too_much_is_left_out_and_said() -> None:
+    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=None, max_regions=60).report
+    assert report["not_done"] == []
+    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=0.05).report
+    check_schema(report)
+    for item in report["not_done"]:
+        assert item["what"]
+        assert item["why"]
+
+
+def test_an_audit_stopped_before_the_first_region_is_honest() -> None:
+    report = pt.audit(network(40, 64, 64, 1), pt.Polyhedron.whole_space(40), max_seconds=1e-9).report
+    check_schema(report)
+    assert report["units"] is None
+    assert report["regions"]["activation"]["lower"] == 0
+
+
+class _Outside(HTMLParser):
+    """Collects what a page would load or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("script", "link", "iframe", "object", "embed", "form", "base"):
+            self.found.append(tag)
+        self.found += [f"{k}={v}" for k, v in attrs if k.startswith("on")]
+        self.found += [
+            v for k, v in attrs if k in ("src", "href") and v and not v.startswith("data:image/svg+xml")
+        ]
+
+
+def test_page_escapes_names_and_loads_nothing(tmp_path: Path) -> None:
+    hostile = "</code><script>alert(1)</script>\u202e\x1b[31m" + "x" * 5000
+    net = network(2, 4, 1)
+    net = pt.Network(
+        net.input_shape, net.layers, input_names=(hostile,), output_names=("{{ 7*7 }}",), dtype=hostile
+    )
+    file = tmp_path / "<img src=x onerror=alert(1)>.onnx"
+    file.write_bytes(b"not a model")
+    done = pt.audit(net, PLANE, file=file, command=f"polytope audit {hostile}")
+    check_schema(done.report)
+    page = done.write_html(tmp_path / "report.html").read_text()
+    outside = _Outside()
+    outside.feed(page)
+    assert outside.found == []
+    assert "<script" not in page
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+    assert "{{ 7*7 }}" in page
+    assert "x" * 2500 not in page
+    assert not re.search(r"https?://", re.sub(r'"data:[^"]*"', "", page))
+
+
+def test_every_number_of_the_page_has_its_label(tmp_path: Path) -> None:
+    done = pt.audit(network(2, 8, 8, 1), PLANE, max_regions=3)
+    page = done.write_html(tmp_path / "report.html").read_text()
+    assert "stopped by its budget" in page
+    assert page.count('class="label bound"') >= 4
+    assert page.count('class="label exact"') >= 4
+
+
+def test_bad_arguments_are_named() -> None:
+    net = network(2, 4, 1)
+    for arguments, reason in [
+        ({"domain": pt.Polyhedron.box([0], [1])}, "1 coordinates"),
+        ({"window": pt.Slice.through([0, 0], [1, 0], [0, 1])}, "needs a domain"),
+        ({"around": [[1.0, 2.0, 3.0]]}, "shape"),
+        ({"around": [[1.0, np.nan]]}, "finite"),
+        ({"labels": [1]}, "labels need"),
+        ({"around": [[1.0, 2.0]], "labels": [1, 2]}, "labels must"),
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            pt.audit(net, **arguments)
+
+
+def test_scopes() -> None:
+    scope = box_scope(3, [0, 5, -1], [1, 5, 1])
+    assert scope.window is not None
+    np.testing.assert_array_equal(scope.window.lift([[0.5, 0.25]]), [[0.5, 5, 0.25]])
+    assert "1 of 3 coordinates are fixed" in scope.description
+    assert scope.restricted(network(3, 4, 1)).input_dim == 2
+    for low, high, reason in [
+        (1, 0, "above"),
+        ([0, 0], [1, 1], "2 numbers"),
+        (0, 0, "single point"),
+        (np.nan, 1, "finite"),
+        (0, np.inf, "finite"),
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            box_scope(3, low, high)
+    with pytest.raises(ValueError, match="No window"):
+        window_scope(np.zeros((3, 5)), names="three equal points")
+    with pytest.raises(ValueError, match="no data point 9"):
+        picked(np.zeros((3, 5)), [9])
+
+
+@pytest.mark.parametrize(
+    ("d", "points", "kind"), [(3, 0, "box"), (3, 9, "box"), (64, 9, "window"), (64, 0, "window")]
+)
+def test_default_scope_says_that_it_is_one(d: int, points: int, kind: str) -> None:
+    data = np.random.default_rng(0).standard_normal((points, d)) if points else None
+    scope = default_scope(network(d, 4, 1), data)
+    assert scope.chosen_by == "default"
+    assert scope.kind == kind
+    report = pt.audit(network(d, 4, 1), around=data).report
+    check_schema(report)
+    assert report["domain"]["chosen_by"] == "default"
+
+
+def test_numbers_in_words() -> None:
+    assert in_words(bound(3, 3)) == "3"
+    assert in_words(bound(3, 9)) == "3 to 9"
+    assert in_words(bound(12345, 10**400)) == "12,345 to 10^400"
+    assert in_words(not_computed("no time")) == "not computed"
+    assert log10(10**5000) == pytest.approx(5000)  # rounding of log10(2) * bits
+
+
+def test_bends_are_called_by_their_names() -> None:
+    names = {
+        "ReLU": relu(),
+        "leaky ReLU, slope 0.1": leaky_relu(0.1),
+        "absolute value": absolute(),
+        "clip": clip(-1, 2),
+        "maximum of 2": max_groups([[0, 1], [2, 3]]),
+    }
+    assert [bend_name(activation, 4) for activation in names.values()] == list(names)
+
+
+def test_shown_is_printable_and_short() -> None:
+    assert shown("a\nb\x07") == "a\ufffdb\ufffd"
+    assert len(shown("y" * 999)) == 80
+
+
+def test_plot_regions_draws_every_region_of_a_plane() -> None:
+    import matplotlib.pyplot as plt
+
+    regions = pt.enumerate_regions(network(2, 8, 8, 1), PLANE)
+    ax = pt.plot_regions(regions, values=np.arange(len(regions)), label="number")
+    assert len(ax.collections[0].get_paths()) == len(regions)
+    assert pt.plot_regions(regions, ax) is ax
+    plt.close(ax.figure)
+    with pytest.raises(ValueError, match="one number for each"):
+        pt.plot_regions(regions, values=[1.0])
+    with pytest.raises(ValueError, match="3 dimensions"):
+        pt.plot_regions(pt.enumerate_regions(network(3, 2, 1), pt.Polyhedron.box([0] * 3, [1] * 3)))
