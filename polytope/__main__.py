@@ -1,0 +1,227 @@
+"""The command line, and the composition root: the only file that knows models' readers and the engine.
+
+Exit codes: 0 done, 1 a check asked for failed, 2 wrong usage, 3 the file was refused, 4 stopped by a budget.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+import adapters
+from polytope.ir import Network
+from polytope.regions.enumerate import RegionCount, count_regions
+from polytope.report import options
+from polytope.report.files import points_from_npz
+from polytope.report.labels import LARGEST_WRITTEN, bound, in_words, log10
+from polytope.report.options import EngineName, chosen_engine, chosen_scope
+from polytope.report.scope import Scope
+from polytope.report.terminal import STOPPED, audit_table, safe, sentences, watching
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="The exact geometry of trained piecewise-linear networks.",
+    epilog="Exit codes: 0 done, 1 check failed, 2 wrong usage, 3 file refused, 4 stopped by a budget.",
+)
+
+
+@app.command()
+def audit(
+    model: options.Model,
+    domain: options.BoxFile = None,
+    box: options.Box = None,
+    vnnlib: options.Vnnlib = None,
+    window: options.Window = None,
+    window_indices: options.Indices = "0,1,2",
+    data: options.Data = None,
+    scale: options.Scale = 1.0,
+    radius: options.Radius = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.html and report.json.")] = Path(
+        "audit"
+    ),
+    engine: options.EngineOption = EngineName.AUTO,
+    max_regions: options.MaxRegions = 100_000,
+    max_seconds: options.MaxSeconds = 60.0,
+    until: options.Until = None,
+    input_shape: options.InputShape = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Audit a model file: regions, units, adjacency, local complexity, as HTML and JSON."""
+    from polytope.report.audit import audit as run_audit
+
+    with sentences(), watching(Console(stderr=True)) as watch:
+        out.mkdir(parents=True, exist_ok=True)
+        network = load(model, until, input_shape)
+        points = points_from_npz(data, network, scale) if data else None
+        scope = chosen_scope(network, domain, box, vnnlib, window, window_indices, scale, points)
+        done = run_audit(
+            network,
+            scope,
+            around=points.x if points else None,
+            labels=points.labels if points else None,
+            radius=radius,
+            engine=chosen_engine(engine),
+            max_regions=max_regions,
+            max_seconds=max_seconds,
+            file=model,
+            command=shlex.join(["polytope", *sys.argv[1:]]),
+            progress=watch.regions,
+            stage=watch.stage,
+        )
+        written = [done.write_html(out / "report.html"), done.write_json(out / "report.json")]
+    if as_json:
+        print_json(done.report)
+    else:
+        console = Console(soft_wrap=True)
+        for sentence in done.report["verdict"]:
+            console.print(safe(sentence), highlight=False)
+        console.print(audit_table(done.report))
+        for path in written:
+            console.print(f"written: {safe(str(path))}", highlight=False)
+    finish(complete=done.regions.complete or engine is EngineName.SAMPLING)
+
+
+@app.command()
+def count(
+    model: options.Model,
+    domain: options.BoxFile = None,
+    box: options.Box = None,
+    vnnlib: options.Vnnlib = None,
+    window: options.Window = None,
+    window_indices: options.Indices = "0,1,2",
+    scale: options.Scale = 1.0,
+    engine: options.EngineOption = EngineName.AUTO,
+    max_regions: options.MaxRegions = None,
+    max_seconds: options.MaxSeconds = None,
+    until: options.Until = None,
+    input_shape: options.InputShape = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Count the activation regions in a domain: a number, or an interval if a budget ends the search."""
+    with sentences(), watching(Console(stderr=True)) as watch:
+        network = load(model, until, input_shape)
+        scope = chosen_scope(network, domain, box, vnnlib, window, window_indices, scale, None)
+        watch.stage("regions")
+        found = count_regions(
+            scope.restricted(network),
+            scope.domain,
+            chosen_engine(engine),
+            max_regions=max_regions,
+            max_seconds=max_seconds,
+            progress=watch.regions,
+        )
+    if as_json:
+        print_json(count_facts(found, scope, network))
+    else:
+        default = " (chosen by default)" if scope.chosen_by == "default" else ""
+        label = "exact" if found.complete else "a bound: the search was not complete"
+        number = in_words(bound(found.lower, found.upper))
+        text = f"{number} activation regions ({label}) in {scope.description}{default}"
+        Console(soft_wrap=True).print(safe(text), highlight=False)
+    finish(complete=found.complete or engine is EngineName.SAMPLING)
+
+
+def count_facts(found: RegionCount, scope: Scope, network: Network) -> dict[str, Any]:
+    """What ``polytope count --json`` prints; ``regions`` is the number found."""
+    return {
+        "regions": found.lower,
+        "label": "exact" if found.complete else "lower bound",
+        "complete": found.complete,
+        "lower": found.lower,
+        "upper": None if found.upper > LARGEST_WRITTEN else found.upper,
+        "log10_upper": log10(found.upper),
+        "engine": found.engine,
+        "seconds": round(found.seconds, 6),
+        "peak_memory_mb": round(peak_memory_mb(), 1),
+        "import_error": network.import_error,
+        "domain": scope.description,
+        "domain_chosen_by": scope.chosen_by,
+        "statistics": {name: float(value) for name, value in found.statistics.items()},
+    }
+
+
+@app.command()
+def complexity(
+    model: options.Model,
+    data: Annotated[Path, typer.Option("--data", help=".npz with points X, and perhaps classes y.")],
+    radius: Annotated[float, typer.Option("--radius", help="Radius of the neighbourhoods.")],
+    scale: options.Scale = 1.0,
+    max_seconds: options.MaxSeconds = None,
+    until: options.Until = None,
+    input_shape: options.InputShape = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Count the units that bend near data points, by layer and by class."""
+    from polytope.report.complexity import complexity_facts
+
+    with sentences():
+        network = load(model, until, input_shape)
+        points = points_from_npz(data, network, scale)
+        with Console(stderr=True).status(f"local complexity of {len(points.x):,} points"):
+            facts = complexity_facts(network, points.x, points.labels, radius, max_seconds)
+    if as_json:
+        print_json(facts | {"import_error": network.import_error})
+    else:
+        console = Console(soft_wrap=True)
+        console.print(
+            f"{facts['points']:,} points, radius {radius:g}: mean number of units that bend", highlight=False
+        )
+        for title, number in [
+            ("all layers", facts["total"]),
+            *((f"bending layer {i}", n) for i, n in enumerate(facts["layers"], start=1)),
+        ]:
+            console.print(f"{title:18} {in_words(number)} ({number['label']})", highlight=False)
+    finish(complete=facts["points"] == facts["points_given"])
+
+
+@app.command()
+def ops() -> None:
+    """List the operators that model files may use."""
+    print(adapters.supported_ops_markdown())
+
+
+def load(path: Path, until: str | None, input_shape: str | None) -> Network:
+    """The network of a model file."""
+    shape = None
+    if input_shape is not None:
+        try:
+            shape = tuple(int(n) for n in input_shape.split(","))
+        except ValueError as error:
+            raise ValueError(f"--input-shape {input_shape!r} must be whole numbers: 1,28,28.") from error
+    with Console(stderr=True).status("reading and checking the model"):
+        return adapters.load(path, until=until, input_shape=shape)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def peak_memory_mb() -> float:
+    """The largest resident size of this process so far, in megabytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)
+
+
+def finish(*, complete: bool) -> None:
+    """End with the code that says whether a budget stopped the work."""
+    if not complete:
+        raise typer.Exit(STOPPED)
+
+
+def main() -> None:
+    """The entry point of the ``polytope`` script."""
+    app(prog_name="polytope")
+
+
+if __name__ == "__main__":
+    main()

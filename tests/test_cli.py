@@ -1,0 +1,243 @@
+"""The command line: numbers on stdout, one sentence on stderr, and the right exit code."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
+
+from polytope.__main__ import app
+
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "examples" / "models" / "digits_mlp.onnx"
+DIGITS = ROOT / "examples" / "data" / "digits_test.npz"
+SHARED = ROOT.parent / "shared"
+SCHEMA = json.loads((ROOT / "polytope" / "report" / "templates" / "report.schema.json").read_text())
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def polytope(*arguments: object) -> Done:
+    """Run a command in this process."""
+    result = CliRunner(env={"COLUMNS": "300"}).invoke(app, [str(a) for a in arguments], prog_name="polytope")
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
+def answer(*arguments: object, code: int = 0) -> dict[str, object]:
+    done = polytope(*arguments, "--json")
+    assert done.returncode == code, done.stderr
+    value = json.loads(done.stdout)
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.fixture
+def tent(tmp_path: Path) -> Path:
+    """The tent map of depth 3: 8 linear pieces on [0, 1]."""
+    first, inner = ([[1.0], [1.0]], [0.0, -0.5]), ([[2.0, -4.0], [2.0, -4.0]], [0.0, -0.5])
+    layers = [first, inner, inner, ([[2.0, -4.0]], [0.0])]
+    file = tmp_path / "tent.npz"
+    np.savez(file, **{f"{k}{i}": v for i, pair in enumerate(layers) for k, v in zip("Wb", pair, strict=True)})
+    return file
+
+
+def broken_model(folder: Path, name: str) -> Path:
+    """Files that must be refused."""
+    path = folder / name
+    if name == "text.onnx":
+        path.write_text("not a model\n")
+    elif name == "truncated.onnx":
+        path.write_bytes(MODEL.read_bytes()[:5000])
+    elif name == "folder.onnx":
+        path.mkdir()
+    elif name in ("sigmoid.onnx", "nan.onnx"):
+        weight = np.full((3, 2), np.nan if name == "nan.onnx" else 1.0, dtype=np.float32)
+        bend = "Relu" if name == "nan.onnx" else "Sigmoid"
+        nodes = [
+            helper.make_node("Gemm", ["x", "W"], ["z"], transB=1),
+            helper.make_node(bend, ["z"], ["h"]),
+            helper.make_node("Gemm", ["h", "V"], ["y"], transB=1),
+        ]
+        weights = [
+            numpy_helper.from_array(weight, "W"),
+            numpy_helper.from_array(np.ones((1, 3), np.float32), "V"),
+        ]
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2])
+        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])
+        graph = helper.make_graph(nodes, "g", [x], [y], weights)
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+REFUSED = {
+    "missing.onnx": "no file",
+    "folder.onnx": "directory",
+    "text.onnx": "not an ONNX file",
+    "truncated.onnx": "truncated",
+    "sigmoid.onnx": "Sigmoid",
+    "nan.onnx": "nan",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_file_is_one_sentence_and_code_3(name: str, tmp_path: Path) -> None:
+    done = polytope("count", broken_model(tmp_path, name))
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert REFUSED[name] in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+WRONG = [
+    (["--box", "1", "0"], "above"),
+    (["--box", "0,0", "1,1"], "2 numbers"),
+    (["--box", "zero", "1"], "'zero'"),
+    (["--box", "nan", "1"], "finite"),
+    (["--box", "0", "0"], "single point"),
+    (["--box", "0", "1", "--domain", "x.json"], "one domain"),
+    (["--domain", "missing.json"], "no file"),
+    (["--domain", DIGITS], "not a text file"),
+    (["--vnnlib", MODEL], "not a text file"),
+    (["--vnnlib", ROOT / "Makefile"], "not a VNN-LIB"),
+    (["--window", MODEL], "not an .npz"),
+    (["--window", DIGITS], "64 numbers"),
+    (["--max-seconds", "-1"], "positive"),
+    (["--max-regions", "many"], "max-regions"),
+    (["--input-shape", "a"], "whole numbers"),
+    (["--engine", "magic"], "magic"),
+    (["--colour"], "--colour"),
+]
+
+
+@pytest.mark.parametrize(("options", "reason"), WRONG, ids=lambda value: str(value)[:30])
+def test_wrong_usage_is_code_2(options: list[object], reason: str, tent: Path) -> None:
+    done = polytope("count", tent, *options)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_count_of_the_tent_map(tent: Path) -> None:
+    found = answer("count", tent, "--box", "0", "1")
+    assert found["complete"] is True
+    assert found["regions"] == found["lower"] == found["upper"]
+    assert found["label"] == "exact"
+    keys = {"regions", "complete", "lower", "upper", "engine", "seconds", "peak_memory_mb", "import_error"}
+    assert keys <= found.keys()
+    assert "exact" in polytope("count", tent, "--box", "0", "1").stdout
+
+
+def test_a_count_stopped_by_its_budget_is_code_4_and_an_interval() -> None:
+    options = ["count", MODEL, "--window", DIGITS, "--window-indices", "6,15,13"]
+    exact = answer(*options)
+    found = answer(*options, "--max-regions", 5, code=4)
+    assert found["complete"] is False
+    assert found["label"] == "lower bound"
+    assert found["lower"] < exact["regions"] <= found["upper"]  # type: ignore[operator]
+
+
+def test_engines_agree_and_sampling_is_a_bound() -> None:
+    options = ["count", MODEL, "--window", DIGITS, "--engine"]
+    exact, lp, sampled = (answer(*options, name) for name in ("auto", "lp", "sampling"))
+    assert exact["regions"] == lp["regions"]
+    assert sampled["complete"] is False
+    assert sampled["lower"] <= exact["regions"]  # type: ignore[operator]
+
+
+def test_domains_from_files(tent: Path, tmp_path: Path) -> None:
+    whole = answer("count", tent, "--box", "0", "1")["regions"]
+    (tmp_path / "box.json").write_text('{"low": [0], "high": 1}')
+    (tmp_path / "rows.json").write_text('{"A": [[1], [-1]], "b": [1, 0]}')
+    (tmp_path / "p.vnnlib").write_text("(declare-const X_0 Real)(assert (<= X_0 1))(assert (>= X_0 0))")
+    for option, name in [("--domain", "box.json"), ("--domain", "rows.json"), ("--vnnlib", "p.vnnlib")]:
+        assert answer("count", tent, option, tmp_path / name)["regions"] == whole
+    for text in ("[1, 2", "[" * 100_000, '{"low": 0}', '{"low": {}, "high": 1}', "3"):
+        (tmp_path / "bad.json").write_text(text)
+        assert polytope("count", tent, "--domain", tmp_path / "bad.json").returncode == 2
+
+
+def test_audit_writes_both_files_and_prints_where(tmp_path: Path) -> None:
+    folder = tmp_path / "a report"
+    window = ["--window", DIGITS, "--window-indices", "6,15,13", "--data", DIGITS]
+    done = polytope("audit", MODEL, *window, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    assert "exact" in done.stdout
+    assert str(folder / "report.html") in done.stdout
+    report = json.loads((folder / "report.json").read_text())
+    jsonschema.validate(report, SCHEMA)
+    assert report["search"]["complete"]
+    assert report["model"]["import_error"]["value"] < 1e-3
+    assert report["local_complexity"]["points"] == 360
+    assert "<svg" not in (folder / "report.html").read_text()
+    assert "data:image/svg+xml" in (folder / "report.html").read_text()
+
+
+def test_audit_json_is_the_report_and_nothing_else(tent: Path, tmp_path: Path) -> None:
+    jsonschema.validate(answer("audit", tent, "--box", 0, 1, "--out", tmp_path), SCHEMA)
+    report = answer("audit", tent, "--box", 0, 1, "--max-regions", 2, "--out", tmp_path, code=4)
+    jsonschema.validate(report, SCHEMA)
+
+
+def test_complexity(tmp_path: Path) -> None:
+    found = answer("complexity", MODEL, "--data", DIGITS, "--radius", 0.1)
+    assert found["points"] == 360
+    assert [n["label"] for n in found["layers"]] == ["exact", "bound"]  # type: ignore[attr-defined]
+    assert polytope("complexity", MODEL, "--data", DIGITS, "--radius", 0).returncode == 2
+    np.savez(tmp_path / "swapped.npz", X=np.zeros((2, 8, 8)))
+    np.savez(tmp_path / "object.npz", X=np.array([{}], dtype=object))
+    cnn = MODEL.with_name("digits_cnn.onnx")
+    assert polytope("complexity", cnn, "--data", tmp_path / "swapped.npz", "--radius", 1).returncode == 0
+    assert polytope("complexity", cnn, "--data", tmp_path / "object.npz", "--radius", 1).returncode == 2
+
+
+def test_the_script_itself(tent: Path) -> None:
+    """A process of its own: one object on stdout, codes that a shell sees, one line on stderr."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "polytope", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+    done = run("count", tent, "--box", 0, 1, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["complete"] is True
+    refused = run("count", tent.with_name("[red]missing.onnx"))
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (3, "", 1)
+    assert "[red]missing" in refused.stderr
+    assert run("count", tent, "--box", 1, 0).returncode == 2
+    assert run("count", tent, "--box", 0, 1, "--max-regions", 1).returncode == 4
+
+
+def test_help_and_ops() -> None:
+    for command in ("audit", "count", "complexity"):
+        assert "--json" in polytope(command, "--help").stdout
+    assert "Relu" in polytope("ops").stdout
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the collection of models is not beside the checkout")
+def test_acas_xu_within_a_budget_is_honest(tmp_path: Path) -> None:
+    model, box = SHARED / "models" / "acasxu_1_1.onnx", SHARED / "models" / "vnnlib" / "acasxu_prop_3.vnnlib"
+    done = polytope(
+        "audit", model, "--vnnlib", box, "--max-seconds", 3, "--max-regions", 500, "--out", tmp_path
+    )
+    assert done.returncode == 4, done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    jsonschema.validate(report, SCHEMA)
+    assert report["regions"]["activation"]["label"] == "bound"
+    assert report["regions"]["activation"]["lower"] >= 500
