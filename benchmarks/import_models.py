@@ -1,0 +1,107 @@
+"""How long does it take to load each model file, and how much memory does it need?
+
+Every file is loaded in a process of its own, so that its peak memory is its own. Run:
+``python benchmarks/import_models.py FOLDER`` where FOLDER holds the model files and a MANIFEST.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import platform
+import resource
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "fsrcnn_x4.onnx": {"input_shape": (16, 16, 1)},
+    "churn_tf_sigmoid.onnx": {"until": "StatefulPartitionedCall/sequential_1/dense_2_1/Add:0"},
+    "mtcnn_pnet_prelu.onnx": {"until": ["conv4-2_Y", "conv4-1_Y"]},
+    "handlandmark_clip.onnx": {"until": "Identity"},
+    "bunny_2_4x32.pth": {"activation": "relu"},
+    "mnist_fc_3layer.pth": {"activation": "relu"},
+    "cifar_base_kw.pth": {"activation": "relu", "input_shape": (3, 32, 32)},
+    "iris_scripted.pt": {"until": "output.1"},
+}
+NEED_A_MODULE = ("cifar_resnet2b.pth",)
+"""State dicts that do not determine their architecture."""
+
+
+def measured(path: Path) -> dict[str, Any]:
+    """Seconds, peak memory and sizes of one load, in a fresh process."""
+    import numpy as np
+
+    from adapters import load
+
+    idle = peak_memory()
+    start = time.perf_counter()
+    network = load(path, **OPTIONS.get(path.name, {}))
+    seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    network(np.zeros((1, network.input_dim)))
+    return {
+        "file": path.name,
+        "bytes": path.stat().st_size,
+        "inputs": network.input_dim,
+        "units": network.n_units,
+        "layers": len(network.layers),
+        "import_error": network.import_error,
+        "import_seconds": round(seconds, 3),
+        "evaluate_seconds": round(time.perf_counter() - start, 4),
+        "peak_memory_mb": round(peak_memory()),
+        "memory_before_mb": round(idle),
+    }
+
+
+def peak_memory() -> float:
+    """Megabytes at the process's peak."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The measurements as Markdown."""
+    names = (
+        "file",
+        "bytes",
+        "inputs",
+        "units",
+        "layers",
+        "import_seconds",
+        "evaluate_seconds",
+        "peak_memory_mb",
+    )
+    lines = ["| " + " | ".join((*names, "import_error")) + " |", "|" + "---|" * (len(names) + 1)]
+    for row in rows:
+        cells = [f"{row[n]:,}" if isinstance(row[n], int) else str(row[n]) for n in names]
+        lines.append("| " + " | ".join([*cells, f"{row['import_error']:.1e}"]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure every file of a folder, print the table and write it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    names = [m["file"] for m in json.loads((folder / "MANIFEST.json").read_text())["models"]]
+    context = multiprocessing.get_context("spawn")
+    rows = []
+    for name in names:
+        if name not in NEED_A_MODULE:
+            with context.Pool(1) as pool:
+                rows.append(pool.apply(measured, (folder / name,)))
+    versions = {p: version(p) for p in ("numpy", "scipy", "onnx", "onnxruntime", "torch")}
+    machine = {"python": platform.python_version(), "machine": platform.machine(), **versions}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "import_models.json").write_text(
+        json.dumps({"machine": machine, "models": rows}, indent=1) + "\n"
+    )
+    (RESULTS / "import_models.md").write_text(table(rows))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
