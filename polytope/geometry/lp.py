@@ -77,8 +77,10 @@ class WarmProgram:
         """
         self._load(rows)
         self._highs.changeColBounds(self.dim, 0.0, largest or self.bound)
-        best = self._solve(np.append(np.zeros(self.dim), 1.0), 0.0)
-        self._highs.changeColBounds(self.dim, 0.0, 0.0)
+        try:
+            best = self._solve(np.append(np.zeros(self.dim), 1.0), 0.0)
+        finally:
+            self._highs.changeColBounds(self.dim, 0.0, 0.0)
         return best.point, best.value
 
     def _load(self, rows: Rows) -> None:
@@ -92,10 +94,9 @@ class WarmProgram:
             doomed = np.arange(same, len(self._rows), dtype=np.int32)
             self._highs.deleteRows(len(doomed), doomed)
         for row in rows[same:]:
-            length = float(np.sqrt(row[:-1] @ row[:-1]))
-            self._highs.addRow(
-                -highspy.kHighsInf, -row[-1], self.dim + 1, self._columns, np.append(row[:-1], length)
-            )
+            entries = row.copy()
+            entries[-1] = 1.0  # the length of the gradient: what a ball's radius takes from the slack
+            self._highs.addRow(-highspy.kHighsInf, -row[-1], self.dim + 1, self._columns, entries)
         self._rows[same:] = rows[same:]
 
     def _restart(self) -> None:

@@ -61,6 +61,11 @@ class Layer:
         """Number of outputs."""
         return self.activation.n_units(len(self.bias)) if self.activation else len(self.bias)
 
+    @cached_property
+    def absolute_maps(self) -> tuple[LinearMap, ...]:
+        """The maps with absolute entries: they bound the size of sums and so their rounding errors."""
+        return tuple(linear.absolute() for linear in self.maps)
+
     def preactivation(self, values: Sequence[FloatArray | None]) -> FloatArray:
         """``z = sum of maps + bias``, columns; ``values[k]`` is h_k, ``[width_k, B]``."""
         z = np.broadcast_to(self.bias[:, None], (len(self.bias), _batch(values, self.inputs))).copy()

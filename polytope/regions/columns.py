@@ -48,13 +48,13 @@ def walk(
 def _preactivation(layer: Layer, values: list[Columns | None]) -> Columns:
     value: FloatArray = layer.bias[:, None]
     speed, size = np.zeros((1, 1)), np.abs(value)
-    for k, linear in zip(layer.inputs, layer.maps, strict=True):
+    for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
         h = values[k]
         assert h is not None, "a value was dropped before its last use"
         count = h.value.shape[1]
         both = linear.apply(np.concatenate([h.value, h.speed], axis=1))
         value, speed = value + both[:, :count], speed + both[:, count:]
-        size = size + linear.absolute().apply(h.size)
+        size = size + absolute.apply(h.size)
     return Columns(value, speed, size)
 
 

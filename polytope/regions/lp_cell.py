@@ -119,8 +119,7 @@ class Decider:
 
     def positive(self, cell: LpCell, f: Function, pattern: PatternArray) -> bool:
         """Whether ``f`` is positive somewhere on the interior of the cell, proved."""
-        a, c = f.row[:-1], float(f.row[-1])
-        if float(a @ cell.center) + c + cell.radius > f.error:
+        if float(f.row[:-1] @ cell.center) + float(f.row[-1]) + cell.radius > f.error:
             self.tally["ball"] += 1
             return True
         if _shows_positive(cell.points, f):
