@@ -12,7 +12,10 @@ from polytope.errors import EmptyDomainError, IncompleteComplexError, UnboundedD
 from polytope.regions.found import Engine
 from tests.networks import NETWORKS, integer, seeded, unit_box_of
 
-ENGINES: dict[str, Engine] = {"lp": LayerSplit(cells="lp")}
+ENGINES: dict[str, Engine] = {
+    "lp": LayerSplit(cells="lp"),
+    "vertices": LayerSplit(cells="vertices"),
+}
 DOMAINS = ("box", "polytope", "window")
 
 

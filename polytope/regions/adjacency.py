@@ -160,3 +160,12 @@ def region_graph(patterns: PatternArray, near: IntArray, far: PatternArray) -> n
         if j is not None:
             graph.add_edge(i, j, units=tuple(np.flatnonzero(patterns[i] != patterns[j]).tolist()))
     return graph
+
+
+def pairs_graph(patterns: PatternArray, pairs: IntArray) -> nx.Graph[int]:
+    """The graph of regions from the pairs ``int[E, 2]`` that share a facet."""
+    graph: nx.Graph[int] = nx.Graph()
+    graph.add_nodes_from(range(len(patterns)))
+    for i, j in pairs.tolist():
+        graph.add_edge(i, j, units=tuple(np.flatnonzero(patterns[i] != patterns[j]).tolist()))
+    return graph

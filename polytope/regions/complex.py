@@ -15,7 +15,7 @@ from polytope.geometry.polyhedron import Polyhedron, hull_volume, vertices_aroun
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions.adjacency import pattern_across_exactly, patterns_across, region_graph
+from polytope.regions.adjacency import pairs_graph, pattern_across_exactly, patterns_across, region_graph
 from polytope.regions.boundaries import LayerBoundaries, boundaries
 from polytope.regions.exact_rows import ExactRows
 from polytope.regions.facets import exactly, facets_of, region_rows
@@ -37,6 +37,7 @@ class RegionComplex:
         statistics: what decided how often.
         candidates: per region the units and domain rows that can carry its facets, where known.
         known_facets: facets, where the engine had them anyway.
+        known_neighbours: ``int[E, 2]``, pairs of regions that share a facet, where the engine knew them.
     """
 
     network: Network
@@ -49,6 +50,7 @@ class RegionComplex:
     statistics: Mapping[str, float] = field(default_factory=dict)
     candidates: tuple[IntArray, ...] | None = None
     known_facets: Facets | None = None
+    known_neighbours: IntArray | None = None
 
     @property
     def lower(self) -> int:
@@ -94,6 +96,8 @@ class RegionComplex:
 
     @cached_property
     def _graph(self) -> nx.Graph[int]:
+        if self.known_neighbours is not None:
+            return pairs_graph(self.patterns, self.known_neighbours)
         facets = self.facets
         region = np.repeat(np.arange(len(self)), np.diff(facets.offsets))
         inner = np.flatnonzero(facets.unit >= 0)

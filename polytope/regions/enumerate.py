@@ -71,6 +71,7 @@ def enumerate_regions(
         statistics=found.statistics,
         candidates=found.candidates,
         known_facets=found.facets,
+        known_neighbours=found.neighbours,
     )
 
 

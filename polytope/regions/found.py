@@ -76,6 +76,7 @@ class Found:
         patterns, interior_points: ``int8[R, units]`` and ``[R, d]``; empty where only a count was asked.
         candidates: per region, units (or ``-(row + 1)``) that include all carriers of its facets, if known.
         facets: exact facets, where the engine has them anyway.
+        neighbours: ``int[E, 2]``, the pairs of regions that share a facet, where the engine knows them.
         statistics: what decided how often, programs solved, seconds in the solver.
     """
 
@@ -85,6 +86,7 @@ class Found:
     interior_points: FloatArray
     candidates: tuple[IntArray, ...] | None = None
     facets: Facets | None = None
+    neighbours: IntArray | None = None
     statistics: Mapping[str, float] = field(default_factory=dict)
 
     @property

@@ -8,7 +8,8 @@ twice; depth first, the memory is the depth of the tree.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,7 @@ from polytope.regions.ceiling import arrangement_bound, layers_bound
 from polytope.regions.exact_rows import Cut
 from polytope.regions.found import Budget, Found, Progress
 from polytope.regions.lp_cell import ROUNDING, Decider, Function, LpCell, decider
+from polytope.regions.vertex_search import search_vertices, suits_vertices
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,26 +59,41 @@ class Node:
     undecided: IntArray
     pattern: PatternArray
 
+    def with_cell(self, cell: LpCell, undecided: IntArray, pattern: PatternArray) -> Node:
+        """The same layer on a part of the cell, or with more units decided."""
+        return Node(cell, self.number, self.values, self.z, self.functions, self.errors, undecided, pattern)
+
 
 @dataclass(frozen=True)
 class LayerSplit:
     """Exact enumeration by splitting cells layer by layer.
 
+    ============ ============================================== ==================================
+    cells        kept by                                        domains
+    ============ ============================================== ==================================
+    ``vertices`` vertices and incidences, in compiled code      bounded, d <= 6: 1-10 us a region
+    ``lp``       inequalities, decided by linear programs       any: about a millisecond a region
+    ``auto``     ``vertices`` where they fit, else ``lp``       any
+    ============ ============================================== ==================================
+
     Arguments:
-        cells: how a cell is kept. ``"lp"``: by inequalities, decisions by linear programs (HiGHS), any
-            dimension and any domain. ``"auto"``: the fastest kind that fits the domain.
+        cells: how a cell is kept, as above.
+        workers: threads of the search over vertex cells.
     """
 
-    cells: Literal["auto", "lp"] = "auto"
+    cells: Literal["auto", "vertices", "lp"] = "auto"
+    workers: int = 1
 
     def __post_init__(self) -> None:
-        if self.cells not in ("auto", "lp"):
-            raise ValueError(f"LayerSplit: cells must be 'auto' or 'lp', not {self.cells!r}.")
+        if self.cells not in ("auto", "vertices", "lp"):
+            raise ValueError(f"LayerSplit: cells must be 'auto', 'vertices' or 'lp', not {self.cells!r}.")
+        if self.workers < 1:
+            raise ValueError(f"LayerSplit: workers must be at least 1, not {self.workers}.")
 
     @property
     def name(self) -> str:
         """What reports call it."""
-        return "layer-split, LP cells (HiGHS)"
+        return f"layer-split, {'LP' if self.cells == 'lp' else self.cells} cells"
 
     def search(
         self,
@@ -88,6 +105,10 @@ class LayerSplit:
         progress: Progress | None,
     ) -> Found:
         """Find the regions of the network in the domain, or as many as the budget allows."""
+        if self.cells == "vertices" or (self.cells == "auto" and suits_vertices(domain)):
+            return search_vertices(
+                network, domain, budget=budget, keep=keep, progress=progress, workers=self.workers
+            )
         tables = boundaries(network)
         return Tree(network, tables, decider(network, domain, tables), keep).search(budget, progress)
 
@@ -126,6 +147,11 @@ class Tree:
             statistics={**self.decide.tally, "solver_seconds": sum(p.seconds for p in self.decide.programs)},
         )
 
+    @cached_property
+    def last(self) -> int:
+        """The number of the last layer that bends: behind it nothing is split."""
+        return max((table.number for table in self.tables if len(table.unit)), default=0)
+
     def _root(self) -> Node:
         d = self.network.input_dim
         identity = np.concatenate([np.eye(d), np.zeros((d, 1))], axis=1)
@@ -138,7 +164,7 @@ class Tree:
     def _descend(self, node: Node) -> Node:
         """Decide what can be decided, and go on to later layers while nothing is undecided."""
         node = self._settle(node)
-        while not len(node.undecided) and node.number < len(self.network.layers):
+        while not len(node.undecided) and node.number < self.last:
             node = self._settle(self._enter(node), entering=True)
         return node
 
@@ -178,15 +204,8 @@ class Tree:
         z = _preactivation(layer, values)
         functions, errors = table.functions(z.map), table.errors(z.errors) + ROUNDING * np.abs(table.offset)
         functions, errors = _unit_length(functions, errors)
-        return replace(
-            node,
-            number=number,
-            values=values,
-            z=z,
-            functions=functions,
-            errors=errors,
-            undecided=np.arange(layer.width if layer.activation else 0),
-        )
+        units = np.arange(layer.width if layer.activation else 0)
+        return Node(node.cell, number, values, z, functions, errors, units, node.pattern)
 
     def _close(self, node: Node) -> AffineValue:
         """The layer's outputs on the cell."""
@@ -218,7 +237,7 @@ class Tree:
                 pattern[start + unit] = guess[unit]
             else:
                 still.append(unit)
-        return replace(node, undecided=np.array(still, dtype=np.int64), pattern=pattern)
+        return node.with_cell(node.cell, np.array(still, dtype=np.int64), pattern)
 
     def _tell(
         self, node: Node, guess: PatternArray, *, entering: bool
@@ -263,13 +282,15 @@ class Tree:
             if cell is not None:
                 pattern = node.pattern.copy()
                 pattern[self.network.unit_offsets[node.number - 1] + unit] = piece
-                children.append(replace(node, cell=cell, undecided=rest, pattern=pattern))
+                children.append(node.with_cell(cell, rest, pattern))
         return children
 
     def _next_unit(self, node: Node) -> int:
         """The undecided unit with a boundary nearest to the cell's centre: it splits the cell most evenly."""
         table = self.tables[node.number - 1]
-        live = np.flatnonzero(np.isin(table.unit, node.undecided))
+        wanted = np.zeros(self.network.layers[node.number - 1].width, dtype=bool)
+        wanted[node.undecided] = True
+        live = np.flatnonzero(wanted[table.unit])
         distance = np.abs(node.functions[live, :-1] @ node.cell.center + node.functions[live, -1])
         return int(table.unit[live[distance.argmin()]])
 
@@ -288,16 +309,15 @@ class Tree:
 
 def _preactivation(layer: Layer, values: Sequence[AffineValue | None]) -> AffineValue:
     """The layer's pre-activations on the cell, with running bounds on all rounding errors."""
-    read = [(values[k], linear) for k, linear in zip(layer.inputs, layer.maps, strict=True)]
     n, width = len(layer.bias), max(linear.shape[1] for linear in layer.maps)
     rounding = ROUNDING * (8 + width**0.5)
     errors, sizes = np.zeros(n), np.abs(layer.bias)
     z: FloatArray = np.zeros((n, 0))
-    for h, linear in read:
+    for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
+        h = values[k]
         assert h is not None, "a value was dropped before its last use"
         part = linear.apply(h.map)
         z = z + part if z.shape[1] else part
-        absolute = linear.absolute()
         both = absolute.apply(np.stack([h.errors, h.sizes], axis=1))
         errors, sizes = errors + both[:, 0], sizes + both[:, 1]
     z[:, -1] += layer.bias

@@ -23,7 +23,7 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 
 KEEP = {"count": 0, "cells": 1, "points": 3, "vertices": 7}
-QUANTUM = 20_000  # splits between two looks at the clock
+FIRST_QUANTUM, QUANTUM = 200, 20_000  # splits between two looks at the clock, at first and at most
 TASKS = 64  # branches into which a search is divided for several workers
 
 
@@ -166,6 +166,8 @@ def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[IntArra
                 return True
             limit += 3
     shared.tasks.extend((i + 1, path) for i, path in enumerate(tasks))
+    if shared.progress:
+        shared.progress(shared.found, len(shared.tasks))
     if workers <= 1 or len(tasks) == 1:
         return _Worker(problem, shared, 0).work() != layout.WORDS
     team = [_Worker(problem, shared, 0) for _ in range(workers)]
@@ -231,12 +233,13 @@ class _Worker:
         from polytope.regions.vertex_state import drain, full, grow, open_paths, reset
 
         shared, keep = self.shared, self.shared.keep
-        if shared.stop:
+        if shared.stop or self._over():
+            shared.stop = True
             self._open(number, [path])
             return layout.PAUSED
         reset(self.net, self.w, self.start, keep, path, self.limit)
         R = self.w.R
-        R[layout.BUDGET] = QUANTUM
+        R[layout.BUDGET] = quantum = FIRST_QUANTUM
         chunks: list[dict[str, NDArray[Any]]] = []
         counted = 0
         while True:
@@ -262,7 +265,8 @@ class _Worker:
                     R[layout.PHASE] = 1
                     continue
                 if code == layout.PAUSED and not self._over():
-                    R[layout.BUDGET] = QUANTUM
+                    quantum = min(2 * quantum, QUANTUM)
+                    R[layout.BUDGET] = quantum
                     if shared.progress:
                         shared.progress(shared.found, len(shared.tasks) + shared.busy)
                     continue
