@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
@@ -33,11 +32,13 @@ def estimated_seconds(complex: RegionComplex, question: Question) -> float:
 def some_regions(complex: RegionComplex, which: IntArray) -> RegionComplex:
     """The complex of some of the regions, not complete."""
     candidates, facets = complex.candidates, complex.known_facets
-    return replace(
-        complex,
-        patterns=complex.patterns[which],
-        interior_points=complex.interior_points[which],
+    return RegionComplex(
+        complex.network,
+        complex.domain,
+        complex.patterns[which],
+        complex.interior_points[which],
         upper=complex.upper + 1,
+        engine=complex.engine,
         candidates=None if candidates is None else tuple(candidates[i] for i in which.tolist()),
         known_facets=None if facets is None else _facets_of(facets, which),
     )

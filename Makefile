@@ -1,0 +1,17 @@
+# make audit: a report on the bundled model.   make test: the test suite.   Both set up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+.PHONY: audit test
+
+audit: .venv/installed
+	$(BIN)/polytope audit examples/models/digits_mlp.onnx --window examples/data/digits_test.npz \
+		--window-indices 6,15,13 --data examples/data/digits_test.npz --out audit
+
+test: .venv/installed
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	touch $@
