@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.files import load
+from adapters.refusals import presentable
 from polytope.ir import Network
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def from_onnx(
     from adapters.onnx_model import network_from_onnx
 
     place = None if folder is None else Path(folder)
-    return network_from_onnx(model, until=until, input_shape=input_shape, folder=place)
+    with presentable():
+        return network_from_onnx(model, until=until, input_shape=input_shape, folder=place)
 
 
 def from_torch(
@@ -58,7 +60,8 @@ def from_torch(
     """
     from adapters.torch_export import network_from_module
 
-    return network_from_module(module, example_input, until=until)
+    with presentable():
+        return network_from_module(module, example_input, until=until)
 
 
 def to_onnx(network: Network, path: str | os.PathLike[str]) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from polytope.errors import CorruptFileError, LoadError, UnsafeFileError
+from adapters.refusals import presentable
+from polytope.errors import CorruptFileError, UnsafeFileError
 from polytope.ir import Activation, Network
 
 LARGEST_FILE = 2**31
@@ -54,11 +55,8 @@ def load(
     file = Path(path)
     data = _contents(file)
     reader = _reader(file)
-    try:
+    with presentable(file.name):
         return reader(file, data, until=until, input_shape=input_shape, activation=activation, module=module)
-    except LoadError as error:
-        text = str(error)
-        raise type(error)(text if text.startswith(file.name) else f"{file.name}: {text}") from error
 
 
 def _contents(file: Path) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from adapters.ops.patches import patch_weights, patches
 from polytope.errors import UnsupportedOpError
 from polytope.ir import (
     Activation,
@@ -28,7 +29,8 @@ from polytope.ir import (
 )
 from polytope.ir.maps import FloatArray, IntArray
 
-_OPSET = 17
+OPSET = 17
+DOMAIN = "polytope"
 _LARGEST_DENSE = 2**26
 
 
@@ -38,6 +40,7 @@ class _Writer:
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
+        self.with_convolution = False
         self._count = 0
 
     def fresh(self) -> str:
@@ -80,7 +83,11 @@ def onnx_model(network: Network) -> onnx.ModelProto:
         [helper.make_tensor_value_info(output, TensorProto.DOUBLE, ["batch", network.output_dim])],
         w.constants,
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=8)
+    opsets = [helper.make_opsetid("", OPSET)]
+    if not w.with_convolution:
+        return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    opsets.append(helper.make_opsetid(DOMAIN, 1))
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8, functions=[convolution_function()])
 
 
 def _layer(w: _Writer, layer: Layer, values: list[str]) -> str:
@@ -103,9 +110,9 @@ def _map(w: _Writer, linear: LinearMap, x: str) -> str:
         case Selection():
             return _selection(w, linear, x)
         case Convolution():
-            return _convolution(w, linear, x)
+            return _convolution(w, linear, x, transposed=False)
         case Transposed(of=Convolution() as inner):
-            return _convolution_transpose(w, inner, x)
+            return _convolution(w, inner, x, transposed=True)
         case Dense():
             return w.node("MatMul", x, w.constant(linear.matrix.T))
     return _full(w, linear, x)
@@ -131,39 +138,40 @@ def _selection(w: _Writer, linear: Selection, x: str) -> str:
     return w.node("Gather", x, w.constant(index.astype(np.int64)), axis=1)
 
 
-def _image(w: _Writer, x: str, shape: tuple[int, ...]) -> str:
-    return w.node("Reshape", x, w.constant(np.array([-1, *shape])))
+def _convolution(w: _Writer, c: Convolution, x: str, *, transposed: bool) -> str:
+    """A call of the function below, with the geometry as attributes."""
+    source = c.output_shape if transposed else c.input_shape
+    layout = np.array([-1, c.groups, prod(source) // c.groups])
+    operands = (layout, patches(c, transposed=transposed), patch_weights(c, transposed=transposed))
+    values = {
+        "input_shape": c.input_shape,
+        "kernel_sizes": c.kernel.shape[2:],
+        "stride": c.stride,
+        "dilation": c.dilation,
+        "padding": [p for pair in c.padding for p in pair],
+    }
+    integers = {"groups": c.groups, "transposed": int(transposed)}
+    lists = {name: [int(n) for n in numbers] for name, numbers in values.items()}
+    constants = [w.constant(array) for array in operands]
+    w.with_convolution = True
+    return w.node("Convolution", x, *constants, domain=DOMAIN, **lists, **integers)
 
 
-def _geometry(c: Convolution) -> dict[str, Any]:
-    return {"strides": list(c.stride), "dilations": list(c.dilation), "group": c.groups}
-
-
-def _convolution(w: _Writer, c: Convolution, x: str) -> str:
-    image = _image(w, x, c.input_shape)
-    widths = [0, 0, *(a for a, _ in c.padding), 0, 0, *(b for _, b in c.padding)]
-    image = w.node("Pad", image, w.constant(np.array(widths))) if any(widths) else image
-    return w.node("Flatten", w.node("Conv", image, w.constant(c.kernel), **_geometry(c)), axis=1)
-
-
-def _convolution_transpose(w: _Writer, c: Convolution, y: str) -> str:
-    """The transposed map: full output of ConvTranspose, cropped or padded to the image."""
-    image = _image(w, y, c.output_shape)
-    full = w.node("ConvTranspose", image, w.constant(c.kernel), **_geometry(c))
-    after = []
-    for n, m, k, s, d, (before, _) in zip(
-        c.input_shape[1:],
-        c.output_shape[1:],
-        c.kernel.shape[2:],
-        c.stride,
-        c.dilation,
-        c.padding,
-        strict=True,
-    ):
-        after.append(n - (s * (m - 1) + d * (k - 1) + 1 - before))
-    widths = [0, 0, *(-before for before, _ in c.padding), 0, 0, *after]
-    full = w.node("Pad", full, w.constant(np.array(widths))) if any(widths) else full
-    return w.node("Flatten", full, axis=1)
+def convolution_function() -> onnx.FunctionProto:
+    """A convolution of ``[batch, in]`` by Gather and MatMul, which runtimes have in double precision."""
+    nodes = [
+        helper.make_node("Reshape", ["x", "layout"], ["grouped"]),
+        helper.make_node("Constant", [], ["pads"], value_ints=[0, 0, 0, 0, 0, 1]),
+        helper.make_node("Pad", ["grouped", "pads"], ["padded"]),
+        helper.make_node("Gather", ["padded", "patches"], ["gathered"], axis=2),
+        helper.make_node("MatMul", ["gathered", "weights"], ["summed"]),
+        helper.make_node("Transpose", ["summed"], ["turned"], perm=[0, 1, 3, 2]),
+        helper.make_node("Flatten", ["turned"], ["y"], axis=1),
+    ]
+    inputs = ["x", "layout", "patches", "weights"]
+    names = ["input_shape", "kernel_sizes", "stride", "dilation", "padding", "groups", "transposed"]
+    opset = [helper.make_opsetid("", OPSET)]
+    return helper.make_function(DOMAIN, "Convolution", inputs, ["y"], nodes, opset, names)
 
 
 def _activation(w: _Writer, activation: Activation, z: str) -> str:

@@ -12,6 +12,7 @@ import onnx
 
 from adapters.inputs import InputPart, given_shapes
 from adapters.lowering import Lowering, Tensor, Value, located
+from adapters.onnx_export import DOMAIN, convolution_function
 from adapters.onnx_file import array_of
 from adapters.onnx_inputs import declared_part
 from adapters.registry import Node
@@ -45,10 +46,7 @@ def read_graph(model: onnx.ModelProto, until: Sequence[str] | None) -> Graph:
         raise UnsupportedOpError(
             "The model has sparse initialisers, which have no rule. Export it with dense ones."
         )
-    if model.functions:
-        raise UnsupportedOpError(
-            "The model defines functions of its own. Inline them: onnx.inliner.inline_local_functions."
-        )
+    _refuse_foreign_functions(model)
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     inputs = tuple(i for i in graph.input if i.name not in initializers)
     producer = _producers(graph.node, {i.name for i in inputs} | set(initializers))
@@ -65,6 +63,17 @@ def read_graph(model: onnx.ModelProto, until: Sequence[str] | None) -> Graph:
     _refuse_dangling(graph.node, known)
     nodes = _ordered(graph.node, producer, outputs)
     return Graph(nodes, initializers, inputs, outputs, declared, _opset(model), model)
+
+
+def _refuse_foreign_functions(model: onnx.ModelProto) -> None:
+    """Functions of a model's own are refused, except the one that to_onnx writes."""
+    ours = convolution_function().SerializeToString(deterministic=True)
+    for function in model.functions:
+        if function.SerializeToString(deterministic=True) != ours:
+            raise UnsupportedOpError(
+                f"The model defines a function of its own, {function.domain}:{function.name}. "
+                "Inline it: onnx.inliner.inline_local_functions(model)."
+            )
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -185,7 +194,8 @@ def _applied(
 ) -> tuple[Value, ...]:
     """The outputs of one node; an error names the node, and the cut in front of it if there is one."""
     try:
-        if node.domain not in ("", "ai.onnx"):
+        ours = node.domain == DOMAIN and len(graph.model.functions) > 0
+        if node.domain not in ("", "ai.onnx") and not ours:
             raise UnsupportedOpError(
                 f"{place_of(node)}: its domain {node.domain!r} is not the standard one, "
                 "so its name says nothing."
@@ -202,7 +212,7 @@ def _node(graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> No
     except LoadError as error:
         raise located(error, place_of(node)) from error
     return Node(
-        op=node.op_type,
+        op=f"{DOMAIN}.{node.op_type}" if node.domain == DOMAIN else node.op_type,
         name=node.name,
         inputs=tuple(values[n] if n else None for n in node.input),
         attributes=attributes,

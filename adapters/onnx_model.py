@@ -127,6 +127,7 @@ def _standalone(graph: Graph, parts: Sequence[InputPart]) -> bytes:
     outputs = [onnx.ValueInfoProto(name=name) for name in graph.outputs]
     made = onnx.ModelProto(ir_version=max(graph.model.ir_version, 4) if graph.model.ir_version else 8)
     made.opset_import.extend(graph.model.opset_import)
+    made.functions.extend(graph.model.functions)
     made.graph.name = "checked"
     made.graph.node.extend(graph.nodes)
     made.graph.initializer.extend(weights)

@@ -11,6 +11,7 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -238,3 +239,15 @@ def supported_ops_markdown() -> str:
         for r in supported_ops()
     ]
     return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write the published table next to this file."""
+    from adapters.registry import supported_ops_markdown as table
+
+    head = "# Operators\n\nGenerated from the rules: `python -m adapters.registry`.\n\n"
+    (Path(__file__).parent / "OPERATORS.md").write_text(head + table())
+
+
+if __name__ == "__main__":
+    main()

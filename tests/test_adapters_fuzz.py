@@ -53,7 +53,7 @@ def outcome(read: Callable[[], Network]) -> Network | LoadError:
             return read()
         except LoadError as error:
             refused = error
-    assert len(str(refused)) < 2000
+    assert len(str(refused)) < 1100
     return refused
 
 
