@@ -28,6 +28,7 @@ TOLERANCE = {"float64": 1e-9, "float32": 2e-4, "float16": 5e-2, "bfloat16": 2e-1
 _EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 _LARGEST = {"float64": 1e300, "float32": 1e36, "float16": 6e4, "bfloat16": 1e36}
 _OPERATIONS = 4e8
+_LAYER_OVERHEAD = 10_000
 _SCALAR = {
     "sym_mul": operator.mul,
     "sym_add": operator.add,
@@ -89,7 +90,8 @@ def _magnitude(network: Network, x: FloatArray) -> FloatArray:
 
 def cost(network: Network) -> int:
     """About how many multiplications one forward pass takes."""
-    return sum(stored(m) + m.shape[0] for layer in network.layers for m in layer.maps) + network.n_units
+    products = sum(stored(m) + m.shape[0] for layer in network.layers for m in layer.maps)
+    return products + network.n_units + _LAYER_OVERHEAD * len(network.layers)
 
 
 def probes(network: Network, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:

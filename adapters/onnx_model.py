@@ -82,7 +82,9 @@ def _verified(graph: Graph, network: Network, parts: Sequence[InputPart]) -> Net
 def _session(model: bytes, dtype: str) -> tuple[Session, str]:
     """The model in onnxruntime, in single precision where it lacks an operator in the model's own type."""
     try:
-        return Session(model), dtype
+        if dtype != "bfloat16":
+            return Session(model), dtype
+        return Session(in_single_precision(model)), "float32"
     except CorruptFileError as error:
         if dtype == "float32" or "NOT_IMPLEMENTED" not in str(error):
             raise

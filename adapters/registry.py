@@ -234,10 +234,9 @@ def supported_ops() -> list[dict[str, str]]:
 def supported_ops_markdown() -> str:
     """The same as a Markdown table."""
     lines = ["| table | operator | family | meaning | restrictions |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {r['table']} | {r['op']} | {r['family']} | {r['meaning']} | {r['note']} |"
-        for r in supported_ops()
-    ]
+    for row in supported_ops():
+        cells = [row[name].replace("|", "\\|") for name in ("table", "op", "family", "meaning", "note")]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -28,6 +28,7 @@ from adapters.ops.linear import matmul
 from adapters.ops.normalization import normalized
 from adapters.ops.pointwise import bent
 from adapters.ops.windows import Geometry
+from adapters.residual_dict import is_residual, network_of_residual
 from polytope.errors import CorruptFileError, LoadError, UnsafeFileError, UnsupportedOpError
 from polytope.ir import Network, PiecewiseLinear
 from polytope.ir.maps import FloatArray
@@ -140,6 +141,8 @@ def network_from_state(state: Mapping[str, Any], *, activation: Any, input_shape
     bend = named_activation(activation)
     if not isinstance(bend, PiecewiseLinear):
         raise ValueError("activation must act on single numbers.")
+    if is_residual(state):
+        return network_of_residual(state, activation=activation, input_shape=input_shape)
     blocks = blocks_of(state)
     _refuse_branches(blocks)
     shape = _input_shape(blocks, input_shape)

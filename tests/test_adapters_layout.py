@@ -29,7 +29,8 @@ def test_an_onnx_file_loads_no_torch(tmp_path: Path) -> None:
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     (tmp_path / "relu.onnx").write_bytes(made.SerializeToString())
-    script = f"import sys, adapters; adapters.load({str(tmp_path / 'relu.onnx')!r}); assert 'torch' not in sys.modules"
+    path = str(tmp_path / "relu.onnx")
+    script = f"import sys, adapters; adapters.load({path!r}); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 

@@ -190,7 +190,9 @@ def test_a_pickled_module_is_refused_with_what_to_do(tmp_path: Path) -> None:
 def test_one_network_in_two_formats_is_one_network() -> None:
     kw = load(MODELS / "cifar_base_kw.pth", activation="relu", input_shape=(3, 32, 32))
     residual = load(MODELS / "cifar_resnet2b.pth", module=ResidualCifar(), input_shape=(3, 32, 32))
-    for network, other in ((kw, "cifar_base_kw.onnx"), (residual, "cifar_resnet_2b.onnx")):
+    by_names = load(MODELS / "cifar_resnet2b.pth", activation="relu", input_shape=(3, 32, 32))
+    twins = ((kw, "cifar_base_kw"), (residual, "cifar_resnet_2b"), (by_names, "cifar_resnet_2b"))
+    for network, other in ((n, f"{o}.onnx") for n, o in twins):
         twin = load(MODELS / other)
         x = np.random.default_rng(0).uniform(0, 1, (8, 3072))
         np.testing.assert_allclose(network(x), twin(x), atol=1e-6)
@@ -205,6 +207,7 @@ def test_one_network_in_two_formats_is_one_network() -> None:
         ("bunny_2_4x32.pth", {"activation": "relu"}),
         ("mnist_fc_3layer.pth", {"activation": "relu", "input_shape": (1, 28, 28)}),
         ("cifar_base_kw.pth", {"activation": "relu", "input_shape": (3, 32, 32)}),
+        ("cifar_resnet2b.pth", {"activation": "relu", "input_shape": (3, 32, 32)}),
         ("cifar_resnet2b.pth", {"module": ResidualCifar(), "input_shape": (3, 32, 32)}),
         ("iris_scripted.pt", {"until": "output.1"}),
     ],
