@@ -37,11 +37,15 @@ class PieceCell:
 
 @dataclass(frozen=True, eq=False)
 class PieceMaps:
-    """Affine functions of units, ``h[u] = slope[u] * z[source[u]] + intercept[u]``; also ``[units, B]``."""
+    """Affine functions of units, ``h[u] = slope[u] * z[source[u]] + intercept[u]``; also ``[units, B]``.
+
+    ``own`` says that every unit reads its own pre-activation.
+    """
 
     source: IntArray
     slope: FloatArray
     intercept: FloatArray
+    own: bool = False
 
 
 class Activation(ABC):
@@ -125,7 +129,7 @@ class PiecewiseLinear(Activation):
         unit = _unit_index(pattern)
         row = unit if len(self.slopes) > 1 else np.zeros_like(unit)
         constant = unit if len(self.intercepts) > 1 else np.zeros_like(unit)
-        return PieceMaps(unit, self.slopes[row, pattern], self.intercepts[constant, pattern])
+        return PieceMaps(unit, self.slopes[row, pattern], self.intercepts[constant, pattern], own=True)
 
     def cell(self, unit: int, piece: int) -> PieceCell:
         """Above the breakpoint below (strictly), not above the breakpoint above."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.ir.activations import Activation, PatternArray, relu
+from polytope.ir.backward import affine_maps, pull_back
 from polytope.ir.maps import Dense, FloatArray, LinearMap, Selection
 
 
@@ -163,20 +164,16 @@ class Network:
 
     def jacobian(self, x: ArrayLike) -> FloatArray:
         """The Jacobian of the affine map at every point: ``[B, d]`` to ``[B, out, d]``."""
-        patterns = np.atleast_2d(self.pattern(self._rows(x)))
-        maps = [self.affine(pattern)[0] for pattern in patterns]
-        out = np.stack(maps) if maps else np.zeros((0, self.output_dim, self.input_dim))
-        return out if np.ndim(x) > 1 else out[0]
+        J, _ = affine_maps(self, np.atleast_2d(self.pattern(self._rows(x))))
+        return J if np.ndim(x) > 1 else J[0]
 
     def affine(self, pattern: PatternArray) -> tuple[FloatArray, FloatArray]:
-        """The affine map of a pattern, ``(J [out, d], c [out])`` with f(x) = J x + c on its cell."""
-        last = self.layers[-1]
-        chosen = np.eye(last.width)
-        if last.activation is None:
-            return self.pull_back(len(self.layers), chosen, pattern)
-        weights, constant = self._through_activation(len(self.layers), chosen, pattern)
-        J, c = self.pull_back(len(self.layers), weights, pattern)
-        return J, c + constant
+        """The affine map of a pattern, ``(J [out, d], c [out])`` with f(x) = J x + c on its cell.
+
+        Patterns ``int8[B, units]`` give ``(J [B, out, d], c [B, out])``.
+        """
+        J, c = affine_maps(self, np.atleast_2d(pattern))
+        return (J, c) if pattern.ndim > 1 else (J[0], c[0])
 
     def pull_back(
         self, number: int, weights: FloatArray, pattern: PatternArray
@@ -191,31 +188,8 @@ class Network:
         Returns:
             ``(J [m, d], c [m])``, by one backward pass through the layers in front.
         """
-        constant = np.zeros(weights.shape[1])
-        waiting: dict[int, FloatArray] = {}
-        while True:
-            layer = self.layers[number - 1]
-            constant += layer.bias @ weights
-            for k, linear in zip(layer.inputs, layer.maps, strict=True):
-                pulled = linear.apply_transpose(weights)
-                waiting[k] = waiting[k] + pulled if k in waiting else pulled
-            number = max(waiting)
-            if number == 0:
-                return np.ascontiguousarray(waiting[0].T), constant
-            weights, extra = self._through_activation(number, waiting.pop(number), pattern)
-            constant += extra
-
-    def _through_activation(
-        self, number: int, weights: FloatArray, pattern: PatternArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Combinations of a layer's outputs as combinations of its pre-activations, and constants."""
-        layer = self.layers[number - 1]
-        if layer.activation is None:
-            return weights, np.zeros(weights.shape[1])
-        pieces = layer.activation.affine(self.layer_pattern(number, pattern))
-        out = np.zeros((len(layer.bias), weights.shape[1]))
-        np.add.at(out, pieces.source, pieces.slope[:, None] * weights)
-        return out, pieces.intercept @ weights
+        J, c = pull_back(self, number, weights[:, None, :], pattern[None])
+        return J[0], c[0]
 
     def layer_pattern(self, number: int, pattern: PatternArray) -> PatternArray:
         """The part of a pattern (last axis) that belongs to one layer, counted from 1."""

@@ -15,11 +15,8 @@ from polytope.ir.maps import FloatArray, IntArray
 
 def affine_maps(network: Network, patterns: PatternArray) -> FloatArray:
     """The affine maps of all patterns, flat: ``[R, out * (d + 1)]``, rows ``(J, c)`` of each output."""
-    flat = np.empty((len(patterns), network.output_dim * (network.input_dim + 1)))
-    for i, pattern in enumerate(patterns):
-        J, c = network.affine(pattern)
-        flat[i] = np.concatenate([J, c[:, None]], axis=1).ravel()
-    return flat
+    J, c = network.affine(patterns)
+    return np.concatenate([J, c[:, :, None]], axis=2).reshape(len(patterns), -1)
 
 
 def joined_across(maps: FloatArray, edges: Iterable[tuple[int, int]], tolerance: float) -> IntArray:
@@ -32,13 +29,16 @@ def distinct(maps: FloatArray, tolerance: float) -> int:
     """The number of different maps, up to ``tolerance`` times the largest entry of each."""
     if not len(maps):
         return 0
+    maps = np.unique(maps, axis=0)
+    size = np.abs(maps).max(axis=1)
     direction = np.random.default_rng(0).standard_normal(maps.shape[1])
-    size = float(np.abs(maps).max()) * float(np.abs(direction).sum())
-    shadow = maps @ direction
+    # equal maps have equal sizes, so equal shadows after scaling: only neighbours in this order can agree
+    shadow = maps @ direction / np.where(size > 0, size, 1.0)
+    width = 2 * tolerance * float(np.abs(direction).sum())
     order = np.argsort(shadow)
     pairs = []
     for step in range(1, len(maps)):
-        near = np.flatnonzero(shadow[order[step:]] - shadow[order[:-step]] <= 2 * tolerance * size)
+        near = np.flatnonzero(shadow[order[step:]] - shadow[order[:-step]] <= width)
         if not len(near):
             break
         pairs.append(np.stack([order[near], order[near + step]], axis=1))
