@@ -11,27 +11,29 @@ from polytope.ir.maps import IntArray
 from polytope.regions.complex import RegionComplex
 from polytope.regions.found import Facets
 
-FEW = 24
-"""Regions that a question is tried on."""
+RUN, RUNS = 8, 3
+"""A question is tried on runs of neighbouring regions at a few places."""
 
 Question = Callable[[RegionComplex], object]
 
 
 def estimated_seconds(complex: RegionComplex, question: Question) -> float:
     """About how long a question whose cost grows with the regions takes on a complex."""
-    if len(complex) <= FEW:
+    n = RUN * RUNS
+    if len(complex) <= n:
         return 0.0
     question(some_regions(complex, np.arange(2)))  # compiles and caches what is shared
-    which = np.linspace(0, len(complex) - 1, FEW).astype(np.int64)
+    starts = np.linspace(0, len(complex) - RUN, RUNS).astype(np.int64)
+    which = np.unique(starts[:, None] + np.arange(RUN))
     part = some_regions(complex, which)
     start = perf_counter()
     question(part)
-    return (perf_counter() - start) * len(complex) / FEW
+    return (perf_counter() - start) * len(complex) / len(which)
 
 
 def some_regions(complex: RegionComplex, which: IntArray) -> RegionComplex:
-    """The complex of some of the regions, not complete."""
-    candidates, facets = complex.candidates, complex.known_facets
+    """The complex of some of the regions, by ascending numbers; not complete."""
+    candidates, facets, pairs = complex.candidates, complex.known_facets, complex.known_neighbours
     return RegionComplex(
         complex.network,
         complex.domain,
@@ -41,6 +43,7 @@ def some_regions(complex: RegionComplex, which: IntArray) -> RegionComplex:
         engine=complex.engine,
         candidates=None if candidates is None else tuple(candidates[i] for i in which.tolist()),
         known_facets=None if facets is None else _facets_of(facets, which),
+        known_neighbours=None if pairs is None else _pairs_of(pairs, which),
     )
 
 
@@ -49,3 +52,8 @@ def _facets_of(facets: Facets, which: IntArray) -> Facets:
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
     offsets = np.cumsum([0, *(len(span) for span in spans)])
     return Facets(offsets, facets.unit[rows], facets.points[rows])
+
+
+def _pairs_of(pairs: IntArray, which: IntArray) -> IntArray:
+    kept = pairs[np.isin(pairs, which).all(axis=1)]
+    return np.searchsorted(which, kept)

@@ -20,6 +20,7 @@ class EngineName(StrEnum):
     """The engines of the command line."""
 
     AUTO = "auto"
+    VERTICES = "vertices"
     LP = "lp"
     SAMPLING = "sampling"
 
@@ -97,8 +98,9 @@ def chosen_engine(name: EngineName) -> Engine:
     """The engine that an option names."""
     if name is EngineName.SAMPLING:
         return Sampling()
-    cells: dict[EngineName, Literal["auto", "lp"]] = {
+    cells: dict[EngineName, Literal["auto", "vertices", "lp"]] = {
         EngineName.AUTO: "auto",
+        EngineName.VERTICES: "vertices",
         EngineName.LP: "lp",
     }
     return LayerSplit(cells=cells[name])

@@ -9,7 +9,7 @@ import networkx as nx
 import numpy as np
 
 from polytope.regions.complex import RegionComplex
-from polytope.report.cost import Question, estimated_seconds
+from polytope.report.cost import Question, estimated_seconds, some_regions
 from polytope.report.labels import Labelled, at_least, bound, estimate, exact, not_computed
 
 LARGEST_MAPS = 30_000_000
@@ -47,29 +47,32 @@ def region_numbers(complex: RegionComplex, sampled: int, allowance: Allowance) -
         allowance: limits the cost of comparing affine maps.
     """
     lower, upper = max(complex.lower, sampled), complex.upper
-    numbers = {"activation": bound(lower, upper), "linear": not_computed(""), "pieces": not_computed("")}
-    reason = _maps_refused(complex, allowance)
-    if reason:
-        numbers["linear"] = bound(min(1, upper), upper, "linear regions are at most activation regions")
-        numbers["pieces"] = bound(min(1, upper), upper, "affine pieces are at most activation regions")
-        return numbers
-    pieces = complex.pieces()
-    numbers["pieces"] = bound(pieces, pieces if complex.complete else upper, TOLERANCE)
-    if complex.complete and not _adjacency_refused(complex, allowance):
+    numbers = {"activation": bound(lower, upper)}
+    compared = _compared(complex, allowance)
+    pieces = compared.pieces() if len(compared) else 0
+    everything = complex.complete and len(compared) == len(complex)
+    numbers["linear"] = bound(
+        pieces, upper, "at least the affine pieces found, at most the activation regions"
+    )
+    if everything and not _adjacency_refused(complex, allowance):
         numbers["linear"] = exact(len(np.unique(complex.merged())), TOLERANCE)
-    else:
-        numbers["linear"] = bound(
-            pieces, upper, "at least as many as affine pieces, at most as activation regions"
-        )
+    numbers["pieces"] = bound(pieces, pieces if everything else upper, TOLERANCE)
     return numbers
 
 
-def _maps_refused(complex: RegionComplex, allowance: Allowance) -> str:
-    what = "comparing the affine maps of the regions"
-    size = len(complex) * complex.network.output_dim * (complex.network.input_dim + 1)
-    if size > LARGEST_MAPS:
-        return allowance.refuse(what, f"they fill {size:,} numbers; at most {LARGEST_MAPS:,} are compared")
-    return allowance.allows(complex, RegionComplex.pieces, what)
+def _compared(complex: RegionComplex, allowance: Allowance) -> RegionComplex:
+    """The regions whose affine maps are compared: all, or as many as the allowance lets pass."""
+    size = complex.network.output_dim * (complex.network.input_dim + 1)
+    most = LARGEST_MAPS // size
+    expected = estimated_seconds(complex, RegionComplex.pieces)
+    if expected > allowance.seconds:
+        most = min(most, int(len(complex) * allowance.seconds / (2 * expected)))
+    if most >= len(complex):
+        return complex
+    megabytes = 8e-6 * size * len(complex)
+    why = f"all {len(complex):,} maps would take about {expected:,.0f} s and {megabytes:,.0f} MB"
+    allowance.refuse(f"comparing the affine maps of more than {most:,} regions", why)
+    return some_regions(complex, np.unique(np.linspace(0, len(complex) - 1, most).astype(np.int64)))
 
 
 def _adjacency_refused(complex: RegionComplex, allowance: Allowance) -> str:
