@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from polytope.ir.maps import Composition, Convolution, Dense, Diagonal, LinearMap, Selection, Transposed
+from polytope.ir.convolution import Convolution
+from polytope.ir.maps import Composition, Dense, Diagonal, LinearMap, Selection, Transposed
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from polytope.ir.activations import (
     prelu,
     relu,
 )
+from polytope.ir.convolution import Convolution
 from polytope.ir.maps import (
     Composition,
-    Convolution,
     Dense,
     Diagonal,
     LinearMap,

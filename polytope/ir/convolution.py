@@ -1,0 +1,158 @@
+"""Convolutions as linear maps that are never unrolled: one small matrix product for each kernel position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from math import prod
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from polytope.ir.maps import FloatArray, LinearMap
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution(LinearMap):
+    r"""Cross-correlation, :math:`y[o, p] = \sum_{i, k} K[o, i, k] \, x[i, s p + d k - a]`.
+
+    Arguments:
+        kernel: ``[out_channels, in_channels / groups, *kernel_sizes]``.
+        input_shape: ``(in_channels, *sizes)`` of the image behind the flattened input.
+        stride, dilation: one entry for each spatial axis.
+        padding: zeros ``(before, after)`` added on each spatial axis.
+        groups: number of channel groups that do not see each other.
+    """
+
+    kernel: FloatArray
+    input_shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        axes = self.kernel.ndim - 2
+        lengths = {len(self.stride), len(self.dilation), len(self.padding), len(self.input_shape) - 1}
+        if lengths != {axes}:
+            raise ValueError(f"Convolution: kernel has {axes} spatial axes, the geometry {lengths}.")
+        if self.input_shape[0] != self.kernel.shape[1] * self.groups:
+            raise ValueError(
+                f"Convolution: the input has {self.input_shape[0]} channels, the kernel expects "
+                f"{self.kernel.shape[1]} in each of {self.groups} groups."
+            )
+        if self.kernel.shape[0] % self.groups or min(self.output_shape, default=1) < 1:
+            raise ValueError(f"Convolution: impossible output shape {self.output_shape}.")
+
+    @cached_property
+    def output_shape(self) -> tuple[int, ...]:
+        """``(out_channels, *sizes)`` of the image behind the flattened output."""
+        sizes = tuple(
+            (n + before + after - d * (k - 1) - 1) // s + 1
+            for n, (before, after), d, k, s in zip(
+                self.input_shape[1:],
+                self.padding,
+                self.dilation,
+                self.kernel.shape[2:],
+                self.stride,
+                strict=True,
+            )
+        )
+        return (self.kernel.shape[0], *sizes)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The sizes ``(out, in)`` of the flattened images."""
+        return (prod(self.output_shape), prod(self.input_shape))
+
+    @cached_property
+    def _taps(self) -> list[tuple[tuple[int, ...], tuple[slice, ...], tuple[slice, ...]]]:
+        """For each kernel position: the output positions it reaches and the input positions it reads."""
+        axes = []
+        for n, m, s, d, (before, _), k in zip(
+            self.input_shape[1:],
+            self.output_shape[1:],
+            self.stride,
+            self.dilation,
+            self.padding,
+            self.kernel.shape[2:],
+            strict=True,
+        ):
+            taps = []
+            for j in range(k):
+                offset = d * j - before
+                first = max(0, -(offset // s))
+                last = min(m - 1, (n - 1 - offset) // s)
+                if first <= last:
+                    read = slice(s * first + offset, s * last + offset + 1, s)
+                    taps.append((j, slice(first, last + 1), read))
+            axes.append(taps)
+        return [
+            (tuple(t[0] for t in tap), tuple(t[1] for t in tap), tuple(t[2] for t in tap))
+            for tap in product(*axes)
+        ]
+
+    def _grouped(self, channels: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        return (self.groups, channels // self.groups, *sizes)
+
+    def _kernel_at(self, tap: tuple[int, ...]) -> FloatArray:
+        """The channel matrices of one kernel position, ``[groups, out / groups, in / groups]``."""
+        kernel = self.kernel.reshape(*self.kernel.shape[:2], -1)
+        place = int(np.ravel_multi_index(tap, self.kernel.shape[2:]))
+        return kernel[:, :, place].reshape(self.groups, -1, self.kernel.shape[1])
+
+    def apply(self, columns: FloatArray) -> FloatArray:
+        """One small matrix product for each kernel position; no unrolled image is built."""
+        return self._run(columns, transpose=False)
+
+    def apply_transpose(self, columns: FloatArray) -> FloatArray:
+        """The transposed convolution."""
+        return self._run(columns, transpose=True)
+
+    def _run(self, columns: FloatArray, *, transpose: bool) -> FloatArray:
+        source, target = self.input_shape, self.output_shape
+        if transpose:
+            source, target = target, source
+        batch = columns.shape[1]
+        images = columns.reshape(*self._grouped(source[0], source[1:]), batch)
+        out = np.zeros((*self._grouped(target[0], target[1:]), batch))
+        every = (slice(None), slice(None))
+        for tap, written, read in self._taps:
+            kernel = self._kernel_at(tap)
+            if transpose:
+                kernel, written, read = kernel.transpose(0, 2, 1), read, written
+            out[(*every, *written)] += _channel_product(kernel, images[(*every, *read)])
+        return out.reshape(prod(target), batch)
+
+    def absolute(self) -> Convolution:
+        """The convolution with the absolute kernel."""
+        return replace(self, kernel=np.abs(self.kernel))
+
+    def to_sparse(self) -> csr_array:
+        """The matrix of the convolution: about ``out * kernel size`` entries."""
+        out_index = np.arange(self.shape[0]).reshape(
+            self._grouped(self.output_shape[0], self.output_shape[1:])
+        )
+        in_index = np.arange(self.shape[1]).reshape(self._grouped(self.input_shape[0], self.input_shape[1:]))
+        rows, cols, values = [], [], []
+        for tap, written, read in self._taps:
+            kernel = self._kernel_at(tap)
+            to = out_index[(slice(None), slice(None), *written)].reshape(*kernel.shape[:2], 1, -1)
+            fro = in_index[(slice(None), slice(None), *read)].reshape(self.groups, 1, kernel.shape[2], -1)
+            to, fro, weight = np.broadcast_arrays(to, fro, kernel[..., None])
+            rows.append(to.ravel())
+            cols.append(fro.ravel())
+            values.append(weight.ravel())
+        if not rows:
+            return csr_array(self.shape)
+        entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols)))
+        return csr_array(entries, shape=self.shape)
+
+
+def _channel_product(kernel: FloatArray, images: FloatArray) -> FloatArray:
+    """``[g, o, i]`` times ``[g, i, *sizes, B]``: a product over channels at every position."""
+    if kernel.shape[1:] == (1, 1):
+        return kernel.reshape(-1, *[1] * (images.ndim - 1)) * images
+    flat = kernel @ images.reshape(*images.shape[:2], -1)
+    return flat.reshape(*flat.shape[:2], *images.shape[2:])
