@@ -27,7 +27,7 @@ Array = NDArray[Any]
 MAX_ELEMENTS = 2**24
 """Elements that one computed tensor may have."""
 
-MAX_WORK = 2**31
+MAX_WORK = 2**30
 """Elements that all computed tensors of one model may have together."""
 
 _BOMB = 2**30
@@ -82,6 +82,10 @@ class Lowering:
             raise kind(
                 f"It asks for a tensor of {elements:,} elements; at most {MAX_ELEMENTS:,} are computed."
             )
+        self.toil(elements)
+
+    def toil(self, elements: int) -> None:
+        """Count work that makes no single tensor."""
         self.work += max(elements, 1)
         if self.work > MAX_WORK:
             raise UnsupportedOpError(
@@ -112,7 +116,8 @@ class Lowering:
             raise CorruptFileError(
                 f"Its operands do not fit: {linear.shape} against {x.shape} -> {tuple(shape)}."
             )
-        self.spend(linear.shape[0] * max(1, len(x.terms)))
+        self.spend(linear.shape[0])
+        self.toil(linear.shape[0] * len(x.terms))
         if any(depth(m) >= _MAX_FACTORS for _, m in x.terms):
             x = self.settle(x)
         outer = simplified(linear)
@@ -171,7 +176,7 @@ class Lowering:
         terms = list(a.terms)
         for k, linear in b.terms:
             _include(terms, k, linear, a.size)
-        self.spend(a.size * len(terms))
+        self.toil(a.size * len(terms))
         bias = a.bias if b.bias is None else b.bias if a.bias is None else a.bias + b.bias
         total = Tensor(shape, tuple(terms), bias)
         return self.settle(total) if len(terms) > _MAX_TERMS else total
@@ -179,11 +184,13 @@ class Lowering:
     def concat(self, values: Sequence[Value], axis: int) -> Value:
         """Join along an axis; constants among the parts become constant entries."""
         if not any(isinstance(v, Tensor) for v in values):
+            self.spend(sum(prod(v.shape) for v in values))
             return np.concatenate([np.asarray(v) for v in values], axis)
         like = next(v.shape for v in values if isinstance(v, Tensor))
         parts = [v if isinstance(v, Tensor) else self.one_sample(v, like) for v in values]
         starts = np.cumsum([0, *(int(prod(v.shape)) for v in parts)])
-        self.spend(int(starts[-1]) * len(parts))
+        self.spend(int(starts[-1]))
+        self.toil(int(starts[-1]) * len(parts))
         places = [np.arange(a, b).reshape(v.shape) for (a, b), v in zip(pairwise(starts), parts, strict=True)]
         order = np.concatenate(places, axis)
         total: Tensor | None = None
@@ -207,7 +214,7 @@ class Lowering:
 
     def settled_if_shared(self, x: Tensor, uses: int) -> Tensor:
         """The tensor, as a value of its own if several readers would repeat costly maps."""
-        costly = any(not _light(m, x.size) for _, m in x.terms)
+        costly = any(depth(m) > 1 or not _light(m, x.size) for _, m in x.terms)
         several = len(x.terms) > 1 or depth(x.terms[0][1]) > 1 or stored(x.terms[0][1]) > 2**20
         return self.settle(x) if uses > 1 and costly and several else x
 
@@ -223,7 +230,7 @@ class Lowering:
         if len(x.terms) > 1 or linear is not None or x.bias is not None or k == 0:
             return False
         done = self.layers[k - 1].activation
-        return isinstance(done, PiecewiseLinear) and _same(done, activation) and _idempotent(activation)
+        return isinstance(done, PiecewiseLinear) and _idempotent(activation) and _same(done, activation)
 
     def largest(self, x: Tensor, members: IntArray, shape: Sequence[int]) -> Tensor:
         """The largest of each group of elements; ``members[groups, size]``, -1 where a group is shorter."""
@@ -287,11 +294,16 @@ def _same(a: PiecewiseLinear, b: PiecewiseLinear) -> bool:
     return a is b or all(np.array_equal(p, q) for p, q in zip(*tables, strict=True))
 
 
-@lru_cache(maxsize=16)
 def _idempotent(activation: PiecewiseLinear) -> bool:
     """Whether a second pass changes nothing: flat pieces that end on a piece of slope one."""
-    if len(activation.slopes) > 1 or not np.isin(activation.slopes, (0.0, 1.0)).all():
+    if len(activation.slopes) > 1 or not set(activation.slopes[0].tolist()) <= {0.0, 1.0}:
         return False
+    return _maps_its_range_to_itself(activation)
+
+
+@lru_cache(maxsize=16)
+def _maps_its_range_to_itself(activation: PiecewiseLinear) -> bool:
+    """Whether values that the function takes stay where they are."""
     z = np.concatenate([activation.intercepts.ravel(), [-1e30, 1e30]])[None]
     once = activation.values(z)
     return bool((activation.values(once) == once).all())

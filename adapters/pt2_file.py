@@ -46,8 +46,11 @@ def network_from_pt2(data: bytes, *, until: str | Sequence[str] | None, input_sh
     program = program.cut(names)
     given = given_shapes(input_shape, [name for name, _ in program.inputs])
     parts = [completed_part(n, shape, given.get(n), per_sample=True) for n, shape in program.inputs]
-    network = trace_program(program, parts)
-    return checked(network, program_reference(program, parts, dtype), dtype)
+    try:
+        network = trace_program(program, parts)
+        return checked(network, program_reference(program, parts, dtype), dtype)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise CorruptFileError(f"The archive's program does not fit together ({error}). {_AGAIN}") from error
 
 
 def read_program(data: bytes) -> tuple[Program, str]:

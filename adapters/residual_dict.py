@@ -101,6 +101,6 @@ def _strides(
     if len(fitting) != 1:
         raise UnsupportedOpError(
             f"The weights are those of a residual network, and {len(fitting)} choices of strides fit. "
-            "Give the architecture: load(path, module=MyNetwork(), input_shape=(...)), or export the model to ONNX."
+            "Give the architecture: load(path, module=MyNetwork(), input_shape=(...))."
         )
     return fitting[0]

@@ -1,6 +1,7 @@
 """Broken and hostile files end in a LoadError: real files with bytes changed, cut, and fields rewritten."""
 
 import io
+import json
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -173,3 +174,61 @@ def test_arbitrary_bytes(tmp_path_factory, data: bytes, ending: str) -> None:
     path = tmp_path_factory.getbasetemp() / f"bytes{ending}"
     path.write_bytes(data)
     assert isinstance(outcome(lambda: load(path)), LoadError)
+
+
+def leaves(tree: object, path: tuple = ()) -> list[tuple]:
+    """The paths to all numbers and words of a JSON tree."""
+    if isinstance(tree, dict):
+        return [leaf for key, entry in tree.items() for leaf in leaves(entry, (*path, key))]
+    if isinstance(tree, list):
+        return [leaf for place, entry in enumerate(tree) for leaf in leaves(entry, (*path, place))]
+    return [path]
+
+
+def set_leaf(tree: object, path: tuple, value: object) -> None:
+    for key in path[:-1]:
+        tree = tree[key]  # type: ignore[index]
+    tree[path[-1]] = value  # type: ignore[index]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> bytes:
+    import torch
+
+    parts = [
+        torch.nn.Conv2d(1, 2, 3),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(8, 2),
+    ]
+    path = tmp_path_factory.mktemp("exported") / "net.pt2"
+    torch.export.save(
+        torch.export.export(torch.nn.Sequential(*parts).eval(), (torch.zeros(1, 1, 6, 6),)), path
+    )
+    return path.read_bytes()
+
+
+@LIMITS
+@given(
+    where=st.integers(0, 10**6),
+    weights=st.booleans(),
+    value=st.sampled_from(
+        [None, -1, 0, 1, 3, 2**40, "x", "relu", "torch.ops.aten.relu.default", [], {}, 0.5, True]
+    ),
+)
+def test_rewritten_exported_programs(
+    tmp_path_factory, exported: bytes, where: int, weights: bool, value
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "fuzzed.pt2"
+    with zipfile.ZipFile(io.BytesIO(exported)) as old, zipfile.ZipFile(path, "w") as new:
+        for entry in old.infolist():
+            content = old.read(entry)
+            if entry.filename.endswith("weights_config.json" if weights else "models/model.json"):
+                tree = json.loads(content)
+                part = tree if weights else {k: tree["graph_module"][k] for k in ("graph", "signature")}
+                found = [leaf for leaf in leaves(part) if "metadata" not in leaf]
+                set_leaf(part, found[where % len(found)], value)
+                content = json.dumps(tree).encode()
+            new.writestr(entry.filename, content)
+    outcome(lambda: load(path))

@@ -95,6 +95,7 @@ def averaged(
     axes = len(g.kernel)
     lead, sizes = x.shape[:-axes], x.shape[-axes:]
     out = g.output_sizes(sizes, ceil_mode=ceil_mode)
+    t.spend(max((m * k for m, k in zip(out, g.kernel, strict=True)), default=1))
     counts = (
         _counts(sizes, out, g, count_padding=count_padding)
         if divisor is None

@@ -62,6 +62,7 @@ def resampled(
         return t.rearrange(x, lambda a: np.take(a, index, axis))
     places = _COORDINATES[coordinates](np.arange(m, dtype=float), n, m, scale)
     matrix = _interpolation(np.clip(places, 0, n - 1), n)
+    t.spend(4 * (prod(x.shape) // n) * m)
     before, after = prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
     whole = kron(kron(eye_array(before), matrix), eye_array(after))
     return t.linear(x, Sparse(csr_array(whole)), (*x.shape[:axis], m, *x.shape[axis + 1 :]))

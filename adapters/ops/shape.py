@@ -249,7 +249,7 @@ def padded(t: Lowering, x: Value, widths: Sequence[tuple[int, int]], mode: str, 
         raise UnsupportedOpError(f"its mode {mode!r} has no rule.")
     crop = tuple(slice(max(0, -a), n - max(0, -b)) for (a, b), n in zip(widths, x.shape, strict=True))
     more = [(max(0, a), max(0, b)) for a, b in widths]
-    t.spend(prod(max(0, n + a + b) for n, (a, b) in zip(x.shape, widths, strict=True)))
+    t.spend(prod(n + a + b for n, (a, b) in zip(x.shape, more, strict=True)))
     if mode == "constant":
         return t.rearrange(x, lambda a: np.pad(a[crop], more, constant_values=-1), value)
     return t.rearrange(x, lambda a: np.pad(a[crop], more, mode=mode))  # type: ignore[call-overload]
