@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 import polytope as pt
-from polytope.ir import absolute, clip, leaky_relu, max_groups, relu
+from polytope.errors import UnboundedDomainError
+from polytope.ir import Activation, absolute, clip, leaky_relu, max_groups, relu
 from polytope.report.html import shown
 from polytope.report.labels import bound, in_words, log10, not_computed
 from polytope.report.model import bend_name
+from polytope.report.planar import area, outlines
 from polytope.report.scope import box_scope, default_scope, picked, window_scope
 
 SCHEMA = json.loads((files("polytope.report") / "templates" / "report.schema.json").read_text())
@@ -213,6 +215,20 @@ def test_bends_are_called_by_their_names() -> None:
     assert [bend_name(activation, 4) for activation in names.values()] == list(names)
 
 
+@pytest.mark.parametrize(
+    "bend", [relu(), absolute(), clip(-0.5, 0.5), max_groups([[0, 1, 2], [3, 4, 5], [6, 7, -1]])]
+)
+def test_outlines_have_the_areas_of_the_regions(bend: Activation) -> None:
+    rng = np.random.default_rng(0)
+    width = bend.n_units(8)
+    weights = [(rng.standard_normal((8, n)), rng.standard_normal(8)) for n in (2, width)]
+    net = pt.mlp([*weights, (np.ones((1, width)), [0.0])], bend)
+    regions = pt.enumerate_regions(net, pt.Polyhedron([[1, 1], [-1, 0], [0, -1.0]], [1, 1, 1.0]))
+    areas = [area(outline) for outline in outlines(regions)]
+    np.testing.assert_allclose(areas, regions.volumes(), atol=1e-12, rtol=1e-7)  # rounding, also of hulls
+    assert sum(areas) == pytest.approx(4.5)
+
+
 def test_shown_is_printable_and_short() -> None:
     assert shown("a\nb\x07") == "a\ufffdb\ufffd"
     assert len(shown("y" * 999)) == 80
@@ -228,5 +244,7 @@ def test_plot_regions_draws_every_region_of_a_plane() -> None:
     plt.close(ax.figure)
     with pytest.raises(ValueError, match="one number for each"):
         pt.plot_regions(regions, values=[1.0])
+    with pytest.raises(UnboundedDomainError):
+        pt.plot_regions(pt.enumerate_regions(network(2, 2, 1), pt.Polyhedron.whole_space(2)))
     with pytest.raises(ValueError, match="3 dimensions"):
         pt.plot_regions(pt.enumerate_regions(network(3, 2, 1), pt.Polyhedron.box([0] * 3, [1] * 3)))

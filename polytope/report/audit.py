@@ -25,7 +25,14 @@ from polytope.regions.sampling import Sampling
 from polytope.report.complexity import complexity_facts, default_radius
 from polytope.report.html import Picture, page, window_picture
 from polytope.report.model import model_facts, unit_facts
-from polytope.report.regions import Allowance, adjacency_numbers, coverage, region_numbers, search_facts
+from polytope.report.regions import (
+    Allowance,
+    adjacency_numbers,
+    coverage,
+    plane_outlines,
+    region_numbers,
+    search_facts,
+)
 from polytope.report.scope import Scope, default_scope, polytope_scope
 from polytope.report.verdict import verdict
 
@@ -128,11 +135,13 @@ def audit(
     report["regions"] = region_numbers(complex, len(sampled) if sampled else 0, allowance)
     tell("adjacency")
     report["adjacency"] = adjacency_numbers(complex, allowance)
-    report["coverage"] = coverage(complex, allowance)
+    tell("outlines")
+    polygons = plane_outlines(complex, allowance)
+    report["coverage"] = coverage(complex, polygons)
     tell("local complexity")
     report["local_complexity"] = _complexity(network, points, classes, radius, allowance)
     tell("picture")
-    pictures = window_picture(complex, allowance)
+    pictures = window_picture(complex, polygons)
     report |= {"not_done": allowance.left_out, "command": command, "environment": _environment()}
     report["verdict"] = verdict(report)
     return Audit(report, complex, pictures)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import jinja2
 
+from polytope.ir.maps import FloatArray
 from polytope.regions.complex import RegionComplex
 from polytope.report.labels import in_words
-from polytope.report.regions import Allowance
 
 LONGEST_NAME = 80
 LONGEST_TEXT = 2000
@@ -54,11 +55,9 @@ def shown(name: str, longest: int = LONGEST_NAME) -> str:
     return printable if len(printable) <= longest else printable[: longest - 1] + "…"
 
 
-def window_picture(complex: RegionComplex, allowance: Allowance) -> tuple[Picture, ...]:
-    """The regions of a plane as a picture; none in other dimensions or where it would cost too much."""
-    if complex.domain.dim != 2 or not complex.domain.is_bounded or not len(complex):
-        return ()
-    if allowance.allows(complex, RegionComplex.volumes, "the picture of the regions"):
+def window_picture(complex: RegionComplex, polygons: Sequence[FloatArray] | None) -> tuple[Picture, ...]:
+    """The regions of a plane as a picture; none where there are no outlines to draw."""
+    if not polygons:
         return ()
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -67,7 +66,7 @@ def window_picture(complex: RegionComplex, allowance: Allowance) -> tuple[Pictur
 
     with mpl.rc_context({"svg.hashsalt": "polytope", "svg.fonttype": "path"}):
         figure = Figure(figsize=(6.4, 5.4), layout="constrained", dpi=160)
-        plot_regions(complex, figure.subplots())
+        plot_regions(complex, figure.subplots(), polygons=polygons)
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
     found = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -9,9 +10,9 @@ import numpy as np
 from matplotlib.collections import PolyCollection
 from numpy.typing import ArrayLike
 
-from polytope.errors import GeometryError
 from polytope.ir.maps import FloatArray
-from polytope.regions.complex import Region, RegionComplex
+from polytope.regions.complex import RegionComplex
+from polytope.report.planar import outlines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,7 @@ def plot_regions(
     values: ArrayLike | None = None,
     label: str = "norm of the Jacobian (Frobenius)",
     cmap: str = "viridis",
+    polygons: Sequence[FloatArray] | None = None,
 ) -> Axes:
     r"""Draw the regions of a plane as polygons, each coloured by one number.
 
@@ -36,13 +38,14 @@ def plot_regions(
         values: ``[R]``; by default :math:`\|J\|_F` of each region's affine map.
         label: what the numbers are; named beside the colour bar.
         cmap: a colour map of matplotlib.
+        polygons: the regions' outlines, where they are known already.
 
     Returns:
         The axes; ``ax.figure.savefig(path)`` writes the picture.
 
     Raises:
         ValueError: the domain is not two-dimensional, or there is not one value for each region.
-        UnboundedDomainError: a region is unbounded.
+        UnboundedDomainError: the domain is unbounded.
 
     Example:
         >>> import polytope as pt
@@ -56,13 +59,13 @@ def plot_regions(
     colours = jacobian_norms(complex) if values is None else np.asarray(values, dtype=float)
     if colours.shape != (len(complex),):
         raise ValueError(f"values: one number for each of {len(complex)} regions, got {colours.shape}.")
-    drawn = [(outline, i) for i, region in enumerate(complex) if (outline := _outline(region)) is not None]
+    drawn = outlines(complex) if polygons is None else polygons
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     edge = 0.4 if len(drawn) <= MANY else 0.1
     cells = PolyCollection(
-        [outline for outline, _ in drawn],
-        array=colours[[i for _, i in drawn]],
+        drawn,
+        array=colours,
         cmap=cmap,
         edgecolors="white",
         linewidths=edge,
@@ -80,17 +83,8 @@ def plot_regions(
 
 def jacobian_norms(complex: RegionComplex) -> FloatArray:
     """The Frobenius norm of every region's Jacobian, ``[R]``."""
-    return np.array([np.linalg.norm(complex.network.affine(pattern)[0]) for pattern in complex.patterns])
-
-
-def _outline(region: Region) -> FloatArray | None:
-    """The corners of a plane region in order; ``None`` where it is too thin to have corners in float64."""
-    try:
-        corners = region.vertices()
-    except GeometryError:
-        if not region.is_bounded:
-            raise
-        return None
-    around = corners - region.interior_point
-    ordered: FloatArray = corners[np.argsort(np.arctan2(around[:, 1], around[:, 0]))]
-    return ordered
+    if not len(complex):
+        return np.zeros(0)
+    J, _ = complex.network.affine(complex.patterns)
+    norms: FloatArray = np.linalg.norm(J, axis=(1, 2))
+    return norms

@@ -8,9 +8,11 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from polytope.ir.maps import FloatArray
 from polytope.regions.complex import RegionComplex
 from polytope.report.cost import Question, estimated_seconds, some_regions
 from polytope.report.labels import Labelled, at_least, bound, estimate, exact, not_computed
+from polytope.report.planar import area, outlines
 
 LARGEST_MAPS = 30_000_000
 """Numbers that the affine maps of all regions may fill."""
@@ -105,15 +107,20 @@ def adjacency_numbers(complex: RegionComplex, allowance: Allowance) -> dict[str,
     }
 
 
-def coverage(complex: RegionComplex, allowance: Allowance) -> Labelled:
-    """The regions' volumes as a share of the domain's: 1 if nothing is missing, up to rounding."""
-    if complex.domain.dim > 3 or not complex.domain.is_bounded:
-        return not_computed("volumes are added up in bounded domains of at most three dimensions")
-    reason = allowance.allows(complex, RegionComplex.volumes, "adding up the volumes of the regions")
-    if reason:
-        return not_computed(reason)
-    share = float(complex.volumes().sum() / complex.domain.volume())
-    return estimate(share, "sum of the regions' volumes over the domain's volume, in floating point")
+def plane_outlines(complex: RegionComplex, allowance: Allowance) -> list[FloatArray] | None:
+    """The outlines of the regions of a bounded plane, if they do not cost too much."""
+    if complex.domain.dim != 2 or not complex.domain.is_bounded:
+        return None
+    what = "the outlines of the regions, their areas and the picture"
+    return None if allowance.allows(complex, outlines, what) else outlines(complex)
+
+
+def coverage(complex: RegionComplex, polygons: list[FloatArray] | None) -> Labelled:
+    """The regions' areas as a share of a plane domain's: 1 if nothing is missing, up to rounding."""
+    if polygons is None:
+        return not_computed("areas are added up in bounded planes, where the outlines are affordable")
+    share = sum(area(polygon) for polygon in polygons) / complex.domain.volume()
+    return estimate(share, "sum of the regions' areas over the domain's, in floating point")
 
 
 def search_facts(complex: RegionComplex) -> dict[str, Any]:
