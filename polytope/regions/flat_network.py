@@ -16,6 +16,7 @@ from scipy.sparse import csc_array
 from polytope.ir.activations import MaxGroups, PiecewiseLinear
 from polytope.ir.maps import Dense, FloatArray, IntArray
 from polytope.ir.network import Layer, Network
+from polytope.regions.equal_functions import equal_functions
 from polytope.regions.kernels_handle import Handle
 
 ROUND = 2.0**-53
@@ -41,7 +42,8 @@ class FlatNetwork(Handle):
     rd_sparse, rd_norm           ``sp_ptr`` (which points into ``sp_idx`` and ``sp_val``), where the norms of
                                  its rows start in ``norm``; else -1
     gamma [layer]                factor of the rounding errors of the layer's sums
-    alias [pre]                  the unit that the pre-activation copies, or -1
+    alias, same [pre]            the unit that the pre-activation copies, or -1; the first pre-activation that
+                                 is the same function of the input
     dom                          rows of the domain, a.x + c <= 0
     xmax                         largest absolute coordinates in the domain
     par                          d, layers, words in a set of facets, units in a pattern
@@ -56,7 +58,7 @@ class FlatNetwork(Handle):
         **dict.fromkeys(
             ("rd_ptr", "rd_layer", "rd_dense", "rd_sparse", "rd_norm", "sp_ptr", "sp_idx"), ("i", 1)
         ),
-        **dict.fromkeys(("alias", "par"), ("i", 1)),
+        **dict.fromkeys(("alias", "same", "par"), ("i", 1)),
         **dict.fromkeys(("slope", "icept", "brk", "dense", "sp_val", "gamma", "norm", "xmax"), ("f", 1)),
         "dom": ("f", 2),
         "Z0": ("f", 2),
@@ -119,15 +121,9 @@ def flatten(
     readers = _readers(layers, place, pre_off, units["unit_off"])
     Z0, gamma, alias = _constant_part(layers, place, pre_off, units["unit_off"], d, xmax)
     par = np.array([d, len(layers) + 1, words, network.n_units], dtype=np.int64)
-    rest = {
-        "pre_off": pre_off,
-        "gamma": gamma,
-        "alias": alias,
-        "dom": rows,
-        "xmax": xmax,
-        "par": par,
-        "Z0": Z0,
-    }
+    same = equal_functions(layers, place, pre_off, units, Z0[: d + 1])
+    rest = {"pre_off": pre_off, "gamma": gamma, "alias": alias, "same": same}
+    rest |= {"dom": rows, "xmax": xmax, "par": par, "Z0": Z0}
     return FlatNetwork({**units, **readers, **rest})
 
 

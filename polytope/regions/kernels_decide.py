@@ -71,17 +71,17 @@ def load_row(net, w, a, b, brk):
                 size += abs(x) * net.xmax[t]
                 grad += abs(x)
             g[d] = Z[d, a] - brk
-            size += abs(Z[d, a]) + abs(brk)
+            size += abs(g[d])
             g[d + 1] = Z[d + 1, a]
             if brk != 0.0:
                 g[d + 1] += 2 * U * size
         else:
             for t in range(d):
                 g[t] = Z[t, a] - Z[t, b]
-                size += (abs(Z[t, a]) + abs(Z[t, b])) * net.xmax[t]
+                size += abs(g[t]) * net.xmax[t]
                 grad += abs(g[t])
             g[d] = Z[d, a] - Z[d, b]
-            size += abs(Z[d, a]) + abs(Z[d, b])
+            size += abs(g[d])
             g[d + 1] = Z[d + 1, a] + Z[d + 1, b] + 2 * U * size
     # error of an evaluation: the row's own, and rounding
     g[d + 2] = (g[d + 1] + (d + 4) * U * size) * 1.0001

@@ -10,6 +10,9 @@ code runs, so the loads are marked invariant.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -78,10 +81,22 @@ class HandleType(types.Type):
         raise AttributeError(attr)
 
 
+@cache
+def sources_digest() -> str:
+    """A name for the present state of the compiled code.
+
+    It is part of every handle's type: caches of compiled functions look at one file each, and would go on
+    using code that was compiled against another file's older state.
+    """
+    folder = Path(__file__).parent
+    sources = [*sorted(folder.glob("kernels*.py")), folder / "flat_network.py"]
+    return sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+
+
 @typeof_impl.register(Handle)
 def _typeof(value, c):
     fields = tuple((name, kind, ndim) for name, (kind, ndim) in value.fields.items())
-    return HandleType(type(value).__name__, fields)
+    return HandleType(f"{type(value).__name__}_{sources_digest()}", fields)
 
 
 @register_model(HandleType)

@@ -301,7 +301,8 @@ def push_sparse(net, w, e, q, n_units, layer):
 
 @kernel
 def root(net, w, r):
-    """The pre-activation that r equals on this cell through copies; -1 if it is identically zero."""
+    """The first pre-activation that r equals on this cell; -1 if it is identically zero."""
+    r = net.same[r]
     while net.alias[r] >= 0:
         u = net.alias[r]
         if net.kind[u] == 0:
@@ -312,7 +313,7 @@ def root(net, w, r):
                 return -1
             if net.slope[at] != 1.0:
                 return r
-            r = net.src[u]
+            r = net.same[net.src[u]]
         else:
-            r = net.mem[net.tab[u] + w.seg[u]]
+            r = net.same[net.mem[net.tab[u] + w.seg[u]]]
     return r
