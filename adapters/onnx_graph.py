@@ -12,7 +12,7 @@ import onnx
 
 from adapters.inputs import InputPart, given_shapes
 from adapters.lowering import Lowering, Tensor, Value, located
-from adapters.onnx_export import DOMAIN, convolution_function
+from adapters.onnx_export import DOMAIN
 from adapters.onnx_file import array_of
 from adapters.onnx_inputs import declared_part
 from adapters.registry import Node
@@ -46,7 +46,6 @@ def read_graph(model: onnx.ModelProto, until: Sequence[str] | None) -> Graph:
         raise UnsupportedOpError(
             "The model has sparse initialisers, which have no rule. Export it with dense ones."
         )
-    _refuse_foreign_functions(model)
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     inputs = tuple(i for i in graph.input if i.name not in initializers)
     producer = _producers(graph.node, {i.name for i in inputs} | set(initializers))
@@ -63,17 +62,6 @@ def read_graph(model: onnx.ModelProto, until: Sequence[str] | None) -> Graph:
     _refuse_dangling(graph.node, known)
     nodes = _ordered(graph.node, producer, outputs)
     return Graph(nodes, initializers, inputs, outputs, declared, _opset(model), model)
-
-
-def _refuse_foreign_functions(model: onnx.ModelProto) -> None:
-    """Functions of a model's own are refused, except the one that to_onnx writes."""
-    ours = convolution_function().SerializeToString(deterministic=True)
-    for function in model.functions:
-        if function.SerializeToString(deterministic=True) != ours:
-            raise UnsupportedOpError(
-                f"The model defines a function of its own, {function.domain}:{function.name}. "
-                "Inline it: onnx.inliner.inline_local_functions(model)."
-            )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from onnx import helper
 from adapters.check import Session, checked
 from adapters.inputs import InputPart
 from adapters.onnx_file import parse_model, resolve_external
+from adapters.onnx_functions import without_functions
 from adapters.onnx_graph import Graph, dtype_of, read_graph, trace
 from adapters.onnx_single import in_single_precision
 from polytope.errors import CorruptFileError, ImportMismatchError, LoadError, UnsupportedOpError
@@ -40,7 +41,7 @@ def network_from_onnx(
     copy.CopyFrom(model)
     resolve_external(copy, folder)
     names = None if until is None else [until] if isinstance(until, str) else list(until)
-    graph = read_graph(copy, names)
+    graph = read_graph(without_functions(copy), names)
     network, parts = _traced(graph, input_shape)
     if all(p.frozen == 1 for p in parts):
         return _verified(graph, network, parts)

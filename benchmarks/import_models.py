@@ -25,10 +25,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "bunny_2_4x32.pth": {"activation": "relu"},
     "mnist_fc_3layer.pth": {"activation": "relu"},
     "cifar_base_kw.pth": {"activation": "relu", "input_shape": (3, 32, 32)},
+    "cifar_resnet2b.pth": {"activation": "relu", "input_shape": (3, 32, 32)},
     "iris_scripted.pt": {"until": "output.1"},
 }
-NEED_A_MODULE = ("cifar_resnet2b.pth",)
-"""State dicts that do not determine their architecture."""
 
 
 def measured(path: Path) -> dict[str, Any]:
@@ -90,9 +89,8 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     rows = []
     for name in names:
-        if name not in NEED_A_MODULE:
-            with context.Pool(1) as pool:
-                rows.append(pool.apply(measured, (folder / name,)))
+        with context.Pool(1) as pool:
+            rows.append(pool.apply(measured, (folder / name,)))
     versions = {p: version(p) for p in ("numpy", "scipy", "onnx", "onnxruntime", "torch")}
     machine = {"python": platform.python_version(), "machine": platform.machine(), **versions}
     RESULTS.mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from adapters import from_onnx, load, to_onnx
-from polytope.errors import CorruptFileError, UnsupportedOpError
+from polytope.errors import CorruptFileError
 from polytope.ir import (
     Activation,
     Composition,
@@ -136,6 +136,17 @@ def test_a_forged_index_is_refused(tmp_path: Path) -> None:
             tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(array), tensor.name))
     with pytest.raises(CorruptFileError, match="index"):
         from_onnx(model)
-    model.functions[0].node[4].op_type = "Add"
-    with pytest.raises(UnsupportedOpError, match="function of its own"):
-        from_onnx(model)
+
+
+def test_a_changed_function_is_read_for_what_it_computes(tmp_path: Path) -> None:
+    linear = MAPS["convolution"]
+    path = tmp_path / "network.onnx"
+    network = Network((2, 5, 6), (Layer((0,), (linear,), RNG.standard_normal(linear.shape[0]), relu()),))
+    to_onnx(network, path)
+    model = onnx.load(path)
+    model.functions[0].node.insert(6, onnx.helper.make_node("Neg", ["turned"], ["negated"]))
+    model.functions[0].node[7].input[0] = "negated"
+    changed, x = from_onnx(model), RNG.standard_normal((4, 60))
+    linear_part = linear.apply(x.T).T
+    expected = np.maximum(network.layers[0].bias - linear_part, 0)
+    np.testing.assert_allclose(changed(x), expected, atol=1e-12)

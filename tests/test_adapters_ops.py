@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from adapters import from_onnx, load, supported_ops, supported_ops_markdown
 from adapters.check import TOLERANCE
-from polytope.errors import LoadError, NotPiecewiseLinearError
+from polytope.errors import LoadError, NotPiecewiseLinearError, UnsafeFileError
 from polytope.ir import Network
 
 RNG = np.random.default_rng(0)
@@ -465,3 +465,22 @@ def test_external_data_inside_the_folder(tmp_path: Path) -> None:
     (tmp_path / "sub" / "m.bin").symlink_to(tmp_path / "m.bin")
     with pytest.raises(LoadError, match="outside"):
         load(tmp_path / "sub" / "m.onnx")
+
+
+def test_functions_of_a_model_are_unfolded_within_bounds() -> None:
+    opset = [helper.make_opsetid("", 17)]
+    twice = [helper.make_node("Add", ["a", "a"], ["b"])]
+    functions = [helper.make_function("own", "f0", ["a"], ["b"], twice, opset)]
+    opset = [*opset, helper.make_opsetid("own", 1)]
+    for k in range(1, 40):
+        calls = [helper.make_node(f"f{k - 1}", [a], [b], domain="own") for a, b in (("a", "c"), ("c", "b"))]
+        functions.append(helper.make_function("own", f"f{k}", ["a"], ["b"], calls, opset))
+    for depth, bomb in ((3, False), (39, True)):
+        model = model_of([helper.make_node(f"f{depth}", ["x"], ["y"], domain="own")], (1, 2))
+        model.opset_import.append(helper.make_opsetid("own", 1))
+        model.functions.extend(functions[: depth + 1])
+        if bomb:
+            with pytest.raises(UnsafeFileError, match="unfold"):
+                from_onnx(model)
+        else:
+            np.testing.assert_array_equal(from_onnx(model)([1.0, -2.0]), [256.0, -512.0])
