@@ -1,0 +1,1 @@
+"""Laws over families of networks, engines and domains."""
