@@ -7,7 +7,8 @@ sparse, so that deciding one unit is one rank-one update :math:`Z_q \mathrel{+}=
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,7 @@ class FlatNetwork(Handle):
     gamma [layer]                factor of the rounding errors of the layer's sums
     alias, same [pre]            the unit that the pre-activation copies, or -1; the first pre-activation that
                                  is the same function of the input
+    plain [layer]                1 where all units bend once, at the same place and in the same way
     dom                          rows of the domain, a.x + c <= 0
     xmax                         largest absolute coordinates in the domain
     par                          d, layers, words in a set of facets, units in a pattern
@@ -58,11 +60,22 @@ class FlatNetwork(Handle):
         **dict.fromkeys(
             ("rd_ptr", "rd_layer", "rd_dense", "rd_sparse", "rd_norm", "sp_ptr", "sp_idx"), ("i", 1)
         ),
-        **dict.fromkeys(("alias", "same", "par"), ("i", 1)),
+        **dict.fromkeys(("alias", "same", "plain", "par"), ("i", 1)),
         **dict.fromkeys(("slope", "icept", "brk", "dense", "sp_val", "gamma", "norm", "xmax"), ("f", 1)),
         "dom": ("f", 2),
         "Z0": ("f", 2),
     }
+
+
+def _plain_layers(units: dict[str, NDArray[Any]]) -> IntArray:
+    """Which layers are made of units with one shared table of two pieces."""
+    offsets = units["unit_off"].tolist()
+    out = np.zeros(len(offsets) - 1, dtype=np.int64)
+    for layer, (first, last) in enumerate(pairwise(offsets)):
+        span = slice(first, last)
+        alike = (units["kind"][span] == UNIT_PIECES) & (units["n_seg"][span] == 2)
+        out[layer] = last > first and alike.all() and (units["tab"][span] == units["tab"][first]).all()
+    return out
 
 
 @dataclass
@@ -122,14 +135,13 @@ def flatten(
     Z0, gamma, alias = _constant_part(layers, place, pre_off, units["unit_off"], d, xmax)
     par = np.array([d, len(layers) + 1, words, network.n_units], dtype=np.int64)
     same = equal_functions(layers, place, pre_off, units, Z0[: d + 1])
-    rest = {"pre_off": pre_off, "gamma": gamma, "alias": alias, "same": same}
+    plain = _plain_layers(units)
+    rest = {"plain": plain, "pre_off": pre_off, "gamma": gamma, "alias": alias, "same": same}
     rest |= {"dom": rows, "xmax": xmax, "par": par, "Z0": Z0}
     return FlatNetwork({**units, **readers, **rest})
 
 
-def _units(
-    network: Network, numbers: list[int], cutting: list[tuple[int, int]]
-) -> dict[str, NDArray[np.generic]]:
+def _units(network: Network, numbers: list[int], cutting: list[tuple[int, int]]) -> dict[str, NDArray[Any]]:
     """Kind, pieces and place in the pattern of every unit."""
     pieces = _Pieces([], [], [], [], [])
     n_rows = len(cutting)
@@ -186,8 +198,8 @@ def _spans(pieces: _Pieces, act: object, n: int, shared: dict[int, tuple[int, in
 
 
 def _readers(
-    layers: list[Layer], place: dict[int, int], pre_off: IntArray, unit_off: NDArray[np.generic]
-) -> dict[str, NDArray[np.generic]]:
+    layers: list[Layer], place: dict[int, int], pre_off: IntArray, unit_off: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
     """The weights with which later layers read each layer's outputs, column by column."""
     rd_ptr, rd_layer, rd_dense, rd_sparse, rd_norm = [0, 0], [], [], [], []
     norm: list[FloatArray] = []
@@ -241,7 +253,7 @@ def _constant_part(
     layers: list[Layer],
     place: dict[int, int],
     pre_off: IntArray,
-    unit_off: NDArray[np.generic],
+    unit_off: NDArray[Any],
     d: int,
     xmax: FloatArray,
 ) -> tuple[FloatArray, FloatArray, IntArray]:

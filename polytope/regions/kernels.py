@@ -271,17 +271,6 @@ def retain(net, w, u, p, measure):
 
 
 @kernel
-def unevenness(w, k):
-    """How far from the middle the zero set of ``v`` cuts the cell, 0 to 1."""
-    lo = 0.0
-    hi = 0.0
-    for i in range(k):
-        lo = min(lo, w.v[i])
-        hi = max(hi, w.v[i])
-    return abs(hi + lo) / (hi - lo)
-
-
-@kernel
 def examine_pieces(net, w, u):
     """Narrow the pieces that a unit can be on, on the present cell."""
     R = w.R
@@ -292,7 +281,7 @@ def examine_pieces(net, w, u):
         if signs == UNKNOWN:
             return NEED_SIGN
         if signs == NEGATIVE | POSITIVE:
-            retain(net, w, u, p, unevenness(w, R[K]) + R[ASKED])
+            retain(net, w, u, p, w.fl[3] + R[ASKED])
             return GO_ON
         if signs == 0:
             if R[KEEP]:

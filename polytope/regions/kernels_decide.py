@@ -154,17 +154,24 @@ def evaluate(net, w, u, a, b, brk):
         for i in range(k):
             vt[i] = e0 + e1 * x[i]
     doubt = False
+    lo, hi = 0.0, 0.0
     R[ASKED] = 0
     margin = w.fl[0]
     for i in range(k):
-        x = abs(v[i])
-        if x <= vt[i]:
-            doubt = True
-        else:
-            if x < margin * vt[i]:
+        y = v[i]
+        x = abs(y)
+        lo, hi = min(lo, y), max(hi, y)
+        if x < margin * vt[i]:
+            if x <= vt[i]:
+                doubt = True
+            else:
                 margin = x / vt[i]
-            out |= POSITIVE if v[i] > 0.0 else NEGATIVE
+    if hi > 0.0:
+        out |= POSITIVE
+    if lo < 0.0:
+        out |= NEGATIVE
     w.fl[0] = margin
+    w.fl[3] = abs(hi + lo) / (hi - lo) if hi > lo else 1.0
     if not doubt:
         return out
     return resolve(net, w, u, a, b, brk, k, d, nw)
@@ -393,6 +400,46 @@ def start_list(w):
 
 
 @kernel
+def enter_plain(net, w, layer, at):
+    """``enter`` for a layer of units with one bend at one place; returns how many are listed and pushed."""
+    R = w.R
+    u0, u1 = net.unit_off[layer], net.unit_off[layer + 1]
+    base = net.pre_off[layer]
+    tab = net.tab[u0]
+    brk = net.brk[tab]
+    low, high = net.label[tab], net.label[tab + 1]
+    pat0 = net.pat[u0]
+    off = net.slope[tab] == 0.0 and net.icept[tab] == 0.0
+    keep = R[KEEP] != 0
+    silent = not keep and layer + 1 == net.par[1]
+    val, rad, seg, pl, lab = w.val, w.rad, w.seg[u0:u1], w.pl, w.lab[pat0 : pat0 + u1 - u0]
+    code = np.int64(0)
+    n_list, n_push = 0, 0
+    for j in range(u1 - u0):
+        x = val[j] - brk
+        if abs(x) > rad[j]:
+            if silent:
+                continue
+            s = 1 if x > 0.0 else 0
+        else:
+            sides = clear_sides(net, w, base + j, -1, brk)
+            if sides != POSITIVE and sides != NEGATIVE:
+                w.lists[at + 2 * n_list] = u0 + j
+                w.lists[at + 2 * n_list + 1] = pack(0, 1, 0)
+                n_list += 1
+                continue
+            s = 1 if sides == POSITIVE else 0
+        seg[j] = s
+        pl[n_push] = u0 + j
+        n_push += 1 if (s == 1 or not off) else 0
+        if keep:
+            code += mix(u0 + j, s)
+            lab[j] = high if s == 1 else low
+    R[HASH] += code
+    return n_list, n_push
+
+
+@kernel
 def enter(net, w):
     """Decide the units of the layer that are clear on the cell; list the others; update later layers."""
     R = w.R
@@ -410,7 +457,11 @@ def enter(net, w):
     if layer > 0:
         cell_box(net, w)
         bound_layer(net, w, layer)
-    for u in range(u0, u1):
+    first = u0
+    if layer > 0 and net.plain[layer] == 1:
+        n_list, n_push = enter_plain(net, w, layer, at)
+        first = u1
+    for u in range(first, u1):
         s = -1
         kind = net.kind[u]
         if kind == 0:

@@ -1,0 +1,265 @@
+"""How fast are regions enumerated, next to regioncam and relucent, and how does the time grow?
+
+Every run is a fresh process with warm compilation caches, in which only the call is timed; the programs
+alternate. ``python benchmarks/enumeration_speed.py [--repeats 5] [--quick]`` prints the tables and writes
+them to ``benchmarks/results``. The peers come with the ``bench`` extra. Networks have torch's default
+initialisation with seed 0, the domain is the box [-1, 1]^d.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+REFERENCE = "2-256-256-256-1"
+# at most: the reference peer's time on REFERENCE divided by these, with cells and for the count only
+BARS = {
+    "2-256-256-256-1": (15.0, 25.0),
+    "2-128-128-128-1": (80.0, 150.0),
+    "3-64-64-1": (40.0, 90.0),
+    "4-32-32-1": (20.0, 40.0),
+    "5-32-32-1": (1.0, 2.0),
+}
+GROWTH = ("4-10-10-1", "4-16-16-1", "4-32-32-1", "4-64-64-1", "4-96-96-1")
+SMALL = "2-50-50-1"  # the only network on which relucent ends in reasonable time
+
+
+def layers(name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weights and biases of a benchmark network."""
+    import torch
+
+    torch.manual_seed(0)
+    widths = [int(w) for w in name.split("-")]
+    modules = [torch.nn.Linear(m, n, dtype=torch.float64) for m, n in pairwise(widths)]
+    return [(m.weight.detach().numpy(), m.bias.detach().numpy()) for m in modules]
+
+
+def run_ours(name: str, keep: bool, workers: int) -> tuple[int, float, float]:
+    """Regions, seconds on the clock and on the processors."""
+    import polytope as pt
+
+    network = pt.mlp([(W.astype(float), b.astype(float)) for W, b in layers(name)])
+    box = pt.Polyhedron.box([-1.0] * network.input_dim, [1.0] * network.input_dim)
+    tiny = pt.mlp([(np.eye(network.input_dim), np.zeros(network.input_dim))] * 2)
+    engine = pt.LayerSplit(cells="vertices", workers=workers)
+    search = pt.enumerate_regions if keep else pt.count_regions
+    search(tiny, box, engine)  # loads the compiled code
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = search(network, box, engine)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    assert found.complete
+    return found.lower, wall, cpu
+
+
+def run_regioncam(name: str) -> tuple[int, float, float]:
+    """The same for regioncam: faces with their activations (plane only, float32)."""
+    import regioncam
+
+    weights = layers(name)[:-1]
+    wall, cpu = time.perf_counter(), time.process_time()
+    complex_ = regioncam.Regioncam(size=1)
+    for W, b in weights:
+        complex_.linear(np.ascontiguousarray(W.T, dtype=np.float32), b.astype(np.float32))
+        complex_.relu()
+    return complex_.num_faces, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def run_relucent(name: str) -> tuple[int, float, float]:
+    """The same for relucent: a breadth-first search over the whole plane, from which the box is not taken."""
+    import relucent
+    import torch
+
+    modules: list[torch.nn.Module] = []
+    for W, b in layers(name):
+        linear = torch.nn.Linear(W.shape[1], W.shape[0], dtype=torch.float64)
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor(W))
+            linear.bias.copy_(torch.tensor(b))
+        modules += [linear, torch.nn.ReLU()]
+    wall, cpu = time.perf_counter(), time.process_time()
+    complex_ = relucent.Complex(torch.nn.Sequential(*modules[:-1]))
+    complex_.bfs()
+    return len(complex_), time.perf_counter() - wall, time.process_time() - cpu
+
+
+RUNS = {
+    "cells": lambda name: run_ours(name, True, 1),
+    "count": lambda name: run_ours(name, False, 1),
+    "cells, 2 workers": lambda name: run_ours(name, True, 2),
+    "count, 2 workers": lambda name: run_ours(name, False, 2),
+    "regioncam": run_regioncam,
+    "relucent": run_relucent,
+}
+
+
+def fresh(program: str, name: str, timeout: float = 900.0, **environment: str) -> dict[str, float]:
+    """One run in a process of its own."""
+    command = [sys.executable, __file__, "--run", program, "--network", name]
+    started = time.perf_counter()
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, env={**os.environ, **environment}
+        )
+    except subprocess.TimeoutExpired:
+        return {"regions": 0, "seconds": timeout, "cpu": timeout, "megabytes": 0, "process": timeout}
+    if done.returncode:
+        raise RuntimeError(f"{program} on {name}: {done.stderr[-800:]}")
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result | {"process": time.perf_counter() - started}
+
+
+def alternate(pairs: list[tuple[str, str]], repeats: int) -> dict[str, dict[str, float]]:
+    """Medians over runs that take turns."""
+    seen: dict[str, list[dict[str, float]]] = {}
+    for _ in range(repeats):
+        for program, name in pairs:
+            seen.setdefault(f"{program} | {name}", []).append(fresh(program, name))
+    return {key: {field: median(r[field] for r in runs) for field in runs[0]} for key, runs in seen.items()}
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
+
+
+def speed_table(medians: dict[str, dict[str, float]]) -> str:
+    """Ours against T, regioncam's median on the reference network; ratios on the clock and in CPU time."""
+    T = medians[f"regioncam | {REFERENCE}"]
+    rows = []
+    for name, bars in BARS.items():
+        for program, bar in zip(("cells", "count"), bars, strict=True):
+            one, two = medians[f"{program} | {name}"], medians[f"{program}, 2 workers | {name}"]
+            rows.append(
+                [
+                    name,
+                    f"{one['regions']:,.0f}",
+                    program,
+                    f"{one['seconds']:.4f}",
+                    f"{two['seconds']:.4f}",
+                    f"{one['cpu']:.4f}",
+                    f"T / {T['seconds'] / one['seconds']:.1f}",
+                    f"T / {T['seconds'] / two['seconds']:.1f}",
+                    f"T / {T['cpu'] / one['cpu']:.1f}",
+                    f"T / {bar:g}",
+                    f"{max(one['megabytes'], two['megabytes']):.0f}",
+                ]
+            )
+    head = [
+        "network",
+        "regions",
+        "what",
+        "1 worker s",
+        "2 workers s",
+        "CPU s",
+        "1 worker",
+        "2 workers",
+        "CPU",
+        "bar",
+        "MB",
+    ]
+    note = (
+        f"T = {T['seconds']:.2f} s on the clock, {T['cpu']:.2f} s of CPU time, {T['megabytes']:.0f} MB.\n\n"
+    )
+    return note + table(head, rows)
+
+
+def growth_table(medians: dict[str, dict[str, float]]) -> str:
+    """CPU time per region against the number of regions, count only."""
+    runs = [(name, medians[f"count | {name}"]) for name in GROWTH if f"count | {name}" in medians]
+    rows = [
+        [name, f"{r['regions']:,.0f}", f"{r['cpu']:.3f}", f"{1e6 * r['cpu'] / r['regions']:.2f}"]
+        for name, r in runs
+    ]
+    return table(["network", "regions", "CPU s", "us per region"], rows)
+
+
+def start_table() -> str:
+    """The first result of a new process, with cold and with warm compilation caches."""
+    with tempfile.TemporaryDirectory() as folder:
+        cold = fresh("first", "2-10-5-1", NUMBA_CACHE_DIR=folder)
+        warm = fresh("first", "2-10-5-1", NUMBA_CACHE_DIR=folder)
+    rows = [[kind, f"{r['seconds']:.2f}", f"{r['cpu']:.2f}"] for kind, r in (("cold", cold), ("warm", warm))]
+    return table(["compilation cache", "first result s", "CPU s"], rows)
+
+
+def first_result() -> tuple[int, float, float]:
+    """The first count in this process, loading of the compiled code included."""
+    import polytope as pt
+
+    network = pt.mlp([(W.astype(float), b.astype(float)) for W, b in layers("2-10-5-1")])
+    wall, cpu = time.perf_counter(), time.process_time()
+    count = pt.count_regions(network, pt.Polyhedron.box([-1, -1], [1, 1]), pt.LayerSplit(cells="vertices"))
+    return count.lower, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def versions() -> dict[str, str]:
+    """What ran, and where."""
+    out = {"python": platform.python_version(), "machine": platform.machine(), "cores": str(os.cpu_count())}
+    for package in ("polytope-nn", "numpy", "numba", "regioncam", "relucent"):
+        try:
+            out[package] = version(package)
+        except PackageNotFoundError:
+            out[package] = "not installed"
+    return out
+
+
+def run_one(program: str, name: str) -> None:
+    """The inside of a fresh process: one line of JSON."""
+    regions, wall, cpu = first_result() if program == "first" else RUNS[program](name)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(json.dumps({"regions": regions, "seconds": wall, "cpu": cpu, "megabytes": peak}) + "\n")
+
+
+def main() -> None:
+    """Run everything and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="without the larger networks and relucent")
+    parser.add_argument("--run")
+    parser.add_argument("--network", default=REFERENCE)
+    options = parser.parse_args()
+    if options.run:
+        run_one(options.run, options.network)
+        return
+    ours = ["cells", "count", "cells, 2 workers", "count, 2 workers"]
+    pairs = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ours]]
+    fresh("cells", SMALL)
+    medians = alternate([*pairs, ("cells", SMALL)], options.repeats)
+    growth: list[str] = list(GROWTH[:3] if options.quick else GROWTH)
+    medians |= alternate([("count", name) for name in growth], 1)
+    parts = ["# " + str(__doc__).splitlines()[0], speed_table(medians)]
+    if not options.quick:
+        peer = fresh("relucent", SMALL, timeout=300.0)
+        medians[f"relucent | {SMALL}"] = peer
+        mine = medians[f"cells | {SMALL}"]
+        parts.append(
+            f"{SMALL}: {mine['seconds']:.4f} s for {mine['regions']:.0f} regions; relucent "
+            f"{peer['seconds']:.1f} s for {peer['regions']:.0f} (in the whole plane; 0 means stopped): "
+            f"{peer['seconds'] / mine['seconds']:,.0f} times."
+        )
+    parts += [growth_table(medians), start_table()]
+    result: dict[str, Any] = {"versions": versions(), "repeats": options.repeats, "medians": medians}
+    folder = Path(__file__).parent / "results"
+    folder.mkdir(exist_ok=True)
+    text = "\n\n".join(parts) + "\n"
+    (folder / "enumeration_speed.json").write_text(json.dumps(result, indent=1) + "\n")
+    (folder / "enumeration_speed.md").write_text(text)
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()
