@@ -1,0 +1,135 @@
+"""Known answers for vertex cells: counts, numbers of faces, exact decisions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from polytope import LayerSplit, Polyhedron, count_regions, enumerate_regions, mlp
+from polytope.errors import EmptyDomainError, UnboundedDomainError
+from polytope.regions.faces import face_counts
+from polytope.regions.vertex_cell import explore
+from tests.networks import file_network, needs_shared, seeded, unit_box_of
+
+VERTICES = LayerSplit(cells="vertices")
+
+REGIONS = {
+    "2-10-5-1": 38,
+    "2-50-50-1": 1377,
+    "2-100-100-1": 5592,
+    "2-128-128-128-1": 23350,
+    "2-256-256-256-1": 95324,
+    "he_2-64x6": 55189,
+    "he_2-128x4": 101676,
+    "he_2-32x10": 35038,
+    "3-16-16-1": 756,
+    "3-32-32-1": 6752,
+    "3-64-64-1": 62126,
+    "4-16-16-1": 7387,
+    "4-32-32-1": 85991,
+    "5-16-16-1": 32992,
+    "5-32-32-1": 1158243,
+    "deg_concurrent": 8,
+    "deg_duplicate": 4,
+    "deg_parallel_grid": 16,
+    "deg_corner": 4,
+    "deg_boxface": 2,
+    "deg_zerobias_2-8-8": 28,
+    "deg_int_2-8-6": 38,
+    "deg_near_1e-5": 7,
+    "deg_near_1e-9": 7,
+    "deg_scale1e-4": 44,
+}
+VERTICES_AND_EDGES = {
+    "2-10-5-1": (54, 91),
+    "2-50-50-1": (1456, 2832),
+    "2-100-100-1": (5744, 11335),
+    "2-128-128-128-1": (23655, 47004),
+    "2-256-256-256-1": (95925, 191248),
+    "he_2-128x4": (102152, 203827),
+    "3-16-16-1": (1082, 2889),
+    "3-32-32-1": (7995, 22679),
+    "3-64-64-1": (67001, 196012),
+    "4-16-16-1": (11831, 42249),
+    "5-16-16-1": (60970, 270401),
+}
+
+
+@needs_shared
+@pytest.mark.parametrize("name", REGIONS)
+def test_counts(name: str) -> None:
+    network = file_network(name)
+    count = count_regions(network, Polyhedron.box(*unit_box_of(network)), VERTICES)
+    assert (count.lower, count.complete) == (REGIONS[name], True)
+
+
+@needs_shared
+@pytest.mark.parametrize("name", [n for n, count in REGIONS.items() if count < 100_000])
+def test_cells_and_their_neighbours(name: str) -> None:
+    network = file_network(name)
+    box = Polyhedron.box(*unit_box_of(network))
+    found = explore(network, box.A, box.b, keep="cells")
+    assert found.n_regions == len(np.unique(found.patterns, axis=0)) == REGIONS[name]
+    edges, places = found.edges()
+    units = found.facet_units[places]
+    inner = int((found.facet_units >= 0).sum())
+    assert 2 * len(edges) == inner
+    some = np.random.default_rng(0).permutation(len(edges))[:2000]
+    for (i, j), pair in zip(edges[some].tolist(), units[some].tolist(), strict=True):
+        flips = np.flatnonzero(found.patterns[i] != found.patterns[j])
+        assert set(pair) <= set(flips.tolist())
+
+
+@needs_shared
+@pytest.mark.parametrize("name", VERTICES_AND_EDGES)
+def test_faces_satisfy_euler(name: str) -> None:
+    network = file_network(name)
+    box = Polyhedron.box(*unit_box_of(network))
+    counts = face_counts(explore(network, box.A, box.b, keep="vertices"))
+    assert counts[:2] == VERTICES_AND_EDGES[name]
+    assert counts[-1] == REGIONS[name]
+
+
+@pytest.mark.parametrize(("widths", "regions"), [((2, 8, 8, 1), 35), ((3, 6, 6, 1), 51), ((4, 6, 6, 1), 163)])
+def test_seeded_networks(widths: tuple[int, ...], regions: int) -> None:
+    network = seeded(0, *widths)
+    assert count_regions(network, Polyhedron.box(*unit_box_of(network)), VERTICES).lower == regions
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+def test_scales_change_nothing(scale: float, shift: float) -> None:
+    """Weights and the box scaled by powers of ten are decided by their own rounding errors."""
+    rng = np.random.default_rng(4)
+    W, b, V, c = (rng.standard_normal(s) for s in ((6, 2), 6, (5, 6), 5))
+    box = Polyhedron.box([-1, -1], [1, 1])
+    plain = mlp([(W, b), (V, c), (np.ones((1, 5)), [0.0])])
+    moved = mlp(
+        [(W * scale, b * scale - W @ [shift, shift] * scale), (V, c * scale), (np.ones((1, 5)), [0.0])]
+    )
+    expected = enumerate_regions(plain, box, LayerSplit(cells="lp"))
+    far = Polyhedron.box([shift - 1] * 2, [shift + 1] * 2)
+    assert len(enumerate_regions(moved, far, VERTICES)) == len(expected)
+
+
+def test_a_line_a_hair_from_a_crossing_is_decided_exactly() -> None:
+    """Three lines through a triangle of size 1e-300: seven regions; through a point: six."""
+    for gap, regions in ((1e-300, 7), (0.0, 6)):
+        network = mlp([([[1.0, 0], [0, 1], [1, 1]], [0.0, 0.0, gap]), ([[1.0, 1, 1]], [0.0])])
+        found = explore(network, *_box(2), keep="cells")
+        assert (found.n_regions, explore(network, *_box(2)).n_regions) == (regions, regions)
+        assert found.n_exact > 0
+
+
+def _box(d: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.vstack([np.eye(d), -np.eye(d)]), np.ones(2 * d)
+
+
+def test_wrong_domains_are_refused() -> None:
+    network = seeded(0, 2, 3, 1)
+    with pytest.raises(UnboundedDomainError):
+        explore(network, np.array([[1.0, 0.0], [1.0, 1.0]]), np.ones(2))
+    with pytest.raises(EmptyDomainError):
+        explore(network, np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]]), np.array([0.0, -1.0, 1, 1]))
+    with pytest.raises(ValueError, match="keep"):
+        explore(network, *_box(2), keep="everything")
