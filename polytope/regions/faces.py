@@ -75,9 +75,10 @@ def _random_names(found: VertexCells, seed: int) -> tuple[NDArray[np.uint64], ND
     rng = np.random.default_rng(seed)
     units = found.patterns.shape[1]
     pieces = int(found.patterns.max(initial=0)) + 1
-    words = rng.integers(2**64, size=(units, pieces), dtype=np.uint64)
-    bent = rng.integers(2**64, size=units, dtype=np.uint64)
-    rows = rng.integers(2**64, size=1 - min(int(found.facet_units.min(initial=0)), 0), dtype=np.uint64)
+    words: NDArray[np.uint64] = np.array(rng.integers(2**64, size=(units, pieces), dtype=np.uint64))
+    bent: NDArray[np.uint64] = np.array(rng.integers(2**64, size=units, dtype=np.uint64))
+    last = min(int(found.facet_units.min(initial=0)), 0)
+    rows: NDArray[np.uint64] = np.array(rng.integers(2**64, size=1 - last, dtype=np.uint64))
     names = np.zeros(found.n_regions, dtype=np.uint64)
     for u in range(units):
         names += words[u, found.patterns[:, u]]
