@@ -38,14 +38,22 @@ COMPOSING = {"polytope", "polytope.__main__"}  # the public names, and the compo
 
 HOMES = {  # third-party library -> where it may be imported
     "highspy": ("polytope/geometry/lp.py",),
-    "torch": ("polytope/batched/", "polytope/equivariant/", "polytope/flows/", "adapters/"),
+    "torch": (
+        "polytope/batched/",
+        "polytope/equivariant/",
+        "polytope/flows/",
+        "adapters/check.py",
+        "adapters/residual_dict.py",
+        "adapters/state_dict.py",
+        "adapters/torch_export.py",
+    ),
     "onnx": ("adapters/",),
-    "onnxruntime": ("adapters/",),
+    "onnxruntime": ("adapters/check.py",),
     "matplotlib": ("polytope/report/",),
     "jinja2": ("polytope/report/html.py",),
     "typer": ("polytope/__main__.py", "polytope/report/options.py", "polytope/report/terminal.py"),
     "rich": ("polytope/__main__.py", "polytope/report/terminal.py"),
-    "numba": ("polytope/regions/",),
+    "numba": ("polytope/regions/kernels",),
 }
 
 

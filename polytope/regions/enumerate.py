@@ -59,14 +59,14 @@ def enumerate_regions(
         >>> len(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1])))
         2
     """
-    chosen, budget, found = _search(network, domain, engine, max_regions, max_seconds, progress, keep=True)
+    budget, found = _search(network, domain, engine, max_regions, max_seconds, progress, keep=True)
     return RegionComplex(
         network,
         domain,
         found.patterns,
         found.interior_points,
         upper=found.n_regions + found.open_bound,
-        engine=chosen.name,
+        engine=found.engine,
         seconds=budget.seconds,
         statistics=found.statistics,
         candidates=found.candidates,
@@ -92,9 +92,9 @@ def count_regions(
         >>> pt.count_regions(net, pt.Polyhedron.box([-1], [1])).upper
         2
     """
-    chosen, budget, found = _search(network, domain, engine, max_regions, max_seconds, progress, keep=False)
+    budget, found = _search(network, domain, engine, max_regions, max_seconds, progress, keep=False)
     upper = found.n_regions + found.open_bound
-    return RegionCount(found.n_regions, upper, found.complete, budget.seconds, chosen.name, found.statistics)
+    return RegionCount(found.n_regions, upper, found.complete, budget.seconds, found.engine, found.statistics)
 
 
 def _search(
@@ -106,9 +106,9 @@ def _search(
     progress: Progress | None,
     *,
     keep: bool,
-) -> tuple[Engine, Budget, Found]:
+) -> tuple[Budget, Found]:
     if domain.dim != network.input_dim:
         raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
     budget = Budget(max_regions, max_seconds)
     chosen = engine or LayerSplit()
-    return chosen, budget, chosen.search(network, domain, budget=budget, keep=keep, progress=progress)
+    return budget, chosen.search(network, domain, budget=budget, keep=keep, progress=progress)

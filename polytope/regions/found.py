@@ -71,6 +71,7 @@ class Found:
     """The outcome of a search.
 
     Arguments:
+        engine: what found them, as reports call it.
         n_regions: regions found, each once.
         open_bound: certified bound on the regions not found; 0 where the search is complete.
         patterns, interior_points: ``int8[R, units]`` and ``[R, d]``; empty where only a count was asked.
@@ -80,6 +81,7 @@ class Found:
         statistics: what decided how often, programs solved, seconds in the solver.
     """
 
+    engine: str
     n_regions: int
     open_bound: int
     patterns: PatternArray
@@ -97,10 +99,6 @@ class Found:
 
 class Engine(Protocol):
     """A frozen dataclass of options that can search a domain."""
-
-    @property
-    def name(self) -> str:
-        """What reports call it."""
 
     def search(
         self,

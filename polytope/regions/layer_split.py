@@ -40,11 +40,6 @@ class LayerSplit:
         if self.workers < 1:
             raise ValueError(f"LayerSplit: workers must be at least 1, not {self.workers}.")
 
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-        return f"layer-split, {'LP' if self.cells == 'lp' else self.cells} cells"
-
     def search(
         self,
         network: Network,

@@ -87,6 +87,7 @@ class Tree:
                 self._leaf(node)
         d, units = self.network.input_dim, self.network.n_units
         return Found(
+            engine="layer split, LP cells (HiGHS)",
             n_regions=self.count,
             open_bound=sum(self._bound(node) for node in stack),
             patterns=np.array(self.patterns, dtype=np.int8).reshape(-1, units),

@@ -38,11 +38,6 @@ class Sampling:
         if self.n < 1:
             raise ValueError(f"Sampling: n must be positive, not {self.n}.")
 
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-        return f"sampling, {self.n} points"
-
     def search(
         self, network: Network, domain: Polyhedron, *, budget: Budget, keep: bool, progress: Progress | None
     ) -> Found:
@@ -66,6 +61,7 @@ class Sampling:
         kept = list(found.values())[: budget.max_regions]
         statistics: Mapping[str, float] = {"points": self.n}
         return Found(
+            engine=f"sampling, {self.n} points",
             n_regions=len(kept),
             open_bound=max(layers_bound(tables, 1, domain.dim) - len(kept), 1),
             patterns=np.array([p for p, _ in kept], dtype=np.int8).reshape(-1, network.n_units),

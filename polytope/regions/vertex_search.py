@@ -41,6 +41,7 @@ def search_vertices(
     )
     most = 0 if found.complete else layers_bound(boundaries(network), 1, domain.dim)
     return Found(
+        engine="layer split, vertex cells",
         n_regions=found.n_regions,
         open_bound=len(found.open_cells) * most,
         patterns=found.patterns,
