@@ -7,6 +7,7 @@ largest of a group) appends a layer and returns its output as a new value.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -264,6 +265,7 @@ class Lowering:
         ]
         joined = self.concat(flat, 0) if len(flat) > 1 else flat[0]
         if not isinstance(joined, Tensor):
+            warnings.warn("The output does not depend on the input: the network is constant.", stacklevel=2)
             nothing = Selection(np.full(joined.size, -1), self.sizes[0])
             joined = Tensor(joined.shape, ((0, nothing),), joined.astype(float))
         is_last = joined.terms == ((len(self.layers), None),) and joined.bias is None

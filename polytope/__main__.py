@@ -9,6 +9,7 @@ import json
 import resource
 import shlex
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -197,8 +198,14 @@ def load(path: Path, until: str | None, input_shape: str | None) -> Network:
             shape = tuple(int(n) for n in input_shape.split(","))
         except ValueError as error:
             raise ValueError(f"--input-shape {input_shape!r} must be whole numbers: 1,28,28.") from error
-    with Console(stderr=True).status("reading and checking the model"):
-        return adapters.load(path, until=until, input_shape=shape)
+    console = Console(stderr=True)
+    with console.status("reading and checking the model"), warnings.catch_warnings(record=True) as noticed:
+        warnings.simplefilter("always", UserWarning)
+        network = adapters.load(path, until=until, input_shape=shape)
+    for notice in noticed:
+        if notice.category is UserWarning:
+            console.print(f"Note: {safe(str(notice.message))}", highlight=False)
+    return network
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from adapters.lowering import Array, Lowering, Tensor, Value
@@ -85,6 +87,9 @@ def clipped(t: Lowering, x: Value, low: float, high: float) -> Value:
     low, high = -np.inf if low <= -limit else low, np.inf if high >= limit else high
     if low == -np.inf and high == np.inf:
         return x
+    if low > high:
+        message = f"A clip has its minimum {low:g} above its maximum {high:g}: it is the constant {high:g}."
+        warnings.warn(message, stacklevel=2)
     if low >= high:
         return np.full(x.shape, high)
     return t.bend(x, clip_between(low, high))
