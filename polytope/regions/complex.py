@@ -21,6 +21,7 @@ from polytope.regions.exact_rows import ExactRows
 from polytope.regions.facets import exactly, facets_of, region_rows
 from polytope.regions.found import ExactFacet, Facets
 from polytope.regions.merge import affine_maps, distinct, joined_across
+from polytope.regions.vertex_search import suits_vertices, volumes
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +163,8 @@ class RegionComplex:
         Raises:
             UnboundedDomainError: a region has infinite volume.
         """
+        if self.complete and suits_vertices(self.domain):
+            return volumes(self.network, self.domain, self.patterns)
         return np.array([region.volume() for region in self])
 
     def locate(self, x: ArrayLike) -> IntArray:

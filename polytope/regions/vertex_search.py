@@ -6,6 +6,8 @@ import numpy as np
 
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import FloatArray
 from polytope.regions.boundaries import boundaries
 from polytope.regions.ceiling import layers_bound
 from polytope.regions.found import Budget, Facets, Found, Progress
@@ -50,6 +52,22 @@ def search_vertices(
         neighbours=_neighbours(found) if keep else None,
         statistics={"exact_signs": found.n_exact, "smallest_margin": found.smallest_margin},
     )
+
+
+def volumes(network: Network, domain: Polyhedron, patterns: PatternArray) -> FloatArray:
+    """The volumes of all regions, ``[R]``, exact up to rounding: the search once more, with vertices.
+
+    Arguments:
+        patterns: ``int8[R, units]``, all regions of the network in the domain.
+    """
+    from polytope.regions.kernels_volume import volumes as of_cells
+
+    found = explore(network, domain.A, domain.b, keep="vertices")
+    sizes = of_cells(found.vertex_offsets, found.vertices, found.incidences, found.facet_offsets)
+    number = {pattern.tobytes(): i for i, pattern in enumerate(found.patterns)}
+    order = [number[pattern.tobytes()] for pattern in patterns]
+    sized: FloatArray = sizes[order]
+    return sized
 
 
 def _facets(found: VertexCells) -> Facets:
