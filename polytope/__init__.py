@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from polytope import errors
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.slice import Slice
+from polytope.geometry.vnnlib import read_input_box
 from polytope.ir import Layer, Network, mlp, stack
 from polytope.regions.complex import Region, RegionComplex
 from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
@@ -29,6 +30,7 @@ __all__ = [  # noqa: RUF022
     "stack",
     "Polyhedron",
     "Slice",
+    "read_input_box",
     "LayerSplit",
     "Sampling",
     "enumerate_regions",

@@ -142,30 +142,33 @@ def _piece_ahead(
     raise AssertionError("the pieces of a unit cover every direction")
 
 
-def region_graph(patterns: PatternArray, near: IntArray, far: PatternArray) -> nx.Graph[int]:
-    """The graph of regions: an edge where a facet's far pattern is a region's.
+def matched_pairs(patterns: PatternArray, near: IntArray, far: PatternArray) -> IntArray:
+    """The pairs of regions that share a facet, ``int[E, 2]``, each once and in order.
 
     Arguments:
         patterns: ``int8[R, units]``.
         near, far: for each facet the region it belongs to, ``int[F]``, and the pattern across it.
+    """
+    number = {pattern.tobytes(): i for i, pattern in enumerate(patterns)}
+    other = np.array([number.get(pattern.tobytes(), -1) for pattern in far], dtype=np.int64)
+    pairs = np.sort(np.stack([near, other], axis=1)[other >= 0], axis=1)
+    return np.unique(pairs, axis=0)
+
+
+def region_graph(patterns: PatternArray, pairs: IntArray) -> nx.Graph[int]:
+    """The graph of regions from the pairs ``int[E, 2]`` that share a facet.
 
     Returns:
         Nodes ``0 .. R - 1``; edge attribute ``units``, those whose piece differs.
     """
-    number = {pattern.tobytes(): i for i, pattern in enumerate(patterns)}
     graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(len(patterns)))
-    for i, pattern in zip(near.tolist(), far, strict=True):
-        j = number.get(pattern.tobytes())
-        if j is not None:
-            graph.add_edge(i, j, units=tuple(np.flatnonzero(patterns[i] != patterns[j]).tolist()))
-    return graph
-
-
-def pairs_graph(patterns: PatternArray, pairs: IntArray) -> nx.Graph[int]:
-    """The graph of regions from the pairs ``int[E, 2]`` that share a facet."""
-    graph: nx.Graph[int] = nx.Graph()
-    graph.add_nodes_from(range(len(patterns)))
-    for i, j in pairs.tolist():
-        graph.add_edge(i, j, units=tuple(np.flatnonzero(patterns[i] != patterns[j]).tolist()))
+    for start in range(0, len(pairs), CHUNK):
+        some = pairs[start : start + CHUNK]
+        row, unit = np.nonzero(patterns[some[:, 0]] != patterns[some[:, 1]])
+        ends = np.searchsorted(row, np.arange(len(some) + 1)).tolist()
+        units = unit.tolist()
+        graph.add_edges_from(
+            (i, j, {"units": tuple(units[ends[k] : ends[k + 1]])}) for k, (i, j) in enumerate(some.tolist())
+        )
     return graph

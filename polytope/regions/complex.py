@@ -15,7 +15,7 @@ from polytope.geometry.polyhedron import Polyhedron, hull_volume, vertices_aroun
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions.adjacency import pairs_graph, pattern_across_exactly, patterns_across, region_graph
+from polytope.regions.adjacency import matched_pairs, pattern_across_exactly, patterns_across, region_graph
 from polytope.regions.boundaries import LayerBoundaries, boundaries
 from polytope.regions.exact_rows import ExactRows
 from polytope.regions.facets import exactly, facets_of, region_rows
@@ -93,12 +93,13 @@ class RegionComplex:
 
         The edge attribute ``units`` names the units whose piece changes across the facet.
         """
-        return self._graph.copy()
+        return region_graph(self.patterns, self.neighbours)
 
     @cached_property
-    def _graph(self) -> nx.Graph[int]:
+    def neighbours(self) -> IntArray:
+        """The pairs of regions that share a facet, ``int[E, 2]``: the edges of ``adjacency``, as an array."""
         if self.known_neighbours is not None:
-            return pairs_graph(self.patterns, self.known_neighbours)
+            return self.known_neighbours
         facets = self.facets
         region = np.repeat(np.arange(len(self)), np.diff(facets.offsets))
         inner = np.flatnonzero(facets.unit >= 0)
@@ -120,7 +121,7 @@ class RegionComplex:
             if facet is not None:
                 pattern = self.patterns[region[f]]
                 far[k] = pattern_across_exactly(self.network, self.boundaries, rows, pattern, facet)
-        return region_graph(self.patterns, region[inner], far)
+        return matched_pairs(self.patterns, region[inner], far)
 
     def _exact_facet(self, facet: int, region: int, rows: ExactRows) -> ExactFacet | None:
         """A facet in rationals."""
@@ -143,7 +144,7 @@ class RegionComplex:
         Arguments:
             tolerance: largest difference of two equal maps, relative to their largest entry.
         """
-        return joined_across(self._maps, self._graph.edges, tolerance)
+        return joined_across(self._maps, self.neighbours, tolerance)
 
     def pieces(self, tolerance: float = 2.0**-36) -> int:
         """Number of distinct affine maps.

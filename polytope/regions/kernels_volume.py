@@ -67,31 +67,55 @@ def is_facet_of(face, sets, s, level, W):
 
 
 @njit(cache=True, nogil=True)
-def pulled(V, sets, face, corners, level, W):
-    """The sum of |det| over the simplices of a face, given the corners already chosen."""
-    d = V.shape[1]
-    apex = -1
-    for i in range(V.shape[0]):
+def first_vertex(face, level, k):
+    """The first vertex of the face at a level."""
+    for i in range(k):
         if face[level, i // 64] & (np.uint64(1) << np.uint64(i % 64)):
-            apex = i
-            break
-    if apex < 0:
-        return 0.0
-    corners[level] = apex
-    if level == d:
-        M = np.empty((d, d))
-        for r in range(d):
-            for t in range(d):
-                M[r, t] = V[corners[r + 1], t] - V[corners[0], t]
-        return abs(determinant(M))
-    total = 0.0
-    word, bit = apex // 64, np.uint64(1) << np.uint64(apex % 64)
-    for s in range(sets.shape[0]):
-        if sets[s, word] & bit or not is_facet_of(face, sets, s, level, W):
+            return i
+    return 0
+
+
+@njit(cache=True, nogil=True)
+def simplex(V, corners):
+    """The absolute determinant of the edges from the first corner."""
+    d = V.shape[1]
+    M = np.empty((d, d))
+    for r in range(d):
+        for t in range(d):
+            M[r, t] = V[corners[r + 1], t] - V[corners[0], t]
+    return abs(determinant(M))
+
+
+@njit(cache=True, nogil=True)
+def pulled(V, sets, face, W):
+    """The sum of |det| over the simplices of a cell; the chain of faces is walked with an explicit stack.
+
+    (Compiled functions that call themselves do not survive being cached.)
+    """
+    k, d = V.shape
+    corners = np.zeros(d + 1, dtype=np.int64)
+    slot = np.zeros(d + 1, dtype=np.int64)
+    corners[0] = first_vertex(face, 0, k)
+    total, level = 0.0, 0
+    while level >= 0:
+        s = slot[level]
+        if level == d or s == sets.shape[0]:
+            if level == d:
+                total += simplex(V, corners)
+            level -= 1
             continue
+        slot[level] += 1
+        apex = corners[level]
+        if sets[s, apex // 64] & (np.uint64(1) << np.uint64(apex % 64)):
+            continue
+        some = False
         for q in range(W):
             face[level + 1, q] = face[level, q] & sets[s, q]
-        total += pulled(V, sets, face, corners, level + 1, W)
+            some = some or face[level + 1, q] != 0
+        if some and is_facet_of(face, sets, s, level, W):
+            level += 1
+            slot[level] = 0
+            corners[level] = first_vertex(face, level, k)
     return total
 
 
@@ -100,7 +124,6 @@ def volumes(vertex_offsets, vertices, incidences, facet_offsets):
     """The volume of every cell, ``[R]``."""
     n, d = vertex_offsets.shape[0] - 1, vertices.shape[1]
     out = np.empty(n)
-    corners = np.zeros(d + 1, dtype=np.int64)
     scale = 1.0
     for t in range(2, d + 1):
         scale *= t
@@ -119,5 +142,5 @@ def volumes(vertex_offsets, vertices, incidences, facet_offsets):
             for s in range(nf):
                 if incidences[vertex_offsets[c] + i, s // 64] & (np.int64(1) << np.int64(s % 64)):
                     sets[s, i // 64] |= bit
-        out[c] = pulled(V, sets, face, corners, 0, W) / scale
+        out[c] = pulled(V, sets, face, W) / scale
     return out

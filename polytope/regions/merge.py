@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -19,9 +17,8 @@ def affine_maps(network: Network, patterns: PatternArray) -> FloatArray:
     return np.concatenate([J, c[:, :, None]], axis=2).reshape(len(patterns), -1)
 
 
-def joined_across(maps: FloatArray, edges: Iterable[tuple[int, int]], tolerance: float) -> IntArray:
-    """Labels of connected components of regions whose maps agree across the edges."""
-    pairs = np.array(list(edges), dtype=np.int64).reshape(-1, 2)
+def joined_across(maps: FloatArray, pairs: IntArray, tolerance: float) -> IntArray:
+    """Labels of connected components of regions whose maps agree across the pairs ``int[E, 2]``."""
     return _components(len(maps), pairs[_agree(maps, pairs, tolerance)])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
-from polytope.ir.maps import FloatArray
+from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.boundaries import boundaries
 from polytope.regions.ceiling import layers_bound
 from polytope.regions.found import Budget, Facets, Found, Progress
@@ -74,5 +74,5 @@ def _facets(found: VertexCells) -> Facets:
     return Facets(found.facet_offsets, found.facet_units.astype(np.int64), found.facet_points)
 
 
-def _neighbours(found: VertexCells) -> np.ndarray:
+def _neighbours(found: VertexCells) -> IntArray:
     return np.sort(found.edges()[0], axis=1)
