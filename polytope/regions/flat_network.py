@@ -22,6 +22,7 @@ from polytope.regions.kernels_handle import Handle
 
 ROUND = 2.0**-53
 DENSE_SHARE = 0.4  # a map with more entries than this share of its size is stored dense
+MANY_UNITS = 2000  # networks with more units, if sparse, have units decided before their layer's turn
 
 UNIT_PIECES, UNIT_MAX, UNIT_DOMAIN = 0, 1, 2
 
@@ -48,7 +49,9 @@ class FlatNetwork(Handle):
     plain [layer]                1 where all units bend once, at the same place and in the same way
     dom                          rows of the domain, a.x + c <= 0
     xmax                         largest absolute coordinates in the domain
-    par                          d, layers, words in a set of facets, units in a pattern
+    of_ptr [pre], of_unit        the units that bend a pre-activation
+    par                          d, layers, words in a set of facets, units in a pattern, and 1 if units are
+                                 to be decided early (see ``kernels_early``)
     Z0                           what does not depend on the cell: coefficients, constant, error bound
     ============================ =====================================================================
     """
@@ -60,7 +63,7 @@ class FlatNetwork(Handle):
         **dict.fromkeys(
             ("rd_ptr", "rd_layer", "rd_dense", "rd_sparse", "rd_norm", "sp_ptr", "sp_idx"), ("i", 1)
         ),
-        **dict.fromkeys(("alias", "same", "plain", "par"), ("i", 1)),
+        **dict.fromkeys(("alias", "same", "of_ptr", "of_unit", "plain", "par"), ("i", 1)),
         **dict.fromkeys(("slope", "icept", "brk", "dense", "sp_val", "gamma", "norm", "xmax"), ("f", 1)),
         "dom": ("f", 2),
         "Z0": ("f", 2),
@@ -76,6 +79,28 @@ def _plain_layers(units: dict[str, NDArray[Any]]) -> IntArray:
         alike = (units["kind"][span] == UNIT_PIECES) & (units["n_seg"][span] == 2)
         out[layer] = last > first and alike.all() and (units["tab"][span] == units["tab"][first]).all()
     return out
+
+
+def pays_early(units: dict[str, NDArray[Any]], readers: dict[str, NDArray[Any]]) -> bool:
+    """Whether units of later layers are best decided early: many units, most of them read sparsely."""
+    layers = len(units["unit_off"]) - 1
+    return layers > 2 and len(units["kind"]) > MANY_UNITS and bool((readers["rd_sparse"] >= 0).any())
+
+
+def _units_of(units: dict[str, NDArray[Any]], n_pre: int) -> dict[str, IntArray]:
+    """For each pre-activation the units that bend it."""
+    kind, src, n_seg, tab = units["kind"], units["src"], units["n_seg"], units["tab"]
+    rows, owners = [src[kind == UNIT_PIECES]], [np.flatnonzero(kind == UNIT_PIECES)]
+    for u in np.flatnonzero(kind == UNIT_MAX).tolist():
+        rows.append(units["mem"][tab[u] : tab[u] + n_seg[u]])
+        owners.append(np.full(int(n_seg[u]), u))
+    row = np.concatenate(rows).astype(np.int64)
+    order = np.argsort(row, kind="stable")
+    counts = np.bincount(row, minlength=n_pre)
+    return {
+        "of_ptr": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "of_unit": np.concatenate(owners)[order].astype(np.int64),
+    }
 
 
 @dataclass
@@ -133,10 +158,11 @@ def flatten(
     pre_off = np.cumsum([0, *widths]).astype(np.int64)
     readers = _readers(layers, place, pre_off, units["unit_off"])
     Z0, gamma, alias = _constant_part(layers, place, pre_off, units["unit_off"], d, xmax)
-    par = np.array([d, len(layers) + 1, words, network.n_units], dtype=np.int64)
+    par = np.array([d, len(layers) + 1, words, network.n_units, pays_early(units, readers)], dtype=np.int64)
     same = equal_functions(layers, place, pre_off, units, Z0[: d + 1])
     plain = _plain_layers(units)
     rest = {"plain": plain, "pre_off": pre_off, "gamma": gamma, "alias": alias, "same": same}
+    rest |= _units_of(units, int(pre_off[-1]))
     rest |= {"dom": rows, "xmax": xmax, "par": par, "Z0": Z0}
     return FlatNetwork({**units, **readers, **rest})
 

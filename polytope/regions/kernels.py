@@ -23,6 +23,7 @@ from polytope.regions.kernels_decide import (
     root_of,
     start_list,
 )
+from polytope.regions.kernels_early import PERIOD, enter_early, look_ahead, push_early
 from polytope.regions.kernels_emit import emit
 from polytope.regions.kernels_handle import kernel
 from polytope.regions.kernels_layer import (
@@ -44,6 +45,7 @@ from polytope.regions.kernels_layer import (
     KEEP,
     LAYER,
     LIMIT,
+    LIVE,
     LLEN,
     LO,
     LOFF,
@@ -63,6 +65,7 @@ from polytope.regions.kernels_layer import (
     PU,
     RECN,
     SIMPLE,
+    SINCE,
     TF,
     TI,
     TRICK,
@@ -85,7 +88,7 @@ F_KIND, F_NEXT, F_NUMBER, F_CHILD = N_NODE, N_NODE + 1, N_NODE + 2, N_NODE + 3
 def room(net, w, layer):
     """Whether the stacks can take one more step in a layer."""
     R = w.R
-    units = net.unit_off[layer + 1] - net.unit_off[layer]
+    units = net.unit_off[layer + 1] - net.unit_off[layer] if net.par[4] == 0 else net.kind.shape[0]
     need = trail_need(net, layer)
     if R[TF] + (need + 1) * w.Z.shape[0] >= w.tf.shape[0] or R[TI] + 2 * need + 64 >= w.ti.shape[0]:
         R[WHAT] = 1
@@ -387,6 +390,7 @@ def split(net, w, child):
     R[LOFF] = R[NOFF]
     R[LLEN] = R[NLEN] - 1
     R[POS] = 0
+    R[SINCE] += 1
     branch(net, w, kind, 2 if kind == 0 else net.n_seg[u], child)
     return GO_ON
 
@@ -418,7 +422,10 @@ def layer_done(net, w):
         if not room(net, w, layer + 1):
             return GROW
         R[LAYER] = layer + 1
-        enter(net, w)
+        if net.par[4] == 1:
+            enter_early(net, w)
+        else:
+            enter(net, w)
         R[TRICK] = 1
         return GO_ON
     if R[KEEP] and not emit(net, w):
@@ -469,8 +476,13 @@ def step(net, w, child):
             return examine_pieces(net, w, u)
         return examine_group(net, w, u) if kind == 1 else examine_domain(net, w, u, child)
     if R[NPUSH]:
-        push_many(net, w, R[NPUSH], R[LAYER])
+        if net.par[4] == 1:
+            push_early(net, w, R[NPUSH], R[LAYER])
+        else:
+            push_many(net, w, R[NPUSH], R[LAYER])
         R[NPUSH] = 0
+    if net.par[4] == 1 and R[NLEN] and (R[SINCE] >= PERIOD or R[LIVE] == 0):
+        look_ahead(net, w)
     return split(net, w, child) if R[NLEN] else layer_done(net, w)
 
 

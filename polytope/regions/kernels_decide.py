@@ -91,16 +91,39 @@ def load_row(net, w, a, b, brk):
 
 @kernel
 def structural_zero(net, w, a, ra, rb, brk, d, nw):
-    """Whether vertex a lies on a facet whose row is the row being decided."""
+    """Whether vertex a lies on a facet whose row is the row being decided, or on two that add up to it."""
     R = w.R
     k, ioff = R[K], R[IOFF]
     if d == 2:
-        for step in range(2):
-            e = a if step == 0 else (a - 1 if a > 0 else k - 1)
-            f = w.VI[ioff + e]
-            if same_row(w, f, ra, rb, brk, d):
-                return True
+        f0, f1 = w.VI[ioff + a], w.VI[ioff + (a - 1 if a > 0 else k - 1)]
+        if same_row(w, f0, ra, rb, brk, d) or same_row(w, f1, ra, rb, brk, d):
+            return True
+        if brk != 0.0:
+            return False
+        m0, m1 = linked(w, f0, ra, d), linked(w, f1, ra, d)
+        return (m0 != -2 and same_row(w, f1, m0, rb, 0.0, d)) or (
+            m1 != -2 and same_row(w, f0, m1, rb, 0.0, d)
+        )
+    if on_row(net, w, a, ra, rb, brk, d, nw):
+        return True
+    if brk != 0.0:
         return False
+    for q in range(nw):
+        bits = w.VI[ioff + q * k + a]
+        while bits != 0:
+            s = 64 * q + trailing_zeros(bits)
+            bits &= bits - 1
+            m = linked(w, w.VI[ioff + nw * k + s], ra, d)
+            if m != -2 and on_row(net, w, a, m, rb, 0.0, d, nw):
+                return True
+    return False
+
+
+@kernel
+def on_row(net, w, a, ra, rb, brk, d, nw):
+    """Whether one of the facets through vertex a has the row (ra, rb, brk)."""
+    R = w.R
+    k, ioff = R[K], R[IOFF]
     for q in range(nw):
         bits = w.VI[ioff + q * k + a]
         while bits != 0:
@@ -109,6 +132,17 @@ def structural_zero(net, w, a, ra, rb, brk, d, nw):
             if same_row(w, w.VI[ioff + nw * k + s], ra, rb, brk, d):
                 return True
     return False
+
+
+@kernel
+def linked(w, f, r, d):
+    """The function (-1: zero) that r equals on facet f, or -2."""
+    x, y = w.rec_i[f, 3], w.rec_i[f, 4]
+    if x == -2 or w.rec_f[f, d + 2] != 0.0:
+        return -2
+    if x == r:
+        return y
+    return x if y == r else -2
 
 
 @kernel

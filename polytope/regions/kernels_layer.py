@@ -20,11 +20,14 @@ U = 2.0**-53
 
 # registers: the state of the present node; the first N_NODE are saved in frames
 VOFF, K, IOFF, SIMPLE, LAYER, LOFF, LLEN, POS, LO, HI, OPP, HASH = range(12)
-RECN, EXN, VTOP, ITOP, LTOP, TI, TF, PU, NOFF, NLEN, BEST, NPUSH = range(12, 24)
-N_NODE = 24
-DEPTH, MEMO, NREQ, COUNT, BUDGET, DONE, PLEN, FORCED, LIMIT, KEEP = range(24, 34)
-OUTN, OUTF, OUTV, OUTX, PHASE, TRICK, QA, QB, QUNIT, ASKED, MAXIT, WHAT = range(34, 46)
+RECN, EXN, VTOP, ITOP, LTOP, TI, TF, PU, NOFF, NLEN, BEST, NPUSH, LIVE, SINCE = range(12, 26)
+N_NODE = 26
+DEPTH, MEMO, NREQ, COUNT, BUDGET, DONE, PLEN, FORCED, LIMIT, KEEP = range(26, 36)
+OUTN, OUTF, OUTV, OUTX, PHASE, TRICK, QA, QB, QUNIT, ASKED, MAXIT, WHAT = range(36, 48)
 N_REG = 48
+
+# entries of the trail above the numbers of layers: units fixed, without and with their rows let go
+FIX, FIX_ROWS = 1 << 40, 1 << 41
 
 # what a call comes back with
 FINISHED, NEED_SIGN, GROW, FLUSH, PAUSED, OPEN_NODE, WORDS = range(7)
@@ -38,7 +41,9 @@ class Work(Handle):
     rec_i, rec_f facets (unit, pieces below and above, row's name, row's members; affine row, error,
     breakpoint); ext further units vanishing on facets; seg, lab pieces of the decided units; g, v, vt the
     row being decided, its values at the vertices and their bounds; memo answers; req questions; o_* output
-    buffers; the rest scratch.
+    buffers. For units decided early (``kernels_early``): fix marks them, need counts the units that a row
+    still matters to, DZ holds changes of rows (hit, listed in hits by layer), fresh the units just fixed. The
+    rest is scratch.
     """
 
     fields: ClassVar[dict[str, tuple[str, int]]] = {
@@ -58,13 +63,20 @@ class Work(Handle):
                 "pairs",
                 "o_fptr",
                 "o_vptr",
+                "need",
+                "hits",
+                "n_hit",
+                "fresh",
+                "n_fresh",
             ),
             ("i", 1),
         ),
-        **dict.fromkeys(("Z", "rec_f", "hb", "box", "o_point", "o_fpoint", "o_vert"), ("f", 2)),
-        **dict.fromkeys(("tf", "VF", "h", "val", "rad", "g", "v", "vt", "memo", "fl", "sol"), ("f", 1)),
+        **dict.fromkeys(("Z", "DZ", "rec_f", "hb", "box", "o_point", "o_fpoint", "o_vert"), ("f", 2)),
+        **dict.fromkeys(
+            ("tf", "VF", "h", "ha", "hc", "two", "val", "rad", "g", "v", "vt", "memo", "fl", "sol"), ("f", 1)
+        ),
         **dict.fromkeys(("frames", "rec_i", "ext", "o_inc", "o_ext"), ("i", 2)),
-        **dict.fromkeys(("lab",), ("b", 1)),
+        **dict.fromkeys(("lab", "fix", "hit"), ("b", 1)),
         **dict.fromkeys(("o_pat",), ("b", 2)),
         **dict.fromkeys(("o_funit",), ("w", 1)),
         **dict.fromkeys(("o_fkey",), ("u", 1)),
@@ -129,6 +141,32 @@ def snapshot(net, w, q):
 
 
 @kernel
+def log_row(w, r, d):
+    """Put one row on the trail."""
+    R = w.R
+    if R[DEPTH] == 0:
+        return
+    for t in range(d + 2):
+        w.tf[R[TF] + t] = w.Z[t, r]
+    w.ti[R[TI]] = -r - 1
+    R[TI] += 2
+    R[TF] += d + 2
+
+
+@kernel
+def rows_needed(net, w, u, change):
+    """Count the rows that stop mattering to unit u on its piece (change -1), or matter again (1)."""
+    at, s = net.tab[u], w.seg[u]
+    if net.kind[u] == 0:
+        if net.slope[at + s] == 0.0:
+            w.need[net.src[u]] += change
+        return
+    for i in range(net.n_seg[u]):
+        if i != s:
+            w.need[net.mem[at + i]] += change
+
+
+@kernel
 def undo(net, w, ti, tf):
     """Take the trail back to a mark."""
     R = w.R
@@ -137,7 +175,12 @@ def undo(net, w, ti, tf):
     while i > ti:
         i -= 2
         q = w.ti[i]
-        if q >= 0:
+        if q >= FIX:
+            u = q & (FIX - 1)
+            w.fix[u] = 0
+            if q >= FIX_ROWS:
+                rows_needed(net, w, u, 1)
+        elif q >= 0:
             r0, r1 = net.pre_off[q], net.pre_off[q + 1]
             n = r1 - r0
             f -= n * K1
@@ -156,7 +199,9 @@ def undo(net, w, ti, tf):
 
 @kernel
 def trail_need(net, layer):
-    """Rows that deciding units of a layer can put on the trail at most."""
+    """Rows and units that one step in a layer can put on the trail at most."""
+    if net.par[4] == 1:
+        return 2 * (net.alias.shape[0] + net.kind.shape[0])
     n = 0
     for e in range(net.rd_ptr[layer], net.rd_ptr[layer + 1]):
         q = net.rd_layer[e]

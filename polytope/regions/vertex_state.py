@@ -17,12 +17,15 @@ Start = tuple[FloatArray, NDArray[np.int64], NDArray[np.int64], FloatArray]
 
 def new_work(net: FlatNetwork, start: Start, keep: int, chunk: int) -> Work:
     """Arenas of moderate size for a search that starts in the cell ``start``."""
-    d, n_layers, words, n_units = (int(x) for x in net.par)
+    d, n_layers, words, n_units = (int(x) for x in net.par[:4])
     VF, _VI, rec_i, rec_f = start
     n_pre = net.Z0.shape[1]
     widest = int(np.diff(net.unit_off).max(initial=1)) + 8
     k = 1024 + 4 * len(VF)
     block = (d + 2) * max((_reach(net, layer) for layer in range(n_layers)), default=0)
+    early = int(net.par[4]) == 1
+    if early:
+        block = (d + 2) * (n_pre + len(net.kind))
     cells = chunk if keep else 1
     facets = cells * (5 if d == 2 else 8 + 2 * d) + 64 * words + 1024
     vertices = facets * 2 + k if keep & 4 else 1
@@ -39,6 +42,10 @@ def new_work(net: FlatNetwork, start: Start, keep: int, chunk: int) -> Work:
         "vt": k,
         "memo": k,
         "fl": 4,
+        "ha": d + 8,
+        "hc": d + 8,
+        "two": 2,
+        "DZ": (n_pre if early else 1, d + 2),
         "sol": 1024,
         "rec_f": (256 + len(rec_f), d + 3),
         "o_point": (cells, d),
@@ -49,7 +56,12 @@ def new_work(net: FlatNetwork, start: Start, keep: int, chunk: int) -> Work:
         "saved": n_layers,
         "ti": 4 * block + 4096,
         "VI": 1 << 16,
-        "lists": 4 * widest * n_layers + 1024,
+        "lists": 4 * widest * n_layers + 1024 + (8 * len(net.kind) if early else 0),
+        "hits": n_pre + 1,
+        "n_hit": n_layers + 1,
+        "fresh": len(net.kind) + 1,
+        "n_fresh": n_layers + 1,
+        "need": n_pre + 1,
         "frames": (128, layout.N_NODE + 16),
         "rec_i": (256 + len(rec_i), 7),
         "ext": (256, 4),
@@ -71,6 +83,8 @@ def new_work(net: FlatNetwork, start: Start, keep: int, chunk: int) -> Work:
         "R": np.zeros(layout.N_REG, dtype=np.int64),
         "Z": np.zeros((d + 2, n_pre)),
         "lab": np.zeros(n_units + 1, dtype=np.int8),
+        "fix": np.zeros(len(net.kind) + 1, dtype=np.int8),
+        "hit": np.zeros(n_pre + 1, dtype=np.int8),
         "o_pat": np.zeros((cells, n_units), dtype=np.int8),
         "o_funit": np.zeros(facets if keep else 1, dtype=np.int32),
         "o_fkey": np.zeros(facets if keep else 1, dtype=np.uint64),
@@ -86,7 +100,7 @@ def _reach(net: FlatNetwork, layer: int) -> int:
 
 def reset(net: FlatNetwork, w: Work, start: Start, keep: int, path: NDArray[np.int64], limit: int) -> None:
     """The state at the root, about to follow a path; the output buffers stay as they are."""
-    d, _, _words, _ = (int(x) for x in net.par)
+    d, _, _words, _ = (int(x) for x in net.par[:4])
     VF, VI, rec_i, rec_f = start
     while len(w.VF) < 4 * len(VF) or len(w.VI) < 4 * len(VI) or len(w.path) < len(path) + 1:
         _enlarge(w, "VF", "VI", "path")
@@ -96,6 +110,8 @@ def reset(net: FlatNetwork, w: Work, start: Start, keep: int, path: NDArray[np.i
     w.R[out] = kept
     w.Z[:] = net.Z0
     w.saved[:] = -1
+    w.fix[:] = 0
+    w.need[:-1] = np.diff(net.of_ptr)
     w.VF[: len(VF)] = VF
     w.VI[: len(VI)] = VI
     w.rec_i[: len(rec_i)] = rec_i
