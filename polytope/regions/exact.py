@@ -84,7 +84,8 @@ class ExactSigns:
 
         Rows are triples (a, b, brk): ``z_a - z_b``, ``z_a - brk`` for b = -1, domain row a for b = -2.
         """
-        keys = tuple(sorted((a, b, brk, self._prefix(a, b, seg)) for a, b, brk in facets))
+        facets = [self._named(*facet, seg) for facet in facets]
+        keys = tuple(sorted((a, b, brk, self._prefix(max(a, b), b, seg)) for a, b, brk in facets))
         point = self._vertices.get(keys)
         if point is None:
             if len(self._vertices) > CACHE_ROWS:
@@ -102,21 +103,46 @@ class ExactSigns:
 
     def row(self, a: int, b: int, brk: float, seg: NDArray[np.int64]) -> Dyadic:
         """The affine function of a row: d coefficients and the constant."""
+        a, b, brk = self._named(a, b, brk, seg)
         if b == -2:
             return dyadic(self.net.dom[a])
-        first = self._preactivation(a, seg)
+        first = self._preactivation(a, seg) if a >= 0 else ([0] * (self.d + 1), 0)
         if b >= 0:
             return add(first, self._preactivation(b, seg), -1)
         if brk:
             return add(first, dyadic([*[0.0] * self.d, brk]), -1)
         return first
 
+    def _named(self, a: int, b: int, brk: float, seg: NDArray[np.int64]) -> tuple[int, int, float]:
+        """The same row by the first pre-activations that its members copy; a is -1 if that is zero."""
+        if b == -2:
+            return a, b, brk
+        a, b = self._first(a, seg), self._first(b, seg)
+        return a, b, brk
+
+    def _first(self, r: int, seg: NDArray[np.int64]) -> int:
+        """The first pre-activation that r equals on the cell; -1 if r is zero, or was -1."""
+        net = self.net
+        while r >= 0:
+            r = int(net.same[r])
+            u = int(net.alias[r])
+            if u < 0:
+                return r
+            at = int(net.tab[u] + seg[u])
+            if net.kind[u] != UNIT_PIECES:
+                r = int(net.mem[at])
+            elif net.icept[at] == 0 and net.slope[at] in (0.0, 1.0):
+                r = int(net.src[u]) if net.slope[at] else -1
+            else:
+                return r
+        return r
+
     def _layer(self, r: int) -> int:
         return int(np.searchsorted(self.net.pre_off, r, side="right")) - 1
 
     def _prefix(self, a: int, b: int, seg: NDArray[np.int64]) -> bytes:
         """The pattern that decides what the rows are: that of the layers in front."""
-        if b == -2:
+        if b == -2 or a < 0:
             return b""
         start, end = int(self.net.unit_off[1]), int(self.net.unit_off[self._layer(a)])
         return seg[start:end].astype(np.int8).tobytes()
