@@ -7,6 +7,7 @@ import pytest
 
 from polytope import LayerSplit, Network, Polyhedron, enumerate_regions
 from polytope.ir import Activation, absolute, clip, hard_tanh, leaky_relu, relu
+from polytope.regions import flat_network
 from polytope.regions.vertex_cell import VertexCells, explore
 from tests.networks import NETWORKS, integer, seeded, unit_box_of
 
@@ -69,6 +70,21 @@ def test_family_in_a_polytope_without_axis_rows(name: str) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_random_small_networks(seed: int) -> None:
     assert_same_as_lp_cells(*random_case(seed))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_looking_ahead_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wide sparse networks decide later layers early; here every network does."""
+    network = NETWORKS[name]()
+    box = Polyhedron.box(*unit_box_of(network))
+    plain = explore(network, box.A, box.b, keep="cells")
+    monkeypatch.setattr(flat_network, "pays_early", lambda units, readers: True)
+    early = explore(network, box.A, box.b, keep="cells")
+    assert {p.tobytes() for p in early.patterns} == {p.tobytes() for p in plain.patterns}
+    assert edges_by_pattern(early.patterns, early.edges()[0]) == edges_by_pattern(
+        plain.patterns, plain.edges()[0]
+    )
+    assert explore(network, box.A, box.b).n_regions == plain.n_regions
 
 
 @pytest.mark.slow

@@ -23,7 +23,8 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 
 KEEP = {"count": 0, "cells": 1, "points": 3, "vertices": 7}
-FIRST_QUANTUM, QUANTUM = 200, 20_000  # splits between two looks at the clock, at first and at most
+FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at first and at most
+LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
 TASKS = 64  # branches into which a search is divided for several workers
 
 
@@ -241,7 +242,7 @@ class _Worker:
         R = self.w.R
         R[layout.BUDGET] = quantum = FIRST_QUANTUM
         chunks: list[dict[str, NDArray[Any]]] = []
-        counted = 0
+        counted, looked = 0, time.monotonic()
         while True:
             R[layout.MAXIT] = counted + max(shared.max_regions - shared.found, 0)
             code = int(run(self.net, self.w))
@@ -265,8 +266,9 @@ class _Worker:
                     R[layout.PHASE] = 1
                     continue
                 if code == layout.PAUSED and not self._over():
-                    quantum = min(2 * quantum, QUANTUM)
-                    R[layout.BUDGET] = quantum
+                    slow = time.monotonic() - looked > LOOK_SECONDS
+                    quantum = max(quantum // 2, 1) if slow else min(2 * quantum, QUANTUM)
+                    R[layout.BUDGET], looked = quantum, time.monotonic()
                     if shared.progress:
                         shared.progress(shared.found, len(shared.tasks) + shared.busy)
                     continue
