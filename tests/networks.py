@@ -28,6 +28,35 @@ SHARED = Path(__file__).parents[2] / "shared"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared test files are not here")
 
 
+KNOWN_REGIONS = {  # files of networks: activation regions in [-1, 1]^d, each from independent programs
+    "2-10-5-1": 38,
+    "2-50-50-1": 1377,
+    "2-100-100-1": 5592,
+    "2-128-128-128-1": 23350,
+    "2-256-256-256-1": 95324,
+    "he_2-64x6": 55189,
+    "he_2-128x4": 101676,
+    "he_2-32x10": 35038,
+    "3-16-16-1": 756,
+    "3-32-32-1": 6752,
+    "3-64-64-1": 62126,
+    "4-16-16-1": 7387,
+    "4-32-32-1": 85991,
+    "5-16-16-1": 32992,
+    "5-32-32-1": 1158243,
+    "deg_concurrent": 8,
+    "deg_duplicate": 4,
+    "deg_parallel_grid": 16,
+    "deg_corner": 4,
+    "deg_boxface": 2,
+    "deg_zerobias_2-8-8": 28,
+    "deg_int_2-8-6": 38,
+    "deg_near_1e-5": 7,
+    "deg_near_1e-9": 7,
+    "deg_scale1e-4": 44,
+}
+
+
 def file_network(name: str) -> Network:
     """A network with known answers."""
     with np.load(SHARED / "nets" / f"{name}.npz") as arrays:

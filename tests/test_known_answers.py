@@ -9,28 +9,15 @@ import numpy as np
 import pytest
 
 from polytope import LayerSplit, Network, Polyhedron, count_regions, enumerate_regions, mlp
-from tests.networks import file_network, needs_shared, seeded, unit_box_of
+from tests.networks import KNOWN_REGIONS, file_network, needs_shared, seeded, unit_box_of
 
 LP = LayerSplit(cells="lp")
 
-DEGENERATE = {
-    "deg_concurrent": 8,
-    "deg_duplicate": 4,
-    "deg_parallel_grid": 16,
-    "deg_corner": 4,
-    "deg_boxface": 2,
-    "deg_zerobias_2-8-8": 28,
-    "deg_int_2-8-6": 38,
-    "deg_near_1e-5": 7,
-    "deg_near_1e-9": 7,
-    "deg_scale1e-4": 44,
-}
-GENERIC = {"2-10-5-1": 38, "2-50-50-1": 1377, "3-16-16-1": 756}
-LARGER = {"2-100-100-1": 5592, "3-32-32-1": 6752, "4-16-16-1": 7387}
+FILES = {name: regions for name, regions in KNOWN_REGIONS.items() if regions <= 10_000}
 
 
 @needs_shared
-@pytest.mark.parametrize(("name", "regions"), [*DEGENERATE.items(), *GENERIC.items(), *LARGER.items()])
+@pytest.mark.parametrize(("name", "regions"), FILES.items())
 def test_files_in_their_box(name: str, regions: int) -> None:
     network = file_network(name)
     count = count_regions(network, Polyhedron.box(*unit_box_of(network)), LP)

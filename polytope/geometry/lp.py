@@ -43,14 +43,12 @@ class WarmProgram:
         tolerance: HiGHS's feasibility tolerances, on rows of unit length.
 
     Attributes:
-        calls, seconds: linear programs solved, and the time spent in HiGHS.
+        seconds: the time spent in HiGHS.
     """
 
     def __init__(self, dim: int, bound: float, tolerance: float = 1e-9) -> None:
         self.dim = dim
         self.bound = bound
-        self.tolerance = tolerance
-        self.calls = 0
         self.seconds = 0.0
         self._rows: list[FloatArray] = []
         self._columns = np.arange(dim + 1, dtype=np.int32)
@@ -113,7 +111,6 @@ class WarmProgram:
         if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
             self._restart()
         self.seconds += perf_counter() - start
-        self.calls += 1
         status = self._highs.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             name = self._highs.modelStatusToString(status)

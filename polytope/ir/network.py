@@ -244,8 +244,7 @@ class Network:
             raise ValueError(f"{self.output_dim} outputs do not fit {other.input_dim} inputs.")
         shift = len(self.layers)
         moved = tuple(replace(la, inputs=tuple(k + shift for k in la.inputs)) for la in other.layers)
-        error = None if self.import_error is None or other.import_error is None else np.nan
-        return replace(self, layers=self.layers + moved, output_names=other.output_names, import_error=error)
+        return replace(self, layers=self.layers + moved, output_names=other.output_names, import_error=None)
 
     def _rows(self, x: ArrayLike) -> FloatArray:
         """Points as ``[B, d]`` float64."""

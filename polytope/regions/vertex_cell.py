@@ -6,7 +6,6 @@ network: signs that rounding cannot prove are decided in rational arithmetic (se
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -452,8 +451,3 @@ def _collect(shared: _Shared, d: int, n_units: int, words: int) -> VertexCells:
         smallest_margin=shared.margin,
         n_exact=shared.n_exact,
     )
-
-
-def default_workers() -> int:
-    """Number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
