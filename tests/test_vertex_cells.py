@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -28,14 +30,29 @@ def edges_by_pattern(patterns: np.ndarray, edges: np.ndarray) -> set[frozenset[b
 
 def assert_same_as_lp_cells(network: Network, domain: Polyhedron) -> VertexCells:
     found = explore(network, domain.A, domain.b, keep="vertices")
-    edges, _ = found.edges()
+    edges = found.neighbours()
     reference = enumerate_regions(network, domain, LayerSplit(cells="lp"))
     assert {p.tobytes() for p in found.patterns} == {p.tobytes() for p in reference.patterns}
     assert found.n_regions == len(reference)
     assert explore(network, domain.A, domain.b).n_regions == len(reference)
     theirs = np.array(list(reference.adjacency().edges), dtype=int).reshape(-1, 2)
     assert edges_by_pattern(found.patterns, edges) == edges_by_pattern(reference.patterns, theirs)
+    assert_same_cells(found, explore(network, domain.A, domain.b, keep="cells"))
     return found
+
+
+def assert_same_cells(one: VertexCells, two: VertexCells) -> None:
+    """Patterns, neighbours, and the units and keys of each region's facets."""
+    assert edges_by_pattern(one.patterns, one.neighbours()) == edges_by_pattern(
+        two.patterns, two.neighbours()
+    )
+    assert facets_by_pattern(one) == facets_by_pattern(two)
+
+
+def facets_by_pattern(found: VertexCells) -> dict[bytes, list[tuple[int, int]]]:
+    facets = list(zip(found.facet_units.tolist(), found.facet_keys.tolist(), strict=True))
+    spans = pairwise(found.facet_offsets.tolist())
+    return {p.tobytes(): sorted(facets[i:j]) for p, (i, j) in zip(found.patterns, spans, strict=True)}
 
 
 def random_case(seed: int) -> tuple[Network, Polyhedron]:
@@ -81,8 +98,8 @@ def test_looking_ahead_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(flat_network, "pays_early", lambda units, readers: True)
     early = explore(network, box.A, box.b, keep="cells")
     assert {p.tobytes() for p in early.patterns} == {p.tobytes() for p in plain.patterns}
-    assert edges_by_pattern(early.patterns, early.edges()[0]) == edges_by_pattern(
-        plain.patterns, plain.edges()[0]
+    assert edges_by_pattern(early.patterns, early.neighbours()) == edges_by_pattern(
+        plain.patterns, plain.neighbours()
     )
     assert explore(network, box.A, box.b).n_regions == plain.n_regions
 
@@ -115,4 +132,4 @@ def test_workers_find_the_same() -> None:
     box = Polyhedron.box([-1] * 2, [1] * 2)
     one, two = (explore(network, box.A, box.b, keep="cells", workers=n) for n in (1, 2))
     assert sorted(p.tobytes() for p in one.patterns) == sorted(p.tobytes() for p in two.patterns)
-    assert len(one.edges()[0]) == len(two.edges()[0])
+    assert len(one.neighbours()) == len(two.neighbours())

@@ -26,6 +26,16 @@ VERTICES_AND_EDGES = {
     "4-16-16-1": (11831, 42249),
     "5-16-16-1": (60970, 270401),
 }
+MANY_VERTICES_AND_EDGES = {"4-32-32-1": (108648, 410119), "5-32-32-1": (1565829, 7375059)}
+
+DEGENERATE = {  # vertices, edges; their difference to the known number of regions is 1
+    "deg_concurrent": (11, 18),
+    "deg_duplicate": (9, 12),
+    "deg_parallel_grid": (25, 40),
+    "deg_corner": (5, 8),
+    "deg_boxface": (6, 7),
+    "deg_near_1e-9": (13, 19),
+}
 
 
 @needs_shared
@@ -43,7 +53,7 @@ def test_cells_and_their_neighbours(name: str) -> None:
     box = Polyhedron.box(*unit_box_of(network))
     found = explore(network, box.A, box.b, keep="cells")
     assert found.n_regions == len(np.unique(found.patterns, axis=0)) == KNOWN_REGIONS[name]
-    edges, places = found.edges()
+    edges, places = found.neighbours(), found.neighbours(places=True)
     units = found.facet_units[places]
     inner = int((found.facet_units >= 0).sum())
     assert 2 * len(edges) == inner
@@ -61,6 +71,37 @@ def test_faces_satisfy_euler(name: str) -> None:
     counts = face_counts(explore(network, box.A, box.b, keep="vertices"))
     assert counts[:2] == VERTICES_AND_EDGES[name]
     assert counts[-1] == KNOWN_REGIONS[name]
+
+
+@needs_shared
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_faces_of_degenerate_complexes(name: str) -> None:
+    """Worked out by hand: lines through one point, equal, parallel, through corners, on the boundary."""
+    network = file_network(name)
+    box = Polyhedron.box(*unit_box_of(network))
+    counts = face_counts(explore(network, box.A, box.b, keep="vertices"))
+    assert counts == (*DEGENERATE[name], KNOWN_REGIONS[name])
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    "name", ["3-16-16-1", "4-32-32-1", pytest.param("5-32-32-1", marks=pytest.mark.slow)]
+)
+def test_vertices_and_edges_counted_from_every_cell(name: str) -> None:
+    """A vertex on s bends belongs to 2^s cells, an edge on s bends too, and an edge has two ends."""
+    network = file_network(name)
+    box, d = Polyhedron.box(*unit_box_of(network)), network.input_dim
+    found = explore(network, box.A, box.b, keep="vertices")
+    ordinal = np.arange(len(found.facet_units)) - np.repeat(
+        found.facet_offsets[:-1], np.diff(found.facet_offsets)
+    )
+    bends = np.where(found.facet_units >= 0, np.int64(1) << ordinal, 0)
+    of_cell = np.bitwise_or.reduceat(bends, found.facet_offsets[:-1])
+    there = found.incidences[:, 0] & np.repeat(of_cell, np.diff(found.vertex_offsets))
+    on = np.array([bin(byte).count("1") for byte in range(256)])[there[:, None].view(np.uint8)].sum(axis=1)
+    vertices = np.bincount(on, 0.5**on).sum()
+    edges = (0.5 * (on * 2.0 ** (1 - on) + (d - on) * 0.5**on)).sum()
+    assert (vertices, edges) == (VERTICES_AND_EDGES | MANY_VERTICES_AND_EDGES)[name]
 
 
 @pytest.mark.parametrize(("widths", "regions"), [((2, 8, 8, 1), 35), ((3, 6, 6, 1), 51), ((4, 6, 6, 1), 163)])

@@ -21,7 +21,7 @@ from polytope.regions.exact_rows import ExactRows
 from polytope.regions.facets import exactly, facets_of, region_rows
 from polytope.regions.found import ExactFacet, Facets
 from polytope.regions.merge import affine_maps, distinct, joined_across
-from polytope.regions.vertex_search import suits_vertices, volumes
+from polytope.regions.vertex_search import facet_points, suits_vertices, volumes
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,14 +103,16 @@ class RegionComplex:
         facets = self.facets
         region = np.repeat(np.arange(len(self)), np.diff(facets.offsets))
         inner = np.flatnonzero(facets.unit >= 0)
-        normals = np.array([self._facet_row(f, int(region[f]))[:-1] for f in inner.tolist()])
+        rows_of = [self._facet_row(f, int(region[f]))[:-1] for f in inner.tolist()]
+        normals = np.array(rows_of).reshape(-1, self.domain.dim)
+        points = np.concatenate([normals[:0], *map(self.facet_points, range(len(self)))])[inner]
         far = patterns_across(
             self.network,
             self.boundaries,
             self.patterns[region[inner]],
-            facets.points[inner],
-            normals.reshape(-1, self.domain.dim),
-            np.abs(np.stack([facets.points[inner], self.interior_points[region[inner]]])).max(axis=(0, 2)),
+            points,
+            normals,
+            np.abs(np.stack([points, self.interior_points[region[inner]]])).max(axis=(0, 2)),
         )
         rows = ExactRows(self.network, self.domain, self.boundaries)
         flips = (far != self.patterns[region[inner]]).sum(axis=1)
@@ -128,15 +130,46 @@ class RegionComplex:
         carriers = None if self.candidates is None else self.candidates[region]
         pattern, x0 = self.patterns[region], self.interior_points[region]
         described = region_rows(self.network, self.domain, self.boundaries, pattern, carriers)
-        return exactly(described, int(self.facets.unit[facet]), self.facets.points[facet], x0, pattern, rows)
+        point = self.facet_points(region)[facet - int(self.facets.offsets[region])]
+        return exactly(described, int(self.facets.unit[facet]), point, x0, pattern, rows)
 
     def _facet_row(self, facet: int, region: int) -> FloatArray:
         """The row of unit length that a facet lies on."""
-        carrier = self.facets.unit[facet : facet + 1]
+        carrier = self.facets.unit[facet : facet + 1].astype(np.int64)
         rows = region_rows(self.network, self.domain, self.boundaries, self.patterns[region], carrier).rows
-        values = rows[:, :-1] @ self.facets.points[facet] + rows[:, -1]
-        nearest: FloatArray = rows[np.abs(values).argmin()]
+        nearest: FloatArray = rows[0]
+        if len(rows) > 1:
+            point = self.facet_points(region)[facet - int(self.facets.offsets[region])]
+            nearest = rows[np.abs(rows[:, :-1] @ point + rows[:, -1]).argmin()]
         return nearest
+
+    def facet_points(self, region: int) -> FloatArray:
+        """A point in the relative interior of every facet of a region, ``[facets, d]``, in their order."""
+        span = slice(int(self.facets.offsets[region]), int(self.facets.offsets[region + 1]))
+        if self._points is not None:
+            return self._points[span]
+        units = self.facets.unit[span].astype(np.int64)
+        some = slice(region, region + 1)
+        found = facets_of(
+            self.network,
+            self.domain,
+            self.boundaries,
+            self.patterns[some],
+            self.interior_points[some],
+            [np.unique(units)],
+        )
+        assert found.points is not None, "they were just found"
+        assert len(found.unit) == len(units), "a facet was lost"
+        points = np.empty_like(found.points)
+        points[np.argsort(units, kind="stable")] = found.points[np.argsort(found.unit, kind="stable")]
+        return points
+
+    @cached_property
+    def _points(self) -> FloatArray | None:
+        """Points inside all facets, where they are known or can be found at once."""
+        if self.facets.points is None and self.complete and suits_vertices(self.domain):
+            return facet_points(self.network, self.domain, self.patterns, self.facets)
+        return self.facets.points
 
     def merged(self, tolerance: float = 2.0**-36) -> IntArray:
         """Labels ``int[R]`` of linear regions: regions joined across facets where their maps agree.

@@ -1,7 +1,9 @@
 r"""Faces of every dimension of a complex of vertex cells, with :math:`\sum_k (-1)^k f_k = 1`.
 
-A face is named by what is constant on it: the pieces of the units that do not vanish there, the units that
-do, and the rows of the domain that hold it. All cells around a face give it the same name.
+Where exactly d facets of a cell meet at each vertex, a face is named by what is constant on it: the pieces of
+the units that do not vanish there, the units that do, and the rows of the domain that hold it. All cells
+around a face give it the same name. Elsewhere (d <= 3) vertices are identified across the facets that cells
+share, and an edge is named by its ends.
 """
 
 from __future__ import annotations
@@ -10,23 +12,29 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from polytope.errors import GeometryError, IncompleteComplexError
+from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.vertex_cell import VertexCells
+
+APART = "Two cells see different vertices on the facet they share: float64 cannot tell them apart."
 
 
 def face_counts(found: VertexCells, *, seed: int = 0) -> tuple[int, ...]:
     r"""The numbers of faces of dimension 0 to d, vertices first.
 
     Arguments:
-        found: a complete search with ``keep="vertices"``, in which exactly d facets of a cell meet at each of
-            its vertices, and every unit has at most one bend.
+        found: a complete search with ``keep="vertices"``. Above three dimensions exactly d facets of a cell
+            must meet at each of its vertices, and every unit must bend once.
         seed: of the random words by which faces are compared; two names agree by chance with probability
             :math:`2^{-64}`.
 
     Raises:
         IncompleteComplexError: the search was stopped.
-        GeometryError: the complex is degenerate: the numbers do not satisfy Euler's relation.
+        GeometryError: the complex is degenerate, and has more than three dimensions or vertices that float64
+            cannot tell apart; or the numbers do not satisfy Euler's relation.
 
     Example:
         >>> import numpy as np, polytope as pt
@@ -40,8 +48,21 @@ def face_counts(found: VertexCells, *, seed: int = 0) -> tuple[int, ...]:
         raise IncompleteComplexError(
             "Faces can only be counted in a complete complex: search without a limit."
         )
+    plain = _is_plain(found)
+    if not plain and found.interior_points.shape[1] > 3:
+        raise GeometryError("The complex is degenerate: its faces are counted in up to three dimensions.")
+    numbers = _by_names(found, seed) if plain else _by_vertices(found)
+    if sum((-1) ** k * n for k, n in enumerate(numbers)) != 1:
+        raise GeometryError(
+            f"The numbers of faces {numbers} break Euler's relation: the complex is degenerate."
+        )
+    return numbers
+
+
+def _by_names(found: VertexCells, seed: int) -> tuple[int, ...]:
     d = found.interior_points.shape[1]
-    facets = _facets_at_vertices(found, d)
+    place, vertex = _corners(found)
+    facets = place[np.argsort(vertex, kind="stable")].reshape(-1, d)
     cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertex_offsets))
     names, changes = _random_names(found, seed)
     counts = [found.n_regions]
@@ -51,23 +72,76 @@ def face_counts(found: VertexCells, *, seed: int = 0) -> tuple[int, ...]:
             for chosen in map(list, combinations(range(d), codimension))
         ]
         counts.append(len(np.unique(np.concatenate(keys))))
-    numbers = tuple(counts[::-1])
-    if sum((-1) ** k * n for k, n in enumerate(numbers)) != 1:
-        raise GeometryError(
-            f"The numbers of faces {numbers} break Euler's relation: the complex is degenerate."
-        )
-    return numbers
+    return tuple(counts[::-1])
 
 
-def _facets_at_vertices(found: VertexCells, d: int) -> NDArray[np.int64]:
-    """The places of the d facets that meet at each vertex, ``[V, d]``."""
+def _by_vertices(found: VertexCells) -> tuple[int, ...]:
+    """The numbers in up to three dimensions, where all faces but edges and vertices are facets or cells."""
+    d = found.interior_points.shape[1]
+    shared = found.neighbours(places=True)
+    vertices, label = _vertices(found, shared)
+    n_facets = len(found.facet_units) - len(shared)
+    if d == 1:
+        return vertices, found.n_regions
+    if d == 2:
+        return vertices, n_facets, found.n_regions
+    spans = zip(found.vertex_offsets[:-1].tolist(), found.vertex_offsets[1:].tolist(), strict=True)
+    edges = [np.sort(label[a:b][_edges_of(found.incidences[a:b])], axis=1) for a, b in spans]
+    return vertices, len(np.unique(np.concatenate(edges), axis=0)), n_facets, found.n_regions
+
+
+def _vertices(found: VertexCells, shared: IntArray) -> tuple[int, IntArray]:
+    """The number of different points among the cells' vertices, and which of them each is."""
+    place, vertex = _corners(found)
+    starts = np.searchsorted(place, np.arange(len(found.facet_units) + 1))
+    sizes = np.diff(starts)
+    if (sizes[shared[:, 0]] != sizes[shared[:, 1]]).any():
+        raise GeometryError(APART)
+    pairs = [np.zeros((0, 2), dtype=np.int64)]
+    for size in np.unique(sizes[shared[:, 0]]).tolist():
+        alike = starts[shared[sizes[shared[:, 0]] == size]]
+        one, two = (vertex[alike[:, [side]] + np.arange(size)] for side in range(2))
+        pairs.append(_identified(found.vertices, one, two))
+    a, b = np.concatenate(pairs).T
+    n = len(found.vertices)
+    count, label = connected_components(coo_array((np.ones(len(a), bool), (a, b)), shape=(n, n)), False)
+    return int(count), label.astype(np.int64)
+
+
+def _identified(points: FloatArray, one: IntArray, two: IntArray) -> IntArray:
+    """The pairs of equal points among the vertices ``[F, v]`` of facets in the two cells that share them."""
+    gap = np.abs(points[one][:, :, None] - points[two][:, None]).max(axis=3)
+    nearest = gap.argmin(axis=2)
+    if (np.sort(nearest, axis=1) != np.arange(one.shape[1])).any():
+        raise GeometryError(APART)
+    return np.stack([one, np.take_along_axis(two, nearest, axis=1)], axis=2).reshape(-1, 2)
+
+
+def _edges_of(incidences: IntArray) -> IntArray:
+    """The pairs of a cell's vertices, ``[E, 2]``, that span an edge: no third one is on all their facets."""
+    common = incidences[:, None] & incidences[None]
+    holds = ((common[:, :, None] & incidences) == common[:, :, None]).all(axis=3)
+    edges: IntArray = np.argwhere(np.triu(holds.sum(axis=2) == 2, 1))
+    return edges
+
+
+def _is_plain(found: VertexCells) -> bool:
+    """Whether d facets of a cell meet at each of its vertices, units bend once, and no bend meets others."""
+    meeting = np.unpackbits(found.incidences.view(np.uint8), axis=1).sum(axis=1)
+    simple = bool((meeting == found.interior_points.shape[1]).all())
+    once = bool(found.patterns.max(initial=0) <= 1)
+    return simple and once and not found.n_exact and not len(found.facet_more)
+
+
+def _corners(found: VertexCells) -> tuple[IntArray, IntArray]:
+    """The places of facets and the vertices on them, by ascending places."""
     words = found.incidences.view(np.uint64)
     bits = (words[:, :, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
     vertex, ordinal = np.nonzero(bits.reshape(len(words), -1))
-    if len(vertex) != d * len(words) or (np.bincount(vertex, minlength=len(words)) != d).any():
-        raise GeometryError(f"More than {d} facets of a cell meet at a vertex: the complex is degenerate.")
-    start = np.repeat(found.facet_offsets[:-1], np.diff(found.vertex_offsets))
-    return (start[vertex] + ordinal).reshape(-1, d)
+    cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertex_offsets))
+    place = found.facet_offsets[cell[vertex]] + ordinal
+    order = np.argsort(place, kind="stable")
+    return place[order], vertex[order]
 
 
 def _random_names(found: VertexCells, seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

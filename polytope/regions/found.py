@@ -8,6 +8,9 @@ from fractions import Fraction
 from time import monotonic
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
@@ -31,13 +34,13 @@ class Facets:
     Arguments:
         offsets: ``int[R + 1]``; region i has the facets ``offsets[i] .. offsets[i + 1] - 1``.
         unit: ``int[F]``, a unit whose boundary carries the facet, or ``-(row + 1)`` for a row of the domain.
-        points: ``[F, d]``, a point in the relative interior of each facet.
+        points: ``[F, d]``, a point in the relative interior of each facet, where known.
         exact: for facets too small for float64, the row they lie on and a point inside, in rationals.
     """
 
     offsets: IntArray
-    unit: IntArray
-    points: FloatArray
+    unit: NDArray[np.signedinteger]
+    points: FloatArray | None
     exact: Mapping[int, ExactFacet] = field(default_factory=dict)
 
 

@@ -8,7 +8,7 @@ done, wants a sign from exact arithmetic, has no room left, or has spent its bud
 
 from __future__ import annotations
 
-from polytope.regions.kernels_count import DOUBT, NO_ROOM, count_cell, count_polygon
+from polytope.regions.kernels_arrange import DOUBT, NO_ROOM, arrange
 from polytope.regions.kernels_cut import cut_cell, cut_polygon, find_pairs
 from polytope.regions.kernels_decide import (
     NEGATIVE,
@@ -74,7 +74,7 @@ from polytope.regions.kernels_layer import (
     WHAT,
     WORDS,
     K,
-    mix,
+    across,
     push_many,
     trail_need,
     undo,
@@ -288,7 +288,7 @@ def examine_pieces(net, w, u):
             return GO_ON
         if signs == 0:
             if R[KEEP]:
-                R[HASH] += mix(u, p + 1)
+                R[HASH] += across(u, p + 1)
         else:
             note_touch(net, w, u, p, p + 1)
         if signs == POSITIVE:
@@ -351,7 +351,7 @@ def compete(net, w, u, child):
         take_cell(R, child, 1)
     elif signs == 0:
         if R[KEEP]:
-            R[HASH] += mix(u, j)
+            R[HASH] += across(u, j)
     else:
         note_touch(net, w, u, c, j)
     R[OPP] += 1
@@ -435,19 +435,19 @@ def layer_done(net, w):
 
 
 @kernel
-def try_count(net, w):
-    """In the last layer, if only the number is wanted: count the node's cells without making them."""
+def arrange_last(net, w):
+    """In the last layer, if no more than cells are wanted: find the node's cells without cutting it."""
     R = w.R
     R[TRICK] = 0
-    if R[KEEP] or R[LAYER] + 1 != net.par[1] or R[FORCED] < R[PLEN] or R[NLEN]:
+    if R[LAYER] + 1 != net.par[1] or R[FORCED] < R[PLEN] or R[NLEN]:
         return GO_ON
-    n = count_polygon(net, w) if net.par[0] == 2 else count_cell(net, w)
-    if n == NO_ROOM:
-        R[TRICK] = 1
-        R[WHAT] = 0
-        return GROW
+    n = arrange(net, w)
     if n == DOUBT:
         return GO_ON
+    if n < 0:
+        R[TRICK] = 1
+        R[WHAT] = 0
+        return GROW if n == NO_ROOM else FLUSH
     R[COUNT] += n
     return LEAF
 
@@ -462,7 +462,7 @@ def step(net, w, child):
     if u >= 0:
         return compete(net, w, u, child) if net.kind[u] == 1 else examine_pieces(net, w, u)
     if R[TRICK] == 1:
-        code = try_count(net, w)
+        code = arrange_last(net, w)
         if code != GO_ON:
             return code
     if R[POS] < R[LLEN]:

@@ -39,6 +39,7 @@ from polytope.regions.kernels_layer import (
     VOFF,
     K,
     U,
+    across,
     mix,
     push_many,
     root,
@@ -314,7 +315,8 @@ def decide(net, w, u, s):
     if w.R[KEEP]:
         p = net.pat[u]
         if p >= 0:
-            w.R[HASH] += mix(u, s)
+            if s:
+                w.R[HASH] += mix(u, s)
             w.lab[p] = net.label[net.tab[u] + s] if net.kind[u] == 0 else s
 
 
@@ -412,7 +414,7 @@ def group_winner(net, w, u):
     if w.R[KEEP]:
         for i in range(n):
             if i != best and root(net, w, a) == root(net, w, net.mem[m0 + i]):
-                w.R[HASH] += mix(u, i)
+                w.R[HASH] += across(u, i)
     return best
 
 
@@ -467,7 +469,7 @@ def enter_plain(net, w, layer, at):
         pl[n_push] = u0 + j
         n_push += 1 if (s == 1 or not off) else 0
         if keep:
-            code += mix(u0 + j, s)
+            code += w.codes[u0 + j] & -s
             lab[j] = high if s == 1 else low
     R[HASH] += code
     return n_list, n_push

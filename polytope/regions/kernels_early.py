@@ -45,8 +45,8 @@ from polytope.regions.kernels_layer import (
     VOFF,
     K,
     U,
+    across,
     log_row,
-    mix,
     rows_needed,
     unit_affine,
 )
@@ -348,7 +348,7 @@ def fix_unit(net, w, u, s, q):
         name = name_of(net, w, net.mem[at + s])
         for i in range(net.n_seg[u]):
             if i != s and name_of(net, w, net.mem[at + i]) == name:
-                w.R[HASH] += mix(u, i)
+                w.R[HASH] += across(u, i)
     w.fix[u] = 2
     w.fresh[net.unit_off[q] + w.n_fresh[q]] = u
     w.n_fresh[q] += 1

@@ -24,7 +24,7 @@ from polytope.regions.kernels_layer import (
     SIMPLE,
     VOFF,
     K,
-    mix,
+    across,
 )
 
 CELLS, POINTS, VERTICES = 1, 2, 4
@@ -41,12 +41,12 @@ def write_facet(net, w, f, at):
         return
     key = R[HASH]
     s = w.seg[u]
-    key += mix(u, w.rec_i[f, 1] if s == w.rec_i[f, 2] else w.rec_i[f, 2])
+    key += across(u, w.rec_i[f, 1] if s == w.rec_i[f, 2] else w.rec_i[f, 2])
     for e in range(R[EXN]):
         if w.ext[e, 0] == f:
             x = w.ext[e, 1]
             s = w.seg[x]
-            key += mix(x, w.ext[e, 2] if s == w.ext[e, 3] else w.ext[e, 3])
+            key += across(x, w.ext[e, 2] if s == w.ext[e, 3] else w.ext[e, 3])
             w.o_ext[R[OUTX], 0] = at
             w.o_ext[R[OUTX], 1] = net.pat[x]
             R[OUTX] += 1

@@ -29,6 +29,8 @@ N_REG = 48
 # entries of the trail above the numbers of layers: units fixed, without and with their rows let go
 FIX, FIX_ROWS = 1 << 40, 1 << 41
 
+MOST = 12  # bends in one list of cells (kernels_arrange), which has a place for each choice of sides
+
 # what a call comes back with
 FINISHED, NEED_SIGN, GROW, FLUSH, PAUSED, OPEN_NODE, WORDS = range(7)
 
@@ -41,9 +43,10 @@ class Work(Handle):
     rec_i, rec_f facets (unit, pieces below and above, row's name, row's members; affine row, error,
     breakpoint); ext further units vanishing on facets; seg, lab pieces of the decided units; g, v, vt the
     row being decided, its values at the vertices and their bounds; memo answers; req questions; o_* output
-    buffers. For units decided early (``kernels_early``): fix marks them, need counts the units that a row
-    still matters to, DZ holds changes of rows (hit, listed in hits by layer), fresh the units just fixed. The
-    rest is scratch.
+    buffers. For the last layer (``kernels_arrange``): flats, and number, the cells by their sides. codes are
+    the units' hashes. For units decided early (``kernels_early``): fix marks them, need counts the units that
+    a row still matters to, DZ holds changes of rows (hit, listed in hits by layer), fresh the units just
+    fixed. The rest is scratch.
     """
 
     fields: ClassVar[dict[str, tuple[str, int]]] = {
@@ -68,6 +71,8 @@ class Work(Handle):
                 "n_hit",
                 "fresh",
                 "n_fresh",
+                "number",
+                "codes",
             ),
             ("i", 1),
         ),
@@ -75,7 +80,7 @@ class Work(Handle):
         **dict.fromkeys(
             ("tf", "VF", "h", "ha", "hc", "two", "val", "rad", "g", "v", "vt", "memo", "fl", "sol"), ("f", 1)
         ),
-        **dict.fromkeys(("frames", "rec_i", "ext", "o_inc", "o_ext"), ("i", 2)),
+        **dict.fromkeys(("frames", "rec_i", "ext", "flats", "o_inc", "o_ext"), ("i", 2)),
         **dict.fromkeys(("lab", "fix", "hit"), ("b", 1)),
         **dict.fromkeys(("o_pat",), ("b", 2)),
         **dict.fromkeys(("o_funit",), ("w", 1)),
@@ -85,12 +90,18 @@ class Work(Handle):
 
 @kernel(inline="always")
 def mix(u, piece):
-    """A 64-bit hash of (unit, piece)."""
+    """A 64-bit hash of (unit, piece); a region's is the sum over its units that are not on piece 0."""
     x = (np.uint64(u) << np.uint64(7)) + np.uint64(piece) + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x + np.uint64(0x632BE59BD9B4E019)) * np.uint64(0xD6E8FEB86659FD93)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.int64(x ^ (x >> np.uint64(31)))
+
+
+@kernel(inline="always")
+def across(u, piece):
+    """What unit u adds to a facet's key: its piece on the other side, and that it is one of the facet's."""
+    return (mix(u, piece) if piece else np.int64(0)) + mix(u, 127)
 
 
 @kernel

@@ -30,8 +30,8 @@ def partition(key, bits):
 
 
 @njit(cache=True, nogil=True)
-def match(key, cell, bits):
-    """Pairs of places with equal keys, ``int64[E, 2]``; and the number of keys that are not in one pair."""
+def match(key, cell, bits, places):
+    """The two cells (or places) of every key, ``int64[E, 2]``; and how many keys are not in one pair."""
     order, starts = partition(key, bits)
     pairs = np.empty((order.shape[0] // 2 + 1, 2), dtype=np.int64)
     n = 0
@@ -59,8 +59,8 @@ def match(key, cell, bits):
                 if cell[j] < 0 or cell[i] == cell[j]:
                     odd += 1000000
                 elif n < pairs.shape[0]:
-                    pairs[n, 0] = j
-                    pairs[n, 1] = i
+                    pairs[n, 0] = j if places else cell[j]
+                    pairs[n, 1] = i if places else cell[i]
                     n += 1
                     odd -= 1
         for p in range(lo, hi):

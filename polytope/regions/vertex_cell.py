@@ -61,16 +61,17 @@ class VertexCells:
     smallest_margin: float
     n_exact: int
 
-    def edges(self) -> tuple[IntArray, IntArray]:
-        """Pairs of cells that share a facet, ``[E, 2]``, and the two places of each facet, ``[E, 2]``."""
+    def neighbours(self, *, places: bool = False) -> IntArray:
+        """The pairs of cells that share a facet, ``[E, 2]``, smaller first; or the facet's two places."""
         from polytope.regions.kernels_match import match
 
-        cell = np.repeat(np.arange(self.n_regions), np.diff(self.facet_offsets))
+        cell = np.repeat(np.arange(self.n_regions, dtype=np.int32), np.diff(self.facet_offsets))
         bits = max(0, len(cell).bit_length() - 11)
-        places, odd = match(self.facet_keys, cell, max(bits, 1))
+        pairs, odd = match(self.facet_keys, cell, max(bits, 1), places)
         if self.complete and odd:
             raise AssertionError(f"{odd} facets have no single neighbour: this is a defect of the search.")
-        return cell[places], places
+        both: IntArray = pairs
+        return both
 
 
 @dataclass
@@ -198,7 +199,7 @@ class _Worker:
         self.net, self.start = problem
         self.shared = shared
         self.limit = limit
-        chunk = int(np.clip(2**22 // max(int(self.net.par[3]), 1), 256, 16384))
+        chunk = int(np.clip(2**24 // max(int(self.net.par[3]), 1), 256, 65536))
         self.w = new_work(self.net, self.start, shared.keep, chunk)
         self.exact = ExactSigns(self.net)
 
@@ -432,22 +433,22 @@ def _collect(shared: _Shared, d: int, n_units: int, words: int) -> VertexCells:
 
     more, at = [], 0
     for c in chunks:
-        more.append(c["extra"] + np.array([at, 0]))
-        at += len(c["unit"])
+        more.append(c["o_ext"] + np.array([at, 0]))
+        at += len(c["o_funit"])
     return VertexCells(
         n_regions=shared.found,
         complete=not paths,
         open_cells=tuple(paths),
-        patterns=joined("patterns", (0, n_units), np.int8),
-        interior_points=joined("points", (0, d), float),
-        facet_offsets=offsets("facets"),
-        facet_units=joined("unit", (0,), np.int32),
-        facet_keys=joined("key", (0,), np.uint64),
+        patterns=joined("o_pat", (0, n_units), np.int8),
+        interior_points=joined("o_point", (0, d), float),
+        facet_offsets=offsets("o_fptr"),
+        facet_units=joined("o_funit", (0,), np.int32),
+        facet_keys=joined("o_fkey", (0,), np.uint64),
         facet_more=np.concatenate(more) if more else np.zeros((0, 2), dtype=np.int64),
-        facet_points=joined("facet_point", (0, d), float),
-        vertex_offsets=offsets("vertices"),
-        vertices=joined("vertex", (0, d), float),
-        incidences=joined("incidence", (0, words), np.int64),
+        facet_points=joined("o_fpoint", (0, d), float),
+        vertex_offsets=offsets("o_vptr"),
+        vertices=joined("o_vert", (0, d), float),
+        incidences=joined("o_inc", (0, words), np.int64),
         smallest_margin=shared.margin,
         n_exact=shared.n_exact,
     )

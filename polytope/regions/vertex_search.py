@@ -31,11 +31,12 @@ def search_vertices(
     workers: int,
 ) -> Found:
     """Find the regions of the network in the domain, or as many as the budget allows."""
+    points = domain.dim <= 2  # where they come at no cost
     found = explore(
         network,
         domain.A,
         domain.b,
-        keep="points" if keep else "count",
+        keep=("points" if points else "cells") if keep else "count",
         max_regions=budget.max_regions,
         deadline=None if budget.max_seconds is None else budget.started + budget.max_seconds,
         progress=progress,
@@ -48,8 +49,8 @@ def search_vertices(
         open_bound=len(found.open_cells) * most,
         patterns=found.patterns,
         interior_points=found.interior_points,
-        facets=_facets(found) if keep else None,
-        neighbours=_neighbours(found) if keep else None,
+        facets=_facets(found, points) if keep else None,
+        neighbours=found.neighbours() if keep else None,
         statistics={"exact_signs": found.n_exact, "smallest_margin": found.smallest_margin},
     )
 
@@ -64,15 +65,38 @@ def volumes(network: Network, domain: Polyhedron, patterns: PatternArray) -> Flo
 
     found = explore(network, domain.A, domain.b, keep="vertices")
     sizes = of_cells(found.vertex_offsets, found.vertices, found.incidences, found.facet_offsets)
-    number = {pattern.tobytes(): i for i, pattern in enumerate(found.patterns)}
-    order = [number[pattern.tobytes()] for pattern in patterns]
-    sized: FloatArray = sizes[order]
+    sized = np.empty(len(patterns))
+    sized[_numbers(patterns, found.patterns)] = sizes
     return sized
 
 
-def _facets(found: VertexCells) -> Facets:
-    return Facets(found.facet_offsets, found.facet_units.astype(np.int64), found.facet_points)
+def facet_points(
+    network: Network, domain: Polyhedron, patterns: PatternArray, facets: Facets
+) -> FloatArray | None:
+    """A point inside every facet, ``[F, d]``: the search once more; ``None`` if it names facets otherwise.
+
+    Arguments:
+        patterns: ``int8[R, units]``, all regions of the network in the domain.
+        facets: their facets.
+    """
+    found = explore(network, domain.A, domain.b, keep="points")
+    theirs = np.repeat(_numbers(patterns, found.patterns), np.diff(found.facet_offsets))
+    ours = np.repeat(np.arange(len(patterns)), np.diff(facets.offsets))
+    if len(ours) != len(theirs):
+        return None
+    a, b = np.lexsort((facets.unit, ours)), np.lexsort((found.facet_units, theirs))
+    if (ours[a] != theirs[b]).any() or (facets.unit[a] != found.facet_units[b]).any():
+        return None
+    points = np.empty_like(found.facet_points)
+    points[a] = found.facet_points[b]
+    return points
 
 
-def _neighbours(found: VertexCells) -> IntArray:
-    return np.sort(found.edges()[0], axis=1)
+def _numbers(patterns: PatternArray, other: PatternArray) -> IntArray:
+    """The places in ``patterns`` of the same rows in another order."""
+    number = {pattern.tobytes(): i for i, pattern in enumerate(patterns)}
+    return np.array([number[pattern.tobytes()] for pattern in other], dtype=np.int64)
+
+
+def _facets(found: VertexCells, points: bool) -> Facets:
+    return Facets(found.facet_offsets, found.facet_units, found.facet_points if points else None)

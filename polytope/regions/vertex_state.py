@@ -71,6 +71,8 @@ def new_work(net: FlatNetwork, start: Start, keep: int, chunk: int) -> Work:
         "req": k,
         "path": 1 << 12,
         "child": 16,
+        "flats": (16, 16),
+        "number": 1 << layout.MOST,
         "pairs": 64 + 8 * k,
         "o_fptr": cells + 1,
         "o_vptr": cells + 1,
@@ -89,6 +91,8 @@ def new_work(net: FlatNetwork, start: Start, keep: int, chunk: int) -> Work:
         "o_funit": np.zeros(facets if keep else 1, dtype=np.int32),
         "o_fkey": np.zeros(facets if keep else 1, dtype=np.uint64),
     }
+    arrays["number"][:] = -1
+    arrays["codes"] = layout.mix.py_func(np.arange(len(net.kind), dtype=np.uint64), 1)
     return Work(arrays)
 
 
@@ -164,22 +168,17 @@ def grow(w: Work, which: int) -> None:
 
 
 def drain(w: Work, keep: int) -> dict[str, NDArray[Any]]:
-    """What the output buffers hold, copied; they are empty afterwards."""
+    """What the output buffers hold; new ones take their place."""
     n, nf, nv, nx = (int(w.R[i]) for i in (layout.OUTN, layout.OUTF, layout.OUTV, layout.OUTX))
-    out: dict[str, NDArray[Any]] = {
-        "patterns": w.o_pat[:n].copy(),
-        "points": w.o_point[:n].copy(),
-        "facets": np.diff(w.o_fptr[: n + 1]),
-        "unit": w.o_funit[:nf].copy(),
-        "key": w.o_fkey[:nf].copy(),
-        "extra": w.o_ext[:nx].copy(),
-    }
-    if keep & 2:
-        out["facet_point"] = w.o_fpoint[:nf].copy()
-    if keep & 4:
-        out["vertices"] = np.diff(w.o_vptr[: n + 1])
-        out["vertex"] = w.o_vert[:nv].copy()
-        out["incidence"] = w.o_inc[:nv].copy()
+    used = {"o_pat": n, "o_point": n, "o_fptr": n + 1, "o_funit": nf, "o_fkey": nf, "o_ext": nx}
+    used |= {"o_fpoint": nf} if keep & 2 else {}
+    used |= {"o_vptr": n + 1, "o_vert": nv, "o_inc": nv} if keep & 4 else {}
+    out = {name: getattr(w, name)[:size] for name, size in used.items()}
+    for name in used:
+        w.put(name, np.empty_like(getattr(w, name)))
+    for name in {"o_fptr", "o_vptr"} & out.keys():
+        out[name] = np.diff(out[name])
+        getattr(w, name)[0] = 0
     w.R[[layout.OUTN, layout.OUTF, layout.OUTV, layout.OUTX]] = 0
     return out
 

@@ -51,7 +51,7 @@ def _facets_of(facets: Facets, which: IntArray) -> Facets:
     spans = [np.arange(facets.offsets[i], facets.offsets[i + 1]) for i in which.tolist()]
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
     offsets = np.cumsum([0, *(len(span) for span in spans)])
-    return Facets(offsets, facets.unit[rows], facets.points[rows])
+    return Facets(offsets, facets.unit[rows], None if facets.points is None else facets.points[rows])
 
 
 def _pairs_of(pairs: IntArray, which: IntArray) -> IntArray:

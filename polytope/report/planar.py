@@ -41,7 +41,7 @@ def _edges(complex: RegionComplex, region: int) -> tuple[FloatArray, FloatArray]
     """The rows ``r[:2] . x + r[2] <= 0`` of a region's edges through a point of each, and the points."""
     facets = complex.facets
     span = slice(int(facets.offsets[region]), int(facets.offsets[region + 1]))
-    units, points = facets.unit[span], facets.points[span]
+    units, points = facets.unit[span].astype(np.int64), complex.facet_points(region)
     carriers = np.unique(units)
     described = region_rows(
         complex.network, complex.domain, complex.boundaries, complex.patterns[region], carriers
