@@ -215,7 +215,9 @@ def test_the_script_itself(tent: Path) -> None:
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
     done = run("count", tent, "--box", 0, 1, "--json")
-    assert (done.returncode, done.stderr) == (0, "")
+    # compiling takes seconds on a new installation, and then progress is shown
+    said = [line for line in done.stderr.splitlines() if "open cells" not in line]
+    assert (done.returncode, said) == (0, [])
     assert json.loads(done.stdout)["complete"] is True
     refused = run("count", tent.with_name("[red]missing.onnx"))
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (3, "", 1)

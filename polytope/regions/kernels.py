@@ -8,7 +8,8 @@ done, wants a sign from exact arithmetic, has no room left, or has spent its bud
 
 from __future__ import annotations
 
-from polytope.regions.kernels_arrange import DOUBT, NO_ROOM, arrange
+from polytope.regions.kernels_arrange import arrange
+from polytope.regions.kernels_book import DOUBT, NO_ROOM
 from polytope.regions.kernels_cut import cut_cell, cut_polygon, find_pairs
 from polytope.regions.kernels_decide import (
     NEGATIVE,
