@@ -9,6 +9,7 @@ initialisation with seed 0, the domain is the box [-1, 1]^d.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import platform
@@ -34,18 +35,38 @@ BARS = {
     "4-32-32-1": (20.0, 40.0),
     "5-32-32-1": (1.0, 2.0),
 }
+# of the complexes in the box: any program meets them all
+VERTICES = {
+    "2-256-256-256-1": 95_925,
+    "2-128-128-128-1": 23_655,
+    "3-64-64-1": 67_001,
+    "4-32-32-1": 108_648,
+    "5-32-32-1": 1_565_829,
+}
 GROWTH = ("4-10-10-1", "4-16-16-1", "4-32-32-1", "4-64-64-1", "4-96-96-1")
 SMALL = "2-50-50-1"  # the only network on which relucent ends in reasonable time
 
 
-def layers(name: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Weights and biases of a benchmark network."""
+def initial(name: str) -> list[np.ndarray]:
+    """Weights and biases in turn, as torch initialises them."""
     import torch
 
     torch.manual_seed(0)
-    widths = [int(w) for w in name.split("-")]
-    modules = [torch.nn.Linear(m, n, dtype=torch.float64) for m, n in pairwise(widths)]
-    return [(m.weight.detach().numpy(), m.bias.detach().numpy()) for m in modules]
+    modules = [torch.nn.Linear(m, n, dtype=torch.float64) for m, n in pairwise(map(int, name.split("-")))]
+    return [a.detach().numpy() for m in modules for a in (m.weight, m.bias)]
+
+
+def layers(name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weights and biases of a benchmark network, made by another process: this one does without torch."""
+    command = [sys.executable, __file__, "--run", "weights", "--network", name]
+    done = subprocess.run(command, capture_output=True, check=True)
+    with np.load(io.BytesIO(done.stdout)) as arrays:
+        return pairs(list(arrays.values()))
+
+
+def pairs(arrays: list[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Every second array with the one behind it."""
+    return list(zip(arrays[::2], arrays[1::2], strict=True))
 
 
 def run_ours(name: str, keep: bool, workers: int) -> tuple[int, float, float]:
@@ -96,7 +117,29 @@ def run_relucent(name: str) -> tuple[int, float, float]:
     return len(complex_), time.perf_counter() - wall, time.process_time() - cpu
 
 
+def run_limit(name: str) -> tuple[int, float, float]:
+    """The bytes of the result; seconds to write so many, and to evaluate every unit at every vertex."""
+    import polytope as pt
+
+    weights = layers(name)
+    network = pt.mlp([(W.astype(float), b.astype(float)) for W, b in weights])
+    d = network.input_dim
+    found = pt.enumerate_regions(network, pt.Polyhedron.box([-1.0] * d, [1.0] * d))
+    facets = found.facets
+    arrays = [found.patterns, found.interior_points, facets.offsets, facets.unit, found.neighbours]
+    size = sum(a.nbytes for a in arrays)
+    start = time.perf_counter()
+    np.ones(size // 8)
+    writing = time.perf_counter() - start
+    points, rows = np.ones((VERTICES[name], d)), np.ones((d, network.n_units))
+    start = time.perf_counter()
+    for part in np.array_split(points, 1 + len(points) // 1000):
+        part @ rows
+    return size, writing, time.perf_counter() - start
+
+
 RUNS = {
+    "limit": run_limit,
     "cells": lambda name: run_ours(name, True, 1),
     "count": lambda name: run_ours(name, False, 1),
     "cells, 2 workers": lambda name: run_ours(name, True, 2),
@@ -187,6 +230,26 @@ def growth_table(medians: dict[str, dict[str, float]]) -> str:
     return table(["network", "regions", "CPU s", "us per region"], rows)
 
 
+def limit_table(medians: dict[str, dict[str, float]]) -> str:
+    """The least work there is: writing the result once, evaluating every unit once at every vertex."""
+    rows = []
+    for name in BARS:
+        limit, cells, count = (medians[f"{program} | {name}"] for program in ("limit", "cells", "count"))
+        writing, arithmetic = limit["seconds"], limit["cpu"]
+        rows.append(
+            [
+                name,
+                f"{limit['regions'] / 1e6:.0f}",
+                f"{writing:.4f}",
+                f"{arithmetic:.4f}",
+                f"{cells['seconds'] / (writing + arithmetic):.0f}",
+                f"{count['seconds'] / arithmetic:.0f}",
+            ]
+        )
+    head = ["network", "MB of result", "writing s", "arithmetic s", "cells / limit", "count / limit"]
+    return table(head, rows)
+
+
 def start_table() -> str:
     """The first result of a new process, with cold and with warm compilation caches."""
     with tempfile.TemporaryDirectory() as folder:
@@ -219,6 +282,9 @@ def versions() -> dict[str, str]:
 
 def run_one(program: str, name: str) -> None:
     """The inside of a fresh process: one line of JSON."""
+    if program == "weights":
+        np.savez(sys.stdout.buffer, *initial(name))
+        return
     regions, wall, cpu = first_result() if program == "first" else RUNS[program](name)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sys.stdout.write(json.dumps({"regions": regions, "seconds": wall, "cpu": cpu, "megabytes": peak}) + "\n")
@@ -236,11 +302,12 @@ def main() -> None:
         run_one(options.run, options.network)
         return
     ours = ["cells", "count", "cells, 2 workers", "count, 2 workers"]
-    pairs = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ours]]
+    turns = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ours]]
     fresh("cells", SMALL)
-    medians = alternate([*pairs, ("cells", SMALL)], options.repeats)
+    medians = alternate([*turns, ("cells", SMALL)], options.repeats)
     growth: list[str] = list(GROWTH[:3] if options.quick else GROWTH)
     medians |= alternate([("count", name) for name in growth], 1)
+    medians |= alternate([("limit", name) for name in BARS], 1)
     parts = ["# " + str(__doc__).splitlines()[0], speed_table(medians)]
     if not options.quick:
         peer = fresh("relucent", SMALL, timeout=300.0)
@@ -251,7 +318,7 @@ def main() -> None:
             f"{peer['seconds']:.1f} s for {peer['regions']:.0f} (in the whole plane; 0 means stopped): "
             f"{peer['seconds'] / mine['seconds']:,.0f} times."
         )
-    parts += [growth_table(medians), start_table()]
+    parts += [limit_table(medians), growth_table(medians), start_table()]
     result: dict[str, Any] = {"versions": versions(), "repeats": options.repeats, "medians": medians}
     folder = Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)

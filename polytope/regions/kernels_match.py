@@ -9,42 +9,46 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def partition(key, bits):
-    """Places of the non-zero keys, grouped by their top bits; and where each group starts."""
+def partition(key, bits, first, last):
+    """Places of the keys with top bits in first .. last - 1, grouped by them; where each group starts."""
     n = key.shape[0]
     shift = np.uint64(64 - bits)
-    starts = np.zeros((1 << bits) + 1, dtype=np.int64)
+    starts = np.zeros(last - first + 1, dtype=np.int64)
     for i in range(n):
-        if key[i] != 0:
-            starts[np.int64(key[i] >> shift) + 1] += 1
-    for b in range(1 << bits):
+        b = np.int64(key[i] >> shift)
+        if key[i] != 0 and first <= b < last:
+            starts[b - first + 1] += 1
+    for b in range(last - first):
         starts[b + 1] += starts[b]
     at = starts.copy()
-    order = np.empty(starts[1 << bits], dtype=np.int64)
+    order = np.empty(starts[last - first], dtype=np.int64)
     for i in range(n):
-        if key[i] != 0:
-            b = np.int64(key[i] >> shift)
-            order[at[b]] = i
-            at[b] += 1
+        b = np.int64(key[i] >> shift)
+        if key[i] != 0 and first <= b < last:
+            order[at[b - first]] = i
+            at[b - first] += 1
     return order, starts
 
 
 @njit(cache=True, nogil=True)
-def match(key, cell, bits, places):
-    """The two cells (or places) of every key, ``int64[E, 2]``; and how many keys are not in one pair."""
-    order, starts = partition(key, bits)
+def match(key, cell, bits, first, last, places):
+    """The two cells (or places) of every key whose top bits are in first .. last - 1, ``int64[E, 2]``.
+
+    And how many of these keys (0 is none) are not in one pair.
+    """
+    order, starts = partition(key, bits, first, last)
     pairs = np.empty((order.shape[0] // 2 + 1, 2), dtype=np.int64)
     n = 0
     odd = 0
     most = 0
-    for b in range(1 << bits):
+    for b in range(last - first):
         most = max(most, starts[b + 1] - starts[b])
     size = 16
     while size < 2 * most:
         size *= 2
     table = np.full(size, -1, dtype=np.int64)
     mask = np.uint64(size - 1)
-    for b in range(1 << bits):
+    for b in range(last - first):
         lo, hi = starts[b], starts[b + 1]
         for p in range(lo, hi):
             i = order[p]

@@ -10,7 +10,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,16 +63,20 @@ class VertexCells:
     smallest_margin: float
     n_exact: int
 
-    def neighbours(self, *, places: bool = False) -> IntArray:
+    def neighbours(self, *, places: bool = False, workers: int = 1) -> IntArray:
         """The pairs of cells that share a facet, ``[E, 2]``, smaller first; or the facet's two places."""
         from polytope.regions.kernels_match import match
 
         cell = np.repeat(np.arange(self.n_regions, dtype=np.int32), np.diff(self.facet_offsets))
-        bits = max(0, len(cell).bit_length() - 11)
-        pairs, odd = match(self.facet_keys, cell, max(bits, 1), places)
+        bits = max(len(cell).bit_length() - 11, workers.bit_length())
+        bounds = [(part << bits) // workers for part in range(workers + 1)]
+        jobs = [(self.facet_keys, cell, bits, i, j, places) for i, j in pairwise(bounds)]
+        with ThreadPoolExecutor(workers) as pool:
+            found = list(pool.map(lambda job: match(*job), jobs))
+        odd = sum(rest for _, rest in found)
         if self.complete and odd:
             raise AssertionError(f"{odd} facets have no single neighbour: this is a defect of the search.")
-        both: IntArray = pairs
+        both: IntArray = np.concatenate([pairs for pairs, _ in found]) if workers > 1 else found[0][0]
         return both
 
 
@@ -142,7 +148,7 @@ def explore(
             deque(),
         )
         if _search(problem, shared, workers, start):
-            return _collect(shared, d, network.n_units, words)
+            return _collect(shared, d, network.n_units, words, workers)
         words *= 2
 
 
@@ -417,38 +423,47 @@ def _box_cell(
     return np.concatenate([coordinates, errors]).ravel(), VI, rec_i, rec_f
 
 
-def _collect(shared: _Shared, d: int, n_units: int, words: int) -> VertexCells:
+def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int) -> VertexCells:
     """The results of all tasks in the order of the search."""
     chunks = [c for number in sorted(shared.chunks) for c in shared.chunks[number]]
     paths = [p for number in sorted(shared.open) for p in shared.open[number]]
     paths += [p for _, p in shared.tasks]
-
-    def joined(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        parts = [c[name] for c in chunks if name in c]
-        return np.concatenate(parts) if parts else np.zeros(shape, dtype=dtype)
-
-    def offsets(name: str) -> IntArray:
-        counts = joined(name, (0,), np.int64)
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-    more, at = [], 0
+    at = 0
     for c in chunks:
-        more.append(c["o_ext"] + np.array([at, 0]))
+        c["o_ext"] = c["o_ext"] + np.array([at, 0])
         at += len(c["o_funit"])
+    empty: dict[str, NDArray[Any]] = {
+        "o_pat": np.zeros((0, n_units), np.int8),
+        "o_point": np.zeros((0, d)),
+        "o_fptr": np.zeros(0, np.int64),
+        "o_funit": np.zeros(0, np.int32),
+        "o_fkey": np.zeros(0, np.uint64),
+        "o_ext": np.zeros((0, 2), np.int64),
+        "o_fpoint": np.zeros((0, d)),
+        "o_vptr": np.zeros(0, np.int64),
+        "o_vert": np.zeros((0, d)),
+        "o_inc": np.zeros((0, words), np.int64),
+    }
+
+    def joined(name: str) -> NDArray[Any]:
+        return np.concatenate([empty[name], *(c.pop(name) for c in chunks if name in c)])
+
+    with ThreadPoolExecutor(workers) as pool:
+        whole = dict(zip(empty, pool.map(joined, empty), strict=True))
     return VertexCells(
         n_regions=shared.found,
         complete=not paths,
         open_cells=tuple(paths),
-        patterns=joined("o_pat", (0, n_units), np.int8),
-        interior_points=joined("o_point", (0, d), float),
-        facet_offsets=offsets("o_fptr"),
-        facet_units=joined("o_funit", (0,), np.int32),
-        facet_keys=joined("o_fkey", (0,), np.uint64),
-        facet_more=np.concatenate(more) if more else np.zeros((0, 2), dtype=np.int64),
-        facet_points=joined("o_fpoint", (0, d), float),
-        vertex_offsets=offsets("o_vptr"),
-        vertices=joined("o_vert", (0, d), float),
-        incidences=joined("o_inc", (0, words), np.int64),
+        patterns=whole["o_pat"],
+        interior_points=whole["o_point"],
+        facet_offsets=np.concatenate([[0], np.cumsum(whole["o_fptr"])]).astype(np.int64),
+        facet_units=whole["o_funit"],
+        facet_keys=whole["o_fkey"],
+        facet_more=whole["o_ext"],
+        facet_points=whole["o_fpoint"],
+        vertex_offsets=np.concatenate([[0], np.cumsum(whole["o_vptr"])]).astype(np.int64),
+        vertices=whole["o_vert"],
+        incidences=whole["o_inc"],
         smallest_margin=shared.margin,
         n_exact=shared.n_exact,
     )

@@ -50,7 +50,7 @@ def search_vertices(
         patterns=found.patterns,
         interior_points=found.interior_points,
         facets=_facets(found, points) if keep else None,
-        neighbours=found.neighbours() if keep else None,
+        neighbours=found.neighbours(workers=workers) if keep else None,
         statistics={"exact_signs": found.n_exact, "smallest_margin": found.smallest_margin},
     )
 

@@ -168,14 +168,19 @@ def grow(w: Work, which: int) -> None:
 
 
 def drain(w: Work, keep: int) -> dict[str, NDArray[Any]]:
-    """What the output buffers hold; new ones take their place."""
+    """What the output buffers hold; new ones take the place of those that are handed over."""
     n, nf, nv, nx = (int(w.R[i]) for i in (layout.OUTN, layout.OUTF, layout.OUTV, layout.OUTX))
     used = {"o_pat": n, "o_point": n, "o_fptr": n + 1, "o_funit": nf, "o_fkey": nf, "o_ext": nx}
     used |= {"o_fpoint": nf} if keep & 2 else {}
     used |= {"o_vptr": n + 1, "o_vert": nv, "o_inc": nv} if keep & 4 else {}
-    out = {name: getattr(w, name)[:size] for name, size in used.items()}
-    for name in used:
-        w.put(name, np.empty_like(getattr(w, name)))
+    out = {}
+    for name, size in used.items():
+        buffer = getattr(w, name)
+        out[name] = buffer[:size]
+        if 2 * size > len(buffer):
+            w.put(name, np.empty_like(buffer))
+        else:
+            out[name] = out[name].copy()
     for name in {"o_fptr", "o_vptr"} & out.keys():
         out[name] = np.diff(out[name])
         getattr(w, name)[0] = 0
