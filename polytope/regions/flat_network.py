@@ -46,6 +46,7 @@ class FlatNetwork(Handle):
     gamma [layer]                factor of the rounding errors of the layer's sums
     alias, same [pre]            the unit that the pre-activation copies, or -1; the first pre-activation that
                                  is the same function of the input
+    given [pre]                  1 where the pre-activation reads the input alone, so that Z0 is exact
     plain [layer]                1 where all units bend once, at the same place and in the same way
     dom                          rows of the domain, a.x + c <= 0
     xmax                         largest absolute coordinates in the domain
@@ -63,7 +64,7 @@ class FlatNetwork(Handle):
         **dict.fromkeys(
             ("rd_ptr", "rd_layer", "rd_dense", "rd_sparse", "rd_norm", "sp_ptr", "sp_idx"), ("i", 1)
         ),
-        **dict.fromkeys(("alias", "same", "of_ptr", "of_unit", "plain", "par"), ("i", 1)),
+        **dict.fromkeys(("alias", "same", "given", "of_ptr", "of_unit", "plain", "par"), ("i", 1)),
         **dict.fromkeys(("slope", "icept", "brk", "dense", "sp_val", "gamma", "norm", "xmax"), ("f", 1)),
         "dom": ("f", 2),
         "Z0": ("f", 2),
@@ -162,6 +163,7 @@ def flatten(
     same = equal_functions(layers, place, pre_off, units, Z0[: d + 1])
     plain = _plain_layers(units)
     rest = {"plain": plain, "pre_off": pre_off, "gamma": gamma, "alias": alias, "same": same}
+    rest["given"] = np.repeat([0, *(layer.inputs == (0,) for layer in layers)], [0, *widths[1:]])
     rest |= _units_of(units, int(pre_off[-1]))
     rest |= {"dom": rows, "xmax": xmax, "par": par, "Z0": Z0}
     return FlatNetwork({**units, **readers, **rest})

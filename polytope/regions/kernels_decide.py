@@ -2,7 +2,7 @@ r"""Compiled: on which side of its bends a unit lies on a cell, decided by prove
 
 A sign counts as known only if the value exceeds a bound on its error (of the affine map, of the vertex, of
 this very evaluation), if the unit's row is that of a facet the vertex lies on, or if the answer comes from
-rational arithmetic.
+exact arithmetic.
 """
 # mypy: disable-error-code="misc,no-untyped-def,no-untyped-call,untyped-decorator,no-any-return,call-arg"
 # mypy: disable-error-code="var-annotated,assignment,import-untyped,override,call-overload,attr-defined"
@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from polytope.regions.kernels_cut import trailing_zeros
+from polytope.regions.kernels_exact import exact_value, store_exact
 from polytope.regions.kernels_handle import kernel
 from polytope.regions.kernels_layer import (
     ASKED,
@@ -26,6 +27,7 @@ from polytope.regions.kernels_layer import (
     LOFF,
     LTOP,
     MEMO,
+    NEXACT,
     NLEN,
     NOFF,
     NPUSH,
@@ -228,6 +230,7 @@ def resolve(net, w, u, a, b, brk, k, d, nw):
     ra, rb = root_of(net, w, a, b), root_of(net, w, b, b)
     n = 0
     zero_row = b != -2 and ra == rb and brk == 0.0
+    given = d == 2 and R[MEMO] == 0 and b != -2 and store_exact(net, w.sol, 0, ra, rb, brk)
     for i in range(k):
         if abs(v[i]) <= vt[i]:
             if zero_row or (b != -2 and structural_zero(net, w, i, ra, rb, brk, d, nw)):
@@ -236,8 +239,16 @@ def resolve(net, w, u, a, b, brk, k, d, nw):
                 v[i] = w.memo[i]
                 vt[i] = 4 * U * abs(v[i])
             else:
-                w.req[n] = i
-                n += 1
+                known = False
+                if given:
+                    known, x = exact_value(net, w, w.VI[R[IOFF] + i], w.VI[R[IOFF] + (i - 1 if i else k - 1)])
+                if known:
+                    v[i] = w.memo[i] = x
+                    vt[i] = 4 * U * abs(x)
+                    R[NEXACT] += 1
+                else:
+                    w.req[n] = i
+                    n += 1
     if n:
         R[NREQ] = n
         R[QA] = a

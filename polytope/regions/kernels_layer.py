@@ -24,7 +24,8 @@ RECN, EXN, VTOP, ITOP, LTOP, TI, TF, PU, NOFF, NLEN, BEST, NPUSH, LIVE, SINCE = 
 N_NODE = 26
 DEPTH, MEMO, NREQ, COUNT, BUDGET, DONE, PLEN, FORCED, LIMIT, KEEP = range(26, 36)
 OUTN, OUTF, OUTV, OUTX, PHASE, TRICK, QA, QB, QUNIT, ASKED, MAXIT, WHAT = range(36, 48)
-N_REG = 48
+NEXACT = 48
+N_REG = 49
 
 # entries of the trail above the numbers of layers: units fixed, without and with their rows let go
 FIX, FIX_ROWS = 1 << 40, 1 << 41

@@ -1,7 +1,7 @@
 r"""Cells by their vertices: the compiled exhaustive search in dimensions 1 to 6, as one function.
 
 ``explore`` cuts the domain layer by layer (see ``kernels``). What it finds is exact for the given float64
-network: signs that rounding cannot prove are decided in rational arithmetic (see ``exact``).
+network: signs that rounding cannot prove are decided exactly (see ``exact`` and ``kernels_exact``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class VertexCells:
         facet_points: points in the facets' relative interiors (keep "points" and "vertices").
         vertex_offsets, vertices, incidences: ``[R + 1]``, ``[V, d]``, bit sets over the cell's facets.
         smallest_margin: the smallest ratio of a value to its error bound among decisions made in floats.
-        n_exact: number of signs decided in rational arithmetic.
+        n_exact: number of signs decided in exact arithmetic.
     """
 
     n_regions: int
@@ -284,6 +284,7 @@ class _Worker:
                 if keep and R[layout.OUTN]:
                     chunks.append(drain(self.w, keep))
                 shared.chunks[number] = shared.chunks.get(number, []) + chunks
+                shared.n_exact += int(R[layout.NEXACT])
                 shared.margin = min(shared.margin, float(self.w.fl[0]))
                 return code
 
