@@ -22,6 +22,7 @@ from polytope.regions.kernels_handle import Handle
 
 ROUND = 2.0**-53
 DENSE_SHARE = 0.4  # a map with more entries than this share of its size is stored dense
+FEW_UNITS = 400  # undecided units of a cell at which it gets a network of its own
 MANY_UNITS = 2000  # networks with more units, if sparse, have units decided before their layer's turn
 
 UNIT_PIECES, UNIT_MAX, UNIT_DOMAIN = 0, 1, 2
@@ -51,8 +52,11 @@ class FlatNetwork(Handle):
     dom                          rows of the domain, a.x + c <= 0
     xmax                         largest absolute coordinates in the domain
     of_ptr [pre], of_unit        the units that bend a pre-activation
-    par                          d, layers, words in a set of facets, units in a pattern, and 1 if units are
-                                 to be decided early (see ``kernels_early``)
+    dense_error                  bounds on the errors of ``dense``, if it has any
+    par                          d, layers, words in a set of facets, units in a pattern, 1 if units are to be
+                                 decided early (see ``kernels_early``), number of undecided units below which
+                                 a cell is searched on its own (see ``reduced_network``), 1 if the weights
+                                 have errors
     Z0                           what does not depend on the cell: coefficients, constant, error bound
     ============================ =====================================================================
     """
@@ -65,7 +69,8 @@ class FlatNetwork(Handle):
             ("rd_ptr", "rd_layer", "rd_dense", "rd_sparse", "rd_norm", "sp_ptr", "sp_idx"), ("i", 1)
         ),
         **dict.fromkeys(("alias", "same", "given", "of_ptr", "of_unit", "plain", "par"), ("i", 1)),
-        **dict.fromkeys(("slope", "icept", "brk", "dense", "sp_val", "gamma", "norm", "xmax"), ("f", 1)),
+        **dict.fromkeys(("slope", "icept", "brk", "dense", "dense_error", "sp_val"), ("f", 1)),
+        **dict.fromkeys(("gamma", "norm", "xmax"), ("f", 1)),
         "dom": ("f", 2),
         "Z0": ("f", 2),
     }
@@ -86,6 +91,11 @@ def pays_early(units: dict[str, NDArray[Any]], readers: dict[str, NDArray[Any]])
     """Whether units of later layers are best decided early: many units, most of them read sparsely."""
     layers = len(units["unit_off"]) - 1
     return layers > 2 and len(units["kind"]) > MANY_UNITS and bool((readers["rd_sparse"] >= 0).any())
+
+
+def can_reduce(units: dict[str, NDArray[Any]], alias: IntArray, d: int) -> bool:
+    """Whether cells can get networks of their own: no groups, no copies, in the plane."""
+    return d == 2 and bool((units["kind"] != UNIT_MAX).all() and (alias < 0).all())
 
 
 def _units_of(units: dict[str, NDArray[Any]], n_pre: int) -> dict[str, IntArray]:
@@ -159,7 +169,9 @@ def flatten(
     pre_off = np.cumsum([0, *widths]).astype(np.int64)
     readers = _readers(layers, place, pre_off, units["unit_off"])
     Z0, gamma, alias = _constant_part(layers, place, pre_off, units["unit_off"], d, xmax)
-    par = np.array([d, len(layers) + 1, words, network.n_units, pays_early(units, readers)], dtype=np.int64)
+    early = pays_early(units, readers)
+    few = FEW_UNITS if early and can_reduce(units, alias, d) else 0
+    par = np.array([d, len(layers) + 1, words, network.n_units, early, few, 0], dtype=np.int64)
     same = equal_functions(layers, place, pre_off, units, Z0[: d + 1])
     plain = _plain_layers(units)
     rest = {"plain": plain, "pre_off": pre_off, "gamma": gamma, "alias": alias, "same": same}
@@ -271,6 +283,7 @@ def _readers(
         "rd_norm": np.array(rd_norm, dtype=np.int64),
         "norm": np.concatenate([*norm, np.zeros(1)]),
         "dense": np.concatenate([*dense, np.zeros(1)]),
+        "dense_error": np.zeros(1),
         "sp_ptr": np.concatenate([*ptr, np.zeros(1, dtype=np.int64)]),
         "sp_idx": np.concatenate([*idx, np.zeros(1, dtype=np.int64)]),
         "sp_val": np.concatenate([*val, np.zeros(1)]),

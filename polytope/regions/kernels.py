@@ -24,7 +24,7 @@ from polytope.regions.kernels_decide import (
     root_of,
     start_list,
 )
-from polytope.regions.kernels_early import PERIOD, enter_early, look_ahead, push_early
+from polytope.regions.kernels_early import PERIOD, enter_early, look_ahead, n_undecided, push_early
 from polytope.regions.kernels_emit import emit
 from polytope.regions.kernels_handle import kernel
 from polytope.regions.kernels_layer import (
@@ -65,6 +65,7 @@ from polytope.regions.kernels_layer import (
     POS,
     PU,
     RECN,
+    REDUCE,
     SIMPLE,
     SINCE,
     TF,
@@ -482,8 +483,11 @@ def step(net, w, child):
         else:
             push_many(net, w, R[NPUSH], R[LAYER])
         R[NPUSH] = 0
-    if net.par[4] == 1 and R[NLEN] and (R[SINCE] >= PERIOD or R[LIVE] == 0):
-        look_ahead(net, w)
+    if net.par[4] == 1 and R[NLEN]:
+        if R[SINCE] >= PERIOD or R[LIVE] == 0:
+            look_ahead(net, w)
+        if R[KEEP] == 0 and R[FORCED] >= R[PLEN] and n_undecided(net, w) <= net.par[5]:
+            return REDUCE
     return split(net, w, child) if R[NLEN] else layer_done(net, w)
 
 

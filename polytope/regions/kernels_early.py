@@ -426,6 +426,15 @@ def look_ahead(net, w):
 
 
 @kernel
+def n_undecided(net, w):
+    """Units of the present and of later layers that are still undecided on the present cell."""
+    n = w.R[NLEN]
+    for q in range(w.R[LAYER] + 1, net.par[1]):
+        n += w.lists[w.R[LIVE] + 2 * q + 1]
+    return n
+
+
+@kernel
 def member_bounds(net, w, u, base):
     """Values of a max group's members at the middle of the cell's box, and how far they can be off."""
     d = net.par[0]

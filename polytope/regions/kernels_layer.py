@@ -33,7 +33,7 @@ FIX, FIX_ROWS = 1 << 40, 1 << 41
 MOST = 12  # bends in one list of cells (kernels_arrange), which has a place for each choice of sides
 
 # what a call comes back with
-FINISHED, NEED_SIGN, GROW, FLUSH, PAUSED, OPEN_NODE, WORDS = range(7)
+FINISHED, NEED_SIGN, GROW, FLUSH, PAUSED, OPEN_NODE, WORDS, REDUCE = range(8)
 
 
 class Work(Handle):
@@ -278,7 +278,7 @@ def push_errors(net, w, e, q, n_units, layer):
     gam = net.gamma[q] + 4 * U if net.gamma[q] > 0.0 else 0.0
     z = w.Z[d + 1, r0:r1]
     first = net.unit_off[layer]
-    if n > 64 and 4 * n_units > net.unit_off[layer + 1] - first:
+    if net.par[6] == 0 and n > 64 and 4 * n_units > net.unit_off[layer + 1] - first:
         total = 0.0
         for i in range(n_units):
             x = hb[i, d + 1] + gam * hb[i, d + 2]
@@ -294,6 +294,11 @@ def push_errors(net, w, e, q, n_units, layer):
         x = (hb[i, d + 1] + gam * hb[i, d + 2]) * 1.001
         for r in range(n):
             z[r] += abs(col[r]) * x
+        if net.par[6] == 1:
+            wrong = net.dense_error[at : at + n]
+            x = (hb[i, d + 1] + hb[i, d + 2]) * 1.001
+            for r in range(n):
+                z[r] += wrong[r] * x
 
 
 @kernel

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from polytope.errors import EmptyDomainError, UnboundedDomainError
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
+
+if TYPE_CHECKING:
+    from polytope.regions.reduced_network import Reduced
 
 KEEP = {"count": 0, "cells": 1, "points": 3, "vertices": 7}
 FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at first and at most
@@ -252,11 +255,18 @@ class _Worker:
         while True:
             R[layout.MAXIT] = counted + max(shared.max_regions - shared.found, 0)
             code = int(run(self.net, self.w))
+            if code == layout.REDUCE:
+                n = self._search_reduced()
+                R[layout.COUNT] += max(n, 0)
+                R[layout.PHASE] = int(n >= 0)
+                code = layout.REDUCE if n >= 0 else layout.PAUSED
             with shared.lock:
                 shared.found += int(R[layout.COUNT]) - counted
                 counted = int(R[layout.COUNT])
+                if code == layout.REDUCE:
+                    continue
                 if code == layout.NEED_SIGN:
-                    self._answer()
+                    self._answer(self.w, None)
                     continue
                 if code == layout.GROW:
                     grow(self.w, int(R[layout.WHAT]))
@@ -297,23 +307,49 @@ class _Worker:
         with self.shared.lock:
             self.shared.open.setdefault(number, []).extend(paths)
 
-    def _answer(self) -> None:
-        """Decide the signs that the search asks for, in rational arithmetic."""
+    def _search_reduced(self) -> int:
+        """The number of cells in the present one, found in its own network; -1 if a limit was reached."""
+        from polytope.regions import kernels_layer as layout
+        from polytope.regions.kernels import run
+        from polytope.regions.reduced_network import reduce
+        from polytope.regions.vertex_state import grow, new_work, reset
+
+        part = reduce(self.net, self.w)
+        w = new_work(part.net, part.start, 0, 1)
+        reset(part.net, w, part.start, 0, np.zeros(0, dtype=np.int64), 0)
+        code = layout.PAUSED
+        while code != layout.FINISHED:
+            w.R[layout.BUDGET] = QUANTUM
+            code = int(run(part.net, w))
+            if code == layout.PAUSED and self._over():
+                return -1
+            with self.shared.lock:
+                if code == layout.NEED_SIGN:
+                    self._answer(w, part)
+                elif code == layout.GROW:
+                    grow(w, int(w.R[layout.WHAT]))
+        self.shared.margin = min(self.shared.margin, float(w.fl[0]))
+        return int(w.R[layout.COUNT])
+
+    def _answer(self, w: Any, part: Reduced | None) -> None:
+        """Decide the signs that a search asks for, in rational arithmetic; ``part``: a cell's own network."""
         from polytope.regions import kernels_layer as layout
 
-        w, R = self.w, self.w.R
-        row = (int(R[layout.QA]), int(R[layout.QB]), float(w.fl[1]))
-        zero = not any(self.exact.row(*row, w.seg)[0])
+        R = w.R
+        row: tuple[int, int, float] = (int(R[layout.QA]), int(R[layout.QB]), float(w.fl[1]))
+        row = row if part is None else part.given_row(*row)
+        seg = w.seg if part is None else part.given_pieces(w)
+        zero = not any(self.exact.row(*row, seg)[0])
         for i in w.req[: R[layout.NREQ]]:
-            w.memo[i] = 0.0 if zero else self.exact.value(self._facets(int(i)), row, w.seg)
+            w.memo[i] = 0.0 if zero else self.exact.value(self._facets(int(i), w, part), row, seg)
         R[layout.MEMO] = 1
         self.shared.n_exact += int(R[layout.NREQ])
 
-    def _facets(self, i: int) -> list[tuple[int, int, float]]:
+    def _facets(self, i: int, w: Any, part: Reduced | None) -> list[tuple[int, int, float]]:
         """The rows of the facets through vertex i of the present cell."""
         from polytope.regions import kernels_layer as layout
 
-        w, R, d, words = self.w, self.w.R, int(self.net.par[0]), int(self.net.par[2])
+        R, d, words = w.R, int(self.net.par[0]), int(self.net.par[2])
         k, at = int(R[layout.K]), int(R[layout.IOFF])
         if d == 2:
             records = [int(w.VI[at + i]), int(w.VI[at + (i - 1) % k])]
@@ -321,7 +357,12 @@ class _Worker:
             bits = [int(w.VI[at + q * k + i]) for q in range(words)]
             slots = [64 * q + s for q in range(words) for s in range(64) if bits[q] >> s & 1]
             records = [int(w.VI[at + words * k + s]) for s in slots]
-        return [(int(w.rec_i[f, 5]), int(w.rec_i[f, 6]), float(w.rec_f[f, d + 2])) for f in records]
+        rows = [(int(w.rec_i[f, 5]), int(w.rec_i[f, 6]), float(w.rec_f[f, d + 2])) for f in records]
+        if part is None:
+            return rows
+        return [
+            row if f < part.n_records else part.given_row(*row) for f, row in zip(records, rows, strict=True)
+        ]
 
 
 def _problem(network: Network, A: FloatArray, b: FloatArray, vertices: FloatArray | None, words: int) -> Any:

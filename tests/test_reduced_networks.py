@@ -1,0 +1,87 @@
+"""Cells that get a network of their own hold as many regions as the whole network finds there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from polytope import Network, Polyhedron
+from polytope.ir import Dense, Layer, absolute, hard_tanh, leaky_relu, relu
+from polytope.regions import flat_network, vertex_cell
+from polytope.regions.vertex_cell import explore
+from tests.networks import NETWORKS, integer, seeded
+
+KINDS = [relu(), leaky_relu(0.1), absolute(), hard_tanh()]
+BOX = Polyhedron.box([-1.0, -1.0], [1.0, 1.0])
+
+
+def with_skips(seed: int) -> Network:
+    """Layers that read several earlier ones, with integer weights, so that many rows vanish together."""
+    rng = np.random.default_rng(seed)
+
+    def weights(n: int, m: int) -> Dense:
+        return Dense(rng.integers(-1, 2, (n, m)).astype(float))
+
+    return Network(
+        (2,),
+        (
+            Layer((0,), (weights(6, 2),), rng.integers(-1, 2, 6).astype(float), relu()),
+            Layer((1, 0), (weights(6, 6), weights(6, 2)), np.zeros(6), relu()),
+            Layer((2, 1), (weights(6, 6), weights(6, 6)), rng.integers(-1, 2, 6).astype(float), relu()),
+            Layer((3,), (Dense(np.ones((1, 6))),), np.zeros(1)),
+        ),
+    )
+
+
+def counts(network: Network, monkeypatch: pytest.MonkeyPatch, few: int) -> tuple[int, int, int, int]:
+    """Regions and exact signs without and with networks for cells of at most ``few`` undecided units."""
+    plain = explore(network, BOX.A, BOX.b)
+    monkeypatch.setattr(flat_network, "pays_early", lambda units, readers: True)
+    monkeypatch.setattr(flat_network, "FEW_UNITS", few)
+    reduced = explore(network, BOX.A, BOX.b)
+    assert reduced.complete
+    return plain.n_regions, reduced.n_regions, plain.n_exact, reduced.n_exact
+
+
+@pytest.mark.parametrize("few", [3, 8, 100])
+@pytest.mark.parametrize("seed", range(8))
+def test_random_networks(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = seeded(seed, 2, 8, 8, 8, 1, activation=KINDS[seed % len(KINDS)])
+    plain, reduced, _, _ = counts(network, monkeypatch, few)
+    assert reduced == plain
+
+
+@pytest.mark.parametrize("few", [3, 8, 100])
+@pytest.mark.parametrize("seed", range(8))
+def test_degenerate_networks(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for network in (integer(seed, 2, 6, 6, 5, 1, activation=KINDS[seed % len(KINDS)]), with_skips(seed)):
+        plain, reduced, _, n_exact = counts(network, monkeypatch, few)
+        assert reduced == plain
+        monkeypatch.undo()
+    assert n_exact > 0
+
+
+def test_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [name for name in NETWORKS if NETWORKS[name]().input_dim == 2]
+    assert len(names) > 5
+    for name in names:
+        plain, reduced, _, _ = counts(NETWORKS[name](), monkeypatch, 100)
+        assert reduced == plain, name
+        monkeypatch.undo()
+
+
+def test_a_stopped_search_counts_no_cell_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell with a network of its own is counted whole or stays open."""
+    network = seeded(3, 2, 24, 24, 24, 1)
+    whole = explore(network, BOX.A, BOX.b).n_regions
+    monkeypatch.setattr(flat_network, "pays_early", lambda units, readers: True)
+    monkeypatch.setattr(flat_network, "FEW_UNITS", 30)
+    monkeypatch.setattr(vertex_cell, "QUANTUM", 3)
+    part = explore(network, BOX.A, BOX.b, max_regions=5)
+    total, stops = part.n_regions, 0
+    while not part.complete:
+        part = explore(network, BOX.A, BOX.b, max_regions=5, start=part.open_cells)
+        total, stops = total + part.n_regions, stops + 1
+    assert stops > 3
+    assert total == whole
+    assert explore(network, BOX.A, BOX.b, workers=2).n_regions == whole
