@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from polytope import Network, Polyhedron
-from polytope.ir import Dense, Layer, Selection, max_groups, relu
+from polytope.ir import Dense, Layer, Selection, leaky_relu, max_groups, relu
+from polytope.regions.exact import ExactSigns
 from polytope.regions.kernels_exact import SMALL, TERMS, grow_product, store_difference, total_of
-from polytope.regions.vertex_cell import explore
+from polytope.regions.vertex_cell import _problem, explore
+from tests.networks import integer, seeded
 from tests.test_vertex_cells import assert_same_as_lp_cells
 
 
@@ -72,3 +74,40 @@ def test_proportional_rows_are_decided_exactly(nearly: bool) -> None:
     box = Polyhedron.box([-1] * 2, [1] * 2)
     found = [explore(pooled(seed, nearly=nearly), box.A, box.b) for seed in range(6)]
     assert sum(f.n_exact for f in found) > 50
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["integer", "random", "grouped"])
+def test_pairs_of_floats_prove_only_true_signs(seed: int, kind: str) -> None:
+    """Rows pulled back in pairs of floats are within their bounds of the exact ones; signs agree."""
+    network = {
+        "integer": integer(seed, 2, 6, 6, 5, 1),
+        "random": seeded(seed, 2, 9, 8, 7, 1, activation=leaky_relu(0.1)),
+        "grouped": pooled(seed, nearly=True),
+    }[kind]
+    box = Polyhedron.box([-1] * 2, [1] * 2)
+    net, _ = _problem(network, box.A, box.b, None, 1)
+    exact = ExactSigns(net)
+    rng = np.random.default_rng(seed)
+    proved = 0
+    for _ in range(40):
+        seg = rng.integers(0, np.maximum(net.n_seg, 1))
+        rows = []
+        for r in rng.integers(0, net.Z0.shape[1], 3).tolist():
+            first = exact._named(int(r), -1, float(rng.integers(0, 2)), seg)
+            rows.append(first)
+        whole = []
+        for row in rows:
+            numbers, power = exact.row(*row, seg)
+            whole.append([x * Fraction(2) ** power for x in numbers])
+            for x, y, error in zip(whole[-1], *exact._double_row(*row, seg), strict=True):
+                assert abs(x - y) <= error
+        g, f, e = whole
+        cross = [f[i - 2] * e[i - 1] - f[i - 1] * e[i - 2] for i in range(3)]
+        value = sum(x * y for x, y in zip(g, cross, strict=True))
+        quick = exact._quick(rows[1:], rows[0], seg)
+        if quick:
+            assert quick == pytest.approx(float(value / cross[2]), rel=1e-9)
+            proved += 1
+        assert quick or not value or not cross[2] or kind == "grouped"
+    assert proved > 2

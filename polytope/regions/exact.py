@@ -16,8 +16,11 @@ from scipy.sparse import csc_array
 from polytope.ir.maps import FloatArray
 from polytope.regions.flat_network import UNIT_PIECES, FlatNetwork
 
+Uncertain = tuple[list[Fraction], list[Fraction]]  # numbers, and bounds on their errors
 Dyadic = tuple[list[int], int]  # integers, and the exponent of the power of two that multiplies them
 TINY = 1e-290
+HUGE = 2.0**900  # sums of sizes beyond which pairs of floats may overflow
+TINY_ERROR = Fraction(2) ** -700  # more than what underflow can amount to
 CACHE_ROWS = 20_000
 
 
@@ -61,6 +64,20 @@ def solve(rows: Sequence[Sequence[int]], d: int) -> tuple[list[int], int]:
     return [-sign * table[i][d] for i in range(d)], sign * denominator
 
 
+def _surely(rows: Sequence[Uncertain], terms: Sequence[tuple[int, int, int]]) -> Fraction:
+    """The sum of g_i (f_j e_k - f_k e_j) over some (i, j, k), or 0 if its sign is not proved."""
+    (g, u), (f, v), (e, w) = rows
+    total = error = Fraction(0)
+    for i, *jk in terms:
+        for (j, k), sign in ((jk, 1), (jk[::-1], -1)):
+            total += sign * g[i] * f[j] * e[k]
+            sizes = abs(g[i]), abs(f[j]), abs(e[k])
+            error += (sizes[0] + u[i]) * (sizes[1] + v[j]) * (sizes[2] + w[k]) - sizes[0] * sizes[1] * sizes[
+                2
+            ]
+    return total if abs(total) > error else Fraction(0)
+
+
 class ExactSigns:
     """Exact rows and vertices of one network, with what was computed before kept for reuse."""
 
@@ -75,16 +92,22 @@ class ExactSigns:
         self._weights: dict[int, tuple[NDArray[np.object_], int]] = {}
         self._sparse: dict[int, object] = {}
         self._rows: dict[tuple[int, bytes], tuple[int, Dyadic]] = {}
+        self._double: dict[tuple[int, int, float, bytes], Uncertain] = {}
         self._vertices: dict[tuple[object, ...], tuple[list[int], int]] = {}
 
     def value(
         self, facets: Sequence[tuple[int, int, float]], row: tuple[int, int, float], seg: NDArray[np.int64]
     ) -> float:
-        """The value of a row at the vertex on all the facets: right sign, nearest float.
+        """The value of a row at the vertex on all the facets: of the right sign; the nearest float if d > 2.
 
         Rows are triples (a, b, brk): ``z_a - z_b``, ``z_a - brk`` for b = -1, domain row a for b = -2.
         """
         facets = [self._named(*facet, seg) for facet in facets]
+        quick = self._quick(facets, self._named(*row, seg), seg) if self.d == 2 else 0.0
+        if quick:
+            return quick
+        if not any(self.row(*row, seg)[0]):
+            return 0.0
         keys = tuple(sorted((a, b, brk, self._prefix(max(a, b), b, seg)) for a, b, brk in facets))
         point = self._vertices.get(keys)
         if point is None:
@@ -100,6 +123,46 @@ class ExactSigns:
         exact = Fraction(total, denominator) * Fraction(2) ** power
         nearest = float(exact)
         return nearest if abs(nearest) > TINY else (TINY if total > 0 else -TINY)
+
+    def _quick(
+        self,
+        facets: Sequence[tuple[int, int, float]],
+        row: tuple[int, int, float],
+        seg: NDArray[np.int64],
+    ) -> float:
+        """The value in the plane where pairs of floats prove its sign; else 0."""
+        rows = [self._double_row(*r, seg) for r in (row, *facets)]
+        value = _surely(rows, [(i, (i + 1) % 3, (i + 2) % 3) for i in range(3)])
+        scale = _surely([([Fraction(1)], [Fraction(0)]), *rows[1:]], [(0, 0, 1)])
+        return float(value / scale) if value and scale else 0.0
+
+    def _double_row(self, a: int, b: int, brk: float, seg: NDArray[np.int64]) -> Uncertain:
+        """A row in pairs of floats, as rational numbers with bounds on their errors."""
+        if b == -2:
+            return [Fraction(float(x)) for x in self.net.dom[a]], [Fraction(0)] * 3
+        key = (a, b, brk, self._prefix(max(a, b), b, seg))
+        if key not in self._double:
+            if len(self._double) > CACHE_ROWS:
+                self._double.clear()
+            self._double[key] = self._pull_back_double(a, b, brk, seg)
+        return self._double[key]
+
+    def _pull_back_double(self, a: int, b: int, brk: float, seg: NDArray[np.int64]) -> Uncertain:
+        """One backward pass in pairs of floats."""
+        from polytope.regions.kernels_double import pull_back
+
+        n = self.net.Z0.shape[1]
+        weights, out = np.zeros((n, 3)), np.zeros((self.d + 1, 3))
+        for r, sign in ((a, 1.0), (b, -1.0)):
+            if r >= 0:
+                weights[r] += (sign, 0.0, 1.0)
+        pull_back(self.net, seg, weights, np.zeros(3), out)
+        if not (out[:, 2] < HUGE).all():
+            return [Fraction(0)] * 3, [Fraction(1)] * 3
+        values = [Fraction(float(x)) + Fraction(float(y)) for x, y, _ in out]
+        values[self.d] -= Fraction(brk)
+        factor = (2 * n + 64) * Fraction(2) ** -102
+        return values, [Fraction(float(x)) * factor + TINY_ERROR for x in out[:, 2]]
 
     def row(self, a: int, b: int, brk: float, seg: NDArray[np.int64]) -> Dyadic:
         """The affine function of a row: d coefficients and the constant."""

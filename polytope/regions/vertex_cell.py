@@ -339,9 +339,8 @@ class _Worker:
         row: tuple[int, int, float] = (int(R[layout.QA]), int(R[layout.QB]), float(w.fl[1]))
         row = row if part is None else part.given_row(*row)
         seg = w.seg if part is None else part.given_pieces(w)
-        zero = not any(self.exact.row(*row, seg)[0])
         for i in w.req[: R[layout.NREQ]]:
-            w.memo[i] = 0.0 if zero else self.exact.value(self._facets(int(i), w, part), row, seg)
+            w.memo[i] = self.exact.value(self._facets(int(i), w, part), row, seg)
         R[layout.MEMO] = 1
         self.shared.n_exact += int(R[layout.NREQ])
 
