@@ -13,7 +13,8 @@ from polytope.regions.found import Engine
 from tests.networks import NETWORKS, integer, seeded, unit_box_of
 
 ENGINES: dict[str, Engine] = {
-    "lp": LayerSplit(cells="lp"),
+    "highs": LayerSplit(cells="lp", solver="highs"),
+    "simplex": LayerSplit(cells="lp", solver="simplex"),
     "vertices": LayerSplit(cells="vertices"),
 }
 DOMAINS = ("box", "polytope", "window")
@@ -171,6 +172,10 @@ def test_wrong_domains_are_refused() -> None:
         enumerate_regions(network, Polyhedron.box([0, 0], [1, 1]), max_regions=0)
     with pytest.raises(ValueError, match="cells"):
         LayerSplit(cells="vertexes")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="solver"):
+        LayerSplit(solver="gurobi")  # type: ignore[arg-type]
+    with pytest.raises(UnboundedDomainError, match="highs"):
+        count_regions(network, Polyhedron.whole_space(2), LayerSplit(cells="lp", solver="simplex"))
 
 
 def test_unbounded_regions_have_no_volume() -> None:

@@ -31,7 +31,7 @@ def edges_by_pattern(patterns: np.ndarray, edges: np.ndarray) -> set[frozenset[b
 def assert_same_as_lp_cells(network: Network, domain: Polyhedron) -> VertexCells:
     found = explore(network, domain.A, domain.b, keep="vertices")
     edges = found.neighbours()
-    reference = enumerate_regions(network, domain, LayerSplit(cells="lp"))
+    reference = enumerate_regions(network, domain, LayerSplit(cells="lp", solver="highs"))
     assert {p.tobytes() for p in found.patterns} == {p.tobytes() for p in reference.patterns}
     assert found.n_regions == len(reference)
     assert explore(network, domain.A, domain.b).n_regions == len(reference)

@@ -10,6 +10,7 @@ from polytope.ir import Network
 from polytope.regions.boundaries import boundaries
 from polytope.regions.found import Budget, Found, Progress
 from polytope.regions.lp_cell import decider
+from polytope.regions.lp_choice import chosen_solver
 from polytope.regions.lp_tree import Tree
 from polytope.regions.vertex_search import search_vertices, suits_vertices
 
@@ -22,21 +23,35 @@ class LayerSplit:
     cells        kept by                                        domains
     ============ ============================================== ==================================
     ``vertices`` vertices and incidences, in compiled code      bounded, d <= 6: 1-10 us a region
-    ``lp``       inequalities, decided by linear programs       any: about a millisecond a region
+    ``lp``       inequalities, decided by linear programs       any
     ``auto``     ``vertices`` where they fit, else ``lp``       any
     ============ ============================================== ==================================
+
+    ============ ============================================== ==================================
+    solver       of the linear programs                         domains
+    ============ ============================================== ==================================
+    ``simplex``  a dense simplex method in compiled code        bounded: 4-12 us a region
+    ``highs``    HiGHS, one program after the other             any: about a millisecond a region
+    ``auto``     ``simplex`` where it fits, else ``highs``      any
+    ============ ============================================== ==================================
+
+    Whichever solver proposes them, decisions are proved, or made in rational arithmetic.
 
     Arguments:
         cells: how a cell is kept, as above.
         workers: threads of the search over vertex cells.
+        solver: what solves the programs of LP cells, as above.
     """
 
     cells: Literal["auto", "vertices", "lp"] = "auto"
     workers: int = 1
+    solver: Literal["auto", "simplex", "highs"] = "auto"
 
     def __post_init__(self) -> None:
         if self.cells not in ("auto", "vertices", "lp"):
             raise ValueError(f"LayerSplit: cells must be 'auto', 'vertices' or 'lp', not {self.cells!r}.")
+        if self.solver not in ("auto", "simplex", "highs"):
+            raise ValueError(f"LayerSplit: solver must be 'auto', 'simplex' or 'highs', not {self.solver!r}.")
         if self.workers < 1:
             raise ValueError(f"LayerSplit: workers must be at least 1, not {self.workers}.")
 
@@ -54,5 +69,9 @@ class LayerSplit:
             return search_vertices(
                 network, domain, budget=budget, keep=keep, progress=progress, workers=self.workers
             )
+        if chosen_solver(self.solver, network, domain) == "simplex":
+            from polytope.regions.lp_search import search_simplex
+
+            return search_simplex(network, domain, budget=budget, keep=keep, progress=progress)
         tables = boundaries(network)
         return Tree(network, tables, decider(network, domain, tables), keep).search(budget, progress)

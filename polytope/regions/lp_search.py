@@ -1,0 +1,167 @@
+r"""The compiled search over cells of inequalities as an engine: budgets, certified bounds, exact answers."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.geometry.rational_lp import maximise
+from polytope.ir import Network
+from polytope.ir.maps import IntArray
+from polytope.regions import kernels_layer as layout
+from polytope.regions.boundaries import LayerBoundaries, boundaries
+from polytope.regions.ceiling import arrangement_bound, layers_bound
+from polytope.regions.exact import ExactSigns
+from polytope.regions.flat_network import FlatNetwork, flatten, used_layers
+from polytope.regions.found import Budget, Found, Progress
+from polytope.regions.kernels_decide import NEGATIVE, POSITIVE
+from polytope.regions.kernels_lp import run
+from polytope.regions.lp_state import Root, drain, grow, new_work, reset
+from polytope.regions.small_facets import deep_point
+from polytope.regions.vertex_cell import _box
+
+FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at first and at most
+LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
+COUNTS = ("programs", "pivots", "ball", "points", "multipliers", "bare", "exact", "splits", "uncentered")
+
+
+def problem(network: Network, domain: Polyhedron) -> tuple[FlatNetwork, Root]:
+    """The flat network on the domain, and the first cell."""
+    d = domain.dim
+    low, high, owner = _box(domain.A, domain.b, None)
+    rows = [np.append(a, -c) for a, c in zip(domain.A, domain.b, strict=True)]
+    for t in range(d):
+        for side in range(2):
+            if owner[t, side] < 0:
+                row = np.zeros(d + 1)
+                row[t], row[d] = (-1.0, low[t]) if side == 0 else (1.0, -high[t])
+                owner[t, side] = len(rows)
+                rows.append(row)
+    used = set(owner.ravel().tolist())
+    cutting = [(i, i) for i in range(len(domain.A)) if i not in used]
+    xmax = np.maximum(np.abs(low), np.abs(high))
+    net = flatten(network, np.array(rows), cutting, xmax, 1)
+    net.par[4] = 0
+    return net, Root(low, high, owner, np.arange(len(cutting)), domain.inscribed_ball[0])
+
+
+class LpSearch:
+    """One compiled search: the loop around ``run``, and the answers of exact arithmetic."""
+
+    def __init__(self, network: Network, domain: Polyhedron, *, keep: bool) -> None:
+        self.network, self.domain, self.keep = network, domain, keep
+        self.net, self.root = problem(network, domain)
+        chunk = int(np.clip(2**22 // max(network.n_units, 1), 256, 16384))
+        self.w = new_work(self.net, keep, chunk)
+        reset(self.net, self.w, self.root, keep=keep)
+        self.exact = ExactSigns(self.net)
+        self.tables = boundaries(network)
+        self.chunks: list[dict[str, NDArray[Any]]] = []
+
+    def search(self, budget: Budget, progress: Progress | None) -> Found:
+        """Depth first until the tree or the budget ends."""
+        net, w = self.net, self.w
+        R = w.R
+        if budget.max_regions is not None:
+            R[layout.MAXIT] = budget.max_regions
+        R[layout.BUDGET] = quantum = FIRST_QUANTUM
+        looked = monotonic()
+        while True:
+            code = int(run(net, w))
+            if code == layout.NEED_SIGN:
+                self._answer()
+            elif code == layout.GROW:
+                grow(w, int(R[layout.WHAT]))
+            elif code == layout.FLUSH:
+                self.chunks.append(drain(w))
+            else:
+                if progress:
+                    progress(int(R[layout.COUNT]), int(R[layout.DEPTH]))
+                if code == layout.FINISHED or budget.spent(int(R[layout.COUNT])):
+                    break
+                slow = monotonic() - looked > LOOK_SECONDS
+                quantum = max(quantum // 2, 1) if slow else min(2 * quantum, QUANTUM)
+                R[layout.BUDGET], looked = quantum, monotonic()
+        if self.keep:
+            self.chunks.append(drain(w))
+        return self._found(complete=code == layout.FINISHED)
+
+    def _answer(self) -> None:
+        """Decide the signs that the search asks for in rational arithmetic, and find points in both parts."""
+        w, R = self.w, self.w.R
+        f = self._integers(int(R[layout.QA]), int(R[layout.QB]), float(w.fl[1]))
+        rows = [
+            [sign * x for x in self._integers(a, b, brk)]
+            for (sign, a, b), brk in zip(
+                w.rec_i[: R[layout.RECN], [1, 5, 6]].tolist(), w.brks.tolist(), strict=False
+            )
+        ]
+        rows += [self._integers(i, -2, 0.0) for i in self.root.box_rows.ravel().tolist()]
+        opposite = [-x for x in f]
+        signs = 0
+        for row, bit in ((f, POSITIVE), (opposite, NEGATIVE)):
+            if not any(row[:-1]):
+                signs |= bit if row[-1] > 0 else 0
+            elif maximise(rows, row).value > 0:
+                signs |= bit
+        if R[layout.NREQ] and signs == POSITIVE | NEGATIVE:
+            for side, row in enumerate((f, opposite)):
+                w.deep[side] = [float(x) for x in deep_point([*rows, row])]
+        R[layout.MEMO] = signs + 1
+
+    def _integers(self, a: int, b: int, brk: float) -> list[int]:
+        return list(self.exact.row(a, b, brk, self.w.seg)[0])
+
+    def _found(self, *, complete: bool) -> Found:
+        R, d = self.w.R, self.domain.dim
+        statistics = dict(zip(COUNTS, self.w.stat.tolist(), strict=False))
+        patterns = [c["patterns"] for c in self.chunks]
+        points = [c["points"] for c in self.chunks]
+        return Found(
+            engine="layer split, LP cells (compiled simplex)",
+            n_regions=int(R[layout.COUNT]),
+            open_bound=0 if complete else self._open_bound(),
+            patterns=np.concatenate([np.zeros((0, self.network.n_units), dtype=np.int8), *patterns]),
+            interior_points=np.concatenate([np.zeros((0, d)), *points]),
+            candidates=self._carriers() if self.keep else None,
+            statistics=statistics,
+        )
+
+    def _carriers(self) -> tuple[IntArray, ...]:
+        """For each region the units and domain rows whose boundaries include all its facets."""
+        box = -1 - self.root.box_rows[self.root.box_rows < len(self.domain.A)]
+        return tuple(
+            np.unique(np.concatenate([box, part]))
+            for c in self.chunks
+            for part in np.split(c["units"], c["ends"][:-1])
+            if len(c["ends"])
+        )
+
+    def _open_bound(self) -> int:
+        """The most regions that the open branches can hold."""
+        w, R = self.w, self.w.R
+        numbers = used_layers(self.network)
+        after, number = layout.N_NODE + 1, layout.N_NODE + 2
+        frames = [w.frames[f] for f in range(int(R[layout.DEPTH]))]
+        total = sum(int(f[number] - f[after]) * self._bound(numbers, f) for f in frames)
+        return total + (self._bound(numbers, R) if R[layout.PHASE] != 1 else 0)
+
+    def _bound(self, numbers: list[int], R: IntArray) -> int:
+        """The most regions that a node can hold."""
+        d, layer = self.domain.dim, int(R[layout.LAYER])
+        if layer == 0:
+            return layers_bound(self.tables, 1, d)
+        table: LayerBoundaries = self.tables[numbers[layer - 1] - 1]
+        later = layers_bound(self.tables, numbers[layer - 1] + 1, d)
+        return arrangement_bound(len(table.unit), d) * later
+
+
+def search_simplex(
+    network: Network, domain: Polyhedron, *, budget: Budget, keep: bool, progress: Progress | None
+) -> Found:
+    """Find the regions of the network in a bounded domain, or as many as the budget allows."""
+    return LpSearch(network, domain, keep=keep).search(budget, progress)
