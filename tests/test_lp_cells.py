@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from polytope import LayerSplit, Polyhedron, count_regions, enumerate_regions, mlp
-from polytope.ir import absolute, hard_tanh, max_groups, relu
+from polytope import LayerSplit, Network, Polyhedron, count_regions, enumerate_regions, mlp
+from polytope.regions.found import Budget
+from polytope.regions.kernels_lp_cell import STATE
+from polytope.regions.lp_search import LpSearch
+from polytope.regions.vertex_cell import explore
 from tests.networks import KNOWN_REGIONS, file_network, integer, needs_shared, seeded, unit_box_of
-from tests.test_vertex_cells import random_case
+from tests.test_vertex_cells import KINDS, random_case
 
 SIMPLEX = LayerSplit(cells="lp", solver="simplex")
 HIGHS = LayerSplit(cells="lp", solver="highs")
-VERTICES = LayerSplit(cells="vertices")
 
 HIGHER = {"8-16-16-1": 501_023, "10-12-12-1": 70_102, "20-16-1": 65_536}
 SMALL = [name for name, count in KNOWN_REGIONS.items() if count < 30_000]
@@ -32,4 +34,81 @@ def test_regions_are_found_once_and_hold_their_points(name: str) -> None:
     network = file_network(name)
     regions = enumerate_regions(network, Polyhedron.box(*unit_box_of(network)), SIMPLEX)
     assert len(np.unique(regions.patterns, axis=0)) == len(regions) == (KNOWN_REGIONS | HIGHER)[name]
-    assert (regions.locate(regions.interior_points) == np.arange(len(regions))).mean() > 0.999
+    assert (network.pattern(regions.interior_points) == regions.patterns).all()
+
+
+def patterns_of(network: Network, domain: Polyhedron, engine: LayerSplit) -> set[bytes]:
+    return {p.tobytes() for p in enumerate_regions(network, domain, engine).patterns}
+
+
+def assert_same_as_vertex_cells(network: Network, domain: Polyhedron) -> None:
+    expected = explore(network, domain.A, domain.b, keep="cells")
+    assert patterns_of(network, domain, SIMPLEX) == {p.tobytes() for p in expected.patterns}
+    assert count_regions(network, domain, SIMPLEX).lower == expected.n_regions
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_small_networks(seed: int) -> None:
+    assert_same_as_vertex_cells(*random_case(seed))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks_of_more_dimensions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(5, 8))
+    kind = KINDS[seed % len(KINDS)]
+    network = (integer if seed % 2 else seeded)(seed, d, 4, 3, 1, activation=kind)
+    assert_same_as_vertex_cells(network, Polyhedron.box([-1] * d, [1] * d))
+
+
+@pytest.mark.parametrize("gap", [1e-300, 1e-30, 1e-12, 0.0])
+def test_a_hair_from_a_crossing_is_decided_exactly(gap: float) -> None:
+    """Three planes around a prism of size ``gap``: seven regions; through a line: six."""
+    first = ([[1.0, 0, 0], [0, 1, 0], [1, 1, 0]], [0.0, 0.0, gap])
+    network = mlp([first, ([[1.0, 1, 1]], [0.0])])
+    found = enumerate_regions(network, Polyhedron.box([-1] * 3, [1] * 3), SIMPLEX)
+    assert len(found) == (7 if gap else 6)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+def test_scales_change_nothing(scale: float, shift: float) -> None:
+    """Weights and the box scaled by powers of ten are decided by their own rounding errors."""
+    rng = np.random.default_rng(4)
+    W, b, V, c = (rng.standard_normal(s) for s in ((6, 4), 6, (5, 6), 5))
+    plain = mlp([(W, b), (V, c), (np.ones((1, 5)), [0.0])])
+    moved = mlp([(W * scale, (b - W @ np.full(4, shift)) * scale), (V, c * scale), (np.ones((1, 5)), [0.0])])
+    expected = count_regions(plain, Polyhedron.box([-1] * 4, [1] * 4), SIMPLEX).lower
+    far = Polyhedron.box([shift - 1] * 4, [shift + 1] * 4)
+    assert count_regions(moved, far, SIMPLEX).lower == expected
+
+
+@pytest.mark.parametrize("limit", [1, 5, 50, 500])
+def test_open_cells_are_bounded(limit: int) -> None:
+    """What a stopped search has found and what its open cells can hold encloses the number of regions."""
+    network = seeded(0, 4, 6, 6, 1)
+    domain = Polyhedron.box([-1] * 4, [1] * 4)
+    whole = count_regions(network, domain, SIMPLEX).lower
+    part = count_regions(network, domain, SIMPLEX, max_regions=limit)
+    assert part.lower == min(limit, whole)
+    assert part.complete == (limit >= whole)
+    assert part.lower <= whole <= part.upper
+
+
+def test_a_search_says_what_decided() -> None:
+    network = seeded(0, 4, 8, 8, 1)
+    found = count_regions(network, Polyhedron.box([-1] * 4, [1] * 4), SIMPLEX)
+    assert {"programs", "pivots", "points", "multipliers", "exact"} <= found.statistics.keys()
+    assert 0 < found.statistics["programs"] < 10 * found.lower
+    assert found.statistics["exact"] == 0
+
+
+def test_exact_arithmetic_alone_finds_the_same() -> None:
+    """A search that has neither a center nor a dictionary asks exact arithmetic for every sign."""
+    network = seeded(1, 3, 4, 3, 1)
+    domain = Polyhedron.box([-1] * 3, [1] * 3)
+    search = LpSearch(network, domain, keep=True)
+    search.w.R[STATE] = 0
+    found = search.search(Budget(), None)
+    assert found.statistics["multipliers"] == 0
+    assert {p.tobytes() for p in found.patterns} == patterns_of(network, domain, HIGHS)

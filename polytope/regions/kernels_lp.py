@@ -190,7 +190,7 @@ def compete(net, w, u):
         load_function(net, w, a, b, 0.0)
         if not prepare(net, w):
             if not answered:
-                ask(w, u, a, b, 0.0, 1)
+                ask(net, w, u, a, b, 0.0, 1)
                 return NEED_SIGN
             take_answer(net, w)
         take_part(net, w, u, a, b, 0.0, 1)
@@ -218,7 +218,7 @@ def split(net, w):
         load_function(net, w, a, -1, brk)
         if not prepare(net, w):
             if signs < 0:
-                ask(w, u, a, -1, brk, 1)
+                ask(net, w, u, a, -1, brk, 1)
                 return NEED_SIGN
             if signs != NEGATIVE | POSITIVE:
                 above = signs == POSITIVE

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from polytope.regions.kernels_decide import NEGATIVE, POSITIVE, UNKNOWN, load_row, root_of
 from polytope.regions.kernels_handle import kernel
-from polytope.regions.kernels_layer import MEMO, NREQ, QA, QB, QUNIT, RECN, SIMPLE, K, U
+from polytope.regions.kernels_layer import ASKED, MEMO, NREQ, QA, QB, QUNIT, RECN, SIMPLE, K, U
 from polytope.regions.kernels_simplex import FAST, OPTIMAL, load_objective, maximise, vertex
 
-# registers with another meaning here: points in the pool; bits of what the cell is known to have
-POOL, STATE = K, SIMPLE
+# registers with another meaning here: points in the pool; what the cell has; the sign known when asking
+POOL, STATE, KNOWN = K, SIMPLE, ASKED
 CENTERED, SOLVABLE = 1, 2
 # places in ``fl`` (2, 3: see kernels.retain; 4: kernels_simplex): f's error and size; the center's depth
 F_ERROR, F_SIZE, RADIUS = 5, 6, 8
@@ -152,13 +152,26 @@ def same_as_facet(net, w, a, b, brk):
 
 
 @kernel
-def ask(w, u, a, b, brk, both):
+def ask(net, w, u, a, b, brk, both):
     """Ask exact arithmetic for the signs of a row on the cell (``both``: and for points in its two parts)."""
     R = w.R
     R[QA], R[QB], R[QUNIT], R[NREQ] = a, b, u, both
     w.fl[1] = brk
     w.stat[EXACT] += 1
+    R[KNOWN] = center_sign(net, w)
     return UNKNOWN
+
+
+@kernel
+def center_sign(net, w):
+    """The sign that the center proves the function in ``f`` to take, or 0."""
+    if w.R[STATE] & CENTERED:
+        x = value_at(w, net.par[0], w.center)
+        if x > w.fl[F_ERROR]:
+            return POSITIVE
+        if x < -w.fl[F_ERROR]:
+            return NEGATIVE
+    return 0
 
 
 @kernel
@@ -177,7 +190,7 @@ def examine(net, w, u, a, b, brk):
     if not load_function(net, w, a, b, brk):
         if w.g[d] > w.g[d + 2]:
             return POSITIVE
-        return NEGATIVE if w.g[d] < -w.g[d + 2] else ask(w, u, a, b, brk, 0)
+        return NEGATIVE if w.g[d] < -w.g[d + 2] else ask(net, w, u, a, b, brk, 0)
     out = 0
     error = fl[F_ERROR]
     if R[STATE] & CENTERED:
@@ -202,7 +215,7 @@ def examine(net, w, u, a, b, brk):
             return out
     if R[STATE] & SOLVABLE:
         return solve(net, w, u, a, b, brk, out)
-    return doubt(net, w, u, a, b, brk, out)
+    return doubt(net, w, u, a, b, brk)
 
 
 @kernel
@@ -227,17 +240,14 @@ def solve(net, w, u, a, b, brk, out):
         elif code == OPTIMAL and proved_negative(net, w, m, sign):
             w.stat[MULTIPLIERS if w.stat[1] > before else BARE] += 1
         else:
-            return doubt(net, w, u, a, b, brk, out)
+            return doubt(net, w, u, a, b, brk)
     if R[STATE] & CENTERED == 0 and out == NEGATIVE | POSITIVE:
-        return ask(w, u, a, b, brk, 0)
+        return ask(net, w, u, a, b, brk, 0)
     return out
 
 
 @kernel
-def doubt(net, w, u, a, b, brk, out):
+def doubt(net, w, u, a, b, brk):
     """What floats cannot tell: a row of the cell has one sign, the center's; else ask."""
-    if w.R[STATE] & CENTERED and same_as_facet(net, w, a, b, brk):
-        x = value_at(w, net.par[0], w.center)
-        if abs(x) > w.fl[F_ERROR]:
-            return POSITIVE if x > 0.0 else NEGATIVE
-    return ask(w, u, a, b, brk, 0)
+    sign = center_sign(net, w)
+    return sign if sign and same_as_facet(net, w, a, b, brk) else ask(net, w, u, a, b, brk, 0)

@@ -20,6 +20,7 @@ from polytope.regions.flat_network import FlatNetwork, flatten, used_layers
 from polytope.regions.found import Budget, Found, Progress
 from polytope.regions.kernels_decide import NEGATIVE, POSITIVE
 from polytope.regions.kernels_lp import run
+from polytope.regions.kernels_lp_cell import KNOWN
 from polytope.regions.lp_state import Root, drain, grow, new_work, reset
 from polytope.regions.small_facets import deep_point
 from polytope.regions.vertex_cell import _box
@@ -100,18 +101,26 @@ class LpSearch:
                 w.rec_i[: R[layout.RECN], [1, 5, 6]].tolist(), w.brks.tolist(), strict=False
             )
         ]
+        opposite, tight = [-x for x in f], self._tight(len(rows))
         rows += [self._integers(i, -2, 0.0) for i in self.root.box_rows.ravel().tolist()]
-        opposite = [-x for x in f]
-        signs = 0
+        signs = int(R[KNOWN])
         for row, bit in ((f, POSITIVE), (opposite, NEGATIVE)):
+            if signs & bit:
+                continue
             if not any(row[:-1]):
                 signs |= bit if row[-1] > 0 else 0
-            elif maximise(rows, row).value > 0:
+            elif maximise(rows, row, tight).value > 0:
                 signs |= bit
         if R[layout.NREQ] and signs == POSITIVE | NEGATIVE:
             for side, row in enumerate((f, opposite)):
                 w.deep[side] = [float(x) for x in deep_point([*rows, row])]
         R[layout.MEMO] = signs + 1
+
+    def _tight(self, first: int) -> list[int]:
+        """The rows through the dictionary's vertex, likely a basis of the optimum; the box's come last."""
+        d = self.domain.dim
+        sides = zip(self.w.nonb.tolist(), self.w.upper.tolist(), strict=True)
+        return [v - d if v >= d else first + 2 * v + side for v, side in sides]
 
     def _integers(self, a: int, b: int, brk: float) -> list[int]:
         return list(self.exact.row(a, b, brk, self.w.seg)[0])
