@@ -149,9 +149,11 @@ RUNS = {
 }
 
 
-def fresh(program: str, name: str, timeout: float = 900.0, **environment: str) -> dict[str, float]:
+def fresh(
+    program: str, name: str, timeout: float = 900.0, script: str = __file__, **environment: str
+) -> dict[str, float]:
     """One run in a process of its own."""
-    command = [sys.executable, __file__, "--run", program, "--network", name]
+    command = [sys.executable, script, "--run", program, "--network", name]
     started = time.perf_counter()
     try:
         done = subprocess.run(
@@ -165,12 +167,14 @@ def fresh(program: str, name: str, timeout: float = 900.0, **environment: str) -
     return result | {"process": time.perf_counter() - started}
 
 
-def alternate(pairs: list[tuple[str, str]], repeats: int) -> dict[str, dict[str, float]]:
+def alternate(
+    pairs: list[tuple[str, str]], repeats: int, script: str = __file__
+) -> dict[str, dict[str, float]]:
     """Medians over runs that take turns."""
     seen: dict[str, list[dict[str, float]]] = {}
     for _ in range(repeats):
         for program, name in pairs:
-            seen.setdefault(f"{program} | {name}", []).append(fresh(program, name))
+            seen.setdefault(f"{program} | {name}", []).append(fresh(program, name, script=script))
     return {key: {field: median(r[field] for r in runs) for field in runs[0]} for key, runs in seen.items()}
 
 

@@ -1,4 +1,4 @@
-"""How long does LP-based enumeration take, and how much of it is HiGHS?
+"""How long does enumeration with HiGHS take, and how much of it is HiGHS?
 
 Networks: torch's default initialisation in float64 with seed 0, box [-1, 1]^d; their
 counts are known from independent programs.
@@ -43,7 +43,7 @@ def count(widths: tuple[int, ...], regions: int) -> dict[str, float | str | int]
     net = network(widths)
     domain = pt.Polyhedron.box([-1] * widths[0], [1] * widths[0])
     start, cpu = time.perf_counter(), time.process_time()
-    found = pt.count_regions(net, domain, pt.LayerSplit(cells="lp"))
+    found = pt.count_regions(net, domain, pt.LayerSplit(cells="lp", solver="highs"))
     assert (found.lower, found.complete) == (regions, True), f"{widths}: {found.lower} instead of {regions}"
     s = found.statistics
     return {

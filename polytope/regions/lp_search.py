@@ -78,7 +78,7 @@ class LpSearch:
             elif code == layout.GROW:
                 grow(w, int(R[layout.WHAT]))
             elif code == layout.FLUSH:
-                self.chunks.append(drain(w))
+                self._drain()
             else:
                 if progress:
                     progress(int(R[layout.COUNT]), int(R[layout.DEPTH]))
@@ -88,7 +88,7 @@ class LpSearch:
                 quantum = max(quantum // 2, 1) if slow else min(2 * quantum, QUANTUM)
                 R[layout.BUDGET], looked = quantum, monotonic()
         if self.keep:
-            self.chunks.append(drain(w))
+            self._drain()
         return self._found(complete=code == layout.FINISHED)
 
     def _answer(self) -> None:
@@ -140,15 +140,27 @@ class LpSearch:
             statistics=statistics,
         )
 
+    def _drain(self) -> None:
+        """Take over what the output buffers hold, with each cell's carriers in order and once."""
+        out = drain(self.w)
+        box = -1 - self.root.box_rows[self.root.box_rows < len(self.domain.A)]
+        cells = np.arange(len(out["ends"]))
+        cell = np.concatenate([np.repeat(cells, len(box)), np.repeat(cells, np.diff(out["ends"], prepend=0))])
+        unit = np.concatenate([np.tile(box, len(cells)), out.pop("units")])
+        order = np.lexsort((unit, cell))
+        cell, unit = cell[order], unit[order]
+        first = np.ones(len(unit), dtype=bool)
+        first[1:] = (cell[1:] != cell[:-1]) | (unit[1:] != unit[:-1])
+        out["ends"] = np.cumsum(np.bincount(cell[first], minlength=len(cells)))
+        self.chunks.append(out | {"carriers": unit[first].astype(np.int32)})
+
     def _carriers(self) -> tuple[IntArray, ...]:
         """For each region the units and domain rows whose boundaries include all its facets."""
-        box = -1 - self.root.box_rows[self.root.box_rows < len(self.domain.A)]
-        return tuple(
-            np.unique(np.concatenate([box, part]))
-            for c in self.chunks
-            for part in np.split(c["units"], c["ends"][:-1])
-            if len(c["ends"])
-        )
+        parts: list[IntArray] = []
+        for c in self.chunks:
+            ends, flat = c["ends"].tolist(), c["carriers"]
+            parts += [flat[i:j] for i, j in zip([0, *ends[:-1]], ends, strict=True)]
+        return tuple(parts)
 
     def _open_bound(self) -> int:
         """The most regions that the open branches can hold."""
