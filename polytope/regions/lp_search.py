@@ -165,20 +165,29 @@ class LpSearch:
     def _open_bound(self) -> int:
         """The most regions that the open branches can hold."""
         w, R = self.w, self.w.R
-        numbers = used_layers(self.network)
         after, number = layout.N_NODE + 1, layout.N_NODE + 2
-        frames = [w.frames[f] for f in range(int(R[layout.DEPTH]))]
-        total = sum(int(f[number] - f[after]) * self._bound(numbers, f) for f in frames)
-        return total + (self._bound(numbers, R) if R[layout.PHASE] != 1 else 0)
+        total = 0
+        for f in w.frames[: R[layout.DEPTH]]:
+            listed = w.lists[f[layout.LOFF] : f[layout.LOFF] + 2 * f[layout.LLEN] : 2]
+            unit = int(f[layout.PU])  # the one that was split: it is decided if it has two pieces
+            undecided = listed if self.net.n_seg[unit] == 2 else np.append(listed, unit)
+            total += int(f[number] - f[after]) * self._bound(int(f[layout.LAYER]), undecided)
+        if R[layout.PHASE] != 1:
+            listed = w.lists[R[layout.NOFF] : R[layout.NOFF] + 2 * R[layout.NLEN] : 2]
+            total += self._bound(int(R[layout.LAYER]), listed)
+        return total
 
-    def _bound(self, numbers: list[int], R: IntArray) -> int:
-        """The most regions that a node can hold."""
-        d, layer = self.domain.dim, int(R[layout.LAYER])
+    def _bound(self, layer: int, units: IntArray) -> int:
+        """The most regions that a node can hold on which these units of its layer may be undecided."""
+        d = self.domain.dim
         if layer == 0:
             return layers_bound(self.tables, 1, d)
-        table: LayerBoundaries = self.tables[numbers[layer - 1] - 1]
-        later = layers_bound(self.tables, numbers[layer - 1] + 1, d)
-        return arrangement_bound(len(table.unit), d) * later
+        number = used_layers(self.network)[layer - 1]
+        table: LayerBoundaries = self.tables[number - 1]
+        here = units - self.net.unit_off[layer]
+        return arrangement_bound(int(np.isin(table.unit, here).sum()), d) * layers_bound(
+            self.tables, number + 1, d
+        )
 
 
 def search_simplex(
