@@ -160,8 +160,14 @@ def _irredundant(
     local = np.concatenate([rows[:, :-1], -(slack / rho)[:, None]], axis=1)
     first = _first_of_equal(local, lambda i: exact(described.cuts[i], pattern).tolist())
     found: dict[int, FacetPoint] = {i: (x0 + rho * y, None) for i, y in _shoot(local, first).items()}
-    for i in first.tolist():
-        if i not in found:
+    from polytope.regions.kernels_facets import FACET, UNCLEAR, decided  # numba only when it is needed
+
+    open_rows = [i for i in first.tolist() if i not in found]
+    states, beyond = decided(local[first], np.flatnonzero(np.isin(first, open_rows)))
+    for i, state, y in zip(open_rows, states.tolist(), beyond, strict=True):
+        if state == FACET:
+            found[i] = (x0 + rho * _on_row(local[i], y), None)
+        elif state == UNCLEAR:
             rest = first[first != i]
             y = _facet_point(local, i, rest, programs)
             if y is None:
@@ -178,6 +184,9 @@ def _first_of_equal(local: FloatArray, exact: Callable[[int], list[int]]) -> Int
 
     Rows that rounding cannot tell apart are compared exactly.
     """
+    gaps = np.abs(local[:, None] - local[None]).max(axis=2)
+    if (np.triu(gaps, 1) + np.tri(len(local)) > 2.0**-40 * (1.0 + np.abs(local[:, -1]))).all():
+        return np.arange(len(local))
     kept: list[int] = []
     for i, row in enumerate(local):
         size = 2.0**-40 * (1.0 + abs(row[-1]))
@@ -212,6 +221,12 @@ def _facet_point(
         if best.bounded or best.value > 1e-6:
             break
     if best.value > 1e-6:
-        height = -float(local[i, -1])
-        return best.point * (height / (height + best.value))
+        return _on_row(local[i], best.point)
     return np.zeros(0) if best.value < -1e-6 and best.bounded else None
+
+
+def _on_row(row: FloatArray, beyond: FloatArray) -> FloatArray:
+    """Where the way from the origin to a point beyond a row crosses it."""
+    height = -float(row[-1])
+    point: FloatArray = beyond * (height / float(row[:-1] @ beyond))
+    return point

@@ -230,7 +230,7 @@ def solve(net, w, u, a, b, brk, out):
             continue
         before = w.stat[1]
         load_objective(w, d, m, sign)
-        code = maximise(net, w, m, w.fl[9] * error)
+        code = maximise(w, d, m, w.fl[9] * error)
         if w.stat[1] > before:
             w.stat[PROGRAMS] += 1
         if w.beta[m] > 2 * error:

@@ -26,7 +26,7 @@ from polytope.regions.kernels_lp_cell import (
     pool_values,
     value_at,
 )
-from polytope.regions.kernels_simplex import FAST, first_vertex, load_objective, maximise, vertex
+from polytope.regions.kernels_simplex import FAST, extend, first_vertex, load_objective, maximise, vertex
 
 RADII = 10  # radii of the two parts in ``fl``: this place and the next
 SHARES = 4  # points tried on the way to the mean
@@ -124,7 +124,7 @@ def aim(net, w, side, at_center):
     if R[STATE] & SOLVABLE == 0:
         return False
     load_objective(w, d, m, sign)
-    maximise(net, w, m, 1e300)
+    maximise(w, d, m, 1e300)
     vertex(w, d, m, w.x)
     know(net, w, w.x)
     return w.beta[m] > w.fl[F_ERROR]
@@ -180,24 +180,15 @@ def add_row(net, w, u, a, b, brk, side):
 
 
 @kernel
-def extend(net, w, m):
-    """Take row m into the dictionary as a slack; False if the simplex method finds no vertex."""
-    if w.beta[m] < 0.0:
-        maximise(net, w, m, 0.0)
-    w.basic[m] = net.par[0] + m
-    return w.beta[m] >= 0.0
-
-
-@kernel
 def rebuild(net, w):
     """The dictionary made again from the rows, without the rounding errors of many pivots."""
     d = net.par[0]
-    first_vertex(net, w)
+    first_vertex(w, d)
     for i in range(w.R[RECN]):
         for t in range(d + 1):
             w.f[t] = w.rows[t, i]
         load_objective(w, d, i, -1.0)
-        if not extend(net, w, i):
+        if not extend(w, d, i):
             return False
     return True
 
@@ -238,5 +229,5 @@ def take_part(net, w, u, a, b, brk, side):
     R[RECN] = m + 1
     if R[STATE] & SOLVABLE:
         load_objective(w, d, m, 1.0 if side else -1.0)
-        if not extend(net, w, m) and not rebuild(net, w):
+        if not extend(w, d, m) and not rebuild(net, w):
             R[STATE] &= ~SOLVABLE

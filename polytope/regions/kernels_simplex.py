@@ -1,7 +1,7 @@
 r"""Compiled: a dictionary of a bounded cell, moved from vertex to vertex by the primal simplex method.
 
-Variables are the coordinates :math:`x_t \in [l_t, u_t]` (numbers 0 .. d - 1) and the slacks
-:math:`s_i = -(a_i x + c_i) \ge 0` of the cell's m rows (numbers d ..). At a vertex d of them sit at a bound
+Variables are the coordinates :math:`x_t` (numbers 0 .. d - 1) and the slacks :math:`s_i = -(a_i x + c_i)` of
+the cell's m rows (numbers d ..), each between bounds ``lo`` and ``hi``. At a vertex d of them sit at a bound
 (*nonbasic*), the other m are affine functions of those: ``T[k, i]`` is the derivative of basic variable i by
 nonbasic variable k, ``beta[i]`` its value. Row m is the function to be maximised, and becomes a slack when
 the cell is cut by it. Nothing here is proved: see ``kernels_lp_cell`` for certificates.
@@ -23,9 +23,9 @@ FAST = {"contract", "reassoc", "nsz"}
 
 
 @kernel
-def first_vertex(net, w):
+def first_vertex(w, d):
     """The dictionary of the box without rows, at its lower corner."""
-    for t in range(net.par[0]):
+    for t in range(d):
         w.nonb[t] = t
         w.upper[t] = 0
 
@@ -70,10 +70,10 @@ def entering(w, d, m, least):
 
 
 @kernel
-def leaving(w, d, m, k, sigma, least):
+def leaving(w, m, k, sigma, least):
     """The row that stops the step along column k first, and the step into ``fl[4]``; -1: the own bound."""
     v = w.nonb[k]
-    step = w.hi[v] - w.lo[v] if v < d else np.inf
+    step = w.hi[v] - w.lo[v]
     r = -1
     col, beta = w.T[k], w.beta
     size = 0.0
@@ -82,12 +82,7 @@ def leaving(w, d, m, k, sigma, least):
         if abs(a) <= PIVOT:
             continue
         v = w.basic[i]
-        if a < 0.0:
-            room = beta[i] - w.lo[v] if v < d else beta[i]
-        elif v < d:
-            room = w.hi[v] - beta[i]
-        else:
-            continue
+        room = beta[i] - w.lo[v] if a < 0.0 else w.hi[v] - beta[i]
         a = abs(a)
         t = room / a if room > 0.0 else 0.0
         if t < step or (t == step and r >= 0 and (w.basic[i] < w.basic[r] if least else a > size)):
@@ -115,9 +110,8 @@ def pivot(w, d, m, k, r):
 
 
 @kernel(fastmath=FAST)
-def maximise(net, w, m, target):
+def maximise(w, d, m, target):
     """Raise the function in row m until it exceeds ``target`` or is greatest."""
-    d = net.par[0]
     beta = w.beta
     for turn in range(DANTZIG + 40 * (d + m)):
         if beta[m] > target:
@@ -127,7 +121,7 @@ def maximise(net, w, m, target):
         if k < 0:
             return OPTIMAL
         sigma = -1.0 if w.upper[k] else 1.0
-        r = leaving(w, d, m, k, sigma, least)
+        r = leaving(w, m, k, sigma, least)
         step = w.fl[4]
         if step == np.inf:
             return FAILED
@@ -140,9 +134,7 @@ def maximise(net, w, m, target):
             w.upper[k] = 1 - w.upper[k]
             continue
         v = w.nonb[k]
-        start = 0.0
-        if v < d:
-            start = w.hi[v] if w.upper[k] else w.lo[v]
+        start = w.hi[v] if w.upper[k] else w.lo[v]
         above = sigma * col[r] > 0.0
         pivot(w, d, m, k, r)
         w.nonb[k] = w.basic[r]
@@ -150,6 +142,15 @@ def maximise(net, w, m, target):
         w.basic[r] = v
         beta[r] = start + move
     return FAILED
+
+
+@kernel
+def extend(w, d, m):
+    """Take row m into the dictionary as a slack; False if the simplex method finds no vertex."""
+    if w.beta[m] < 0.0:
+        maximise(w, d, m, 0.0)
+    w.basic[m] = d + m
+    return w.beta[m] >= 0.0
 
 
 @kernel

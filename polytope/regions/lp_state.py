@@ -64,7 +64,8 @@ def new_work(net: FlatNetwork, keep: bool, chunk: int) -> LpWork:
         "pv": 2 * d + 16,
         "pw": 2 * d + 16,
         **dict.fromkeys(("beta", "weight", "slack", "slack1", "brks"), n_rows + 1),
-        **dict.fromkeys(("lo", "hi", "center", "x"), d),
+        **dict.fromkeys(("lo", "hi"), d + n_rows + 1),
+        **dict.fromkeys(("center", "x"), d),
         "fa": 1 << 16,
         "o_point": (cells, d),
     }
@@ -104,7 +105,8 @@ def reset(net: FlatNetwork, w: LpWork, root: Root, *, keep: bool) -> None:
     w.R[:] = 0
     w.Z[:] = net.Z0
     w.saved[:] = -1
-    w.lo[:], w.hi[:], w.center[:] = root.low, root.high, root.center
+    w.lo[:d], w.hi[:d], w.center[:] = root.low, root.high, root.center
+    w.hi[d:] = np.inf
     for i, unit in enumerate(root.rows.tolist()):
         row = net.dom[net.src[unit]]
         length = np.linalg.norm(row[:d])
