@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from polytope import LayerSplit, Network, Polyhedron, count_regions, enumerate_regions, mlp
+from polytope.ir import Dense, Layer, max_groups, relu
 from polytope.regions.found import Budget
 from polytope.regions.kernels_lp_cell import STATE
 from polytope.regions.lp_search import LpSearch
@@ -61,6 +62,27 @@ def test_random_networks_of_more_dimensions(seed: int) -> None:
     assert_same_as_vertex_cells(network, Polyhedron.box([-1] * d, [1] * d))
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_random_max_groups(seed: int) -> None:
+    """Groups that share members, over integer and over generic layers, in a box and in a cross-polytope."""
+    rng = np.random.default_rng(seed)
+    d, n, m = int(rng.integers(1, 5)), 5, 3
+    members = [rng.choice(n, int(rng.integers(1, 4)), replace=False).tolist() for _ in range(m)]
+    groups = max_groups([group + [-1] * (3 - len(group)) for group in members])
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.integers(-2, 3, shape).astype(float) if seed % 2 else rng.standard_normal(shape)
+
+    layers = (
+        Layer((0,), (Dense(draw(n, d)),), draw(n), groups),
+        Layer((1,), (Dense(draw(4, m)),), draw(4), relu()),
+        Layer((2,), (Dense(draw(1, 4)),), draw(1)),
+    )
+    box = Polyhedron.box([-1] * d, [1] * d)
+    domain = box if seed % 3 else Polyhedron.cross_polytope([0.1] * d, 1.3)
+    assert_same_as_vertex_cells(Network((d,), layers), domain)
+
+
 @pytest.mark.parametrize("gap", [1e-300, 1e-30, 1e-12, 0.0])
 def test_a_hair_from_a_crossing_is_decided_exactly(gap: float) -> None:
     """Three planes around a prism of size ``gap``: seven regions; through a line: six."""
@@ -93,6 +115,17 @@ def test_open_cells_are_bounded(limit: int) -> None:
     assert part.lower == min(limit, whole)
     assert part.complete == (limit >= whole)
     assert part.lower <= whole <= part.upper
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 0.02, 0.1])
+def test_exact_answers_are_stopped_in_time_too(seconds: float) -> None:
+    """Integer weights: most of the time goes into rational arithmetic, and a stop may fall between."""
+    network = integer(5, 5, 6, 5, 1)
+    domain = Polyhedron.box([-1] * 5, [1] * 5)
+    whole = count_regions(network, domain, SIMPLEX)
+    part = count_regions(network, domain, SIMPLEX, max_seconds=seconds)
+    assert whole.statistics["exact"] > 50
+    assert part.lower <= whole.lower <= part.upper
 
 
 def test_a_search_says_what_decided() -> None:

@@ -45,6 +45,7 @@ from polytope.regions.kernels_layer import (
     NLEN,
     NOFF,
     NPUSH,
+    NREQ,
     OPP,
     OUTF,
     OUTN,
@@ -180,7 +181,7 @@ def compete(net, w, u):
         R[OPP] += 1
         return GO_ON
     a, b = net.mem[net.tab[u] + c], net.mem[net.tab[u] + j]
-    answered = R[MEMO] > 0
+    answered = R[MEMO] > 0 and R[NREQ] == 1  # with points in the two parts
     signs = examine(net, w, u, a, b, 0.0)
     if signs == UNKNOWN:
         return NEED_SIGN

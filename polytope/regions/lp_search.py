@@ -75,6 +75,8 @@ class LpSearch:
             code = int(run(net, w))
             if code == layout.NEED_SIGN:
                 self._answer()
+                if budget.spent(int(R[layout.COUNT])):
+                    break
             elif code == layout.GROW:
                 grow(w, int(R[layout.WHAT]))
             elif code == layout.FLUSH:
@@ -173,8 +175,11 @@ class LpSearch:
             undecided = listed if self.net.n_seg[unit] == 2 else np.append(listed, unit)
             total += int(f[number] - f[after]) * self._bound(int(f[layout.LAYER]), undecided)
         if R[layout.PHASE] != 1:
-            listed = w.lists[R[layout.NOFF] : R[layout.NOFF] + 2 * R[layout.NLEN] : 2]
-            total += self._bound(int(R[layout.LAYER]), listed)
+            first, last, kept = (int(R[i]) for i in (layout.POS, layout.LLEN, layout.NOFF))
+            waiting = w.lists[R[layout.LOFF] + 2 * first : R[layout.LOFF] + 2 * last : 2]
+            listed = w.lists[kept : kept + 2 * R[layout.NLEN] : 2]
+            undecided = np.concatenate([waiting, listed, R[[layout.PU]]])
+            total += self._bound(int(R[layout.LAYER]), undecided)
         return total
 
     def _bound(self, layer: int, units: IntArray) -> int:
