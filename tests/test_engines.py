@@ -136,6 +136,21 @@ def test_a_budget_never_passes_for_complete(engine: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("widths", "regions"), [((2, 8, 8, 1), 35), ((4, 6, 6, 1), 163)])
+def test_more_work_only_shrinks_the_interval(engine: str, widths: tuple[int, ...], regions: int) -> None:
+    network = seeded(0, *widths)
+    domain = Polyhedron.box(*unit_box_of(network))
+    limits = range(1, regions + 1, max(regions // 16, 1))
+    counts = [count_regions(network, domain, ENGINES[engine], max_regions=n) for n in limits]
+    assert [count.lower for count in counts] == list(limits)
+    uppers = [count.upper for count in counts]
+    # Serra's bound for 4-6-6 is 2,424, for 2-8-8 it is 1,369
+    assert uppers[0] <= {35: 1369, 163: 2424}[regions]
+    assert uppers == sorted(uppers, reverse=True)
+    assert uppers[-1] >= regions
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_budget_of_time_stops_the_search(engine: str) -> None:
     network = seeded(0, 4, 20, 20, 1)
     part = count_regions(network, Polyhedron.box(*unit_box_of(network)), ENGINES[engine], max_seconds=1e-3)

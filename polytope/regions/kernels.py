@@ -83,7 +83,7 @@ from polytope.regions.kernels_layer import (
 )
 
 GO_ON, LEAF, DEAD = 100, 101, 102
-F_KIND, F_NEXT, F_NUMBER, F_CHILD = N_NODE, N_NODE + 1, N_NODE + 2, N_NODE + 3
+F_KIND, F_NEXT, F_NUMBER, F_COUNT, F_CHILD = range(N_NODE, N_NODE + 5)
 
 
 @kernel
@@ -197,6 +197,7 @@ def branch(net, w, kind, number, child):
     w.frames[f, F_KIND] = kind
     w.frames[f, F_NEXT] = 1
     w.frames[f, F_NUMBER] = number
+    w.frames[f, F_COUNT] = R[COUNT]
     for i in range(8):
         w.frames[f, F_CHILD + i] = child[i]
     R[DEPTH] = f + 1

@@ -44,11 +44,13 @@ from polytope.regions.kernels_decide import load_row
 from polytope.regions.kernels_emit import CELLS
 from polytope.regions.kernels_handle import kernel
 from polytope.regions.kernels_layer import (
+    COUNT,
     IOFF,
     ITOP,
     KEEP,
     LLEN,
     LOFF,
+    MAXIT,
     MOST,
     SIMPLE,
     VOFF,
@@ -394,6 +396,8 @@ def arrange(net, w):
         if f[TOP] + 64 > w.VF.shape[0] or f[I_TOP] + 64 > w.VI.shape[0]:
             return NO_ROOM
     total = visit_segment(net, w, rows, keep) if d == 1 else visit(net, w, rows, keep, simple)
+    if R[COUNT] + total > R[MAXIT]:
+        total = DOUBT
     if not keep:
         return total
     if total >= 0:

@@ -15,12 +15,10 @@ from polytope.regions.kernels_cut import popcount, trailing_zeros
 from polytope.regions.kernels_emit import write_facet
 from polytope.regions.kernels_handle import kernel
 from polytope.regions.kernels_layer import (
-    COUNT,
     EXN,
     HASH,
     IOFF,
     LLEN,
-    MAXIT,
     OUTF,
     OUTN,
     OUTX,
@@ -127,8 +125,6 @@ def list_cells(net, w, n):
     n_facets = 0
     for c in range(cells):
         n_facets += popcount(VI[info + 3 * c + 1]) + popcount(VI[info + 3 * c + 2])
-    if R[COUNT] + cells > R[MAXIT]:
-        return DOUBT
     if (
         R[OUTN] + cells + 1 >= w.o_fptr.shape[0]
         or R[OUTF] + n_facets > w.o_funit.shape[0]

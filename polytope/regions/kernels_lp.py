@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from polytope.regions.kernels import (
     DEAD,
+    F_COUNT,
     F_KIND,
     F_NEXT,
     F_NUMBER,
@@ -122,6 +123,7 @@ def branch(net, w, kind, number):
     w.frames[f, F_KIND] = kind
     w.frames[f, F_NEXT] = 1
     w.frames[f, F_NUMBER] = number
+    w.frames[f, F_COUNT] = R[COUNT]
     R[DEPTH] = f + 1
     save(net, w)
     take_branch(net, w, kind, 0)

@@ -13,15 +13,14 @@ from polytope.geometry.rational_lp import maximise
 from polytope.ir import Network
 from polytope.ir.maps import IntArray
 from polytope.regions import kernels_layer as layout
-from polytope.regions.boundaries import LayerBoundaries, boundaries
-from polytope.regions.ceiling import arrangement_bound, layers_bound
 from polytope.regions.exact import ExactSigns
-from polytope.regions.flat_network import FlatNetwork, flatten, used_layers
+from polytope.regions.flat_network import FlatNetwork, flatten
 from polytope.regions.found import Budget, Found, Progress
 from polytope.regions.kernels_decide import NEGATIVE, POSITIVE
 from polytope.regions.kernels_lp import run
 from polytope.regions.kernels_lp_cell import KNOWN
 from polytope.regions.lp_state import Root, drain, grow, new_work, reset
+from polytope.regions.open_cells import bounds_of, open_cells
 from polytope.regions.small_facets import deep_point
 from polytope.regions.vertex_cell import _box
 
@@ -60,7 +59,6 @@ class LpSearch:
         self.w = new_work(self.net, keep, chunk)
         reset(self.net, self.w, self.root, keep=keep)
         self.exact = ExactSigns(self.net)
-        self.tables = boundaries(network)
         self.chunks: list[dict[str, NDArray[Any]]] = []
 
     def search(self, budget: Budget, progress: Progress | None) -> Found:
@@ -166,33 +164,9 @@ class LpSearch:
 
     def _open_bound(self) -> int:
         """The most regions that the open branches can hold."""
-        w, R = self.w, self.w.R
-        after, number = layout.N_NODE + 1, layout.N_NODE + 2
-        total = 0
-        for f in w.frames[: R[layout.DEPTH]]:
-            listed = w.lists[f[layout.LOFF] : f[layout.LOFF] + 2 * f[layout.LLEN] : 2]
-            unit = int(f[layout.PU])  # the one that was split: it is decided if it has two pieces
-            undecided = listed if self.net.n_seg[unit] == 2 else np.append(listed, unit)
-            total += int(f[number] - f[after]) * self._bound(int(f[layout.LAYER]), undecided)
-        if R[layout.PHASE] != 1:
-            first, last, kept = (int(R[i]) for i in (layout.POS, layout.LLEN, layout.NOFF))
-            waiting = w.lists[R[layout.LOFF] + 2 * first : R[layout.LOFF] + 2 * last : 2]
-            listed = w.lists[kept : kept + 2 * R[layout.NLEN] : 2]
-            undecided = np.concatenate([waiting, listed, R[[layout.PU]]])
-            total += self._bound(int(R[layout.LAYER]), undecided)
-        return total
-
-    def _bound(self, layer: int, units: IntArray) -> int:
-        """The most regions that a node can hold on which these units of its layer may be undecided."""
-        d = self.domain.dim
-        if layer == 0:
-            return layers_bound(self.tables, 1, d)
-        number = used_layers(self.network)[layer - 1]
-        table: LayerBoundaries = self.tables[number - 1]
-        here = units - self.net.unit_off[layer]
-        return arrangement_bound(int(np.isin(table.unit, here).sum()), d) * layers_bound(
-            self.tables, number + 1, d
-        )
+        bounds = bounds_of(self.network, self.net)
+        _, most = open_cells(self.w, bounds, current=int(self.w.R[layout.PHASE]) != 1)
+        return min(most, bounds.ceiling.whole - int(self.w.R[layout.COUNT]))
 
 
 def search_simplex(

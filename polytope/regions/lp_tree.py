@@ -18,7 +18,7 @@ from polytope.ir import Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.boundaries import LayerBoundaries, PieceRow
-from polytope.regions.ceiling import arrangement_bound, layers_bound
+from polytope.regions.ceiling import Ceiling
 from polytope.regions.exact_rows import Cut
 from polytope.regions.found import Budget, Found, Progress
 from polytope.regions.lp_cell import ROUNDING, Decider, Function, LpCell
@@ -61,6 +61,15 @@ class Node:
         return Node(cell, self.number, self.values, self.z, self.functions, self.errors, undecided, pattern)
 
 
+@dataclass
+class Split:
+    """A node that was split: the most regions in it, those found before it, its parts still waiting."""
+
+    most: int
+    found: int
+    waiting: int
+
+
 @dataclass(eq=False)
 class Tree:
     """The tree of one network over one domain, and what it has found."""
@@ -76,20 +85,25 @@ class Tree:
 
     def search(self, budget: Budget, progress: Progress | None) -> Found:
         """Depth first until the tree or the budget ends."""
-        stack = [self._root()]
+        stack, splits = [self._root()], [Split(self._ceiling.whole, 0, 1)]
         while stack and not budget.spent(self.count):
             if progress:
                 progress(self.count, len(stack))
+            while not splits[-1].waiting:
+                splits.pop()
+            splits[-1].waiting -= 1
             node = self._descend(stack.pop())
             if len(node.undecided):
-                stack += reversed(self._children(node))
+                children = self._children(node)
+                splits.append(Split(self._bound(node), self.count, len(children)))
+                stack += reversed(children)
             else:
                 self._leaf(node)
         d, units = self.network.input_dim, self.network.n_units
         return Found(
             engine="layer split, LP cells (HiGHS)",
             n_regions=self.count,
-            open_bound=sum(self._bound(node) for node in stack),
+            open_bound=self._open_bound(stack, splits),
             patterns=np.array(self.patterns, dtype=np.int8).reshape(-1, units),
             interior_points=np.array(self.points).reshape(-1, d),
             candidates=tuple(self.carriers) if self.keep else None,
@@ -136,13 +150,24 @@ class Tree:
         return np.unique(np.array(units, dtype=np.int64))
 
     def _bound(self, node: Node) -> int:
-        """The most regions an open cell can hold."""
-        d = self.network.input_dim
-        later = layers_bound(self.tables, node.number + 1, d)
-        if not len(node.undecided):
-            return later
+        """The most regions a node can hold."""
+        if node.number == 0:
+            return self._ceiling.whole
         open_here = int(np.isin(self.tables[node.number - 1].unit, node.undecided).sum())
-        return arrangement_bound(open_here, d) * later
+        return self._ceiling.cell(node.number, open_here)
+
+    @cached_property
+    def _ceiling(self) -> Ceiling:
+        return Ceiling(self.network, self.tables, self.network.input_dim)
+
+    def _open_bound(self, stack: Sequence[Node], splits: Sequence[Split]) -> int:
+        """The most regions that the nodes on the stack can hold; it never grows while the search goes on."""
+        most, end = 0, len(stack)
+        for split in reversed(splits):
+            start = end - split.waiting
+            most += sum(self._bound(node) for node in stack[start:end])
+            most, end = min(most, split.most - (self.count - split.found)), start
+        return most + sum(self._bound(node) for node in stack[:end])
 
     def _enter(self, node: Node) -> Node:
         """Close the layer and open the next: its pre-activations as affine functions on the cell."""

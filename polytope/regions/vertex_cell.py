@@ -39,6 +39,7 @@ class VertexCells:
     Arguments:
         n_regions: cells found; all there are exactly if ``complete``.
         open_cells: branches of the search still to do, ``start`` of another call.
+        open_bound: the most regions that they can hold.
         patterns: ``int8[R, units]``; interior_points: ``[R, d]``, means of the vertices.
         facet_offsets: ``[R + 1]`` into the facet arrays.
         facet_units: place in the pattern of a unit whose bend carries the facet, or -(row + 1) for a row of
@@ -52,7 +53,8 @@ class VertexCells:
 
     n_regions: int
     complete: bool
-    open_cells: tuple[IntArray, ...]
+    open_cells: tuple[tuple[int, ...], ...]
+    open_bound: int
     patterns: PatternArray
     interior_points: FloatArray
     facet_offsets: IntArray
@@ -83,6 +85,15 @@ class VertexCells:
         return both
 
 
+@dataclass(frozen=True)
+class Task:
+    """A branch of the search: its number in the order of the search, its path, the most regions in it."""
+
+    number: int
+    path: tuple[int, ...]
+    most: int
+
+
 @dataclass
 class _Shared:
     """What the workers of one search share; the lock is held for all but the compiled code."""
@@ -91,7 +102,7 @@ class _Shared:
     max_regions: int
     deadline: float
     progress: Callable[[int, int], None] | None
-    tasks: deque[tuple[int, IntArray]]
+    tasks: deque[Task]
     found: int = 0
     stop: bool = False
     n_exact: int = 0
@@ -101,7 +112,8 @@ class _Shared:
     def __post_init__(self) -> None:
         self.lock = threading.RLock()
         self.chunks: dict[int, list[dict[str, NDArray[Any]]]] = {}
-        self.open: dict[int, list[IntArray]] = {}
+        self.open: dict[int, list[Task]] = {}
+        self.open_bound = 0
         self.errors: list[BaseException] = []
 
 
@@ -116,7 +128,7 @@ def explore(
     deadline: float | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
-    start: Sequence[IntArray] | None = None,
+    start: Sequence[Sequence[int]] | None = None,
 ) -> VertexCells:
     r"""All cells of a network in a bounded polytope ``A x <= b`` of dimension 1 to 6.
 
@@ -151,22 +163,25 @@ def explore(
             deque(),
         )
         if _search(problem, shared, workers, start):
-            return _collect(shared, d, network.n_units, words, workers)
+            whole = problem[2].ceiling.whole
+            return _collect(shared, d, network.n_units, words, workers, whole)
         words *= 2
 
 
-def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[IntArray] | None) -> bool:
+def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[Sequence[int]] | None) -> bool:
     """Run all tasks; False if the bit sets are too short."""
     from polytope.regions import kernels_layer as layout
 
-    tasks = [np.zeros(0, dtype=np.int64)] if start is None else [np.asarray(p, dtype=np.int64) for p in start]
+    whole = problem[2].ceiling.whole
+    tasks = [Task(i + 1, tuple(path), whole) for i, path in enumerate([()] if start is None else start)]
     if workers > 1:
         limit = 4
         while len(tasks) < TASKS and limit <= 20 and start is None:
             shared.chunks.clear()
             shared.found = 0
             shared.open.clear()
-            shared.tasks.append((0, np.zeros(0, dtype=np.int64)))
+            shared.open_bound = 0
+            shared.tasks.append(Task(0, (), whole))
             if _Worker(problem, shared, limit).work() == layout.WORDS:
                 return False
             if shared.stop:
@@ -175,7 +190,7 @@ def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[IntArra
             if not tasks:
                 return True
             limit += 3
-    shared.tasks.extend((i + 1, path) for i, path in enumerate(tasks))
+    shared.tasks.extend(Task(i + 1, task.path, task.most) for i, task in enumerate(tasks))
     if shared.progress:
         shared.progress(shared.found, len(shared.tasks))
     if workers <= 1 or len(tasks) == 1:
@@ -205,7 +220,7 @@ class _Worker:
         from polytope.regions.exact import ExactSigns
         from polytope.regions.vertex_state import new_work
 
-        self.net, self.start = problem
+        self.net, self.start, self.bounds = problem
         self.shared = shared
         self.limit = limit
         chunk = int(np.clip(2**24 // max(int(self.net.par[3]), 1), 256, 65536))
@@ -222,9 +237,9 @@ class _Worker:
                 with self.shared.lock:
                     if not self.shared.tasks:
                         return code
-                    number, path = self.shared.tasks.popleft()
+                    task = self.shared.tasks.popleft()
                     self.shared.busy += 1
-                code = self._task(number, path)
+                code = self._task(task)
                 with self.shared.lock:
                     self.shared.busy -= 1
                 if code == layout.WORDS:
@@ -237,17 +252,18 @@ class _Worker:
                 raise
             return layout.PAUSED
 
-    def _task(self, number: int, path: IntArray) -> int:
+    def _task(self, task: Task) -> int:
         from polytope.regions import kernels_layer as layout
         from polytope.regions.kernels import run
-        from polytope.regions.vertex_state import drain, full, grow, open_paths, reset
+        from polytope.regions.open_cells import open_cells, present_bound
+        from polytope.regions.vertex_state import drain, full, grow, reset
 
         shared, keep = self.shared, self.shared.keep
         if shared.stop or self._over():
             shared.stop = True
-            self._open(number, [path])
+            self._open(task.number, [task.path], task.most)
             return layout.PAUSED
-        reset(self.net, self.w, self.start, keep, path, self.limit)
+        reset(self.net, self.w, self.start, keep, np.array(task.path, dtype=np.int64), self.limit)
         R = self.w.R
         R[layout.BUDGET] = quantum = FIRST_QUANTUM
         chunks: list[dict[str, NDArray[Any]]] = []
@@ -278,7 +294,8 @@ class _Worker:
                         chunks.append(drain(self.w, keep))
                     continue
                 if code == layout.OPEN_NODE:
-                    self._open(number, [open_paths(self.w, current=True)[0]])
+                    paths, _ = open_cells(self.w, self.bounds, current=True)
+                    self._open(task.number, paths[:1], present_bound(self.w, self.bounds))
                     R[layout.PHASE] = 1
                     continue
                 if code == layout.PAUSED and not self._over():
@@ -290,10 +307,11 @@ class _Worker:
                     continue
                 if code == layout.PAUSED:
                     shared.stop = True
-                    self._open(number, open_paths(self.w, current=R[layout.PHASE] == 0))
+                    paths, most = open_cells(self.w, self.bounds, current=R[layout.PHASE] == 0)
+                    self._open(task.number, paths, min(most, task.most - counted))
                 if keep and R[layout.OUTN]:
                     chunks.append(drain(self.w, keep))
-                shared.chunks[number] = shared.chunks.get(number, []) + chunks
+                shared.chunks[task.number] = shared.chunks.get(task.number, []) + chunks
                 shared.n_exact += int(R[layout.NEXACT])
                 shared.margin = min(shared.margin, float(self.w.fl[0]))
                 return code
@@ -303,9 +321,11 @@ class _Worker:
         shared = self.shared
         return shared.stop or shared.found >= shared.max_regions or time.monotonic() >= shared.deadline
 
-    def _open(self, number: int, paths: list[IntArray]) -> None:
+    def _open(self, number: int, paths: Sequence[tuple[int, ...]], most: int) -> None:
+        """Keep nodes for later, which hold so many regions at most."""
         with self.shared.lock:
-            self.shared.open.setdefault(number, []).extend(paths)
+            self.shared.open.setdefault(number, []).extend(Task(number, path, most) for path in paths)
+            self.shared.open_bound += most
 
     def _search_reduced(self) -> int:
         """The number of cells in the present one, found in its own network; -1 if a limit was reached."""
@@ -365,8 +385,9 @@ class _Worker:
 
 
 def _problem(network: Network, A: FloatArray, b: FloatArray, vertices: FloatArray | None, words: int) -> Any:
-    """The flat network on the domain, and the first cell: a box that contains the domain."""
+    """The flat network on the domain, the first cell (a box that contains the domain), bounds for cells."""
     from polytope.regions.flat_network import flatten
+    from polytope.regions.open_cells import bounds_of
 
     d = A.shape[1]
     low, high, owner = _box(A, b, vertices)
@@ -385,7 +406,7 @@ def _problem(network: Network, A: FloatArray, b: FloatArray, vertices: FloatArra
     cutting = [(i, i) for i in range(len(A)) if i not in used]
     xmax = np.maximum(np.abs(low), np.abs(high))
     net = flatten(network, np.array(rows).reshape(-1, d + 1), cutting, xmax, words)
-    return net, _box_cell(np.array(rows), first, low, high, words)
+    return net, _box_cell(np.array(rows), first, low, high, words), bounds_of(network, net)
 
 
 def _box(
@@ -464,11 +485,12 @@ def _box_cell(
     return np.concatenate([coordinates, errors]).ravel(), VI, rec_i, rec_f
 
 
-def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int) -> VertexCells:
+def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, whole: int) -> VertexCells:
     """The results of all tasks in the order of the search."""
     chunks = [c for number in sorted(shared.chunks) for c in shared.chunks[number]]
-    paths = [p for number in sorted(shared.open) for p in shared.open[number]]
-    paths += [p for _, p in shared.tasks]
+    paths = [task.path for number in sorted(shared.open) for task in shared.open[number]]
+    paths += [task.path for task in shared.tasks]
+    most = shared.open_bound + sum(task.most for task in shared.tasks)
     at = 0
     for c in chunks:
         c["o_ext"] = c["o_ext"] + np.array([at, 0])
@@ -490,21 +512,22 @@ def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int) ->
         return np.concatenate([empty[name], *(c.pop(name) for c in chunks if name in c)])
 
     with ThreadPoolExecutor(workers) as pool:
-        whole = dict(zip(empty, pool.map(joined, empty), strict=True))
+        arrays = dict(zip(empty, pool.map(joined, empty), strict=True))
     return VertexCells(
         n_regions=shared.found,
         complete=not paths,
         open_cells=tuple(paths),
-        patterns=whole["o_pat"],
-        interior_points=whole["o_point"],
-        facet_offsets=np.concatenate([[0], np.cumsum(whole["o_fptr"])]).astype(np.int64),
-        facet_units=whole["o_funit"],
-        facet_keys=whole["o_fkey"],
-        facet_more=whole["o_ext"],
-        facet_points=whole["o_fpoint"],
-        vertex_offsets=np.concatenate([[0], np.cumsum(whole["o_vptr"])]).astype(np.int64),
-        vertices=whole["o_vert"],
-        incidences=whole["o_inc"],
+        open_bound=min(most, whole - shared.found) if paths else 0,
+        patterns=arrays["o_pat"],
+        interior_points=arrays["o_point"],
+        facet_offsets=np.concatenate([[0], np.cumsum(arrays["o_fptr"])]).astype(np.int64),
+        facet_units=arrays["o_funit"],
+        facet_keys=arrays["o_fkey"],
+        facet_more=arrays["o_ext"],
+        facet_points=arrays["o_fpoint"],
+        vertex_offsets=np.concatenate([[0], np.cumsum(arrays["o_vptr"])]).astype(np.int64),
+        vertices=arrays["o_vert"],
+        incidences=arrays["o_inc"],
         smallest_margin=shared.margin,
         n_exact=shared.n_exact,
     )

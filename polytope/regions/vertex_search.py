@@ -8,8 +8,6 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions.boundaries import boundaries
-from polytope.regions.ceiling import layers_bound
 from polytope.regions.found import Budget, Facets, Found, Progress
 from polytope.regions.vertex_cell import VertexCells, explore
 
@@ -42,11 +40,10 @@ def search_vertices(
         progress=progress,
         workers=workers,
     )
-    most = 0 if found.complete else layers_bound(boundaries(network), 1, domain.dim)
     return Found(
         engine="layer split, vertex cells",
         n_regions=found.n_regions,
-        open_bound=len(found.open_cells) * most,
+        open_bound=found.open_bound,
         patterns=found.patterns,
         interior_points=found.interior_points,
         facets=_facets(found, points) if keep else None,

@@ -194,17 +194,3 @@ def full(w: Work, keep: int) -> None:
     names += ["o_fpoint"] if keep & 2 else []
     names += ["o_vert", "o_inc"] if keep & 4 else []
     _enlarge(w, *names)
-
-
-def open_paths(w: Work, *, current: bool) -> list[NDArray[np.int64]]:
-    """The nodes that are still to do, as branches taken from the root, in the order of the search."""
-    R = w.R
-    prefix = [int(x) for x in w.path[: R[layout.PLEN]]]
-    depth = int(R[layout.DEPTH])
-    kind, after, number = layout.N_NODE, layout.N_NODE + 1, layout.N_NODE + 2
-    taken = [int(w.frames[f, after]) - 1 for f in range(depth)]
-    paths = [prefix + taken] if current else []
-    for f in range(depth - 1, -1, -1):
-        paths += [[*prefix, *taken[:f], c] for c in range(taken[f] + 1, int(w.frames[f, number]))]
-    assert kind < after
-    return [np.array(p, dtype=np.int64) for p in paths]
