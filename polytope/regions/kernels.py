@@ -30,6 +30,7 @@ from polytope.regions.kernels_handle import kernel
 from polytope.regions.kernels_layer import (
     ASKED,
     BEST,
+    BRANCH,
     BUDGET,
     COUNT,
     DEPTH,
@@ -50,6 +51,7 @@ from polytope.regions.kernels_layer import (
     LLEN,
     LO,
     LOFF,
+    LOST,
     LTOP,
     MAXIT,
     N_NODE,
@@ -71,6 +73,7 @@ from polytope.regions.kernels_layer import (
     TF,
     TI,
     TRICK,
+    UNIT,
     VOFF,
     VTOP,
     WHAT,
@@ -187,7 +190,7 @@ def branch(net, w, kind, number, child):
     """Go into the first branch of a split (or the one that a given path names), remembering the others."""
     R = w.R
     if R[FORCED] < R[PLEN]:
-        c = w.path[R[FORCED]]
+        c = w.path[R[FORCED]] & BRANCH
         R[FORCED] += 1
         take_branch(w, kind, child, c)
         return
@@ -362,12 +365,25 @@ def compete(net, w, u, child):
 
 
 @kernel
+def find_unit(w, u):
+    """Make the unit that a given path splits by the one to split by."""
+    R = w.R
+    for i in range(R[NLEN]):
+        if w.lists[R[NOFF] + 2 * i] == u:
+            R[BEST] = i
+            return True
+    return False
+
+
+@kernel
 def split(net, w, child):
     """Split the node by the unit that cuts it most evenly; its two (or more) branches share the list."""
     R = w.R
     code = may_split(net, w)
     if code != 0:
         return code
+    if R[FORCED] < R[PLEN] and not find_unit(w, w.path[R[FORCED]] >> UNIT):
+        return LOST
     at, last = R[NOFF] + 2 * R[BEST], R[NOFF] + 2 * (R[NLEN] - 1)
     for i in range(2):
         x = w.lists[at + i]

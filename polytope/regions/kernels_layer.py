@@ -33,7 +33,10 @@ FIX, FIX_ROWS = 1 << 40, 1 << 41
 MOST = 12  # bends in one list of cells (kernels_arrange), which has a place for each choice of sides
 
 # what a call comes back with
-FINISHED, NEED_SIGN, GROW, FLUSH, PAUSED, OPEN_NODE, WORDS, REDUCE = range(8)
+FINISHED, NEED_SIGN, GROW, FLUSH, PAUSED, OPEN_NODE, WORDS, REDUCE, LOST = range(9)
+
+# a step of a path: the unit that was split, shifted, and the branch that was taken
+UNIT, BRANCH = 20, (1 << 20) - 1
 
 
 class Work(Handle):

@@ -56,7 +56,7 @@ def open_cells(w: Handle, bounds: Bounds, *, current: bool) -> tuple[list[tuple[
     R = w.R
     prefix = tuple(w.path[: R[layout.PLEN]].tolist())
     depth = int(R[layout.DEPTH])
-    taken = tuple((w.frames[:depth, NEXT] - 1).tolist())
+    taken = tuple(((w.frames[:depth, layout.PU] << layout.UNIT) + w.frames[:depth, NEXT] - 1).tolist())
     paths = [prefix + taken] if current else []
     most = present_bound(w, bounds) if current else 0
     for f in range(depth - 1, -1, -1):
@@ -64,8 +64,8 @@ def open_cells(w: Handle, bounds: Bounds, *, current: bool) -> tuple[list[tuple[
         rest = bounds.listed(w, int(frame[layout.LOFF]), int(frame[layout.LLEN]))
         u, lo, hi = (int(frame[i]) for i in (layout.PU, layout.LO, layout.HI))
         layer, split = int(frame[layout.LAYER]), int(frame[layout.OPP])
-        for c in range(taken[f] + 1, int(frame[NUMBER])):
-            paths.append((*prefix, *taken[:f], c))
+        for c in range(int(frame[NEXT]), int(frame[NUMBER])):
+            paths.append((*prefix, *taken[:f], (u << layout.UNIT) + c))
             of_unit = bounds.bends(u, *((lo, split) if c == 0 else (split + 1, hi)))
             most += bounds.node(layer, rest + of_unit)
         since = int(R[layout.COUNT] - frame[FOUND])

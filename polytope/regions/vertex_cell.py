@@ -298,6 +298,8 @@ class _Worker:
                     self._open(task.number, paths[:1], present_bound(self.w, self.bounds))
                     R[layout.PHASE] = 1
                     continue
+                if code == layout.LOST:
+                    raise ValueError("A branch to start from is not one of this network on this domain.")
                 if code == layout.PAUSED and not self._over():
                     slow = time.monotonic() - looked > LOOK_SECONDS
                     quantum = max(quantum // 2, 1) if slow else min(2 * quantum, QUANTUM)
