@@ -14,6 +14,7 @@ from polytope.regions.boundaries import boundaries
 from polytope.regions.ceiling import Ceiling
 from polytope.regions.flat_network import UNIT_MAX, UNIT_PIECES, FlatNetwork, used_layers
 from polytope.regions.kernels_handle import Handle
+from polytope.regions.vertex_cell import Path
 
 KIND, NEXT, NUMBER, FOUND = range(layout.N_NODE, layout.N_NODE + 4)  # of a frame
 
@@ -47,8 +48,10 @@ def bounds_of(network: Network, net: FlatNetwork) -> Bounds:
     return Bounds(net, ceiling, used_layers(network))
 
 
-def open_cells(w: Handle, bounds: Bounds, *, current: bool) -> tuple[list[tuple[int, ...]], int]:
-    """The nodes still to do, as branches taken from the root in the order of the search; and their bound.
+def open_cells(w: Handle, bounds: Bounds, *, current: bool) -> tuple[list[tuple[Path, int]], int]:
+    """The nodes still to do, as steps from the root in the order of the search, each with its bound.
+
+    And the bound for all of them, which may be smaller than the sum.
 
     Arguments:
         current: whether the present node is one of them.
@@ -57,20 +60,21 @@ def open_cells(w: Handle, bounds: Bounds, *, current: bool) -> tuple[list[tuple[
     prefix = tuple(w.path[: R[layout.PLEN]].tolist())
     depth = int(R[layout.DEPTH])
     taken = tuple(((w.frames[:depth, layout.PU] << layout.UNIT) + w.frames[:depth, NEXT] - 1).tolist())
-    paths = [prefix + taken] if current else []
-    most = present_bound(w, bounds) if current else 0
+    nodes = [(prefix + taken, present_bound(w, bounds))] if current else []
+    most = sum(bound for _, bound in nodes)
     for f in range(depth - 1, -1, -1):
         frame = w.frames[f]
         rest = bounds.listed(w, int(frame[layout.LOFF]), int(frame[layout.LLEN]))
         u, lo, hi = (int(frame[i]) for i in (layout.PU, layout.LO, layout.HI))
         layer, split = int(frame[layout.LAYER]), int(frame[layout.OPP])
         for c in range(int(frame[NEXT]), int(frame[NUMBER])):
-            paths.append((*prefix, *taken[:f], (u << layout.UNIT) + c))
             of_unit = bounds.bends(u, *((lo, split) if c == 0 else (split + 1, hi)))
-            most += bounds.node(layer, rest + of_unit)
+            bound = bounds.node(layer, rest + of_unit)
+            nodes.append(((*prefix, *taken[:f], (u << layout.UNIT) + c), bound))
+            most += bound
         since = int(R[layout.COUNT] - frame[FOUND])
         most = min(most, bounds.node(layer, rest + bounds.bends(u, lo, hi)) - since)
-    return paths, most
+    return nodes, most
 
 
 def present_bound(w: Handle, bounds: Bounds) -> int:

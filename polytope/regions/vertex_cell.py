@@ -26,6 +26,8 @@ from polytope.ir.network import Network
 if TYPE_CHECKING:
     from polytope.regions.reduced_network import Reduced
 
+Path = tuple[int, ...]  # steps from the root of the search: units that were split, and branches taken
+
 KEEP = {"count": 0, "cells": 1, "points": 3, "vertices": 7}
 FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at first and at most
 LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
@@ -39,7 +41,7 @@ class VertexCells:
     Arguments:
         n_regions: cells found; all there are exactly if ``complete``.
         open_cells: branches of the search still to do, ``start`` of another call.
-        open_bound: the most regions that they can hold.
+        open_bounds, open_bound: the most regions that each of them, and all together, can hold.
         patterns: ``int8[R, units]``; interior_points: ``[R, d]``, means of the vertices.
         facet_offsets: ``[R + 1]`` into the facet arrays.
         facet_units: place in the pattern of a unit whose bend carries the facet, or -(row + 1) for a row of
@@ -53,7 +55,8 @@ class VertexCells:
 
     n_regions: int
     complete: bool
-    open_cells: tuple[tuple[int, ...], ...]
+    open_cells: tuple[Path, ...]
+    open_bounds: tuple[int, ...]
     open_bound: int
     patterns: PatternArray
     interior_points: FloatArray
@@ -90,7 +93,7 @@ class Task:
     """A branch of the search: its number in the order of the search, its path, the most regions in it."""
 
     number: int
-    path: tuple[int, ...]
+    path: Path
     most: int
 
 
@@ -128,7 +131,7 @@ def explore(
     deadline: float | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
-    start: Sequence[Sequence[int]] | None = None,
+    start: Sequence[Path] | None = None,
 ) -> VertexCells:
     r"""All cells of a network in a bounded polytope ``A x <= b`` of dimension 1 to 6.
 
@@ -168,12 +171,12 @@ def explore(
         words *= 2
 
 
-def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[Sequence[int]] | None) -> bool:
+def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[Path] | None) -> bool:
     """Run all tasks; False if the bit sets are too short."""
     from polytope.regions import kernels_layer as layout
 
     whole = problem[2].ceiling.whole
-    tasks = [Task(i + 1, tuple(path), whole) for i, path in enumerate([()] if start is None else start)]
+    tasks = [Task(i + 1, path, whole) for i, path in enumerate([()] if start is None else start)]
     if workers > 1:
         limit = 4
         while len(tasks) < TASKS and limit <= 20 and start is None:
@@ -255,13 +258,13 @@ class _Worker:
     def _task(self, task: Task) -> int:
         from polytope.regions import kernels_layer as layout
         from polytope.regions.kernels import run
-        from polytope.regions.open_cells import open_cells, present_bound
+        from polytope.regions.open_cells import open_cells
         from polytope.regions.vertex_state import drain, full, grow, reset
 
         shared, keep = self.shared, self.shared.keep
         if shared.stop or self._over():
             shared.stop = True
-            self._open(task.number, [task.path], task.most)
+            self._open(task.number, [(task.path, task.most)], task.most)
             return layout.PAUSED
         reset(self.net, self.w, self.start, keep, np.array(task.path, dtype=np.int64), self.limit)
         R = self.w.R
@@ -294,8 +297,8 @@ class _Worker:
                         chunks.append(drain(self.w, keep))
                     continue
                 if code == layout.OPEN_NODE:
-                    paths, _ = open_cells(self.w, self.bounds, current=True)
-                    self._open(task.number, paths[:1], present_bound(self.w, self.bounds))
+                    nodes, _ = open_cells(self.w, self.bounds, current=True)
+                    self._open(task.number, nodes[:1], nodes[0][1])
                     R[layout.PHASE] = 1
                     continue
                 if code == layout.LOST:
@@ -309,8 +312,8 @@ class _Worker:
                     continue
                 if code == layout.PAUSED:
                     shared.stop = True
-                    paths, most = open_cells(self.w, self.bounds, current=R[layout.PHASE] == 0)
-                    self._open(task.number, paths, min(most, task.most - counted))
+                    nodes, most = open_cells(self.w, self.bounds, current=R[layout.PHASE] == 0)
+                    self._open(task.number, nodes, min(most, task.most - counted))
                 if keep and R[layout.OUTN]:
                     chunks.append(drain(self.w, keep))
                 shared.chunks[task.number] = shared.chunks.get(task.number, []) + chunks
@@ -323,10 +326,10 @@ class _Worker:
         shared = self.shared
         return shared.stop or shared.found >= shared.max_regions or time.monotonic() >= shared.deadline
 
-    def _open(self, number: int, paths: Sequence[tuple[int, ...]], most: int) -> None:
-        """Keep nodes for later, which hold so many regions at most."""
+    def _open(self, number: int, nodes: Sequence[tuple[Path, int]], most: int) -> None:
+        """Keep nodes for later, each with its bound; together they hold so many regions at most."""
         with self.shared.lock:
-            self.shared.open.setdefault(number, []).extend(Task(number, path, most) for path in paths)
+            self.shared.open.setdefault(number, []).extend(Task(number, *node) for node in nodes)
             self.shared.open_bound += most
 
     def _search_reduced(self) -> int:
@@ -490,8 +493,7 @@ def _box_cell(
 def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, whole: int) -> VertexCells:
     """The results of all tasks in the order of the search."""
     chunks = [c for number in sorted(shared.chunks) for c in shared.chunks[number]]
-    paths = [task.path for number in sorted(shared.open) for task in shared.open[number]]
-    paths += [task.path for task in shared.tasks]
+    tasks = [task for number in sorted(shared.open) for task in shared.open[number]] + list(shared.tasks)
     most = shared.open_bound + sum(task.most for task in shared.tasks)
     at = 0
     for c in chunks:
@@ -517,9 +519,10 @@ def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, wh
         arrays = dict(zip(empty, pool.map(joined, empty), strict=True))
     return VertexCells(
         n_regions=shared.found,
-        complete=not paths,
-        open_cells=tuple(paths),
-        open_bound=min(most, whole - shared.found) if paths else 0,
+        complete=not tasks,
+        open_cells=tuple(task.path for task in tasks),
+        open_bounds=tuple(task.most for task in tasks),
+        open_bound=min(most, whole - shared.found) if tasks else 0,
         patterns=arrays["o_pat"],
         interior_points=arrays["o_point"],
         facet_offsets=np.concatenate([[0], np.cumsum(arrays["o_fptr"])]).astype(np.int64),
