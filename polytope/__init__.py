@@ -17,6 +17,7 @@ from polytope.regions.complex import Region, RegionComplex
 from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
 from polytope.regions.layer_split import LayerSplit
 from polytope.regions.sampling import Sampling
+from polytope.regions.storage import load_complex
 
 if TYPE_CHECKING:
     from polytope.measures.local_complexity import LocalComplexity, local_complexity
@@ -35,6 +36,7 @@ __all__ = [  # noqa: RUF022
     "Sampling",
     "enumerate_regions",
     "count_regions",
+    "load_complex",
     "RegionComplex",
     "Region",
     "RegionCount",

@@ -10,6 +10,7 @@ import resource
 import shlex
 import sys
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,9 @@ from rich.console import Console
 
 import adapters
 from polytope.ir import Network
-from polytope.regions.enumerate import RegionCount, count_regions
+from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
+from polytope.regions.frontier import dask_executor
+from polytope.regions.layer_split import LayerSplit
 from polytope.report import options
 from polytope.report.files import points_from_npz
 from polytope.report.labels import LARGEST_WRITTEN, bound, in_words, log10
@@ -129,6 +132,64 @@ def count(
         text = f"{number} activation regions ({label}) in {scope.description}{default}"
         Console(soft_wrap=True).print(safe(text), highlight=False)
     finish(complete=found.complete or engine is EngineName.SAMPLING)
+
+
+@app.command()
+def regions(
+    model: options.Model,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the Parquet shards.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the search in the folder.")] = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="Address of a Dask scheduler: tcp://host:8786.")
+    ] = None,
+    domain: options.BoxFile = None,
+    box: options.Box = None,
+    vnnlib: options.Vnnlib = None,
+    window: options.Window = None,
+    window_indices: options.Indices = "0,1,2",
+    scale: options.Scale = 1.0,
+    max_regions: options.MaxRegions = None,
+    max_seconds: options.MaxSeconds = None,
+    until: options.Until = None,
+    input_shape: options.InputShape = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Enumerate the activation regions into a folder; a run that was stopped can be resumed."""
+    with sentences(f"Stopped by the keyboard: --resume goes on in {out}."), ExitStack() as stack:
+        watch = stack.enter_context(watching(Console(stderr=True)))
+        network = load(model, until, input_shape)
+        scope = chosen_scope(network, domain, box, vnnlib, window, window_indices, scale, None)
+        executor = stack.enter_context(dask_executor(scheduler)) if scheduler else None
+        watch.stage("regions")
+        found = enumerate_regions(
+            scope.restricted(network),
+            scope.domain,
+            LayerSplit(workers=workers),
+            max_regions=max_regions,
+            max_seconds=max_seconds,
+            executor=executor,
+            directory=out,
+            resume=resume,
+            progress=watch.regions,
+        )
+    if as_json:
+        facts = {
+            "regions": found.lower,
+            "complete": found.complete,
+            "lower": found.lower,
+            "upper": None if found.upper > LARGEST_WRITTEN else found.upper,
+            "log10_upper": log10(found.upper),
+            "directory": str(out),
+            "domain": scope.description,
+        }
+        print_json(facts)
+    else:
+        number = in_words(bound(found.lower, found.upper))
+        label = "exact" if found.complete else "a bound: the search was not complete"
+        text = f"{number} activation regions ({label}) in {scope.description}; {found.lower:,} in {out}"
+        Console(soft_wrap=True).print(safe(text), highlight=False)
+    finish(complete=found.complete)
 
 
 def count_facts(found: RegionCount, scope: Scope, network: Network) -> dict[str, Any]:

@@ -54,6 +54,8 @@ HOMES = {  # third-party library -> where it may be imported
     "typer": ("polytope/__main__.py", "polytope/report/options.py", "polytope/report/terminal.py"),
     "rich": ("polytope/__main__.py", "polytope/report/terminal.py"),
     "numba": ("polytope/regions/kernels",),
+    "pyarrow": ("polytope/regions/storage.py",),
+    "distributed": ("polytope/regions/frontier.py",),
 }
 
 

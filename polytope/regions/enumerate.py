@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.regions.complex import RegionComplex
 from polytope.regions.found import Budget, Engine, Found, Progress
+from polytope.regions.frontier import enumerate_in_slices
 from polytope.regions.layer_split import LayerSplit
+from polytope.regions.vertex_search import suits_vertices
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ def enumerate_regions(
     *,
     max_regions: int | None = None,
     max_seconds: float | None = None,
+    executor: Executor | None = None,
+    directory: str | Path | None = None,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> RegionComplex:
     r"""All activation regions in a domain: the sets :math:`\{x : \text{pattern}(x) = a\}` with interior.
@@ -43,13 +50,17 @@ def enumerate_regions(
         domain: a polyhedron with interior in its input space.
         engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound.
         max_regions, max_seconds: budgets. A search that one of them stops is not complete, and says so.
+        executor: runs slices of the search: processes, or a Dask cluster's ``client.get_executor()``.
+        directory: where regions go as they are found (see ``storage``); the result reads them lazily.
+        resume: go on with the search that the directory holds.
         progress: called with the numbers of regions found and of open cells.
 
     Returns:
         The regions found, each once, with ``complete`` and a certified ``upper`` bound.
 
     Raises:
-        ValueError: the domain's dimension is not the network's, or a budget is not positive.
+        ValueError: the domain's dimension is not the network's, a budget is not positive, the directory does
+            not fit, or the engine cannot work in slices.
         EmptyDomainError: the domain has no interior.
         SolverError: the linear-programming solver gave up.
 
@@ -59,6 +70,22 @@ def enumerate_regions(
         >>> len(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1])))
         2
     """
+    if executor is not None or directory is not None:
+        _check(network, domain)
+        workers = _workers(engine, domain)
+        budget = Budget(max_regions, max_seconds)
+        return enumerate_in_slices(
+            directory,
+            network,
+            domain,
+            resume=resume,
+            executor=executor,
+            workers=workers,
+            budget=budget,
+            progress=progress,
+        )
+    if resume:
+        raise ValueError("There is nothing to resume without a directory.")
     budget, found = _search(network, domain, engine, max_regions, max_seconds, progress, keep=True)
     return RegionComplex(
         network,
@@ -107,8 +134,23 @@ def _search(
     *,
     keep: bool,
 ) -> tuple[Budget, Found]:
-    if domain.dim != network.input_dim:
-        raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
+    _check(network, domain)
     budget = Budget(max_regions, max_seconds)
     chosen = engine or LayerSplit()
     return budget, chosen.search(network, domain, budget=budget, keep=keep, progress=progress)
+
+
+def _check(network: Network, domain: Polyhedron) -> None:
+    if domain.dim != network.input_dim:
+        raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
+
+
+def _workers(engine: Engine | None, domain: Polyhedron) -> int:
+    """How many workers an engine asks for; only vertex cells can be searched in slices."""
+    chosen = engine or LayerSplit()
+    if not isinstance(chosen, LayerSplit) or chosen.cells == "lp" or not suits_vertices(domain):
+        raise ValueError(
+            "Only vertex cells are searched in slices: a bounded domain of up to 6 dimensions, "
+            "LayerSplit(cells='auto' or 'vertices')."
+        )
+    return chosen.workers

@@ -113,7 +113,7 @@ def safe(text: str) -> str:
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
+def sentences(interrupted: str = "Stopped by the keyboard; nothing was written.") -> Iterator[None]:
     """Turn every expected error into one sentence on stderr and an exit code."""
     try:
         yield
@@ -126,7 +126,7 @@ def sentences() -> Iterator[None]:
     except OSError as error:
         end(USAGE, f"{error.filename!r} cannot be used: {error.strerror}.")
     except KeyboardInterrupt:
-        end(INTERRUPTED, "Stopped by the keyboard; nothing was written.")
+        end(INTERRUPTED, interrupted)
 
 
 def end(code: int, message: str) -> NoReturn:

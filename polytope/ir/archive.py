@@ -1,0 +1,106 @@
+"""Networks as named arrays and back: how a result on disk keeps the network that it is about.
+
+The structure is JSON, the numbers are arrays; nothing in an archive is code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from polytope.errors import CorruptFileError
+from polytope.ir.activations import MaxGroups, PiecewiseLinear
+from polytope.ir.convolution import Convolution
+from polytope.ir.maps import Composition, Dense, Diagonal, Selection, Sparse, Transposed
+from polytope.ir.network import Layer, Network
+
+KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Network, Layer, PiecewiseLinear, MaxGroups),
+        *(Dense, Sparse, Diagonal, Selection, Transposed, Composition, Convolution),
+    )
+}
+STRUCTURE = "structure"
+
+
+def to_arrays(network: Network) -> dict[str, NDArray[Any]]:
+    """A network as arrays; ``structure`` holds JSON text in bytes.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+        >>> float(from_arrays(to_arrays(net))([[-3.0]])[0, 0])
+        3.0
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    structure = json.dumps(_encode(network, arrays), sort_keys=True)
+    return {STRUCTURE: np.frombuffer(structure.encode(), dtype=np.uint8), **arrays}
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Network:
+    """The network that ``to_arrays`` was given.
+
+    Raises:
+        CorruptFileError: the arrays do not describe a network.
+    """
+    try:
+        network = _decode(json.loads(bytes(arrays[STRUCTURE])), arrays)
+        if not isinstance(network, Network):
+            raise TypeError(f"it describes a {type(network).__name__}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptFileError(f"The stored network cannot be read: {error}.") from error
+    return network
+
+
+def fingerprint(network: Network) -> str:
+    """The sha256 of a network's structure and numbers, in hexadecimal digits."""
+    digest = sha256()
+    for name, array in sorted(to_arrays(network).items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _encode(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """JSON for a value; its arrays are added to ``arrays``."""
+    if type(value) in KINDS.values():
+        parts = {f.name: _encode(getattr(value, f.name), arrays) for f in fields(value)}
+        return {"kind": type(value).__name__, "parts": parts}
+    if isinstance(value, csr_array):
+        parts = {name: _encode(getattr(value, name), arrays) for name in ("data", "indices", "indptr")}
+        return {"sparse": parts, "shape": list(value.shape)}
+    if isinstance(value, np.ndarray):
+        name = f"a{len(arrays)}"
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, tuple):
+        return [_encode(item, arrays) for item in value]
+    if value is None or isinstance(value, str | float | int):
+        return value
+    raise TypeError(f"A network does not contain a {type(value).__name__}.")
+
+
+def _decode(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    """The value of which ``_encode`` made this JSON."""
+    if isinstance(value, list):
+        return tuple(_decode(item, arrays) for item in value)
+    if not isinstance(value, dict):
+        return value
+    if "array" in value:
+        return arrays[value["array"]]
+    if "sparse" in value:
+        parts = _decode_parts(value["sparse"], arrays)
+        return csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=tuple(value["shape"]))
+    return KINDS[value["kind"]](**_decode_parts(value["parts"], arrays))
+
+
+def _decode_parts(parts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    return {name: _decode(part, arrays) for name, part in parts.items()}

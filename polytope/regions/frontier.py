@@ -1,0 +1,247 @@
+r"""A search in slices: open branches go to workers, what they find goes to a directory, shard by shard.
+
+The frontier is the list of open branches. A worker takes a batch of them, searches for a while, and returns
+regions and the branches that it left, which go to whoever is idle: so work is split further as long as there
+is any. A batch whose worker died is given to another one.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path as File
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import Any
+
+from polytope.errors import SolverError
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir.network import Network
+from polytope.regions.complex import RegionComplex
+from polytope.regions.found import Budget
+from polytope.regions.found import Progress as Report
+from polytope.regions.storage import (
+    Progress,
+    StoredComplex,
+    create,
+    in_memory,
+    load_complex,
+    same_run,
+    write_shard,
+)
+from polytope.regions.vertex_cell import Path, VertexCells, explore
+
+SLICE_SECONDS = 2.0  # of a batch; the first ones are shorter, so that all workers soon have one
+ROWS = 1 << 16  # regions in a shard at most
+ATTEMPTS = 20  # deaths of workers in a row after which a search gives up
+
+Batch = tuple[Path, ...]
+
+
+def run_slice(problem: bytes, batch: Batch, rows: int, seconds: float) -> VertexCells:
+    """What a worker does: search from some branches until so many regions or seconds are spent."""
+    network, domain = _problem(problem)
+    deadline = monotonic() + seconds
+    return explore(
+        network, domain.A, domain.b, keep="cells", start=batch, max_regions=rows, deadline=deadline
+    )
+
+
+@lru_cache(maxsize=1)
+def _problem(problem: bytes) -> tuple[Network, Polyhedron]:
+    """The network and the domain that this worker was sent last."""
+    unpacked: tuple[Network, Polyhedron] = pickle.loads(problem)  # noqa: S301  # sent by our own process
+    return unpacked
+
+
+def enumerate_in_slices(
+    directory: str | File | None,
+    network: Network,
+    domain: Polyhedron,
+    *,
+    resume: bool = False,
+    executor: Executor | None = None,
+    workers: int = 1,
+    budget: Budget | None = None,
+    progress: Report | None = None,
+) -> RegionComplex:
+    """Enumerate into a directory; a run that was stopped goes on where its shards end.
+
+    Arguments:
+        directory: for the shards, made if it is not there; ``None`` brings them into memory at the end.
+        resume: whether the directory must hold a run of the same network and domain to go on with.
+        executor: where slices are run; by default in ``workers`` processes, or here if that is 1.
+        budget: limits of this call.
+        progress: called with the numbers of regions found and of open branches.
+
+    Raises:
+        ValueError: the directory holds a run although ``resume`` is false; or none, or one of another network
+            or domain, although it is true.
+        SolverError: workers died again and again.
+    """
+    budget = budget or Budget()
+    if directory is None:
+        with TemporaryDirectory() as folder:
+            done = _into(File(folder), network, domain, False, executor, workers, budget, progress)
+            return in_memory(done, network, budget.seconds)
+    return _into(File(directory), network, domain, resume, executor, workers, budget, progress)
+
+
+def _into(
+    directory: File,
+    network: Network,
+    domain: Polyhedron,
+    resume: bool,
+    executor: Executor | None,
+    workers: int,
+    budget: Budget,
+    progress: Report | None,
+) -> StoredComplex:
+    if resume:
+        same_run(directory, network, domain)
+    else:
+        create(directory, network, domain)
+    stored = load_complex(directory)
+    run = _Run(directory, pickle.dumps((network, domain)), stored.upper, budget, progress, stored.progress)
+    with _executor(executor, workers) as pool:
+        run.all(pool, workers if executor is None else None)
+    return load_complex(directory)
+
+
+class _Run:
+    """The frontier of one call, and the batches that workers have."""
+
+    def __init__(
+        self,
+        directory: File,
+        problem: bytes,
+        whole: int,
+        budget: Budget,
+        report: Report | None,
+        state: Progress,
+    ) -> None:
+        self.directory, self.problem, self.whole = directory, problem, whole
+        self.budget, self.report, self.state = budget, report, state
+        self.waiting: list[Path] = [path for path, _ in state.open]
+        self.busy: dict[Future[VertexCells], Batch] = {}
+        self.slices, self.deaths, self.first = 0, 0, state.regions
+
+    def all(self, pool: _Pool, workers: int | None) -> None:
+        """Hand out batches and take in shards until nothing is open or the budget is spent."""
+        while self.busy or (self.waiting and not self._spent()):
+            while self.waiting and not self._spent() and len(self.busy) < pool.size(workers):
+                self._submit(pool, pool.size(workers))
+            done, _ = wait(self.busy, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._take(pool, future)
+            if self.report:
+                self.report(self.state.regions, len(self.state.open))
+
+    def _spent(self) -> bool:
+        return self.budget.spent(self.state.regions - self.first)
+
+    def _submit(self, pool: _Pool, size: int) -> None:
+        """Give every ``size``-th open branch to a worker: deep and shallow ones."""
+        batch = tuple(self.waiting[:: max(size - len(self.busy), 1)])
+        mine = set(batch)
+        self.waiting = [path for path in self.waiting if path not in mine]
+        rows, seconds = ROWS, SLICE_SECONDS if self.slices >= 4 * size else SLICE_SECONDS / 8
+        if self.budget.max_regions is not None:
+            rows = min(rows, self.budget.max_regions - (self.state.regions - self.first))
+        if self.budget.max_seconds is not None:
+            seconds = min(seconds, max(self.budget.max_seconds - self.budget.seconds, 0.0))
+        self.slices += 1
+        self.busy[pool.submit(run_slice, self.problem, batch, rows, seconds)] = batch
+
+    def _take(self, pool: _Pool, future: Future[VertexCells]) -> None:
+        """Write what a worker found; if it died, its batch is open again."""
+        batch = self.busy.pop(future)
+        try:
+            found = future.result()
+        except BrokenExecutor as error:
+            self.deaths += 1
+            if self.deaths > ATTEMPTS:
+                raise SolverError(f"{self.deaths} workers died one after the other: {error}") from error
+            self.waiting = [*batch, *self.waiting]
+            pool.renew(error)
+            return
+        self.deaths = 0
+        self.state = write_shard(self.directory, self.state.shards, found, batch, self.whole, self.state)
+        self.waiting = [*found.open_cells, *self.waiting]
+
+
+class _Pool:
+    """An executor, ours or the caller's; ours is made anew when a worker died."""
+
+    def __init__(self, given: Executor | None, workers: int) -> None:
+        self.given, self.workers = given, workers
+        self.own: Executor | None = None if given else self._new()
+
+    def _new(self) -> Executor:
+        if self.workers == 1:
+            return ThreadPoolExecutor(1)
+        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"))
+
+    def size(self, workers: int | None) -> int:
+        """How many slices are to run at once."""
+        if workers is not None:
+            return workers
+        scheduler = getattr(self.given, "_client", None)  # Dask's executor
+        if scheduler is not None:
+            cores: int = sum(scheduler.ncores().values())
+            return max(cores, 1)
+        return int(getattr(self.given, "_max_workers", 1))
+
+    def submit(self, *job: Any) -> Future[VertexCells]:
+        """Run a slice."""
+        pool = self.given or self.own
+        assert pool is not None, "one of the two is there"
+        return pool.submit(*job)
+
+    def renew(self, error: BaseException) -> None:
+        """A new executor, unless the broken one is the caller's."""
+        if self.own is None:
+            raise error
+        self.own.shutdown(wait=False, cancel_futures=True)
+        self.own = self._new()
+
+
+@contextmanager
+def _executor(given: Executor | None, workers: int) -> Iterator[_Pool]:
+    pool = _Pool(given, workers)
+    try:
+        yield pool
+    finally:
+        if pool.own is not None:
+            pool.own.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """An executor on the workers of a Dask scheduler.
+
+    Raises:
+        ValueError: Dask is not installed, or nobody answers at the address.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ValueError("A scheduler needs Dask: pip install 'polytope-nn[distributed]'.") from error
+    try:
+        client = Client(address, timeout="4s")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"No Dask scheduler answers at {address!r}.") from error
+    with client:
+        yield client.get_executor()

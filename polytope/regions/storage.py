@@ -1,0 +1,332 @@
+r"""Complexes in directories: Parquet shards, each with the branches of the search that it did and left open.
+
+A directory holds ``manifest.json`` (what is enumerated: the sha256 of the network, the domain, versions),
+``network.npz`` and ``regions/shard-000000.parquet``, ... A shard has a row for each region:
+
+=================== =================================== ==================================================
+column              type                                meaning
+=================== =================================== ==================================================
+``pattern``         ``fixed_size_binary[units]``        the piece of every unit, one byte each
+``interior_point``  ``fixed_size_list<double>[d]``      a point strictly inside
+``facet_unit``      ``list<int32>``                     a unit whose bend carries the facet, or -(row + 1)
+``facet_key``       ``list<uint64>``                    equal on the two sides of a facet, 0 on the boundary
+=================== =================================== ==================================================
+
+Its metadata under the key ``search`` is JSON: ``taken``, the branches that the shard started from; ``open``,
+those that it left, each with the most regions in it; ``upper``, a bound on the number of all regions. Shards
+appear under their names only when they are whole, so what is open can be read off the shards that are there,
+and nothing is lost or found twice when a run is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path as File
+from typing import TYPE_CHECKING, Any, BinaryIO
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope.errors import CorruptFileError
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir.activations import PatternArray
+from polytope.ir.archive import fingerprint, from_arrays, to_arrays
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.network import Network
+from polytope.regions.complex import RegionComplex
+from polytope.regions.found import Facets
+from polytope.regions.vertex_cell import Path, VertexCells
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = 1
+MANIFEST, NETWORK, SHARDS = "manifest.json", "network.npz", "regions"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a directory has come: shards, regions, bound, and the open branches with their bounds."""
+
+    shards: int
+    regions: int
+    upper: int
+    open: tuple[tuple[Path, int], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is open."""
+        return not self.open
+
+
+def create(directory: File, network: Network, domain: Polyhedron) -> None:
+    """Make a directory for the complex of a network in a domain.
+
+    Raises:
+        ValueError: there is a complex already.
+    """
+    (directory / SHARDS).mkdir(parents=True, exist_ok=True)
+    if (directory / MANIFEST).exists():
+        raise ValueError(f"{directory} holds a complex already: resume it, or choose another directory.")
+    with _whole(directory / NETWORK) as file:
+        np.savez(file, allow_pickle=False, **to_arrays(network))
+    manifest = {
+        "format": FORMAT,
+        "network": fingerprint(network),
+        "domain": {"A": domain.A.tolist(), "b": domain.b.tolist()},
+        "input_dim": network.input_dim,
+        "units": network.n_units,
+        "engine": "layer split, vertex cells",
+        "versions": {name: version(name) for name in ("polytope-nn", "numpy", "numba", "pyarrow")},
+    }
+    with _whole(directory / MANIFEST) as file:
+        file.write(json.dumps(manifest, indent=1).encode())
+
+
+def same_run(directory: File, network: Network, domain: Polyhedron) -> None:
+    """Check that a directory holds a run of this network in this domain.
+
+    Raises:
+        ValueError: it holds none, or the network or the domain is another one.
+    """
+    manifest = read_manifest(directory)
+    if manifest["network"] != fingerprint(network):
+        raise ValueError(f"{directory} was begun with another network: it cannot be resumed with this one.")
+    theirs = Polyhedron(np.array(manifest["domain"]["A"]), np.array(manifest["domain"]["b"]))
+    if not (np.array_equal(theirs.A, domain.A) and np.array_equal(theirs.b, domain.b)):
+        raise ValueError(f"{directory} was begun with another domain: it cannot be resumed with this one.")
+
+
+def read_manifest(directory: File) -> dict[str, Any]:
+    """What the directory says it holds.
+
+    Raises:
+        ValueError: there is no manifest.
+        CorruptFileError: it cannot be read.
+    """
+    if not (directory / MANIFEST).exists():
+        raise ValueError(f"{directory} holds no complex: there is no {MANIFEST}.")
+    try:
+        manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text())
+        wanted = {"format", "network", "domain", "input_dim", "units"}
+        if not wanted <= manifest.keys() or manifest["format"] != FORMAT:
+            raise ValueError(f"format {manifest.get('format')}, not {FORMAT}")
+    except (ValueError, AttributeError) as error:
+        raise CorruptFileError(f"{directory / MANIFEST} is not a manifest of a complex: {error}.") from error
+    return manifest
+
+
+def write_shard(
+    directory: File, number: int, found: VertexCells, taken: Sequence[Path], whole: int, before: Progress
+) -> Progress:
+    """Add a shard, and say how far the directory has come with it.
+
+    Arguments:
+        found: of a search that started from the branches ``taken``.
+        whole: the most regions that the network can have.
+    """
+    import pyarrow.parquet as pq
+
+    left = [*zip(found.open_cells, found.open_bounds, strict=True)]
+    gone = set(taken)
+    still = [node for node in before.open if node[0] not in gone] + left
+    regions = before.regions + found.n_regions
+    upper = min(before.upper, whole, regions + sum(bound for _, bound in still))
+    search = {"taken": taken, "open": left, "regions": found.n_regions, "upper": upper}
+    table = _table(found).replace_schema_metadata({"search": json.dumps(search)})
+    with _whole(_shard(directory, number)) as file:
+        pq.write_table(table, file)
+    return Progress(number + 1, regions, upper, tuple(still))
+
+
+def progress_of(directory: File, whole: int) -> Progress:
+    """How far a directory has come, read from its shards.
+
+    Raises:
+        CorruptFileError: a shard is missing, damaged, or not of this run.
+    """
+    import pyarrow.parquet as pq
+
+    for leftover in directory.rglob("*.part"):
+        leftover.unlink()
+    frontier: dict[Path, int] = {(): whole}
+    regions, upper, number = 0, whole, 0
+    while _shard(directory, number).exists():
+        try:
+            search = json.loads(pq.read_schema(_shard(directory, number)).metadata[b"search"])
+            for path in search["taken"]:
+                del frontier[tuple(path)]
+            frontier |= {tuple(path): int(bound) for path, bound in search["open"]}
+            regions, upper = regions + search["regions"], min(upper, search["upper"])
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise CorruptFileError(
+                f"{_shard(directory, number)} does not follow the shards before it."
+            ) from error
+        number += 1
+    if len(list((directory / SHARDS).glob("shard-*.parquet"))) != number:
+        raise CorruptFileError(f"{_shard(directory, number)} is missing, but later shards are there.")
+    return Progress(number, regions, upper, tuple(frontier.items()))
+
+
+class StoredComplex(RegionComplex):
+    """A complex in a directory; patterns, points and facets are read when they are first used."""
+
+    directory: File
+    progress: Progress
+
+    @property
+    def lower(self) -> int:
+        """Number of regions in the shards."""
+        return self.progress.regions
+
+    def __len__(self) -> int:
+        return self.progress.regions
+
+    @cached_property
+    def patterns(self) -> PatternArray:
+        """``int8[R, units]``, in the order of the shards."""
+        parts = [np.zeros((0, self.network.n_units), dtype=np.int8)]
+        for column in self._columns("pattern"):
+            flat = np.frombuffer(column.buffers()[1], dtype=np.int8)
+            n = self.network.n_units
+            parts.append(flat[column.offset * n : (column.offset + len(column)) * n].reshape(-1, n))
+        return np.concatenate(parts)
+
+    @cached_property
+    def interior_points(self) -> FloatArray:
+        """``[R, d]``, in the order of the shards."""
+        parts = [column.flatten().to_numpy() for column in self._columns("interior_point")]
+        return np.concatenate([np.zeros(0), *parts]).reshape(-1, self.domain.dim)
+
+    @cached_property
+    def known_facets(self) -> Facets:
+        """The facets of all regions."""
+        columns = list(self._columns("facet_unit"))
+        sizes = np.concatenate([np.zeros(0, np.int64), *(np.diff(c.offsets.to_numpy()) for c in columns)])
+        units = np.concatenate([np.zeros(0, np.int32), *(c.flatten().to_numpy() for c in columns)])
+        return Facets(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), units, None)
+
+    @cached_property
+    def known_neighbours(self) -> IntArray:
+        """The pairs of regions that share a facet, by the facets' keys."""
+        from polytope.regions.kernels_match import match
+
+        parts = [column.flatten().to_numpy() for column in self._columns("facet_key")]
+        keys: NDArray[np.uint64] = np.concatenate([np.zeros(0, np.uint64), *parts])
+        cell = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.known_facets.offsets))
+        bits = max(len(keys).bit_length() - 11, 1)
+        pairs: IntArray = match(keys, cell, bits, 0, 1 << bits, False)[0]
+        return pairs
+
+    def _columns(self, name: str) -> Iterator[Any]:
+        """The arrays of one column, shard by shard."""
+        import pyarrow.parquet as pq
+
+        for number in range(self.progress.shards):
+            file = _shard(self.directory, number)
+            try:
+                yield from pq.read_table(file, columns=[name])[name].chunks
+            except (OSError, ValueError) as error:
+                raise CorruptFileError(f"{file} cannot be read: {error}.") from error
+
+
+def load_complex(directory: str | File) -> StoredComplex:
+    """The complex in a directory; ``complete`` only if the search that wrote it came to its end.
+
+    Raises:
+        ValueError: there is none.
+        CorruptFileError: a file is damaged, missing, or not of this run.
+    """
+    directory = File(directory)
+    manifest = read_manifest(directory)
+    try:
+        with (directory / NETWORK).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            network = from_arrays(dict(arrays))
+    except (OSError, ValueError, BadZipFile) as error:
+        raise CorruptFileError(f"{directory / NETWORK} cannot be read: {error}.") from error
+    if fingerprint(network) != manifest["network"]:
+        raise CorruptFileError(f"{directory / NETWORK} is not the network that the manifest names.")
+    domain = Polyhedron(np.array(manifest["domain"]["A"]), np.array(manifest["domain"]["b"]))
+    progress = progress_of(directory, _whole_bound(network))
+    out = object.__new__(StoredComplex)
+    upper = progress.regions if progress.complete else progress.upper
+    known: Mapping[str, Any] = {
+        "network": network,
+        "domain": domain,
+        "upper": upper,
+        "engine": manifest["engine"],
+        "seconds": 0.0,
+        "statistics": {},
+        "candidates": None,
+        "directory": directory,
+        "progress": progress,
+    }
+    for name, value in known.items():
+        object.__setattr__(out, name, value)
+    return out
+
+
+def in_memory(stored: StoredComplex, network: Network, seconds: float) -> RegionComplex:
+    """The same complex with everything read."""
+    return RegionComplex(
+        network,
+        stored.domain,
+        stored.patterns,
+        stored.interior_points,
+        upper=stored.upper,
+        engine=stored.engine,
+        seconds=seconds,
+        known_facets=stored.known_facets,
+        known_neighbours=stored.known_neighbours,
+    )
+
+
+def _whole_bound(network: Network) -> int:
+    from polytope.regions.boundaries import boundaries
+    from polytope.regions.ceiling import Ceiling
+
+    return Ceiling(network, boundaries(network), network.input_dim).whole
+
+
+def _table(found: VertexCells) -> pa.Table:
+    """The regions of a shard as columns."""
+    import pyarrow as pa
+
+    units, d = found.patterns.shape[1], found.interior_points.shape[1]
+    patterns = np.ascontiguousarray(found.patterns)
+    offsets = pa.array(found.facet_offsets.astype(np.int32))
+    columns = {
+        "pattern": pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(units), len(patterns), [None, pa.py_buffer(patterns)]
+        ),
+        "interior_point": pa.FixedSizeListArray.from_arrays(pa.array(found.interior_points.ravel()), d),
+        "facet_unit": pa.ListArray.from_arrays(offsets, pa.array(found.facet_units)),
+        "facet_key": pa.ListArray.from_arrays(offsets, pa.array(found.facet_keys)),
+    }
+    return pa.table(columns)
+
+
+def _shard(directory: File, number: int) -> File:
+    return directory / SHARDS / f"shard-{number:06d}.parquet"
+
+
+@contextmanager
+def _whole(file: File) -> Iterator[BinaryIO]:
+    """A file that appears under its name only when all of it is on the disk."""
+    part = file.with_name(file.name + ".part")
+    try:
+        with part.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,307 @@
+"""Complexes on disk: the same regions, whatever stops the search, and nothing that is damaged passes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from polytope import LayerSplit, Network, Polyhedron, Sampling, enumerate_regions, load_complex
+from polytope.__main__ import app
+from polytope.errors import CorruptFileError, IncompleteComplexError
+from polytope.ir.archive import fingerprint, from_arrays, to_arrays
+from polytope.regions import frontier
+from tests.networks import NETWORKS, seeded, unit_box_of
+
+CASE = (0, 3, 16, 16, 1)  # 676 regions
+
+
+@pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of at most fifty regions."""
+    monkeypatch.setattr(frontier, "ROWS", 50)
+
+
+def case() -> tuple[Network, Polyhedron]:
+    network = seeded(*CASE)
+    return network, Polyhedron.box(*unit_box_of(network))
+
+
+def named(patterns: np.ndarray, pairs: np.ndarray) -> set[frozenset[bytes]]:
+    names = [p.tobytes() for p in patterns]
+    return {frozenset((names[i], names[j])) for i, j in pairs.tolist()}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_archive_is_the_network(name: str) -> None:
+    network = NETWORKS[name]()
+    again = from_arrays(to_arrays(network))
+    x = np.random.default_rng(0).standard_normal((20, network.input_dim))
+    assert fingerprint(again) == fingerprint(network)
+    assert (again(x) == network(x)).all()
+    assert (again.pattern(x) == network.pattern(x)).all()
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_shards_hold_the_complex(tmp_path: Path) -> None:
+    network, box = case()
+    expected = enumerate_regions(network, box)
+    stored = enumerate_regions(network, box, directory=tmp_path / "run")
+    assert len(list((tmp_path / "run").rglob("shard-*.parquet"))) > 10
+    assert stored.complete
+    assert (stored.lower, stored.upper, len(stored)) == (len(expected),) * 3
+    assert named(stored.patterns, stored.neighbours) == named(expected.patterns, expected.neighbours)
+    assert sorted(stored.facets.unit.tolist()) == sorted(expected.facets.unit.tolist())
+    assert (stored.locate(stored.interior_points) == np.arange(len(stored))).all()
+    assert stored.volumes().sum() == pytest.approx(8.0, rel=1e-9)
+    table = pq.read_table(tmp_path / "run" / "regions")
+    assert set(table.column_names) == {"pattern", "interior_point", "facet_unit", "facet_key"}
+    assert table.num_rows == len(expected)
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_budgets_and_resuming(tmp_path: Path) -> None:
+    network, box = case()
+    expected = enumerate_regions(network, box)
+    uppers, runs = [], 0
+    part = enumerate_regions(network, box, directory=tmp_path, max_regions=100)
+    while not part.complete:
+        assert len(part) == 100 * (runs + 1)
+        assert part.lower <= len(expected) <= part.upper
+        with pytest.raises(IncompleteComplexError):
+            part.require_complete("A volume")
+        uppers.append(part.upper)
+        runs += 1
+        part = enumerate_regions(network, box, directory=tmp_path, max_regions=100, resume=True)
+    assert runs == 6
+    assert uppers == sorted(uppers, reverse=True)
+    assert {p.tobytes() for p in part.patterns} == {p.tobytes() for p in expected.patterns}
+    assert len(part) == len(expected)
+    again = enumerate_regions(network, box, directory=tmp_path, resume=True)
+    assert len(again) == len(expected)
+
+
+def test_only_the_same_run_is_resumed(tmp_path: Path) -> None:
+    network, box = case()
+    with pytest.raises(ValueError, match="no complex"):
+        enumerate_regions(network, box, directory=tmp_path, resume=True)
+    with pytest.raises(ValueError, match="without a directory"):
+        enumerate_regions(network, box, resume=True)
+    enumerate_regions(network, box, directory=tmp_path, max_regions=10)
+    with pytest.raises(ValueError, match="already"):
+        enumerate_regions(network, box, directory=tmp_path)
+    with pytest.raises(ValueError, match="another network"):
+        enumerate_regions(seeded(1, *CASE[1:]), box, directory=tmp_path, resume=True)
+    with pytest.raises(ValueError, match="another domain"):
+        enumerate_regions(network, Polyhedron.box([-1] * 3, [2] * 3), directory=tmp_path, resume=True)
+    for engine in (LayerSplit(cells="lp"), Sampling(10)):
+        with pytest.raises(ValueError, match="slices"):
+            enumerate_regions(network, box, engine, directory=tmp_path / "other")
+
+
+@pytest.fixture
+def run(tmp_path: Path, small_slices: None) -> Path:
+    network, box = case()
+    enumerate_regions(network, box, directory=tmp_path)
+    return tmp_path
+
+
+def test_a_missing_shard_is_noticed(run: Path) -> None:
+    (run / "regions" / "shard-000004.parquet").unlink()
+    with pytest.raises(CorruptFileError, match="missing"):
+        load_complex(run)
+
+
+def test_a_lost_tail_is_not_complete(run: Path) -> None:
+    shards = sorted(run.rglob("shard-*.parquet"))
+    shards[-1].unlink()
+    part = load_complex(run)
+    assert not part.complete
+    assert part.upper >= 676
+    assert len(enumerate_regions(*case(), directory=run, resume=True)) == 676
+
+
+def test_shards_out_of_order_are_noticed(run: Path) -> None:
+    one, two = run / "regions" / "shard-000001.parquet", run / "regions" / "shard-000006.parquet"
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second)
+    two.write_bytes(first)
+    with pytest.raises(CorruptFileError, match="does not follow"):
+        load_complex(run)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "network.npz", "regions/shard-000003.parquet"])
+def test_truncated_files_are_noticed(run: Path, name: str) -> None:
+    (run / name).write_bytes((run / name).read_bytes()[:-40])
+    with pytest.raises(CorruptFileError):
+        load_complex(run)
+
+
+def test_another_network_in_the_directory_is_noticed(run: Path) -> None:
+    np.savez(run / "network.npz", **to_arrays(seeded(1, *CASE[1:])))
+    with pytest.raises(CorruptFileError, match="not the network"):
+        load_complex(run)
+
+
+def test_leftovers_of_a_write_are_removed(run: Path) -> None:
+    (run / "regions" / "shard-000099.parquet.part").write_bytes(b"half")
+    assert load_complex(run).complete
+    assert not list(run.rglob("*.part"))
+
+
+def test_a_full_disk_loses_nothing(
+    tmp_path: Path, small_slices: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, box = case()
+    write, calls = pq.write_table, []
+
+    def failing(*arguments: object) -> None:
+        calls.append(1)
+        if len(calls) == 4:
+            raise OSError(28, "No space left on device")
+        write(*arguments)
+
+    monkeypatch.setattr(pq, "write_table", failing)
+    with pytest.raises(OSError, match="No space"):
+        enumerate_regions(network, box, directory=tmp_path)
+    assert len(enumerate_regions(network, box, directory=tmp_path, resume=True)) == 676
+
+
+def test_executors_find_the_same() -> None:
+    network, box = case()
+    expected = {p.tobytes() for p in enumerate_regions(network, box).patterns}
+    with ThreadPoolExecutor(2) as threads:
+        found = enumerate_regions(network, box, executor=threads)
+    assert {p.tobytes() for p in found.patterns} == expected
+    assert found.complete
+
+
+SCRIPT = """
+import sys
+from polytope import LayerSplit, Polyhedron, enumerate_regions
+from polytope.regions import frontier
+from tests.networks import seeded, unit_box_of
+
+if __name__ == "__main__":
+    frontier.ROWS = 50
+    network = seeded({case})
+    box = Polyhedron.box(*unit_box_of(network))
+    directory, resume, workers = sys.argv[1], sys.argv[2] == "resume", int(sys.argv[3])
+    enumerate_regions(network, box, LayerSplit(workers=workers), directory=directory, resume=resume)
+"""
+
+
+def start(tmp_path: Path, *, resume: bool, workers: int = 1) -> subprocess.Popen[bytes]:
+    script = tmp_path / "search.py"
+    script.write_text(SCRIPT.format(case=", ".join(map(str, CASE))))
+    command = [
+        sys.executable,
+        str(script),
+        str(tmp_path / "run"),
+        "resume" if resume else "new",
+        str(workers),
+    ]
+    root = str(Path(__file__).parents[1])
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": root})
+
+
+def wait_for_shards(directory: Path, number: int, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None and len(list(directory.rglob("shard-*.parquet"))) < number:
+        time.sleep(0.002)
+
+
+def stopped_again_and_again(tmp_path: Path, how: signal.Signals, times: int) -> int:
+    """The regions after so many processes were stopped soon after another shard; checks that some were."""
+    rng = np.random.default_rng(times)
+    directory, stopped = tmp_path / "run", 0
+    for _ in range(times):
+        begun = (directory / "manifest.json").exists()
+        process = start(tmp_path, resume=begun)
+        there = len(list(directory.rglob("shard-*.parquet")))
+        wait_for_shards(directory, there + 1, process)
+        time.sleep(float(rng.uniform(0, 0.02)))
+        process.send_signal(how)
+        stopped += process.wait() == -how
+    assert stopped > 0
+    if not load_complex(directory).complete:
+        assert start(tmp_path, resume=True).wait() == 0
+    found = load_complex(directory)
+    assert found.complete
+    assert len(np.unique(found.patterns, axis=0)) == len(found)
+    return len(found)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_stopped_processes_are_resumed(tmp_path: Path, how: signal.Signals) -> None:
+    assert stopped_again_and_again(tmp_path, how, 2) == 676
+
+
+@pytest.mark.slow
+def test_twenty_kills(tmp_path: Path) -> None:
+    assert stopped_again_and_again(tmp_path, signal.SIGKILL, 20) == 676
+
+
+def test_workers_that_die_are_survived(tmp_path: Path) -> None:
+    """Every worker is killed twice while the search goes on."""
+    process = start(tmp_path, resume=False, workers=2)
+    killed = 0
+    for shards in (1, 4):
+        wait_for_shards(tmp_path / "run", shards, process)
+        for child in children(process.pid):
+            os.kill(child, signal.SIGKILL)
+            killed += 1
+    assert process.wait() == 0
+    assert killed
+    assert len(load_complex(tmp_path / "run")) == 676
+
+
+def children(pid: int) -> list[int]:
+    """Worker processes of a process (the resource tracker is left alone)."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(c) for c in found if "spawn_main" in Path(f"/proc/{c}/cmdline").read_text()]
+
+
+def test_a_cluster_finds_the_same() -> None:
+    distributed = pytest.importorskip("distributed")
+    network, box = case()
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, distributed.Client(cluster) as client:
+        found = enumerate_regions(network, box, executor=client.get_executor())
+    expected = enumerate_regions(network, box)
+    assert found.complete
+    assert {p.tobytes() for p in found.patterns} == {p.tobytes() for p in expected.patterns}
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    """Code 4 when a budget stops it, 0 when it is done, 2 for the wrong directory."""
+    model = tmp_path / "model.npz"
+    network = seeded(*CASE)
+    arrays = {}
+    for i, layer in enumerate(network.layers):
+        arrays |= {f"W{i}": layer.maps[0].rows(np.arange(len(layer.bias))), f"b{i}": layer.bias}
+    np.savez(model, **arrays)
+
+    def polytope(*arguments: object) -> Result:
+        command = ["regions", str(model), "--box", "-1", "1", *map(str, arguments)]
+        return CliRunner().invoke(app, command)
+
+    done = polytope("--out", tmp_path / "run", "--max-regions", 100, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["regions"]) == (4, 100)
+    assert not json.loads(done.stdout)["complete"]
+    assert polytope("--out", tmp_path / "run").exit_code == 2
+    done = polytope("--out", tmp_path / "run", "--resume", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["regions"]) == (0, 676)
+    refused = polytope("--out", tmp_path / "other", "--scheduler", "tcp://127.0.0.1:1")
+    assert refused.exit_code == 2
+    assert "No Dask scheduler" in refused.stderr
