@@ -15,6 +15,7 @@ from polytope.geometry.vnnlib import read_input_box
 from polytope.ir import Layer, Network, mlp, stack
 from polytope.regions.complex import Region, RegionComplex
 from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
+from polytope.regions.facet_flip import FacetFlip
 from polytope.regions.layer_split import LayerSplit
 from polytope.regions.sampling import Sampling
 from polytope.regions.storage import load_complex
@@ -33,6 +34,7 @@ __all__ = [  # noqa: RUF022
     "Slice",
     "read_input_box",
     "LayerSplit",
+    "FacetFlip",
     "Sampling",
     "enumerate_regions",
     "count_regions",

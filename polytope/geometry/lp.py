@@ -15,7 +15,7 @@ import highspy
 import numpy as np
 
 from polytope.errors import SolverError
-from polytope.ir.maps import FloatArray
+from polytope.ir.maps import FloatArray, IntArray
 
 Rows = Sequence[FloatArray]
 DUAL_SIMPLEX, PRIMAL_SIMPLEX = 1, 4  # names of HiGHS's option values
@@ -120,6 +120,87 @@ class WarmProgram:
         value = float(costs @ x) + constant
         reached = np.abs(x[:-1]).max(initial=0.0) >= self.bound * (1 - 1e-9)
         return Optimum(value, x[:-1], np.array(solution.row_dual), not reached)
+
+
+class FacetProgram:
+    """One HiGHS model of a fixed polyhedron around the origin, to reach beyond one of its rows at a time.
+
+    Rows on a single coordinate become bounds of that column, so a box costs nothing.
+
+    Arguments:
+        rows: ``[m, d + 1]`` of unit length, negative at the origin.
+        bound: artificial bound on every coordinate.
+        tolerance: HiGHS's feasibility tolerances.
+    """
+
+    def __init__(self, rows: FloatArray, bound: float, tolerance: float = 1e-9) -> None:
+        d = rows.shape[1] - 1
+        self._rows, self._bound = rows, bound
+        self.low, self.high, self._column = coordinate_bounds(rows, bound)
+        self._place = np.cumsum(self._column < 0) - 1
+        self._highs = _quiet_solver(tolerance)
+        for low, high in zip(self.low.tolist(), self.high.tolist(), strict=True):
+            self._highs.addVar(low, high)
+        self._columns = np.arange(d, dtype=np.int32)
+        for row in rows[self._column < 0]:
+            self._highs.addRow(-highspy.kHighsInf, -row[-1], d, self._columns, row[:-1].copy())
+        self._highs.changeObjectiveSense(highspy.ObjSense.kMaximize)
+
+    def beyond(self, i: int) -> Optimum:
+        """The maximum of row i over the others, cut off as far behind the row as the origin is before it.
+
+        Raises:
+            SolverError: HiGHS ends without an optimum, also after a cold start.
+        """
+        row = self._rows[i]
+        self._limit(i, 2.0)
+        try:
+            self._highs.changeColsCost(len(self._columns), self._columns, row[:-1].copy())
+            self._highs.run()
+            if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+                self._highs.clearSolver()
+                self._highs.run()
+            status = self._highs.getModelStatus()
+            if status != highspy.HighsModelStatus.kOptimal:
+                name = self._highs.modelStatusToString(status)
+                raise SolverError(f"HiGHS ended with '{name}' on {len(self._rows)} rows.")
+            solution = self._highs.getSolution()
+        finally:
+            self._limit(i, 1.0)
+        x = np.array(solution.col_value)
+        reached = np.abs(x).max(initial=0.0) >= self._bound * (1 - 1e-9)
+        return Optimum(float(row[:-1] @ x + row[-1]), x, np.array(solution.row_dual), not reached)
+
+    def _limit(self, i: int, times: float) -> None:
+        """Move row i to so many times its distance from the origin."""
+        height = -times * float(self._rows[i, -1])
+        k = int(self._column[i])
+        if k < 0:
+            self._highs.changeRowBounds(int(self._place[i]), -highspy.kHighsInf, height)
+        elif self._rows[i, k] > 0:
+            self._highs.changeColBounds(k, self.low[k], min(height / self._rows[i, k], self._bound))
+        else:
+            self._highs.changeColBounds(k, max(height / self._rows[i, k], -self._bound), self.high[k])
+
+
+def coordinate_bounds(rows: FloatArray, bound: float) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Bounds ``[d]`` that rows on single coordinates set, and for each row the column it bounds, or -1."""
+    d = rows.shape[1] - 1
+    low, high, column = np.full(d, -bound), np.full(d, bound), np.full(len(rows), -1)
+    A = rows[:, :-1]
+    single = np.flatnonzero(np.count_nonzero(A, axis=1) == 1)
+    axis = np.abs(A[single]).argmax(axis=1)
+    slope = A[single, axis]
+    limit = -rows[single, -1] / slope
+    for above, ends, worst in ((True, high, bound), (False, low, -bound)):
+        side = np.flatnonzero(((slope > 0) == above) & (np.abs(limit) < bound))
+        side = side[np.argsort(-limit[side] if above else limit[side], kind="stable")]
+        owner = np.full(d, -1)
+        owner[axis[side]] = single[side]  # the tightest comes last
+        ends[:] = worst
+        ends[axis[side]] = limit[side]
+        column[owner[owner >= 0]] = np.flatnonzero(owner >= 0)
+    return low, high, column
 
 
 def _quiet_solver(tolerance: float) -> highspy.Highs:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polytope.geometry.lp import WarmProgram
+from polytope.errors import SolverError
+from polytope.geometry.lp import FacetProgram, coordinate_bounds
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
+from polytope.geometry.projection import nearest_on_row
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
@@ -21,17 +23,21 @@ from polytope.regions.exact_rows import Cut, ExactRows
 from polytope.regions.found import ExactFacet, Facets
 from polytope.regions.small_facets import exact_facet, exact_facets, same_hyperplane
 
+EXACT_DIMENSIONS = 64  # above, an exact linear program takes hours
+
 
 @dataclass(frozen=True, eq=False)
 class RegionRows:
     """Rows ``[m, d + 1]`` of unit length that describe a region, and where each comes from.
 
-    ``unit[i]`` is the unit whose boundary row i is, or ``-(row + 1)`` for a row of the domain.
+    ``unit[i]`` is the unit whose boundary row i is, or ``-(row + 1)`` for a row of the domain. ``ties``:
+    whether some unit lies on a boundary of its piece all over the region, so that it has no row there.
     """
 
     rows: FloatArray
     unit: IntArray
     cuts: tuple[Cut, ...]
+    ties: bool
 
 
 def region_rows(
@@ -61,13 +67,16 @@ def region_rows(
             rows.append(_rows_of_layer(network, table, pattern, wanted))
             units += [unit for unit, _, _ in wanted]
             cuts += [Cut(table.number, boundary, sign) for _, boundary, sign in wanted]
-    stacked = np.concatenate(rows)
+    stacked = np.concatenate(rows[1:]) if len(rows) > 1 else np.zeros((0, domain.dim + 1))
     length = np.linalg.norm(stacked[:, :-1], axis=1)
-    real = length > 2.0**-44 * np.abs(stacked).max(initial=0.0)
+    size = max(float(np.abs(a).max(initial=0.0)) for a in (rows[0], stacked))
+    real = length > 2.0**-44 * size
+    kept = np.concatenate([np.ones(len(faces), dtype=bool), real])
     return RegionRows(
-        stacked[real] / length[real, None],
-        np.array(units, dtype=np.int64)[real],
-        tuple(cut for cut, keep in zip(cuts, real, strict=True) if keep),
+        np.concatenate([rows[0], stacked[real] / length[real, None]]),
+        np.array(units, dtype=np.int64)[kept],
+        tuple(cut for cut, keep in zip(cuts, kept, strict=True) if keep),
+        bool((np.abs(stacked[~real, -1]) <= 2.0**-40 * size).any()),
     )
 
 
@@ -103,12 +112,11 @@ def facets_of(
         candidates: per region the units and domain rows that can carry facets; all, where ``None``.
     """
     exact = ExactRows(network, domain, tables)
-    programs = (WarmProgram(domain.dim, 1e3), WarmProgram(domain.dim, UNBOUNDED))
     units, points, counts, small = [], [], [0], {}
     for number, (pattern, x0) in enumerate(zip(patterns, interior_points, strict=True)):
         carriers = None if candidates is None else candidates[number]
         described = region_rows(network, domain, tables, pattern, carriers)
-        found = _irredundant(described, x0, pattern, exact, programs)
+        found = FacetSearch(described, x0, pattern, exact).all()
         units.append(described.unit[list(found)])
         for k, (_, facet) in enumerate(found.values()):
             if facet is not None:
@@ -139,94 +147,165 @@ def exactly(
     return exact_facet([*others, rows[i]], x0)
 
 
+SMALL = 1 << 16  # numbers in the rows that the compiled simplex method takes
+
 FacetPoint = tuple[FloatArray, ExactFacet | None]
 
 
-def _irredundant(
-    described: RegionRows,
-    x0: FloatArray,
-    pattern: PatternArray,
-    exact: ExactRows,
-    programs: Sequence[WarmProgram],
-) -> dict[int, FacetPoint]:
-    """The numbers of the rows that carry facets, and a point in the relative interior of each facet."""
-    rows = described.rows
-    if not len(rows):
-        return {}
-    slack = -(rows[:, :-1] @ x0 + rows[:, -1])
-    rho = float(slack.min())
-    if rho <= 2.0**-40 * float(np.abs(rows[:, -1]).max() + np.abs(x0).max()):
-        return exact_facets([exact(cut, pattern).tolist() for cut in described.cuts])
-    local = np.concatenate([rows[:, :-1], -(slack / rho)[:, None]], axis=1)
-    first = _first_of_equal(local, lambda i: exact(described.cuts[i], pattern).tolist())
-    found: dict[int, FacetPoint] = {i: (x0 + rho * y, None) for i, y in _shoot(local, first).items()}
-    from polytope.regions.kernels_facets import FACET, UNCLEAR, decided  # numba only when it is needed
+class FacetSearch:
+    """The facets of one region: rays first, then nearest points, then linear programs, exact ones last.
 
-    open_rows = [i for i in first.tolist() if i not in found]
-    states, beyond = decided(local[first], np.flatnonzero(np.isin(first, open_rows)))
-    for i, state, y in zip(open_rows, states.tolist(), beyond, strict=True):
-        if state == FACET:
-            found[i] = (x0 + rho * _on_row(local[i], y), None)
-        elif state == UNCLEAR:
-            rest = first[first != i]
-            y = _facet_point(local, i, rest, programs)
+    Arguments:
+        described: the rows of the region.
+        x0: a point inside.
+        pattern, exact: what the rows are in exact arithmetic.
+
+    Attributes:
+        first: the first row of each set of rows with one hyperplane (rows of the domain before units).
+        tiny: whether float64 cannot tell the point from the rows; all facets are found exactly then.
+        undecided: rows that neither float64 nor, in so many dimensions, exact arithmetic could decide.
+    """
+
+    def __init__(
+        self, described: RegionRows, x0: FloatArray, pattern: PatternArray, exact: ExactRows
+    ) -> None:
+        rows = described.rows
+        self._described, self._x0, self._pattern, self._exact = described, x0, pattern, exact
+        slack = -(rows[:, :-1] @ x0 + rows[:, -1])
+        self._rho = float(slack.min(initial=np.inf))
+        size = float(np.abs(rows[:, -1]).max(initial=0.0) + np.abs(x0).max())
+        self.tiny = len(rows) > 0 and self._rho <= 2.0**-40 * size and len(x0) <= EXACT_DIMENSIONS
+        self.first = np.arange(len(rows))
+        self.undecided = 0
+        self._programs: dict[float, FacetProgram] = {}
+        if not self.tiny and len(rows):
+            self._local = np.concatenate([rows[:, :-1], -(slack / self._rho)[:, None]], axis=1)
+            self.first = _first_of_equal(self._local, self._exact_row)
+
+    def _exact_row(self, i: int) -> list[int]:
+        row: list[int] = self._exact(self._described.cuts[i], self._pattern).tolist()
+        return row
+
+    def all(self) -> dict[int, FacetPoint]:
+        """The numbers of the rows that carry facets, and a point in the relative interior of each facet."""
+        if self.tiny:
+            return exact_facets([self._exact_row(i) for i in range(len(self._described.rows))])
+        found = self.by_rays(self.first)
+        found |= self.by_programs(np.array([i for i in self.first.tolist() if i not in found], dtype=int))
+        return dict(sorted(found.items()))
+
+    def by_rays(self, wanted: IntArray) -> dict[int, FacetPoint]:
+        """Facets of the wanted rows that rays along their normals meet first, alone."""
+        if not len(wanted):
+            return {}
+        return {i: self._here(y) for i, y in _shoot(self._local, self.first, wanted).items()}
+
+    def by_nearest_points(self, wanted: IntArray) -> dict[int, FacetPoint]:
+        """Wanted facets behind which a nearest point is found; says nothing of the others."""
+        found = {}
+        kept = self._local[self.first]
+        low, high, column = coordinate_bounds(kept, np.inf)
+        inner = self.first[column < 0]
+        rows = self._local[inner]
+        for i in wanted[np.isin(wanted, inner)].tolist():
+            k = int(np.flatnonzero(inner == i)[0])
+            for times in (2.0, 1.01):  # far behind the row, the point on it is deep inside the facet
+                behind = rows.copy()
+                behind[k, -1] *= times
+                y = nearest_on_row(behind, k, np.zeros(len(self._x0)), low, high, rounds=12).point
+                if y is not None:
+                    found[i] = self._here(y / times)
+                    break
+        return found
+
+    def by_programs(self, wanted: IntArray) -> dict[int, FacetPoint]:
+        """All facets among the wanted rows."""
+        found: dict[int, FacetPoint] = {}
+        known = self._compiled(wanted)
+        for i in wanted.tolist():
+            y = known[i] if i in known else self._point(int(np.flatnonzero(self.first == i)[0]))
             if y is None:
-                facet = exact_facet([exact(described.cuts[j], pattern).tolist() for j in [*rest, i]], x0)
+                facet = self._exactly(i)
                 if facet is not None:
                     found[i] = (np.array([float(v) for v in facet.point]), facet)
             elif len(y):
-                found[i] = (x0 + rho * y, None)
-    return dict(sorted(found.items()))
+                found[i] = self._here(y)
+        return found
+
+    def _compiled(self, wanted: IntArray) -> dict[int, FloatArray]:
+        """What the compiled simplex method says of rows: a point of the facet, nothing if there is none."""
+        if not len(wanted) or self._local[self.first].size > SMALL:
+            return {}
+        from polytope.regions.kernels_facets import FACET, UNCLEAR, decided  # numba only when it is needed
+
+        places = np.flatnonzero(np.isin(self.first, wanted))
+        states, beyond = decided(self._local[self.first], places)
+        rows = self.first[places].tolist()
+        return {
+            i: y * (-float(self._local[i, -1]) / float(self._local[i, :-1] @ y)) if state == FACET else y[:0]
+            for i, state, y in zip(rows, states.tolist(), beyond, strict=True)
+            if state != UNCLEAR
+        }
+
+    def _exactly(self, i: int) -> ExactFacet | None:
+        if len(self._x0) > EXACT_DIMENSIONS:
+            self.undecided += 1
+            return None
+        rest = [self._exact_row(j) for j in self.first.tolist() if j != i]
+        return exact_facet([*rest, self._exact_row(i)], self._x0)
+
+    def _point(self, i: int) -> FloatArray | None:
+        """A point of a facet; empty where the other rows imply it; ``None`` where the margin is too small."""
+        best = None
+        for bound in (1e3, UNBOUNDED):  # near points first: they are the accurate ones
+            if bound not in self._programs:
+                self._programs[bound] = FacetProgram(self._local[self.first], bound)
+            try:
+                best = self._programs[bound].beyond(i)
+            except SolverError:
+                continue
+            if best.bounded or best.value > 1e-6:
+                break
+        if best is not None and best.value > 1e-6:
+            height = -float(self._local[self.first[i], -1])
+            return best.point * (height / (height + best.value))
+        return np.zeros(0) if best is not None and best.value < -1e-6 and best.bounded else None
+
+    def _here(self, y: FloatArray) -> FacetPoint:
+        return self._x0 + self._rho * y, None
 
 
 def _first_of_equal(local: FloatArray, exact: Callable[[int], list[int]]) -> IntArray:
     """The first row of each set of rows with one hyperplane (rows of the domain come before units).
 
-    Rows that rounding cannot tell apart are compared exactly.
+    Rows that rounding cannot tell apart are compared exactly: they are neighbours by the length of their
+    shadow on one direction.
     """
-    gaps = np.abs(local[:, None] - local[None]).max(axis=2)
-    if (np.triu(gaps, 1) + np.tri(len(local)) > 2.0**-40 * (1.0 + np.abs(local[:, -1]))).all():
-        return np.arange(len(local))
-    kept: list[int] = []
-    for i, row in enumerate(local):
-        size = 2.0**-40 * (1.0 + abs(row[-1]))
-        near = [k for k in kept if np.abs(local[k] - row).max() <= size]
-        if not any(same_hyperplane(exact(k), exact(i)) for k in near):
-            kept.append(i)
-    return np.array(kept, dtype=np.int64)
+    direction = np.random.default_rng(0).standard_normal(local.shape[1])
+    size = 2.0**-40 * (1.0 + np.abs(local[:, -1]))
+    shadow, width = local @ direction, size * float(np.abs(direction).sum())
+    order = np.argsort(shadow, kind="stable")
+    place = np.searchsorted(shadow[order], shadow - width), np.searchsorted(shadow[order], shadow + width)
+    kept = np.ones(len(local), dtype=bool)
+    for i in np.flatnonzero(place[1] - place[0] > 1).tolist():
+        others = order[place[0][i] : place[1][i]]
+        near = [k for k in others.tolist() if k < i and kept[k]]
+        near = [k for k in near if np.abs(local[k] - local[i]).max() <= size[i]]
+        kept[i] = not any(same_hyperplane(exact(k), exact(i)) for k in near)
+    return np.flatnonzero(kept)
 
 
-def _shoot(local: FloatArray, rows: IntArray) -> dict[int, FloatArray]:
-    """Rows that rays along all normals meet first, alone, with the points where they meet them."""
-    normals = local[rows, :-1]
-    reach = np.full((len(rows), len(rows)), np.inf)  # [ray, row]
-    speed = normals @ normals.T
+def _shoot(local: FloatArray, rows: IntArray, wanted: IntArray) -> dict[int, FloatArray]:
+    """Wanted rows that rays along their normals meet first, alone, with the points where they meet them."""
+    normals = local[wanted, :-1]
+    reach = np.full((len(wanted), len(rows)), np.inf)  # [ray, row]
+    speed = normals @ local[rows, :-1].T
     ahead = speed > 1e-9
     reach[ahead] = np.broadcast_to(-local[rows, -1], reach.shape)[ahead] / speed[ahead]
-    order = np.argsort(reach, axis=1)[:, :2]
-    nearest = reach[np.arange(len(rows)), order[:, 0]]
-    alone = np.isfinite(nearest)
-    if len(rows) > 1:
-        alone &= reach[np.arange(len(rows)), order[:, 1]] > nearest * (1 + 1e-6)
-    return {int(rows[order[ray, 0]]): nearest[ray] * normals[ray] for ray in np.flatnonzero(alone).tolist()}
-
-
-def _facet_point(
-    local: FloatArray, i: int, rest: IntArray, programs: Sequence[WarmProgram]
-) -> FloatArray | None:
-    """A point of facet i; empty where the other rows imply row i; ``None`` where the margin is too small."""
-    cap = np.append(local[i, :-1], 2 * local[i, -1])
-    for program in programs:  # near points first: they are the accurate ones
-        best = program.maximise([*local[rest], cap], local[i])
-        if best.bounded or best.value > 1e-6:
-            break
-    if best.value > 1e-6:
-        return _on_row(local[i], best.point)
-    return np.zeros(0) if best.value < -1e-6 and best.bounded else None
-
-
-def _on_row(row: FloatArray, beyond: FloatArray) -> FloatArray:
-    """Where the way from the origin to a point beyond a row crosses it."""
-    height = -float(row[-1])
-    point: FloatArray = beyond * (height / float(row[:-1] @ beyond))
-    return point
+    first = reach.argmin(axis=1)
+    rays = np.arange(len(wanted))
+    nearest = reach[rays, first]
+    reach[rays, first] = np.inf
+    alone = np.isfinite(nearest) & (reach.min(axis=1) > nearest * (1 + 1e-6))
+    alone &= np.isin(rows[first], wanted)
+    return {int(rows[first[ray]]): nearest[ray] * normals[ray] for ray in np.flatnonzero(alone).tolist()}

@@ -1,0 +1,203 @@
+"""Regions known to a walk, their facets, and the walk by hops: all regions of one ring before the next."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from polytope.geometry.centering import deeper
+from polytope.geometry.lp import coordinate_bounds
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.adjacency import patterns_across
+from polytope.regions.boundaries import LayerBoundaries
+from polytope.regions.crossing import Crosser
+from polytope.regions.exact_rows import ExactRows
+from polytope.regions.facets import FacetPoint, FacetSearch, RegionRows, region_rows
+from polytope.regions.found import Budget, Progress
+
+REMEMBERED = 32  # regions whose rows are kept: a few megabytes each in hundreds of dimensions
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A region with its rows and the search for its facets.
+
+    Arguments:
+        rows, facets: as they are called.
+        inner: the rows that units contribute, without repetitions.
+        box, curved: bounds that rows on single coordinates set, ``[d]`` each, and the other rows and
+            those of units.
+        simple: whether across every row only the units whose rows lie on it can change, one for each row.
+    """
+
+    rows: RegionRows
+    facets: FacetSearch
+    inner: IntArray
+    box: tuple[FloatArray, FloatArray]
+    curved: IntArray
+    simple: bool
+
+
+@dataclass(eq=False)
+class Walk:
+    """What a walk has found so far, and how it steps on.
+
+    Arguments:
+        network, domain, tables: what is walked through.
+        budget, progress: when to stop, whom to tell.
+    """
+
+    network: Network
+    domain: Polyhedron
+    tables: Sequence[LayerBoundaries]
+    budget: Budget
+    progress: Progress | None
+    patterns: list[PatternArray] = field(default_factory=list)
+    points: list[FloatArray] = field(default_factory=list)
+    carriers: list[set[int]] = field(default_factory=list)
+    edges: set[tuple[int, int]] = field(default_factory=set)
+    tally: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.exact = ExactRows(self.network, self.domain, self.tables)
+        self.crosser = Crosser(self.network, self.domain, self.tables, self.exact)
+        self.numbers: dict[bytes, int] = {}
+        self._centered: set[int] = set()
+        self._opened: OrderedDict[int, Opened] = OrderedDict()
+
+    def begin(self, start: FloatArray) -> None:
+        """Find the region that holds the start; on a boundary, one of those around it."""
+        center, radius = self.domain.inscribed_ball
+        rng = np.random.default_rng(0)
+        side = rng.standard_normal(len(start))
+        aim = center - start + side * (min(radius, 1.0) / 2 / np.linalg.norm(side))
+        towards = (aim / np.linalg.norm(aim))[None]
+        size = np.array([np.abs(start).max()])
+        seen = self.network.pattern(start[None])
+        pattern = patterns_across(self.network, self.tables, seen, start[None], towards, size)
+        self.admit(pattern[0], self.crosser.inside(pattern, start[None], towards).points[0])
+
+    def admit(self, pattern: PatternArray, point: FloatArray) -> int:
+        """Add a region."""
+        self.numbers[pattern.tobytes()] = number = len(self.patterns)
+        self.patterns.append(pattern)
+        self.points.append(point)
+        self.carriers.append(set())
+        return number
+
+    def open(self, region: int) -> Opened:
+        """A region's rows; those of the last few regions are remembered."""
+        known = self._opened.pop(region, None)
+        if known is None:
+            pattern, point = self.patterns[region], self.points[region]
+            rows = region_rows(self.network, self.domain, self.tables, pattern)
+            low, high, column = coordinate_bounds(rows.rows, np.inf)
+            if region not in self._centered:
+                point = self.points[region] = deeper(rows.rows[column < 0], low, high, point)
+                self._centered.add(region)
+            known = _opened(rows, FacetSearch(rows, point, pattern, self.exact), (low, high), column)
+            self.tally["opened"] += 1
+        self._opened[region] = known
+        if len(self._opened) > REMEMBERED:
+            self._forget()
+        return known
+
+    def _forget(self) -> None:
+        _, oldest = self._opened.popitem(last=False)
+        self.tally["undecided"] += oldest.facets.undecided
+
+    @property
+    def sure(self) -> bool:
+        """Whether every question so far was decided."""
+        return self.tally["undecided"] + sum(known.facets.undecided for known in self._opened.values()) == 0
+
+    def cross(self, region: int, facets: dict[int, FacetPoint]) -> list[int]:
+        """Step over facets of a region: the regions that are new, in order, until the budget is spent."""
+        new: list[int] = []
+        if not facets:
+            return new
+        rows, pattern = self.open(region).rows, self.patterns[region]
+        behind = self.crosser.cross(rows, self.points[region], pattern, facets)
+        self.tally["crossed"] += len(facets)
+        for k, i in enumerate(facets):
+            far = behind.patterns[k]
+            number = self.numbers.get(far.tobytes())
+            if number is None and not behind.sure[k]:
+                self.tally["undecided"] += 1
+                continue
+            if number is None:
+                if self.budget.spent(len(self.patterns)):
+                    break
+                number = self.admit(far, behind.points[k])
+                new.append(number)
+            self.carriers[region].add(int(rows.unit[i]))
+            self.edges.add((min(region, number), max(region, number)))
+        return new
+
+    def tell(self, open_regions: int) -> None:
+        """Report progress."""
+        if self.progress:
+            self.progress(len(self.patterns), open_regions)
+
+    def candidates(self) -> tuple[IntArray, ...]:
+        """Per region the units that carry its facets, and all rows of the domain."""
+        faces = -1 - np.arange(len(self.domain.A), dtype=np.int64)
+        return tuple(
+            np.concatenate([faces[::-1], np.array(sorted(units), dtype=np.int64)]) for units in self.carriers
+        )
+
+    def neighbours(self) -> IntArray:
+        """The pairs of regions that share a facet, ``int[E, 2]``."""
+        return np.array(sorted(self.edges), dtype=np.int64).reshape(-1, 2)
+
+
+def _opened(
+    rows: RegionRows, facets: FacetSearch, box: tuple[FloatArray, FloatArray], column: IntArray
+) -> Opened:
+    first = facets.first
+    units = rows.unit[first] >= 0
+    simple = not facets.tiny and not rows.ties and len(first) == len(rows.rows)
+    return Opened(rows, facets, first[units], box, first[units | (column[first] < 0)], simple)
+
+
+def by_hops(walk: Walk) -> bool:
+    """Ring after ring; in each, facets that are cheap to find first. Whether all regions were found."""
+    ring = [0]
+    while ring:
+        after: list[int] = []
+        left: list[tuple[int, IntArray]] = []
+        for region in ring:
+            if walk.budget.spent(len(walk.patterns)):
+                return False
+            walk.tell(len(ring) + len(after))
+            found, rest = _cheap_facets(walk, walk.open(region))
+            left += [(region, rest[i : i + 16]) for i in range(0, len(rest), 16)]
+            after += walk.cross(region, found)
+        for region, rows in left:
+            if walk.budget.spent(len(walk.patterns)):
+                return False
+            after += walk.cross(region, walk.open(region).facets.by_programs(rows))
+        ring = after
+    return True
+
+
+def _cheap_facets(walk: Walk, opened: Opened) -> tuple[dict[int, FacetPoint], IntArray]:
+    """Facets by rays, in high dimension by nearest points too, and the rows that this leaves open.
+
+    Where float64 cannot tell the rows apart, all facets, exactly.
+    """
+    if opened.facets.tiny:
+        found = opened.facets.all()
+        return {i: p for i, p in found.items() if opened.rows.unit[i] >= 0}, opened.inner[:0]
+    found = opened.facets.by_rays(opened.inner)
+    rest = opened.inner[~np.isin(opened.inner, list(found))]
+    if walk.domain.dim > 16:  # below, a linear program is as cheap
+        found |= opened.facets.by_nearest_points(rest)
+        rest = rest[~np.isin(rest, list(found))]
+    return found, rest
