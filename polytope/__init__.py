@@ -16,6 +16,7 @@ from polytope.ir import Layer, Network, mlp, stack
 from polytope.regions.complex import Region, RegionComplex
 from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
 from polytope.regions.facet_flip import FacetFlip
+from polytope.regions.integer_program import IntegerProgram
 from polytope.regions.layer_split import LayerSplit
 from polytope.regions.sampling import Sampling
 from polytope.regions.storage import load_complex
@@ -35,6 +36,7 @@ __all__ = [  # noqa: RUF022
     "read_input_box",
     "LayerSplit",
     "FacetFlip",
+    "IntegerProgram",
     "Sampling",
     "enumerate_regions",
     "count_regions",

@@ -1,0 +1,64 @@
+"""Integer programming as a third opinion: the patterns of the search tree, network after network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from polytope import IntegerProgram, LayerSplit, Network, Polyhedron, count_regions, enumerate_regions
+from polytope.errors import UnboundedDomainError
+from polytope.ir import Activation, absolute, hard_tanh, leaky_relu, relu
+from tests.networks import grouped, residual, seeded, unit_box_of
+
+KINDS: list[Activation] = [relu(), relu(), leaky_relu(0.1), absolute(), hard_tanh()]
+
+
+def random_network(number: int) -> Network:
+    """Small networks of several depths, inputs and activations."""
+    rng = np.random.default_rng(number)
+    kind = KINDS[number % len(KINDS)]
+    two_pieces = kind.n_pieces(0) == 2  # three make programs of minutes
+    depth, d = int(rng.integers(1, 4 if two_pieces else 2)), int(rng.integers(1, 4))
+    widths = [d, *rng.integers(2, 5 if two_pieces else 4, depth).tolist(), 1]
+    return seeded(number, *widths, activation=kind)
+
+
+def agree(network: Network, domain: Polyhedron) -> None:
+    found = enumerate_regions(network, domain, IntegerProgram())
+    tree = enumerate_regions(network, domain, LayerSplit(cells="lp"))
+    assert found.complete
+    assert {p.tobytes() for p in found.patterns} == {p.tobytes() for p in tree.patterns}
+    assert len(found) == len(tree)
+    assert (network.pattern(found.interior_points) == found.patterns).all()
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(n, marks=[pytest.mark.slow] if n >= 6 else []) for n in range(100)]
+)
+def test_it_agrees_with_the_search_tree(number: int) -> None:
+    network = random_network(number)
+    agree(network, Polyhedron.box(*unit_box_of(network)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", [residual(8), grouped(10)], ids=["residual", "grouped"])
+def test_it_states_skips_and_max_groups(network: Network) -> None:
+    agree(network, Polyhedron.cross_polytope([0.1, 0.1], 0.8))
+
+
+def test_what_it_cannot_state_is_refused() -> None:
+    network = seeded(0, 2, 4, 1)
+    with pytest.raises(UnboundedDomainError, match="bounded domain"):
+        count_regions(network, Polyhedron.whole_space(2), IntegerProgram())
+    with pytest.raises(ValueError, match="more than most_units=3"):
+        count_regions(network, Polyhedron.box([0, 0], [1, 1]), IntegerProgram(most_units=3))
+    with pytest.raises(ValueError, match="slack"):
+        IntegerProgram(slack=0.0)
+
+
+def test_a_budget_leaves_an_interval() -> None:
+    part = count_regions(
+        seeded(0, 2, 8, 1), Polyhedron.box([-1, -1], [1, 1]), IntegerProgram(), max_regions=2
+    )
+    assert (part.lower, part.complete) == (2, False)
+    assert part.upper > 2
