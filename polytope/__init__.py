@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from polytope import errors
+from polytope.geometry.affine_hull import affine_hull
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.slice import Slice
 from polytope.geometry.vnnlib import read_input_box
@@ -33,6 +34,7 @@ __all__ = [  # noqa: RUF022
     "stack",
     "Polyhedron",
     "Slice",
+    "affine_hull",
     "read_input_box",
     "LayerSplit",
     "FacetFlip",

@@ -116,7 +116,8 @@ class Polyhedron:
             raise EmptyDomainError("The domain is empty: no point satisfies all its rows.") from error
         if radius <= 1e-9:
             raise EmptyDomainError(
-                "The domain has no interior: its rows leave only points of a lower dimension."
+                "The domain has no interior: its rows leave only points of a lower dimension. "
+                "affine_hull(domain) gives the window that holds it."
             )
         return center * scale, np.inf if radius >= UNBOUNDED * 0.99 else radius * scale
 

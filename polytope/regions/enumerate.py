@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from polytope.errors import EmptyDomainError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.regions.complex import RegionComplex
@@ -137,7 +138,12 @@ def _search(
     _check(network, domain)
     budget = Budget(max_regions, max_seconds)
     chosen = engine or LayerSplit()
-    return budget, chosen.search(network, domain, budget=budget, keep=keep, progress=progress)
+    found = chosen.search(network, domain, budget=budget, keep=keep, progress=progress)
+    if found.complete and not found.n_regions:
+        raise EmptyDomainError(
+            "The domain has no interior; affine_hull(domain) gives the window that holds it."
+        )
+    return budget, found
 
 
 def _check(network: Network, domain: Polyhedron) -> None:
