@@ -16,7 +16,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.regions.boundaries import boundaries
-from polytope.regions.ceiling import layers_bound
+from polytope.regions.ceiling import Ceiling
 from polytope.regions.found import Budget, Found, Progress
 from polytope.regions.nearest_first import by_distance
 from polytope.regions.walk import Walk, by_hops
@@ -72,7 +72,7 @@ class FacetFlip:
         ended = by_hops(walk) if self.order == "hops" else by_distance(walk, start)
         done = ended and walk.sure
         count = len(walk.patterns)
-        bound = 0 if done else max(layers_bound(tables, 1, domain.dim) - count, 1)
+        bound = 0 if done else max(Ceiling(network, tables, domain.dim).whole - count, 1)
         return Found(
             engine=f"facet flip, by {self.order}",
             n_regions=count,

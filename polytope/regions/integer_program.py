@@ -25,7 +25,7 @@ from polytope.ir import Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.boundaries import LayerBoundaries, boundaries
-from polytope.regions.ceiling import layers_bound
+from polytope.regions.ceiling import Ceiling
 from polytope.regions.facets import region_rows
 from polytope.regions.found import Budget, Found, Progress
 
@@ -85,7 +85,7 @@ class IntegerProgram:
                     points.append(point)
             if progress:
                 progress(len(patterns), int(not done))
-        ceiling = layers_bound(tables, 1, domain.dim)
+        ceiling = Ceiling(network, tables, domain.dim).whole
         return Found(
             engine=f"integer program (HiGHS), slack {self.slack:g}",
             n_regions=len(patterns),
@@ -132,8 +132,17 @@ class _Model:
         cost = np.zeros(len(self.low))
         cost[0] = -1.0
         limits = LinearConstraint(matrix, [row[2] for row in rows], [row[3] for row in rows])
-        whole = np.array(self.whole)
-        found = milp(cost, integrality=whole, bounds=Bounds(self.low, self.high), constraints=limits)
+        whole, bounds = np.array(self.whole), Bounds(self.low, self.high)
+        for presolve in (True, False):  # presolve sometimes ends in a solve error
+            found = milp(
+                cost,
+                integrality=whole,
+                bounds=bounds,
+                constraints=limits,
+                options={"presolve": presolve},
+            )
+            if found.status in (0, 2):
+                break
         if found.status == 2:  # infeasible
             return None
         if found.status != 0:
