@@ -7,7 +7,8 @@ import pytest
 
 from polytope import Network, Polyhedron
 from polytope.ir import Dense, Layer, absolute, hard_tanh, leaky_relu, relu
-from polytope.regions import flat_network, vertex_cell
+from polytope.regions import flat_network, reduced_network, vertex_cell
+from polytope.regions.kernels_layer import Work
 from polytope.regions.vertex_cell import explore
 from tests.networks import NETWORKS, integer, seeded
 
@@ -33,9 +34,16 @@ def with_skips(seed: int) -> Network:
     )
 
 
-def counts(network: Network, monkeypatch: pytest.MonkeyPatch, few: int) -> tuple[int, int, int, int]:
-    """Regions and exact signs without and with networks for cells of at most ``few`` undecided units."""
+def counts(
+    network: Network, monkeypatch: pytest.MonkeyPatch, few: int, leaf: int = 120
+) -> tuple[int, int, int, int]:
+    """Regions and exact signs without and with networks for cells of at most ``few`` undecided units.
+
+    Those of more than ``leaf`` units are reduced again on cells with half of them.
+    """
     plain = explore(network, BOX.A, BOX.b)
+    monkeypatch.setattr(reduced_network, "LEAF_UNITS", leaf)
+    monkeypatch.setattr(reduced_network, "SHRINK", 2)
     monkeypatch.setattr(flat_network, "pays_early", lambda units, readers: True)
     monkeypatch.setattr(flat_network, "FEW_UNITS", few)
     reduced = explore(network, BOX.A, BOX.b)
@@ -51,13 +59,31 @@ def test_random_networks(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -
     assert reduced == plain
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_networks_of_reduced_networks(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells of cells, down to a few units, at three levels and more."""
+    depths: list[int] = []
+    reduce_again = reduced_network.reduce_again
+
+    def noted(part: reduced_network.Reduced, w: Work) -> reduced_network.Reduced:
+        depths.append(len(part.net.kind))
+        return reduce_again(part, w)
+
+    monkeypatch.setattr(reduced_network, "reduce_again", noted)
+    network = seeded(seed, 2, 16, 16, 16, 12, 1, activation=KINDS[seed % len(KINDS)])
+    plain, reduced, _, _ = counts(network, monkeypatch, 60, leaf=2)
+    assert reduced == plain
+    assert max(depths) > 2 * min(depths)
+
+
 @pytest.mark.parametrize("few", [3, 8, 100])
 @pytest.mark.parametrize("seed", range(8))
 def test_degenerate_networks(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for network in (integer(seed, 2, 6, 6, 5, 1, activation=KINDS[seed % len(KINDS)]), with_skips(seed)):
-        plain, reduced, _, n_exact = counts(network, monkeypatch, few)
-        assert reduced == plain
-        monkeypatch.undo()
+        for leaf in (1, 4, 120):
+            plain, reduced, _, n_exact = counts(network, monkeypatch, few, leaf)
+            assert reduced == plain
+            monkeypatch.undo()
     assert n_exact > 0
 
 
@@ -65,17 +91,21 @@ def test_family(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [name for name in NETWORKS if NETWORKS[name]().input_dim == 2]
     assert len(names) > 5
     for name in names:
-        plain, reduced, _, _ = counts(NETWORKS[name](), monkeypatch, 100)
-        assert reduced == plain, name
-        monkeypatch.undo()
+        for leaf in (3, 120):
+            plain, reduced, _, _ = counts(NETWORKS[name](), monkeypatch, 100, leaf)
+            assert reduced == plain, (name, leaf)
+            monkeypatch.undo()
 
 
-def test_a_stopped_search_counts_no_cell_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("leaf", [4, 120])
+def test_a_stopped_search_counts_no_cell_twice(leaf: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cell with a network of its own is counted whole or stays open."""
     network = seeded(3, 2, 24, 24, 24, 1)
     whole = explore(network, BOX.A, BOX.b).n_regions
     monkeypatch.setattr(flat_network, "pays_early", lambda units, readers: True)
     monkeypatch.setattr(flat_network, "FEW_UNITS", 30)
+    monkeypatch.setattr(reduced_network, "LEAF_UNITS", leaf)
+    monkeypatch.setattr(reduced_network, "SHRINK", 2)
     monkeypatch.setattr(vertex_cell, "QUANTUM", 3)
     part = explore(network, BOX.A, BOX.b, max_regions=5)
     total, stops = part.n_regions, 0

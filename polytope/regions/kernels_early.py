@@ -66,6 +66,7 @@ def push_column(net, w, u, layer, h):
         n = net.pre_off[q + 1] - r0
         gam = net.gamma[q] + 4 * U if net.gamma[q] > 0.0 else 0.0
         err = (h[d + 1] + gam * h[d + 2]) * (1.001 if net.gamma[q] > 0.0 else 1.0)
+        wrong = (h[d + 1] + h[d + 2]) * 1.001
         dense = net.rd_dense[e]
         if dense >= 0:
             p0, p1 = dense + (u - first) * n, dense + (u - first + 1) * n
@@ -91,6 +92,8 @@ def push_column(net, w, u, layer, h):
                 for t in range(d + 1):
                     D[r, t] += c * h[t]
                 D[r, d + 1] += abs(c) * err
+            if net.par[6] == 1:
+                D[r, d + 1] += net.dense_error[p] * wrong
         w.n_hit[q] = m
 
 
@@ -113,6 +116,8 @@ def change_of(net, w, u, r, h):
     h[d] = slope * w.DZ[r, d]
     h[d + 1] = abs(slope) * w.DZ[r, d + 1]
     h[d + 2] = size + abs(h[d])
+    if abs(slope) != 1.0:
+        h[d + 1] = h[d + 1] * (1 + 4 * U) + 4 * U * h[d + 2]
     return h[d + 2] != 0.0 or h[d + 1] != 0.0
 
 
@@ -372,6 +377,7 @@ def full_form(net, w, u, s, h):
     h[d] += icept
     h[d + 1] *= abs(slope)
     h[d + 2] = h[d + 2] * abs(slope) + abs(icept)
+    h[d + 1] += 4 * U * h[d + 2]
     return True
 
 

@@ -130,6 +130,8 @@ def unit_affine(net, w, u, s, h):
     h[d] = x + icept
     size += abs(x) + abs(icept)
     h[d + 1] = abs(slope) * w.Z[d + 1, src]
+    if slope != 0.0 and (icept != 0.0 or abs(slope) != 1.0):
+        h[d + 1] = h[d + 1] * (1 + 4 * U) + 4 * U * size
     h[d + 2] = size
     return size != 0.0 or h[d + 1] != 0.0
 

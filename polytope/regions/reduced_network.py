@@ -2,8 +2,8 @@ r"""The network that is left of a large one on a small cell: its undecided units
 
 Of the ten thousands of units of a convolutional network a few hundred bend on a small cell. With the
 others eliminated (see ``kernels_reduce``) a flip costs a few hundred additions, and the cell is searched at
-the speed of a small network. Weights carry bounds on their errors; doubtful signs are decided in the given
-network.
+the speed of a small network. A cell of this cell, where fewer units bend, is reduced again, by dense algebra
+(``eliminate``). Weights carry bounds on their errors; doubtful signs are decided in the given network.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import numpy as np
 
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions import kernels_layer as layout
+from polytope.regions.eliminate import eliminate, layer_norms
 from polytope.regions.flat_network import ROUND, FlatNetwork
 from polytope.regions.kernels_layer import Work
 from polytope.regions.vertex_state import Start
 
 OTHER = 1 << 40  # names of facets that no undecided row has
+LEAF_UNITS = 120  # reduced networks of at most so many units are not reduced again
+SHRINK = 3  # larger ones are, on cells with this share of their units
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,8 @@ class Reduced:
 
     Arguments:
         net, start: what the search runs on.
+        weights, errors, norms: of the network, ``[units, units]``, with bounds on their errors; the norms of
+            their columns (see ``eliminate``).
         units, rows: for each unit and row its number in the given network.
         n_records: facets that the cell had before; their rows have the numbers of the given network.
         seg: pieces of the units of the given network.
@@ -34,6 +39,9 @@ class Reduced:
 
     net: FlatNetwork
     start: Start
+    weights: FloatArray
+    errors: FloatArray
+    norms: FloatArray
     units: IntArray
     rows: IntArray
     n_records: int
@@ -50,19 +58,69 @@ class Reduced:
         return seg
 
 
-def reduce(net: FlatNetwork, w: Work) -> Reduced:
-    """The undecided units of the present cell as a network of their own."""
-    from polytope.regions.kernels_reduce import undecided, undecided_columns
+def reduce(net: FlatNetwork, w: Work, scratch: tuple[FloatArray, FloatArray]) -> Reduced:
+    """The undecided units of the present cell as a network of their own.
+
+    Arguments:
+        scratch: zeros, for ``undecided_columns``.
+    """
+    from polytope.regions.kernels_reduce import undecided_columns
+
+    units, ends = _undecided(net, w)
+    weights, errors = np.zeros((2, len(units), len(units)))
+    undecided_columns(net, w, units, ends, *scratch, weights, errors)
+    rows = net.src[units]
+    whole, start = _network(net, w, units, ends, weights, errors)
+    return Reduced(
+        whole,
+        start,
+        weights,
+        errors,
+        layer_norms(weights, errors, whole.unit_off),
+        units,
+        rows,
+        len(start[2]),
+        w.seg.copy(),
+    )
+
+
+def reduce_again(part: Reduced, w: Work) -> Reduced:
+    """The undecided units of a cell of a reduced network as a network of their own."""
+    units, ends = _undecided(part.net, w)
+    weights, errors = eliminate(part.net, w, part.weights, part.errors, part.norms, units)
+    net, (VF, VI, rec_i, rec_f) = _network(part.net, w, units, ends, weights, errors)
+    own = np.unique(w.VI[int(w.R[layout.IOFF]) :][: int(w.R[layout.K])]) >= part.n_records
+    for column in (5, 6):
+        inside = own & (rec_i[:, column] >= 0)
+        rec_i[inside, column] = part.rows[rec_i[inside, column]]
+    return Reduced(
+        net,
+        (VF, VI, rec_i, rec_f),
+        weights,
+        errors,
+        layer_norms(weights, errors, net.unit_off),
+        part.units[units],
+        part.rows[units],
+        len(rec_i),
+        part.given_pieces(w),
+    )
+
+
+def _undecided(net: FlatNetwork, w: Work) -> tuple[IntArray, IntArray]:
+    """The undecided units, and where those of each layer end."""
+    from polytope.regions.kernels_reduce import undecided
 
     units, ends = np.zeros(len(net.kind), dtype=np.int64), np.zeros(int(net.par[1]), dtype=np.int64)
-    n = int(undecided(net, w, units, ends))
-    units = units[:n]
-    weights, errors = np.zeros((2, n, n))
-    undecided_columns(net, w, units, ends, weights, errors)
-    rows = net.src[units]
+    return units[: int(undecided(net, w, units, ends))], ends
+
+
+def _network(
+    net: FlatNetwork, w: Work, units: IntArray, ends: IntArray, weights: FloatArray, errors: FloatArray
+) -> tuple[FlatNetwork, Start]:
+    """The undecided units as a network whose layers read all earlier ones, and the present cell."""
+    n, rows = len(units), net.src[units]
     names = net.same[rows].tolist()
-    offsets = np.unique(np.concatenate([[0], ends]))
-    pre_off = np.concatenate([[0], offsets])
+    pre_off = np.concatenate([[0, 0], np.unique(ends[ends > 0])])
     first = {name: i for i, name in reversed(list(enumerate(names)))}
     same = np.array([first[name] for name in names], dtype=np.int64)
     gamma = (np.concatenate([[0], pre_off[:-1]]) + 16) * ROUND
@@ -70,6 +128,7 @@ def reduce(net: FlatNetwork, w: Work) -> Reduced:
     Z0 = w.Z[:, rows].copy()
     size = np.abs(Z0[:2]).T @ net.xmax + np.abs(Z0[2])
     Z0[3] = Z0[3] * 1.001 + np.repeat(gamma[:layers], np.diff(pre_off)) * size * 1.001
+    early = n > LEAF_UNITS
     arrays = {
         **{name: getattr(net, name)[units] for name in ("kind", "n_seg", "tab")},
         **{name: getattr(net, name) for name in ("label", "mem", "slope", "icept", "brk", "dom", "xmax")},
@@ -85,11 +144,10 @@ def reduce(net: FlatNetwork, w: Work) -> Reduced:
         "plain": np.zeros(layers, dtype=np.int64),
         "of_ptr": np.arange(n + 1),
         "of_unit": np.arange(n),
-        "par": np.array([2, layers, net.par[2], 0, 0, 0, 1]),
+        "par": np.array([2, layers, net.par[2], 0, early, n // SHRINK if early else 0, 1]),
         "Z0": Z0,
     }
-    start = _cell(w, first)
-    return Reduced(FlatNetwork(arrays), start, units, rows, len(start[2]), w.seg.copy())
+    return FlatNetwork(arrays), _cell(w, first)
 
 
 def _columns(pre_off: IntArray, weights: FloatArray, errors: FloatArray) -> dict[str, FloatArray | IntArray]:

@@ -30,6 +30,7 @@ Path = tuple[int, ...]  # steps from the root of the search: units that were spl
 
 KEEP = {"count": 0, "cells": 1, "points": 3, "vertices": 7}
 FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at first and at most
+EARLY_QUANTUM = 100  # the same in reduced networks that are looked ahead in, whose splits take longer
 LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
 TASKS = 64  # branches into which a search is divided for several workers
 
@@ -229,6 +230,7 @@ class _Worker:
         chunk = int(np.clip(2**24 // max(int(self.net.par[3]), 1), 256, 65536))
         self.w = new_work(self.net, self.start, shared.keep, chunk)
         self.exact = ExactSigns(self.net)
+        self.scratch: tuple[FloatArray, FloatArray] | None = None
 
     def work(self) -> int:
         """Take tasks until there are none; the last reason of the compiled code to come back."""
@@ -275,7 +277,7 @@ class _Worker:
             R[layout.MAXIT] = counted + max(shared.max_regions - shared.found, 0)
             code = int(run(self.net, self.w))
             if code == layout.REDUCE:
-                n = self._search_reduced()
+                n = self._search_reduced(None, self.w)
                 R[layout.COUNT] += max(n, 0)
                 R[layout.PHASE] = int(n >= 0)
                 code = layout.REDUCE if n >= 0 else layout.PAUSED
@@ -332,22 +334,34 @@ class _Worker:
             self.shared.open.setdefault(number, []).extend(Task(number, *node) for node in nodes)
             self.shared.open_bound += most
 
-    def _search_reduced(self) -> int:
-        """The number of cells in the present one, found in its own network; -1 if a limit was reached."""
+    def _search_reduced(self, part: Reduced | None, outer: Any) -> int:
+        """The number of cells in the present one, found in its own network; -1 if a limit was reached.
+
+        Arguments:
+            part, outer: the reduced network in which the cell was met (None: the given one), and its search.
+        """
         from polytope.regions import kernels_layer as layout
         from polytope.regions.kernels import run
-        from polytope.regions.reduced_network import reduce
+        from polytope.regions.reduced_network import reduce, reduce_again
         from polytope.regions.vertex_state import grow, new_work, reset
 
-        part = reduce(self.net, self.w)
+        part = reduce(self.net, outer, self._scratch()) if part is None else reduce_again(part, outer)
         w = new_work(part.net, part.start, 0, 1)
         reset(part.net, w, part.start, 0, np.zeros(0, dtype=np.int64), 0)
         code = layout.PAUSED
+        quantum = QUANTUM if part.net.par[4] == 0 else min(QUANTUM, EARLY_QUANTUM)
         while code != layout.FINISHED:
-            w.R[layout.BUDGET] = QUANTUM
+            w.R[layout.BUDGET] = quantum
             code = int(run(part.net, w))
-            if code == layout.PAUSED and self._over():
+            if code in (layout.PAUSED, layout.REDUCE) and self._over():
                 return -1
+            if code == layout.REDUCE:
+                n = self._search_reduced(part, w)
+                if n < 0:
+                    return -1
+                w.R[layout.COUNT] += n
+                w.R[layout.PHASE] = 1
+                continue
             with self.shared.lock:
                 if code == layout.NEED_SIGN:
                     self._answer(w, part)
@@ -355,6 +369,15 @@ class _Worker:
                     grow(w, int(w.R[layout.WHAT]))
         self.shared.margin = min(self.shared.margin, float(w.fl[0]))
         return int(w.R[layout.COUNT])
+
+    def _scratch(self) -> tuple[FloatArray, FloatArray]:
+        """Zeros for finding columns of reduced networks."""
+        from polytope.regions.kernels_reduce import WIDE
+
+        if self.scratch is None:
+            n = self.net.Z0.shape[1]
+            self.scratch = np.zeros((n, WIDE)), np.zeros(n)
+        return self.scratch
 
     def _answer(self, w: Any, part: Reduced | None) -> None:
         """Decide the signs that a search asks for, in rational arithmetic; ``part``: a cell's own network."""
