@@ -22,7 +22,7 @@ from polytope.regions.kernels_handle import Handle
 
 ROUND = 2.0**-53
 DENSE_SHARE = 0.4  # a map with more entries than this share of its size is stored dense
-FEW_UNITS = 800  # undecided units of a cell at which it gets a network of its own
+FEW_UNITS = 4000  # undecided units of a cell at which it gets a network of its own
 MANY_UNITS = 2000  # networks with more units, if sparse, have units decided before their layer's turn
 
 UNIT_PIECES, UNIT_MAX, UNIT_DOMAIN = 0, 1, 2

@@ -58,12 +58,18 @@ class Handle:
         array = np.ascontiguousarray(array, dtype=DTYPES[kind])
         assert array.ndim == ndim, name
         setattr(self, name, array)
-        place = list(self.fields).index(name)
-        self.table[place, 0] = array.ctypes.data
-        self.table[place, 1 : 1 + ndim] = array.shape
+        row = self.table[_places(tuple(self.fields))[name]]
+        row[0] = array.__array_interface__["data"][0]
+        row[1 : 1 + ndim] = array.shape
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
+
+
+@cache
+def _places(names: tuple[str, ...]) -> dict[str, int]:
+    """Where the fields of a class of handles stand in its table."""
+    return {name: place for place, name in enumerate(names)}
 
 
 class HandleType(types.Type):
@@ -95,8 +101,13 @@ def sources_digest() -> str:
 
 @typeof_impl.register(Handle)
 def _typeof(value, c):
-    fields = tuple((name, kind, ndim) for name, (kind, ndim) in value.fields.items())
-    return HandleType(f"{type(value).__name__}_{sources_digest()}", fields)
+    return _type_of(type(value).__name__, tuple(value.fields.items()))
+
+
+@cache
+def _type_of(name, items):
+    fields = tuple((field, kind, ndim) for field, (kind, ndim) in items)
+    return HandleType(f"{name}_{sources_digest()}", fields)
 
 
 @register_model(HandleType)

@@ -9,6 +9,7 @@ the speed of a small network. A cell of this cell, where fewer units bend, is re
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,8 +21,8 @@ from polytope.regions.kernels_layer import Work
 from polytope.regions.vertex_state import Start
 
 OTHER = 1 << 40  # names of facets that no undecided row has
-LEAF_UNITS = 120  # reduced networks of at most so many units are not reduced again
-SHRINK = 3  # larger ones are, on cells with this share of their units
+LEAF_UNITS = 160  # reduced networks of at most so many units are not reduced again
+SHRINK = 2  # larger ones are, on cells with this share of their units
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,7 @@ def reduce(net: FlatNetwork, w: Work, scratch: tuple[FloatArray, FloatArray]) ->
     from polytope.regions.kernels_reduce import undecided_columns
 
     units, ends = _undecided(net, w)
+    _gather(net, units, ends)
     weights, errors = np.zeros((2, len(units), len(units)))
     undecided_columns(net, w, units, ends, *scratch, weights, errors)
     rows = net.src[units]
@@ -76,7 +78,7 @@ def reduce(net: FlatNetwork, w: Work, scratch: tuple[FloatArray, FloatArray]) ->
         start,
         weights,
         errors,
-        layer_norms(weights, errors, whole.unit_off),
+        _norms(whole, weights, errors),
         units,
         rows,
         len(start[2]),
@@ -98,12 +100,26 @@ def reduce_again(part: Reduced, w: Work) -> Reduced:
         (VF, VI, rec_i, rec_f),
         weights,
         errors,
-        layer_norms(weights, errors, net.unit_off),
+        _norms(net, weights, errors),
         part.units[units],
         part.rows[units],
         len(rec_i),
         part.given_pieces(w),
     )
+
+
+def _gather(net: FlatNetwork, units: IntArray, ends: IntArray) -> None:
+    """Sort the units of each layer by the first row that reads them: columns found together overlap then."""
+    for q, (i, j) in enumerate(pairwise([0, *ends.tolist()])):
+        readers = net.rd_sparse[net.rd_ptr[q] : net.rd_ptr[q + 1]]
+        if i < j and len(readers) and readers[0] >= 0:
+            ptr = net.sp_ptr[readers[0] + units[i:j] - net.unit_off[q]]
+            units[i:j] = units[i:j][np.argsort(net.sp_idx[np.minimum(ptr, len(net.sp_idx) - 1)])]
+
+
+def _norms(net: FlatNetwork, weights: FloatArray, errors: FloatArray) -> FloatArray:
+    """What ``eliminate`` needs, if the network is to be reduced again."""
+    return layer_norms(weights, errors, net.unit_off) if net.par[4] else np.zeros((0, 0))
 
 
 def _undecided(net: FlatNetwork, w: Work) -> tuple[IntArray, IntArray]:

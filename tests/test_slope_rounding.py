@@ -1,0 +1,41 @@
+"""A unit's affine function is off by no more than its bound, also where its row has no error at all."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from polytope import Network, Polyhedron
+from polytope.ir import Dense, Layer, PiecewiseLinear, hard_tanh, leaky_relu
+from polytope.regions.kernels_layer import unit_affine
+from polytope.regions.vertex_cell import _problem
+from polytope.regions.vertex_state import new_work, reset
+
+BOX = Polyhedron.box([-1.0, -1.0], [1.0, 1.0])
+
+
+@pytest.mark.parametrize("activation", [leaky_relu(0.1), leaky_relu(0.3), hard_tanh()])
+def test_slopes_are_rounded(activation: PiecewiseLinear) -> None:
+    weights = np.array([[3.0, 0.7], [7.0, -1.1], [1.0, 0.0], [0.0, 0.9]])
+    layers = (
+        Layer((0,), (Dense(weights),), np.zeros(4), activation),
+        Layer((1,), (Dense(np.ones((1, 4))),), np.zeros(1), activation),
+    )
+    net, start = _problem(Network((2,), layers), BOX.A, BOX.b, None, 1)
+    w = new_work(net, start, 0, 1)
+    reset(net, w, start, 0, np.zeros(0, dtype=np.int64), 0)
+    w.Z[3] = 0.0  # as if the rows were exact
+    for u in range(4):
+        for piece in range(int(net.n_seg[u])):
+            h = np.zeros(8)
+            unit_affine(net, w, u, piece, h)
+            at = int(net.tab[u]) + piece
+            slope, intercept = Fraction(float(net.slope[at])), Fraction(float(net.icept[at]))
+            exact = [slope * Fraction(float(x)) for x in w.Z[:3, net.src[u]]]
+            exact[2] += intercept
+            wrong = sum(abs(Fraction(float(x)) - y) for x, y in zip(h[:3], exact, strict=True))
+            assert wrong <= Fraction(float(h[3]))
+            if slope in (0, 1) and not intercept:
+                assert h[3] == 0.0
