@@ -53,7 +53,7 @@ HOMES = {  # third-party library -> where it may be imported
     "jinja2": ("polytope/report/html.py",),
     "typer": ("polytope/__main__.py", "polytope/report/options.py", "polytope/report/terminal.py"),
     "rich": ("polytope/__main__.py", "polytope/report/terminal.py"),
-    "numba": ("polytope/regions/kernels",),
+    "numba": ("polytope/regions/kernels", "polytope/batched/kernels.py"),
     "pyarrow": ("polytope/regions/storage.py",),
     "distributed": ("polytope/regions/frontier.py",),
 }

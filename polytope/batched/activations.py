@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -23,12 +24,17 @@ class RowActivation:
         pull_back: ``weights [N, m, units]`` and a pattern to the weights of z, ``[N, m, n]``.
         ordered: whether each unit's piece grows with its own pre-activation, so that the pieces on a set
             are equal exactly if those of the smallest and of the largest z are.
+        relu: whether every unit is ``max(z, 0)``.
+        kinks: for units that bend where z crosses numbers t: each t and whether the slope changes there
+            (1 or 0), both ``[n]`` or ``[1]``; ``None`` for others.
     """
 
     pattern: Callable[[Tensor], Tensor]
     values: Callable[[Tensor], Tensor]
     pull_back: Callable[[Tensor, Tensor], Tensor]
     ordered: bool
+    relu: bool = False
+    kinks: tuple[tuple[Tensor, Tensor], ...] | None = None
 
 
 @singledispatch
@@ -62,7 +68,10 @@ def _piecewise_linear(activation: PiecewiseLinear, n: int, place: Place) -> RowA
         table = torch.stack([s.expand(n) for s in slopes])
         return weights * table.gather(0, pieces.long()).unsqueeze(1)
 
-    return RowActivation(pattern, torch.relu if _is_relu(activation) else values, pull_back, ordered=True)
+    relu = _is_relu(activation)
+    bends = [(after != before).to(place.dtype) for before, after in pairwise(slopes)]
+    kinks = tuple(zip(breakpoints, bends, strict=True))
+    return RowActivation(pattern, torch.relu if relu else values, pull_back, True, relu, kinks)
 
 
 def _is_relu(activation: PiecewiseLinear) -> bool:

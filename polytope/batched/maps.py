@@ -34,10 +34,14 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class RowMap:
-    """A linear map on rows: ``apply`` takes ``[N, in]`` to ``[N, out]``, ``apply_transpose`` goes back."""
+    """A linear map on rows: ``apply`` takes ``[N, in]`` to ``[N, out]``, ``apply_transpose`` goes back.
+
+    ``matrix [out, in]`` is there where the map is one.
+    """
 
     apply: Callable[[Tensor], Tensor]
     apply_transpose: Callable[[Tensor], Tensor]
+    matrix: Tensor | None = None
 
 
 @singledispatch
@@ -54,7 +58,7 @@ def row_map(linear: LinearMap, place: Place) -> RowMap:
 @row_map.register
 def _dense(linear: Dense, place: Place) -> RowMap:
     matrix = place.numbers(linear.matrix)
-    return RowMap(lambda rows: rows @ matrix.T, lambda rows: rows @ matrix)
+    return RowMap(lambda rows: rows @ matrix.T, lambda rows: rows @ matrix, matrix)
 
 
 @row_map.register

@@ -174,19 +174,39 @@ class BatchedNetwork:
 
     def _pulled_back(self, rows: Tensor) -> Tensor:
         """The outputs' gradients at each row by one backward pass, ``[N, out, d]``."""
-        pieces = self.pieces(rows)
-        n, out = len(rows), self.network.output_dim
-        chosen = torch.eye(out, dtype=rows.dtype, device=rows.device).expand(n, out, out)
-        bending = [number for number, layer in enumerate(self.layers, start=1) if layer.activation]
-        waiting = {len(self.layers): chosen}
-        while (number := max(waiting)) > 0:
-            layer, weights = self.layers[number - 1], waiting.pop(number)
-            if layer.activation:
-                weights = layer.activation.pull_back(weights, pieces[bending.index(number)])
+        return self.output_gradients(self.pieces(rows), len(rows))[0]
+
+    def output_gradients(self, pieces: Sequence[Tensor], n: int) -> dict[int, Tensor]:
+        """The outputs' gradients by every value ``h_k`` that they depend on, ``[n, out, width]``.
+
+        Arguments:
+            pieces: the patterns of n points, by layer that bends.
+            n: the number of points.
+        """
+        out = self.network.output_dim
+        weights = torch.eye(out, dtype=self.place.dtype, device=self.place.device).expand(n, out, out)
+        bend = self.layers[-1].activation
+        if bend:
+            weights = bend.pull_back(weights, pieces[-1])
+        return self.gradients(len(self.layers), weights, pieces)
+
+    def gradients(self, number: int, weights: Tensor, pieces: Sequence[Tensor]) -> dict[int, Tensor]:
+        """Gradients of combinations ``weights [N, m, n]`` of one layer's z by every value in front of it."""
+        bending = [k for k, layer in enumerate(self.layers, start=1) if layer.activation]
+        known: dict[int, Tensor] = {}
+        waiting: dict[int, Tensor] = {}
+        while True:
+            layer = self.layers[number - 1]
             for k, m in layer.affine + layer.bent:
-                pulled = m.apply_transpose(weights.flatten(0, 1)).reshape(n, out, -1)
+                pulled = m.apply_transpose(weights.flatten(0, 1)).reshape(*weights.shape[:2], -1)
                 waiting[k] = waiting[k] + pulled if k in waiting else pulled
-        return waiting[0]
+            number = max(waiting)
+            known[number] = weights = waiting.pop(number)
+            if number == 0:
+                return known
+            bend = self.layers[number - 1].activation
+            if bend:
+                weights = bend.pull_back(weights, pieces[bending.index(number)])
 
     def _batches(self, x: ArrayLike, batch_size: int | None) -> Iterator[Tensor]:
         """Points as rows on the device, some at a time."""

@@ -1,11 +1,12 @@
-r"""Local complexity: how many units bend inside a small cross-polytope around each point.
+r"""Local complexity: how much a network bends in a small neighbourhood of each point.
 
 ``import polytope`` must not load torch, so the torch side is imported where it is used.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -16,28 +17,33 @@ from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from polytope.batched import BatchedNetwork
-    from polytope.batched.activations import RowActivation
 
 _DEFAULT_DIRECTIONS = 25
+_METHODS = ("crossing", "gradient")
 
 
 @dataclass(frozen=True, eq=False)
 class LocalComplexity:
-    """Counts of units around each point.
+    """Local complexity around each point.
 
     Arguments:
-        per_layer: ``int[B, layers]``, one column for each layer that bends.
+        per_layer: ``[B, layers]``, one column for each layer that bends: numbers of units for the crossing
+            count, densities for the gradient form.
+        method: what was computed.
+        sensitivity: where the arithmetic was not float64, the mean over some points of the differences
+            between these numbers and those in float64, summed over the layers: an estimate of what
+            rounding does.
     """
 
-    per_layer: NDArray[np.int64]
+    per_layer: NDArray[np.int64] | FloatArray
+    method: str = "crossing"
+    sensitivity: float | None = None
 
     @property
-    def total(self) -> NDArray[np.int64]:
-        """The sum over the layers, ``int[B]``."""
-        totals: NDArray[np.int64] = self.per_layer.sum(axis=1)
+    def total(self) -> NDArray[np.int64] | FloatArray:
+        """The sum over the layers, ``[B]``."""
+        totals: NDArray[np.int64] | FloatArray = self.per_layer.sum(axis=1)
         return totals
 
 
@@ -49,37 +55,52 @@ def local_complexity(
     frames: int | ArrayLike | None = None,
     shared_frame: bool = True,
     method: str = "crossing",
+    reference: bool = False,
     dtype: str = "float64",
     device: str = "cpu",
     batch_size: int | None = None,
+    rechecked: int = 16,
     rng: np.random.Generator | None = None,
 ) -> LocalComplexity:
-    r"""How many units change piece among the vertices :math:`x \pm r v_1, \dots, x \pm r v_P`, by layer.
+    r"""How much a network bends near each point, by layer: a count of units, or a density of bends.
 
-    With directions :math:`v_1 \dots v_P` and radius r, unit k of layer l is counted at x if it is not on
-    one piece at all the 2P vertices :math:`x \pm r v_p`: for a ReLU unit, if its pre-activation takes
-    both signs. The vertices span a cross-polytope around x. In the first layer the count is **exact**: a
-    piece is a convex set there, so a unit that is on one piece at all vertices is on it on the whole
-    cross-polytope. In deeper layers it is a **lower bound** on the number of units that bend inside. The
-    layers counted are those that bend (``network.widths``), each unit once; a max group counts if its
-    winner changes.
+    ``method="crossing"`` counts the units that change piece among the vertices :math:`x \pm r v_1, \dots, x
+    \pm r v_P`: for a ReLU unit, its pre-activation takes both signs there. The vertices span a
+    cross-polytope around x. In the first layer the count is **exact**: a piece is a convex set there, so a
+    unit that is on one piece at all vertices is on it on the whole cross-polytope. In deeper layers it is a
+    **lower bound** on the number of units that bend inside. The layers counted are those that bend
+    (``network.widths``), each unit once; a max group counts if its winner changes.
+
+    ``method="gradient"`` is the expected density of bends at x when the biases get normal noise of standard
+    deviation r: :math:`\sum_j \|\nabla z_j(x)\| \, \varphi_r(z_j(x) - t)` over the units j and their
+    breakpoints t, where a small change of :math:`z_j` is felt by the output. Its mean over inputs of density
+    p estimates the p-weighted (d-1)-volume of the bends.
+
+    The exact counterparts, for windows and small dimension, are in ``exact_local_complexity``.
 
     Arguments:
         network: the network.
         x: points, ``[B, d]`` or ``[B, *input_shape]``. All are counted, also where they fill no batch.
-        radius: r, the distance of the vertices from x for directions of length 1.
+        radius: r, the distance of the vertices from x for directions of length 1; the standard deviation of
+            the noise, in units of z, for the gradient form.
         frames: the number P <= d of orthonormal directions, drawn uniformly (QR of a Gaussian matrix), or
             the directions themselves, ``[P, d]``, used as they are. ``None`` is ``min(d, 25)`` directions.
         shared_frame: one frame for all points, or a frame of its own for each point.
-        method: ``"crossing"``, this count.
+        method: ``"crossing"`` or ``"gradient"``.
+        reference: the published procedure as it is, for comparison: the outputs count as one more layer,
+            signs are -1, 0 or 1, one frame is shared, and points after the last full batch (``batch_size``,
+            128 by default) count 0. Slow.
         dtype: the type of the arithmetic, ``"float64"``, ``"float32"`` or ``"bfloat16"``.
         device: a torch device name, such as ``"cpu"`` or ``"cuda"``.
-        batch_size: points worked on together; ``None`` fits the working set to a CPU's cache. The vertices
-            are streamed, so memory does not grow with P beyond the directions themselves.
+        batch_size: points worked on together; ``None`` fits the working set to a CPU's cache, or to a share
+            of the device's free memory. The vertices are streamed, so memory does not grow with P beyond
+            the directions themselves.
+        rechecked: in another type than float64, the number of points, from the first, that are counted
+            again in float64 to report the count's ``sensitivity``.
         rng: draws the frames; ``None`` is ``np.random.default_rng(0)``, the same frames on every call.
 
     Returns:
-        The counts per layer, ``int[B, layers]``, and their sum, ``int[B]``.
+        The numbers per layer, ``[B, layers]``, and their sum, ``[B]``.
 
     Raises:
         ValueError: for points, radius or directions of a wrong shape or that are not finite, for more
@@ -88,6 +109,8 @@ def local_complexity(
     References:
         Humayun, Balestriero, Baraniuk (2024), "Deep Networks Always Grok and Here is Why",
         https://arxiv.org/abs/2402.15555
+        Patel, Montufar (2025), "On the Local Complexity of Linear Regions in Deep ReLU Networks",
+        https://arxiv.org/abs/2412.18283
 
     Example:
         >>> from polytope.ir import mlp
@@ -95,48 +118,62 @@ def local_complexity(
         >>> local_complexity(net, [[0.0, 0.0], [0.0, 0.6]], radius=0.2, frames=np.eye(2)).total.tolist()
         [1, 2]
     """
-    if method != "crossing":
-        raise ValueError(f"method must be 'crossing', not {method!r}.")
-    points = _points(network, x)
-    if not (np.ndim(radius) == 0 and np.isfinite(radius) and radius > 0):
-        raise ValueError(f"radius must be a positive finite number, not {radius!r}.")
+    if method not in _METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, _METHODS))}, not {method!r}.")
+    if reference and (method != "crossing" or not shared_frame):
+        raise ValueError("reference=True is the crossing count with one frame for all points.")
+    points = checked_points(network, x)
+    checked_radius(radius)
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-    given = _checked_frames(frames, points.shape[1], shared_frame)
+    given = checked_frames(frames, points.shape[1], shared_frame)
+    asked = _Question(points, float(radius), given, shared_frame, method, reference, batch_size)
 
     from polytope.batched import BatchedNetwork  # loads torch
 
-    net = BatchedNetwork(network, dtype, device)
-    per_layer = _count(net, points, float(radius), given, shared_frame, batch_size, rng)
-    return LocalComplexity(per_layer)
-
-
-def _count(
-    net: BatchedNetwork,
-    points: FloatArray,
-    radius: float,
-    frames: int | FloatArray,
-    shared_frame: bool,
-    batch_size: int | None,
-    rng: np.random.Generator | None,
-) -> NDArray[np.int64]:
-    """The counts, batch by batch of the points; a frame of its own is drawn for each point in order."""
     rng = rng or np.random.default_rng(0)
-    counts = np.zeros((len(points), len(net.network.widths)), dtype=np.int64)
-    batch = batch_size or _cached_rows(net)
-    offsets: list[Tensor | None] = []
-    for start in range(0, len(points), batch):
-        rows = points[start : start + batch]
-        if start == 0 or not shared_frame:
-            n_frames = 1 if shared_frame else len(rows)
-            offsets = _offsets(net, radius * _drawn_frames(frames, n_frames, points.shape[1], rng))
-        crossed = _crossed(net, net.affine_parts(net.place.numbers(rows)), offsets)
-        for column, units in enumerate(crossed):
-            counts[start : start + batch, column] = units.sum(dim=1).cpu().numpy()
-    return counts
+    again = deepcopy(rng)
+    per_layer = asked.answer(BatchedNetwork(network, dtype, device), rng)
+    sensitivity = None
+    if dtype != "float64" and rechecked > 0 and len(points) and not reference:
+        some = replace(asked, points=points[:rechecked])
+        exact = some.answer(BatchedNetwork(network, "float64", device), again)
+        sensitivity = float(np.abs(per_layer[:rechecked] - exact).sum(axis=1).mean())
+    return LocalComplexity(per_layer, method, sensitivity)
 
 
-def _points(network: Network, x: ArrayLike) -> FloatArray:
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What is asked of a network, in whatever arithmetic."""
+
+    points: FloatArray
+    radius: float
+    frames: int | FloatArray
+    shared_frame: bool
+    method: str
+    reference: bool
+    batch_size: int | None
+
+    def answer(self, net: BatchedNetwork, rng: np.random.Generator) -> NDArray[np.int64] | FloatArray:
+        """The numbers per layer, ``[B, layers]``."""
+        from polytope.batched.crossing import crossing_counts, published_counts
+        from polytope.batched.gradient import gradient_densities
+
+        if self.method == "gradient":
+            return gradient_densities(net, self.points, self.radius, batch_size=self.batch_size)
+        asked = (net, self.points, self.radius, self.frames)
+        if self.reference:
+            return published_counts(*asked, batch_size=self.batch_size or 128, rng=rng)
+        return crossing_counts(*asked, shared_frame=self.shared_frame, batch_size=self.batch_size, rng=rng)
+
+
+def checked_radius(radius: float) -> None:
+    """Refuse a radius that is not a positive number."""
+    if not (np.ndim(radius) == 0 and np.isfinite(radius) and radius > 0):
+        raise ValueError(f"radius must be a positive finite number, not {radius!r}.")
+
+
+def checked_points(network: Network, x: ArrayLike) -> FloatArray:
     """Finite points as rows, ``[B, d]``."""
     points = np.asarray(x, dtype=float)
     if points.ndim < 2 or prod(points.shape[1:]) != network.input_dim:
@@ -147,7 +184,7 @@ def _points(network: Network, x: ArrayLike) -> FloatArray:
     return points.reshape(len(points), network.input_dim)
 
 
-def _checked_frames(frames: int | ArrayLike | None, d: int, shared_frame: bool) -> int | FloatArray:
+def checked_frames(frames: int | ArrayLike | None, d: int, shared_frame: bool) -> int | FloatArray:
     """The number of directions to draw, or the directions given."""
     if frames is None:
         return min(d, _DEFAULT_DIRECTIONS)
@@ -163,82 +200,3 @@ def _checked_frames(frames: int | ArrayLike | None, d: int, shared_frame: bool) 
     if not shared_frame:
         raise ValueError("frames: given directions are shared; with shared_frame=False give their number.")
     return directions
-
-
-def _drawn_frames(frames: int | FloatArray, n_frames: int, d: int, rng: np.random.Generator) -> FloatArray:
-    """The directions given, ``[1, P, d]``, or the next random orthonormal frames, ``[frames, P, d]``."""
-    if not isinstance(frames, int):
-        return frames[None]
-    q, _ = np.linalg.qr(rng.standard_normal((n_frames, d, frames)))
-    return np.ascontiguousarray(q.transpose(0, 2, 1))
-
-
-def _cached_rows(net: BatchedNetwork) -> int:
-    """How many rows keep a layer's values within 1 MB, as a CPU core's cache holds; 256 MB elsewhere."""
-    budget = 2**20 if net.place.device.type == "cpu" else 2**28
-    widest = max(net.network.input_dim, *(len(layer.bias) for layer in net.network.layers))
-    return max(1, budget // (net.place.dtype.itemsize * widest))
-
-
-def _offsets(net: BatchedNetwork, frames: FloatArray) -> list[Tensor | None]:
-    """What each vertex adds to every layer's affine part, ``[2P, 1 or B, n]``: first all +, then all -."""
-    n_frames, n_directions, d = frames.shape
-    parts = net.affine_parts(net.place.numbers(frames.reshape(-1, d)), linear=True)
-    images = [None if p is None else p.reshape(n_frames, n_directions, -1).transpose(0, 1) for p in parts]
-    return [None if image is None else _both_signs(image) for image in images]
-
-
-def _both_signs(image: Tensor) -> Tensor:
-    """``image`` and ``-image``, one after the other."""
-    both = image.new_empty(2 * len(image), *image.shape[1:])
-    both[: len(image)], both[len(image) :] = image, -image
-    return both
-
-
-def _crossed(net: BatchedNetwork, centre: list[Tensor | None], offsets: list[Tensor | None]) -> list[Tensor]:
-    """For each layer that bends, which units are not on one piece at all vertices, ``bool[B, units]``.
-
-    The vertices go through the network a block at a time, and only what is compared is kept.
-    """
-    n_points = next(len(part) for part in centre if part is not None)
-    n_vertices = next(len(offset) for offset in offsets if offset is not None)
-    step = max(1, _cached_rows(net) // n_points)
-    seen: dict[int, tuple[Tensor, Tensor]] = {}
-    for start in range(0, n_vertices, step):
-        parts = [
-            None if part is None or offset is None else (part + offset[start : start + step]).flatten(0, 1)
-            for part, offset in zip(centre, offsets, strict=True)
-        ]
-        for column, (bend, z) in enumerate(net.bends(parts)):
-            here = _summary(bend, z.reshape(-1, n_points, z.shape[1]))
-            seen[column] = _joined(bend, seen[column], here) if column in seen else here
-    bends = [layer.activation for layer in net.layers if layer.activation]
-    return [_differ(bend, seen[column]) for column, bend in enumerate(bends)]
-
-
-def _summary(bend: RowActivation, z: Tensor) -> tuple[Tensor, Tensor]:
-    """What tells whether units keep their piece over vertices, ``z [vertices, B, n]``.
-
-    Where a unit's piece grows with z, the smallest and the largest z; else the piece at the first vertex
-    and whether another one was met.
-    """
-    if bend.ordered:
-        return (z[0], z[0]) if len(z) == 1 else (z.amin(0), z.amax(0))
-    pieces = bend.pattern(z.flatten(0, 1)).reshape(*z.shape[:2], -1)
-    return pieces[0], (pieces != pieces[0]).any(0)
-
-
-def _joined(
-    bend: RowActivation, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """The summary of two sets of vertices together."""
-    if bend.ordered:
-        return one[0].minimum(other[0]), one[1].maximum(other[1])
-    return one[0], one[1] | other[1] | (one[0] != other[0])
-
-
-def _differ(bend: RowActivation, summary: tuple[Tensor, Tensor]) -> Tensor:
-    """Which units were met on two pieces, ``bool[B, units]``."""
-    if bend.ordered:
-        return bend.pattern(summary[0]) != bend.pattern(summary[1])
-    return summary[1]

@@ -45,7 +45,7 @@ def complexity_facts(
         parts.append(local_complexity(network, x[i : i + CHUNK], radius, frames=directions).per_layer)
         if seconds is not None and monotonic() - start > seconds:
             break
-    counts = np.concatenate(parts)
+    counts = np.concatenate(parts).astype(np.int64)
     facts = {
         "radius": radius,
         "directions": directions,

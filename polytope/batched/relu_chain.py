@@ -1,0 +1,93 @@
+"""The crossing count of a chain of dense layers with ReLU on a CPU, by compiled steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope.batched.kernels import crossings, last_layer, next_layer, second_layer
+from polytope.batched.network import BatchedNetwork
+from polytope.ir.maps import FloatArray, IntArray
+
+Reals = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ReluChain:
+    """A network whose bends are ReLU layers one after the other, dense from the second on.
+
+    Arguments:
+        net: the network on torch; its first layer that bends may be any affine map of the input.
+        weights: the matrices of the layers from the second on, transposed, ``[n, m]``.
+        biases, norms: their biases, and the norms of the rows of their matrices.
+    """
+
+    net: BatchedNetwork
+    weights: tuple[Reals, ...]
+    biases: tuple[Reals, ...]
+    norms: tuple[Reals, ...]
+
+    @classmethod
+    def of(cls, net: BatchedNetwork) -> ReluChain | None:
+        """The chain that a network is, or ``None`` where it is none or not in a CPU's float types."""
+        if net.place.device.type != "cpu" or net.dtype not in ("float32", "float64"):
+            return None
+        layers = [(k, layer) for k, layer in enumerate(net.layers, start=1) if layer.activation]
+        if len(layers) < 2 or not layers[0][1].affine or layers[0][1].bent:
+            return None
+        matrices, biases = [], []
+        for (before, _), (_, layer) in pairwise(layers):
+            sources = [k for k, _ in layer.bent]
+            if layer.affine or sources != [before] or layer.bent[0][1].matrix is None:
+                return None
+            matrices.append(layer.bent[0][1].matrix.numpy())
+            biases.append(layer.bias.numpy())
+        if not all(layer.activation and layer.activation.relu for _, layer in layers):
+            return None
+        norms = tuple(np.linalg.norm(W, axis=1) for W in matrices)
+        return cls(net, tuple(np.ascontiguousarray(W.T) for W in matrices), tuple(biases), norms)
+
+    def offsets(self, moves: FloatArray) -> Reals:
+        """What directions ``[P, d]`` add to the first layer, ``[P, n]``."""
+        parts = self.net.affine_parts(self.net.place.numbers(moves), linear=True)
+        first = next(k for k, layer in enumerate(self.net.layers) if layer.activation)
+        part = parts[first]
+        assert part is not None, "the first layer that bends reads the input"
+        return np.ascontiguousarray(part.numpy())
+
+    def count(self, points: FloatArray, offsets: Reals, batch: int) -> IntArray:
+        """The units of each layer that cross among the vertices, ``int[B, layers]``.
+
+        The centres of all points go through torch together, the vertices of ``batch`` points at a time.
+        """
+        net = self.net
+        rows = net.place.numbers(points)
+        centre = [np.ascontiguousarray(z.numpy()) for _, z in net.bends(net.affine_parts(rows))]
+        counts = np.zeros((len(centre), len(points)), dtype=np.int64)
+        room = [
+            np.empty((batch, 2 * len(offsets), len(b)), offsets.dtype)
+            for b in self.biases[:-1] or self.biases
+        ]
+        for start in range(0, len(points), batch):
+            here = slice(start, min(start + batch, len(points)))
+            some = [z[: here.stop - here.start] for z in room]
+            self._fill([z[here] for z in centre], offsets, some, counts[:, here])
+        return np.ascontiguousarray(counts.T)
+
+    def _fill(self, centre: list[Reals], offsets: Reals, room: list[Reals], counts: IntArray) -> None:
+        """Fill ``counts [layers, B]``, with room for the vertices' values of each layer but the ends."""
+        second_layer(centre[0], offsets, self.weights[0], centre[1], room[0], counts[0])
+        last = len(self.weights) - 1
+        if last == 0:
+            crossings(room[0], counts[1])
+            return
+        for k in range(1, last):
+            next_layer(room[k - 1], self.weights[k], self.biases[k], room[k], counts[k])
+        W, bias, norms = self.weights[last], self.biases[last], self.norms[last]
+        slack = 8.0 * float(np.finfo(W.dtype).eps) * len(W)
+        behind = (centre[last], W, bias, norms, centre[last + 1], slack)
+        last_layer(room[last - 1], *behind, counts[last], counts[last + 1])
