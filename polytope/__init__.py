@@ -24,6 +24,7 @@ from polytope.regions.storage import load_complex
 
 if TYPE_CHECKING:
     from polytope.measures.local_complexity import LocalComplexity, local_complexity
+    from polytope.measures.neighbourhood import ExactComplexity, exact_local_complexity
     from polytope.report.audit import Audit, audit
     from polytope.report.plots import plot_regions
 
@@ -48,6 +49,8 @@ __all__ = [  # noqa: RUF022
     "RegionCount",
     "local_complexity",
     "LocalComplexity",
+    "exact_local_complexity",
+    "ExactComplexity",
     "plot_regions",
     "audit",
     "Audit",
@@ -57,6 +60,8 @@ __all__ = [  # noqa: RUF022
 _LAZY = {  # public names whose modules are loaded when first used
     "local_complexity": "polytope.measures.local_complexity",
     "LocalComplexity": "polytope.measures.local_complexity",
+    "exact_local_complexity": "polytope.measures.neighbourhood",
+    "ExactComplexity": "polytope.measures.neighbourhood",
     "plot_regions": "polytope.report.plots",
     "audit": "polytope.report.audit",
     "Audit": "polytope.report.audit",

@@ -228,7 +228,7 @@ def test_a_network_without_bends_has_none() -> None:
         ({"frames": [1.0, 0.0]}, r"shape \[P, 2\]"),
         ({"frames": [[1.0, np.nan]]}, "must be finite"),
         ({"frames": [[1.0, 0.0]], "shared_frame": False}, "give their number"),
-        ({"method": "volume"}, "'crossing', 'gradient'"),
+        ({"method": "volume"}, "'crossing', 'gradient', 'exact'"),
         ({"reference": True, "shared_frame": False}, "one frame for all points"),
         ({"reference": True, "method": "gradient"}, "is the crossing count"),
         ({"dtype": "int8"}, "dtype must be one of"),

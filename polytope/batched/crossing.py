@@ -10,6 +10,7 @@ from torch import Tensor
 from polytope.batched.activations import RowActivation
 from polytope.batched.network import BatchedNetwork
 from polytope.batched.relu_chain import ReluChain
+from polytope.ir.frames import drawn_frames
 from polytope.ir.maps import FloatArray
 
 Frames = int | FloatArray
@@ -91,14 +92,6 @@ def _streamed(
         collected.append(_crossed(net, net.affine_parts(net.place.numbers(rows)), offsets))
     empty = np.zeros((0, len(net.network.widths)), dtype=np.int64)
     return np.concatenate([empty, *(counts.cpu().numpy() for counts in collected)])
-
-
-def drawn_frames(frames: Frames, n_frames: int, d: int, rng: np.random.Generator) -> FloatArray:
-    """The directions given, ``[1, P, d]``, or the next random orthonormal frames, ``[frames, P, d]``."""
-    if not isinstance(frames, int):
-        return frames[None]
-    q, _ = np.linalg.qr(rng.standard_normal((n_frames, d, frames)))
-    return np.ascontiguousarray(q.transpose(0, 2, 1))
 
 
 def _cached_rows(net: BatchedNetwork) -> int:

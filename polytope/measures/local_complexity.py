@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from polytope.batched import BatchedNetwork
 
 _DEFAULT_DIRECTIONS = 25
-_METHODS = ("crossing", "gradient")
+_METHODS = ("crossing", "gradient", "exact")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,8 @@ def local_complexity(
     breakpoints t, where a small change of :math:`z_j` is felt by the output. Its mean over inputs of density
     p estimates the p-weighted (d-1)-volume of the bends.
 
-    The exact counterparts, for windows and small dimension, are in ``exact_local_complexity``.
+    ``method="exact"`` is the **exact** number of units that bend inside the cross-polytope, by enumerating
+    the regions there: for few directions. ``exact_local_complexity`` has budgets, regions and volumes.
 
     Arguments:
         network: the network.
@@ -86,7 +87,7 @@ def local_complexity(
         frames: the number P <= d of orthonormal directions, drawn uniformly (QR of a Gaussian matrix), or
             the directions themselves, ``[P, d]``, used as they are. ``None`` is ``min(d, 25)`` directions.
         shared_frame: one frame for all points, or a frame of its own for each point.
-        method: ``"crossing"`` or ``"gradient"``.
+        method: ``"crossing"``, ``"gradient"`` or ``"exact"``.
         reference: the published procedure as it is, for comparison: the outputs count as one more layer,
             signs are -1, 0 or 1, one frame is shared, and points after the last full batch (``batch_size``,
             128 by default) count 0. Slow.
@@ -127,11 +128,13 @@ def local_complexity(
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
     given = checked_frames(frames, points.shape[1], shared_frame)
+    rng = rng or np.random.default_rng(0)
+    if method == "exact":
+        return LocalComplexity(_exact(network, points, float(radius), given, shared_frame, rng), method)
     asked = _Question(points, float(radius), given, shared_frame, method, reference, batch_size)
 
     from polytope.batched import BatchedNetwork  # loads torch
 
-    rng = rng or np.random.default_rng(0)
     again = deepcopy(rng)
     per_layer = asked.answer(BatchedNetwork(network, dtype, device), rng)
     sensitivity = None
@@ -165,6 +168,27 @@ class _Question:
         if self.reference:
             return published_counts(*asked, batch_size=self.batch_size or 128, rng=rng)
         return crossing_counts(*asked, shared_frame=self.shared_frame, batch_size=self.batch_size, rng=rng)
+
+
+def _exact(
+    network: Network,
+    points: FloatArray,
+    radius: float,
+    frames: int | FloatArray,
+    shared_frame: bool,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """The units that bend inside the cross-polytopes, ``int[B, layers]``."""
+    from polytope.ir.frames import drawn_frames
+    from polytope.measures.neighbourhood import exact_local_complexity
+
+    n_frames = 1 if shared_frame else len(points)
+    directions = drawn_frames(frames, n_frames, points.shape[1], rng)
+    counts = [np.zeros((0, len(network.widths)), dtype=np.int64)]
+    for i in range(len(points)):
+        frame = directions[0 if shared_frame else i]
+        counts.append(exact_local_complexity(network, points[i : i + 1], radius, frames=frame).units_lower)
+    return np.concatenate(counts)
 
 
 def checked_radius(radius: float) -> None:
