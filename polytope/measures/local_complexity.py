@@ -5,6 +5,7 @@ r"""Local complexity: how much a network bends in a small neighbourhood of each 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import prod
@@ -17,6 +18,8 @@ from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from polytope.batched import BatchedNetwork
 
 _DEFAULT_DIRECTIONS = 25
@@ -34,11 +37,24 @@ class LocalComplexity:
         sensitivity: where the arithmetic was not float64, the mean over some points of the differences
             between these numbers and those in float64, summed over the layers: an estimate of what
             rounding does.
+        layers: names of the observed layers of a PyTorch module; ``None`` for a network.
     """
 
     per_layer: NDArray[np.int64] | FloatArray
     method: str = "crossing"
     sensitivity: float | None = None
+    layers: tuple[str, ...] | None = None
+
+    @property
+    def meaning(self) -> str:
+        """What the numbers are."""
+        if self.layers is not None:
+            return "crossing count of observed units: units that change sign near a point, not regions"
+        return {
+            "crossing": "crossing count: exact in the first layer, a lower bound on bending units behind it",
+            "gradient": "expected density of the bends at a point under noise on the biases",
+            "exact": "exact number of units that bend in the neighbourhood",
+        }[self.method]
 
     @property
     def total(self) -> NDArray[np.int64] | FloatArray:
@@ -48,7 +64,7 @@ class LocalComplexity:
 
 
 def local_complexity(
-    network: Network,
+    network: Network | Module,
     x: ArrayLike,
     radius: float,
     *,
@@ -56,6 +72,7 @@ def local_complexity(
     shared_frame: bool = True,
     method: str = "crossing",
     reference: bool = False,
+    layers: Sequence[str] | None = None,
     dtype: str = "float64",
     device: str = "cpu",
     batch_size: int | None = None,
@@ -79,8 +96,12 @@ def local_complexity(
     ``method="exact"`` is the **exact** number of units that bend inside the cross-polytope, by enumerating
     the regions there: for few directions. ``exact_local_complexity`` has budgets, regions and volumes.
 
+    A PyTorch module of one tensor that is no such network (GELU, SiLU, transformers' blocks) is observed:
+    counted are the units of chosen pre-activations that change sign, at parameters and in evaluation mode as
+    they are. That is a crossing count **of units, not of regions**: ``result.meaning`` says so.
+
     Arguments:
-        network: the network.
+        network: the network; or a PyTorch module, which runs on its own device and in its own type.
         x: points, ``[B, d]`` or ``[B, *input_shape]``. All are counted, also where they fill no batch.
         radius: r, the distance of the vertices from x for directions of length 1; the standard deviation of
             the noise, in units of z, for the gradient form.
@@ -91,6 +112,8 @@ def local_complexity(
         reference: the published procedure as it is, for comparison: the outputs count as one more layer,
             signs are -1, 0 or 1, one frame is shared, and points after the last full batch (``batch_size``,
             128 by default) count 0. Slow.
+        layers: of a module, the submodules to observe: of an activation its input, of another part its
+            output. ``None`` is all activations that are submodules.
         dtype: the type of the arithmetic, ``"float64"``, ``"float32"`` or ``"bfloat16"``.
         device: a torch device name, such as ``"cpu"`` or ``"cuda"``.
         batch_size: points worked on together; ``None`` fits the working set to a CPU's cache, or to a share
@@ -119,16 +142,24 @@ def local_complexity(
         >>> local_complexity(net, [[0.0, 0.0], [0.0, 0.6]], radius=0.2, frames=np.eye(2)).total.tolist()
         [1, 2]
     """
+    checked_radius(radius)
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
     if method not in _METHODS:
         raise ValueError(f"method must be one of {', '.join(map(repr, _METHODS))}, not {method!r}.")
     if reference and (method != "crossing" or not shared_frame):
         raise ValueError("reference=True is the crossing count with one frame for all points.")
-    points = checked_points(network, x)
-    checked_radius(radius)
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-    given = checked_frames(frames, points.shape[1], shared_frame)
     rng = rng or np.random.default_rng(0)
+    if not isinstance(network, Network):
+        if method != "crossing" or reference or (dtype, device) != ("float64", "cpu"):
+            raise ValueError("A module has the crossing count alone, on its own device and in its own type.")
+        return _observed(network, x, radius, frames, shared_frame, layers, batch_size, rng)
+    if layers is not None:
+        raise ValueError(
+            "layers: all layers of a network are counted; layers are chosen of a PyTorch module."
+        )
+    points = checked_points(network, x)
+    given = checked_frames(frames, points.shape[1], shared_frame)
     if method == "exact":
         return LocalComplexity(_exact(network, points, float(radius), given, shared_frame, rng), method)
     asked = _Question(points, float(radius), given, shared_frame, method, reference, batch_size)
@@ -168,6 +199,36 @@ class _Question:
         if self.reference:
             return published_counts(*asked, batch_size=self.batch_size or 128, rng=rng)
         return crossing_counts(*asked, shared_frame=self.shared_frame, batch_size=self.batch_size, rng=rng)
+
+
+def _observed(
+    module: Module,
+    x: ArrayLike,
+    radius: float,
+    frames: int | ArrayLike | None,
+    shared_frame: bool,
+    layers: Sequence[str] | None,
+    batch_size: int | None,
+    rng: np.random.Generator,
+) -> LocalComplexity:
+    """The crossing count of a module's observed units."""
+    from polytope.batched.observed import observed_crossings  # loads torch
+
+    points = np.asarray(x, dtype=float)
+    if points.ndim < 2 or not np.isfinite(points).all():
+        raise ValueError(f"x: expected finite points of shape [B, ...], got shape {points.shape}.")
+    given = checked_frames(frames, prod(points.shape[1:]), shared_frame)
+    names, counts = observed_crossings(
+        module,
+        points,
+        float(radius),
+        given,
+        layers=layers,
+        shared_frame=shared_frame,
+        batch_size=batch_size,
+        rng=rng,
+    )
+    return LocalComplexity(counts, "crossing", None, tuple(names))
 
 
 def _exact(

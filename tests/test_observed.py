@@ -1,0 +1,97 @@
+"""Crossing counts of PyTorch modules by observing them: equal to the network's, and to brute force."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import polytope as pt
+from adapters import from_torch
+
+
+class Block(nn.Module):
+    """A residual block with batch normalisation whose one ReLU, in place, runs twice."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Both branches."""
+        h = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(h)) + x)
+
+
+class Feed(nn.Module):
+    """A transformer's MLP block: normalisation, up, GELU, down, a skip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.up, self.down = nn.LayerNorm(8), nn.Linear(8, 20), nn.Linear(20, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The block."""
+        return x + self.down(nn.functional.gelu(self.up(self.norm(x))))
+
+
+def residual() -> nn.Module:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), Block(4), nn.Flatten(), nn.Linear(100, 3))
+    model(torch.randn(64, 2, 5, 5))  # running statistics
+    return model.eval().double()
+
+
+@pytest.mark.parametrize("batch_size", [None, 1, 3])
+def test_a_residual_network_counts_as_its_network(batch_size: int | None) -> None:
+    model = residual()
+    x = np.random.default_rng(1).normal(size=(7, 2, 5, 5))
+    network = from_torch(model, torch.zeros(1, 2, 5, 5, dtype=torch.float64))
+    expected = pt.local_complexity(network, x, 0.5)
+    found = pt.local_complexity(model, x, 0.5, batch_size=batch_size)
+    assert found.layers == ("1", "2.relu", "2.relu#2")
+    assert "not regions" in found.meaning
+    np.testing.assert_array_equal(found.per_layer, expected.per_layer)
+    assert not model.training
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
+
+
+@pytest.mark.parametrize("shared_frame", [True, False])
+def test_chosen_preactivations_of_a_transformer_block(shared_frame: bool) -> None:
+    torch.manual_seed(0)
+    model = Feed().double()
+    x = np.random.default_rng(2).normal(size=(5, 3, 8))
+    found = pt.local_complexity(
+        model, x, 0.8, layers=["up"], frames=4, shared_frame=shared_frame, rng=np.random.default_rng(3)
+    )
+    gaussian = np.random.default_rng(3).standard_normal((1 if shared_frame else 5, 24, 4))
+    frames = np.broadcast_to(np.linalg.qr(gaussian)[0].transpose(0, 2, 1), (5, 4, 24)).reshape(5, 4, 3, 8)
+    for point, frame, count in zip(x, frames, found.total, strict=True):
+        vertices = torch.tensor(point + 0.8 * np.concatenate([frame, -frame]))
+        up = (model.up(model.norm(vertices)) > 0).flatten(1)
+        assert count == int((up != up[0]).any(0).sum())
+    assert model.training
+
+
+def test_wrong_modules_and_names_are_told() -> None:
+    x = np.zeros((1, 3, 8))
+    with pytest.raises(ValueError, match="no activation submodule"):
+        pt.local_complexity(Feed(), x, 0.1)
+    with pytest.raises(ValueError, match="no submodule 'upper'"):
+        pt.local_complexity(Feed(), x, 0.1, layers=["upper"])
+    with pytest.raises(ValueError, match="crossing count alone"):
+        pt.local_complexity(Feed(), x, 0.1, layers=["up"], method="gradient")
+    with pytest.raises(ValueError, match="are chosen of a PyTorch module"):
+        pt.local_complexity(pt.mlp([(np.eye(2), np.zeros(2))]), np.zeros((1, 2)), 0.1, layers=["up"])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_gpu_agrees() -> None:
+    model = residual()
+    x = np.random.default_rng(4).normal(size=(7, 2, 5, 5))
+    here = pt.local_complexity(model, x, 0.5).per_layer
+    np.testing.assert_array_equal(pt.local_complexity(model.cuda(), x, 0.5).per_layer, here)
