@@ -21,6 +21,7 @@ from polytope.regions.integer_program import IntegerProgram
 from polytope.regions.layer_split import LayerSplit
 from polytope.regions.sampling import Sampling
 from polytope.regions.storage import load_complex
+from polytope.verify import Proof, verify_certificate
 
 if TYPE_CHECKING:
     from polytope.measures.local_complexity import LocalComplexity, local_complexity
@@ -44,6 +45,8 @@ __all__ = [  # noqa: RUF022
     "enumerate_regions",
     "count_regions",
     "load_complex",
+    "verify_certificate",
+    "Proof",
     "RegionComplex",
     "Region",
     "RegionCount",

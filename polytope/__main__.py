@@ -11,6 +11,7 @@ import shlex
 import sys
 import warnings
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,7 @@ from polytope.report.labels import LARGEST_WRITTEN, bound, in_words, log10
 from polytope.report.options import EngineName, chosen_engine, chosen_scope
 from polytope.report.scope import Scope
 from polytope.report.terminal import STOPPED, audit_table, safe, sentences, watching
+from polytope.verify import verify_certificate
 
 app = typer.Typer(
     add_completion=False,
@@ -139,6 +141,9 @@ def regions(
     model: options.Model,
     out: Annotated[Path, typer.Option("--out", help="Folder for the Parquet shards.")],
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the search in the folder.")] = False,
+    certificate: Annotated[
+        bool, typer.Option("--certificate", help="Write evidence for polytope verify.")
+    ] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 1,
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", help="Address of a Dask scheduler: tcp://host:8786.")
@@ -171,6 +176,7 @@ def regions(
             executor=executor,
             directory=out,
             resume=resume,
+            certificate=certificate,
             progress=watch.regions,
         )
     if as_json:
@@ -190,6 +196,22 @@ def regions(
         text = f"{number} activation regions ({label}) in {scope.description}; {found.lower:,} in {out}"
         Console(soft_wrap=True).print(safe(text), highlight=False)
     finish(complete=found.complete)
+
+
+@app.command()
+def verify(
+    directory: Annotated[Path, typer.Argument(help="Written by polytope regions --certificate.")],
+    as_json: options.AsJson = False,
+) -> None:
+    """Replay a certificate in rational arithmetic, and say what it proves; code 1 if it does not."""
+    with sentences(), watching(Console(stderr=True)) as watch:
+        watch.stage("replaying")
+        proof = verify_certificate(directory, watch.regions)
+    if as_json:
+        print_json(asdict(proof))
+    else:
+        Console(soft_wrap=True).print(safe(str(proof)), highlight=False)
+    finish(complete=proof.complete)
 
 
 def count_facts(found: RegionCount, scope: Scope, network: Network) -> dict[str, Any]:

@@ -17,6 +17,7 @@ ALLOWED = {  # part -> parts it may import; itself always
     "polytope.geometry": {"polytope.errors", "polytope.ir"},
     "polytope.batched": {"polytope.errors", "polytope.ir"},
     "polytope.regions": {"polytope.errors", "polytope.ir", "polytope.geometry"},
+    "polytope.verify": {"polytope.errors", "polytope.ir", "polytope.geometry"},
     "polytope.measures": {
         "polytope.errors",
         "polytope.ir",
@@ -54,7 +55,7 @@ HOMES = {  # third-party library -> where it may be imported
     "typer": ("polytope/__main__.py", "polytope/report/options.py", "polytope/report/terminal.py"),
     "rich": ("polytope/__main__.py", "polytope/report/terminal.py"),
     "numba": ("polytope/regions/kernels", "polytope/batched/kernels.py"),
-    "pyarrow": ("polytope/regions/storage.py",),
+    "pyarrow": ("polytope/regions/storage.py", "polytope/verify.py"),
     "distributed": ("polytope/regions/frontier.py",),
 }
 

@@ -19,11 +19,15 @@ HUGE = 1 << 400  # beyond every vertex that rows of float64 numbers of ordinary 
 
 @dataclass(frozen=True)
 class ExactOptimum:
-    """The maximum and a point that attains it; ``bounded`` is false if only the huge box stops it."""
+    """The maximum and a point that attains it; ``bounded`` is false if only the huge box stops it.
+
+    ``basis`` are d rows whose multiples with nonnegative factors add up to the objective.
+    """
 
     value: Fraction
     point: tuple[Fraction, ...]
     bounded: bool
+    basis: tuple[int, ...] = ()
 
 
 def maximise(rows: Sequence[Row], objective: Row, basis: Sequence[int] = ()) -> ExactOptimum:
@@ -51,7 +55,7 @@ def maximise(rows: Sequence[Row], objective: Row, basis: Sequence[int] = ()) -> 
         entering = next((r for r, row in enumerate(everything) if _value(row, x) > 0), None)
         if entering is None:
             bounded = all(r < len(rows) or not multipliers[k] for k, r in enumerate(start))
-            return ExactOptimum(_value(objective, x), tuple(x), bounded)
+            return ExactOptimum(_value(objective, x), tuple(x), bounded, tuple(start))
         _pivot(everything[entering], entering, start, inverse, multipliers)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,6 +76,20 @@ class Activation(ABC):
     @abstractmethod
     def cell(self, unit: int, piece: int) -> PieceCell:
         """The inequalities on ``z`` that describe one piece of one unit."""
+
+    @abstractmethod
+    def beyond(self, unit: int, piece: int, level: NDArray[Any], rise: NDArray[Any], scale: int) -> int:
+        """The piece behind a hyperplane on which a row of the unit's piece vanishes.
+
+        Arguments:
+            unit, piece: the unit and its piece on the near side.
+            level: ``[n, d + 1]`` integers, ``scale`` times z as affine functions on the hyperplane.
+            rise: ``[n]`` integers, slopes of z across it on the far side, times any positive number.
+        """
+
+    @abstractmethod
+    def is_continuous(self) -> bool:
+        """Whether pieces agree exactly where they meet, in rational arithmetic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +162,25 @@ class PiecewiseLinear(Activation):
             strict=np.array([r[2] for r in rows], dtype=bool),
         )
 
+    def beyond(self, unit: int, piece: int, level: NDArray[Any], rise: NDArray[Any], scale: int) -> int:
+        """The number of breakpoints below z, where z is constant on the hyperplane."""
+        if level[unit, :-1].any():
+            return piece
+        above = int(rise[unit] > 0)
+        finite = [Fraction(t) * scale for t in _row(self.breakpoints, unit).tolist() if np.isfinite(t)]
+        return sum(t < level[unit, -1] or (above and t == level[unit, -1]) for t in finite)
+
+    def is_continuous(self) -> bool:
+        """Whether neighbouring pieces have one value at their breakpoint."""
+        for unit in range(max(len(table) for table in (self.breakpoints, self.slopes, self.intercepts))):
+            s, t = (
+                [Fraction(x) for x in _row(table, unit).tolist()] for table in (self.slopes, self.intercepts)
+            )
+            for p, at in enumerate(_row(self.breakpoints, unit).tolist()):
+                if np.isfinite(at) and (s[p + 1] - s[p]) * Fraction(at) + t[p + 1] - t[p]:
+                    return False
+        return True
+
 
 @dataclass(frozen=True, eq=False)
 class MaxGroups(Activation):
@@ -212,6 +247,16 @@ class MaxGroups(Activation):
             offset=np.zeros(len(others)),
             strict=others < piece,
         )
+
+    def beyond(self, unit: int, piece: int, level: NDArray[Any], rise: NDArray[Any], scale: int) -> int:
+        """The first of those that rise most among the members equal to the winner on the hyperplane."""
+        group = self.members[unit].tolist()
+        tied = [p for p, m in enumerate(group) if m >= 0 and (level[m] == level[group[piece]]).all()]
+        return max(tied, key=lambda p: rise[group[p]])
+
+    def is_continuous(self) -> bool:
+        """A maximum is."""
+        return True
 
 
 def _unit_index(pattern: PatternArray) -> IntArray:

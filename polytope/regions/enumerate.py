@@ -42,6 +42,7 @@ def enumerate_regions(
     executor: Executor | None = None,
     directory: str | Path | None = None,
     resume: bool = False,
+    certificate: bool = False,
     progress: Progress | None = None,
 ) -> RegionComplex:
     r"""All activation regions in a domain: the sets :math:`\{x : \text{pattern}(x) = a\}` with interior.
@@ -54,6 +55,7 @@ def enumerate_regions(
         executor: runs slices of the search: processes, or a Dask cluster's ``client.get_executor()``.
         directory: where regions go as they are found (see ``storage``); the result reads them lazily.
         resume: go on with the search that the directory holds.
+        certificate: write evidence too, so that ``verify_certificate`` can prove what the directory says.
         progress: called with the numbers of regions found and of open cells.
 
     Returns:
@@ -64,6 +66,7 @@ def enumerate_regions(
             not fit, or the engine cannot work in slices.
         EmptyDomainError: the domain has no interior.
         SolverError: the linear-programming solver gave up.
+        CertificateError: a region has no evidence; the message says which and why.
 
     Example:
         >>> import polytope as pt
@@ -80,6 +83,7 @@ def enumerate_regions(
             network,
             domain,
             resume=resume,
+            certificate=certificate,
             executor=executor,
             workers=workers,
             budget=budget,
@@ -87,6 +91,8 @@ def enumerate_regions(
         )
     if resume:
         raise ValueError("There is nothing to resume without a directory.")
+    if certificate:
+        raise ValueError("A certificate is written into a directory: name one.")
     budget, found = _search(network, domain, engine, max_regions, max_seconds, progress, keep=True)
     return RegionComplex(
         network,

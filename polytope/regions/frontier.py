@@ -28,42 +28,49 @@ from typing import Any
 
 from polytope.errors import SolverError
 from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir.exact_cells import ExactCells
 from polytope.ir.network import Network
 from polytope.regions.complex import RegionComplex
+from polytope.regions.evidence import with_evidence
 from polytope.regions.found import Budget
 from polytope.regions.found import Progress as Report
 from polytope.regions.storage import (
     Progress,
     StoredComplex,
     create,
+    has_certificate,
     in_memory,
     load_complex,
+    read_manifest,
     same_run,
+    write_certificate,
     write_shard,
 )
 from polytope.regions.vertex_cell import Path, VertexCells, explore
 
 SLICE_SECONDS = 2.0  # of a batch; the first ones are shorter, so that all workers soon have one
 ROWS = 1 << 16  # regions in a shard at most
+CERTIFIED_ROWS = 1 << 12  # of a certificate, whose evidence takes longer than the search
 ATTEMPTS = 20  # deaths of workers in a row after which a search gives up
 
 Batch = tuple[Path, ...]
 
 
-def run_slice(problem: bytes, batch: Batch, rows: int, seconds: float) -> VertexCells:
+def run_slice(
+    problem: bytes, batch: Batch, rows: int, seconds: float, certificate: bool = False
+) -> VertexCells:
     """What a worker does: search from some branches until so many regions or seconds are spent."""
-    network, domain = _problem(problem)
-    deadline = monotonic() + seconds
-    return explore(
-        network, domain.A, domain.b, keep="cells", start=batch, max_regions=rows, deadline=deadline
-    )
+    network, domain, exact = _problem(problem)
+    keep, deadline = "vertices" if certificate else "cells", monotonic() + seconds
+    found = explore(network, domain.A, domain.b, keep=keep, start=batch, max_regions=rows, deadline=deadline)
+    return with_evidence(found, exact) if certificate else found
 
 
 @lru_cache(maxsize=1)
-def _problem(problem: bytes) -> tuple[Network, Polyhedron]:
+def _problem(problem: bytes) -> tuple[Network, Polyhedron, ExactCells]:
     """The network and the domain that this worker was sent last."""
-    unpacked: tuple[Network, Polyhedron] = pickle.loads(problem)  # noqa: S301  # sent by our own process
-    return unpacked
+    network, domain = pickle.loads(problem)  # noqa: S301  # sent by our own process
+    return network, domain, ExactCells(network, domain.A, domain.b)
 
 
 def enumerate_in_slices(
@@ -72,6 +79,7 @@ def enumerate_in_slices(
     domain: Polyhedron,
     *,
     resume: bool = False,
+    certificate: bool = False,
     executor: Executor | None = None,
     workers: int = 1,
     budget: Budget | None = None,
@@ -82,21 +90,25 @@ def enumerate_in_slices(
     Arguments:
         directory: for the shards, made if it is not there; ``None`` brings them into memory at the end.
         resume: whether the directory must hold a run of the same network and domain to go on with.
+        certificate: write evidence for ``verify_certificate``; a run that is resumed stays as it was begun.
         executor: where slices are run; by default in ``workers`` processes, or here if that is 1.
         budget: limits of this call.
         progress: called with the numbers of regions found and of open branches.
 
     Raises:
         ValueError: the directory holds a run although ``resume`` is false; or none, or one of another network
-            or domain, although it is true.
+            or domain, or one without a certificate that is wanted, although it is true.
+        CertificateError: a region has no evidence.
         SolverError: workers died again and again.
     """
     budget = budget or Budget()
     if directory is None:
+        if certificate:
+            raise ValueError("A certificate is written into a directory: name one.")
         with TemporaryDirectory() as folder:
-            done = _into(File(folder), network, domain, False, executor, workers, budget, progress)
+            done = _into(File(folder), network, domain, False, False, executor, workers, budget, progress)
             return in_memory(done, network, budget.seconds)
-    return _into(File(directory), network, domain, resume, executor, workers, budget, progress)
+    return _into(File(directory), network, domain, resume, certificate, executor, workers, budget, progress)
 
 
 def _into(
@@ -104,20 +116,26 @@ def _into(
     network: Network,
     domain: Polyhedron,
     resume: bool,
+    certificate: bool,
     executor: Executor | None,
     workers: int,
     budget: Budget,
     progress: Report | None,
 ) -> StoredComplex:
     if resume:
-        same_run(directory, network, domain)
+        same_run(directory, network, domain, certificate=certificate)
     else:
-        create(directory, network, domain)
+        create(directory, network, domain, certificate=certificate)
+    certificate = read_manifest(directory).get("certificate") is True
     stored = load_complex(directory)
     run = _Run(directory, pickle.dumps((network, domain)), stored.upper, budget, progress, stored.progress)
+    run.certificate = certificate
     with _executor(executor, workers) as pool:
         run.all(pool, workers if executor is None else None)
-    return load_complex(directory)
+    done = load_complex(directory)
+    if certificate and done.complete and (run.slices or not has_certificate(directory)):
+        write_certificate(directory, done.progress)
+    return done
 
 
 class _Run:
@@ -137,6 +155,7 @@ class _Run:
         self.waiting: list[Path] = [path for path, _ in state.open]
         self.busy: dict[Future[VertexCells], Batch] = {}
         self.slices, self.deaths, self.first = 0, 0, state.regions
+        self.certificate = False
 
     def all(self, pool: _Pool, workers: int | None) -> None:
         """Hand out batches and take in shards until nothing is open or the budget is spent."""
@@ -157,13 +176,15 @@ class _Run:
         batch = tuple(self.waiting[:: max(size - len(self.busy), 1)])
         mine = set(batch)
         self.waiting = [path for path in self.waiting if path not in mine]
-        rows, seconds = ROWS, SLICE_SECONDS if self.slices >= 4 * size else SLICE_SECONDS / 8
+        rows = min(ROWS, CERTIFIED_ROWS) if self.certificate else ROWS
+        seconds = SLICE_SECONDS if self.slices >= 4 * size else SLICE_SECONDS / 8
         if self.budget.max_regions is not None:
             rows = min(rows, self.budget.max_regions - (self.state.regions - self.first))
         if self.budget.max_seconds is not None:
             seconds = min(seconds, max(self.budget.max_seconds - self.budget.seconds, 0.0))
         self.slices += 1
-        self.busy[pool.submit(run_slice, self.problem, batch, rows, seconds)] = batch
+        job = run_slice, self.problem, batch, rows, seconds, self.certificate
+        self.busy[pool.submit(*job)] = batch
 
     def _take(self, pool: _Pool, future: Future[VertexCells]) -> None:
         """Write what a worker found; if it died, its batch is open again."""

@@ -10,12 +10,15 @@ column              type                                meaning
 ``interior_point``  ``fixed_size_list<double>[d]``      a point strictly inside
 ``facet_unit``      ``list<int32>``                     a unit whose bend carries the facet, or -(row + 1)
 ``facet_key``       ``list<uint64>``                    equal on the two sides of a facet, 0 on the boundary
+``facet_row``       ``list<uint16>``                    (certificate) which row of the unit's piece it is
+``evidence``        ``list<uint16>``                    (certificate) d facets for each row that they imply
 =================== =================================== ==================================================
 
 Its metadata under the key ``search`` is JSON: ``taken``, the branches that the shard started from; ``open``,
 those that it left, each with the most regions in it; ``upper``, a bound on the number of all regions. Shards
 appear under their names only when they are whole, so what is open can be read off the shards that are there,
-and nothing is lost or found twice when a run is killed.
+and nothing is lost or found twice when a run is killed. A certificate that is complete has a file
+``certificate.json`` with the sha256 of every other file.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import file_digest
 from importlib.metadata import version
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -34,7 +38,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.errors import CorruptFileError
+from polytope.errors import CertificateError, CorruptFileError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.activations import PatternArray
 from polytope.ir.archive import fingerprint, from_arrays, to_arrays
@@ -48,7 +52,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = 1
-MANIFEST, NETWORK, SHARDS = "manifest.json", "network.npz", "regions"
+MANIFEST, NETWORK, SHARDS, CERTIFICATE = "manifest.json", "network.npz", "regions", "certificate.json"
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,20 @@ class Progress:
         return not self.open
 
 
-def create(directory: File, network: Network, domain: Polyhedron) -> None:
+def create(directory: File, network: Network, domain: Polyhedron, *, certificate: bool = False) -> None:
     """Make a directory for the complex of a network in a domain.
 
     Raises:
         ValueError: there is a complex already.
+        CertificateError: one is wanted, and an activation is not exactly continuous.
     """
+    if certificate:
+        for number, layer in enumerate(network.layers, start=1):
+            if layer.activation is not None and not layer.activation.is_continuous():
+                raise CertificateError(
+                    f"No certificate can be written: the activation of layer {number} is not continuous "
+                    "in exact arithmetic, its float64 pieces miss each other by a rounding error."
+                )
     (directory / SHARDS).mkdir(parents=True, exist_ok=True)
     if (directory / MANIFEST).exists():
         raise ValueError(f"{directory} holds a complex already: resume it, or choose another directory.")
@@ -84,19 +96,22 @@ def create(directory: File, network: Network, domain: Polyhedron) -> None:
         "input_dim": network.input_dim,
         "units": network.n_units,
         "engine": "layer split, vertex cells",
+        "certificate": certificate,
         "versions": {name: version(name) for name in ("polytope-nn", "numpy", "numba", "pyarrow")},
     }
     with _whole(directory / MANIFEST) as file:
         file.write(json.dumps(manifest, indent=1).encode())
 
 
-def same_run(directory: File, network: Network, domain: Polyhedron) -> None:
-    """Check that a directory holds a run of this network in this domain.
+def same_run(directory: File, network: Network, domain: Polyhedron, *, certificate: bool = False) -> None:
+    """Check that a directory holds a run of this network in this domain, with a certificate if one is wanted.
 
     Raises:
-        ValueError: it holds none, or the network or the domain is another one.
+        ValueError: it holds none, or the network or the domain is another one, or the certificate is missing.
     """
     manifest = read_manifest(directory)
+    if certificate and manifest.get("certificate") is not True:
+        raise ValueError(f"{directory} was begun without a certificate: begin again to get one.")
     if manifest["network"] != fingerprint(network):
         raise ValueError(f"{directory} was begun with another network: it cannot be resumed with this one.")
     theirs = Polyhedron(np.array(manifest["domain"]["A"]), np.array(manifest["domain"]["b"]))
@@ -142,8 +157,25 @@ def write_shard(
     search = {"taken": taken, "open": left, "regions": found.n_regions, "upper": upper}
     table = _table(found).replace_schema_metadata({"search": json.dumps(search)})
     with _whole(_shard(directory, number)) as file:
-        pq.write_table(table, file)
+        pq.write_table(table, file, **({} if found.evidence is None else {"compression": "zstd"}))
     return Progress(number + 1, regions, upper, tuple(still))
+
+
+def has_certificate(directory: File) -> bool:
+    """Whether a run into the directory was finished with a certificate."""
+    return (directory / CERTIFICATE).exists()
+
+
+def write_certificate(directory: File, progress: Progress) -> None:
+    """The file that seals a complete run: the hashes of all other files, and the number of regions."""
+    assert progress.complete, "only complete runs are sealed"
+    hashes = {}
+    for file in (directory / MANIFEST, directory / NETWORK, *sorted((directory / SHARDS).glob("*.parquet"))):
+        with file.open("rb") as stream:
+            hashes[file.relative_to(directory).as_posix()] = file_digest(stream, "sha256").hexdigest()
+    seal = {"format": FORMAT, "regions": progress.regions, "sha256": hashes}
+    with _whole(directory / CERTIFICATE) as out:
+        out.write(json.dumps(seal, indent=1).encode())
 
 
 def progress_of(directory: File, whole: int) -> Progress:
@@ -310,6 +342,10 @@ def _table(found: VertexCells) -> pa.Table:
         "facet_unit": pa.ListArray.from_arrays(offsets, pa.array(found.facet_units)),
         "facet_key": pa.ListArray.from_arrays(offsets, pa.array(found.facet_keys)),
     }
+    if found.evidence is not None:
+        columns["facet_row"] = pa.ListArray.from_arrays(offsets, pa.array(found.evidence.facet_row))
+        places = pa.array(found.evidence.offsets.astype(np.int32))
+        columns["evidence"] = pa.ListArray.from_arrays(places, pa.array(found.evidence.implied))
     return pa.table(columns)
 
 

@@ -24,6 +24,7 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 
 if TYPE_CHECKING:
+    from polytope.regions.evidence import Evidence
     from polytope.regions.reduced_network import Reduced
 
 Path = tuple[int, ...]  # steps from the root of the search: units that were split, and branches taken
@@ -52,6 +53,7 @@ class VertexCells:
         vertex_offsets, vertices, incidences: ``[R + 1]``, ``[V, d]``, bit sets over the cell's facets.
         smallest_margin: the smallest ratio of a value to its error bound among decisions made in floats.
         n_exact: number of signs decided in exact arithmetic.
+        evidence: that the cells are what they are said to be, where ``with_evidence`` added it.
     """
 
     n_regions: int
@@ -71,6 +73,7 @@ class VertexCells:
     incidences: IntArray
     smallest_margin: float
     n_exact: int
+    evidence: Evidence | None = None
 
     def neighbours(self, *, places: bool = False, workers: int = 1) -> IntArray:
         """The pairs of cells that share a facet, ``[E, 2]``, smaller first; or the facet's two places."""

@@ -1,0 +1,298 @@
+r"""Replay a certificate in rational arithmetic: are these all the regions of the network in the domain?
+
+The proof goes by closure, not along the search, so it trusts no order in which regions were found and holds
+for runs that were stopped, resumed or spread over machines:
+
+1. every region exists: its interior point, read as rationals, satisfies every row of its pattern and of the
+   domain strictly; no two regions have one pattern.
+2. every region is the polytope of its listed facets: each row of its pattern that is not a facet is a sum of
+   facets with nonnegative factors and a nonpositive constant.
+3. the pattern behind every facet that is not on the domain's boundary is a region of the list, with a facet
+   of the same key. The pattern follows exactly from the units that vanish on the facet's hyperplane.
+
+The interior of a convex domain stays connected without a set of codimension two, so that a list of regions
+that nothing leads out of holds them all. Nothing of the search is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import file_digest
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+
+from polytope.errors import CertificateError
+from polytope.geometry.implied import Basis, basis
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir.activations import PatternArray
+from polytope.ir.archive import fingerprint, from_arrays
+from polytope.ir.exact_cells import ExactCells, ExactRow, strictly_inside
+from polytope.ir.maps import FloatArray
+from polytope.ir.network import Network
+
+FORMAT = 1
+LARGEST_JSON, LARGEST_FILE = 1 << 24, 1 << 32  # bytes
+ROWS = 1 << 16  # regions in a shard at most
+COLUMNS = ["pattern", "interior_point", "facet_unit", "facet_key", "facet_row", "evidence"]
+Region = tuple[PatternArray, FloatArray, list[int], list[int], list[int], list[int]]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was proved: ``regions`` is the exact number if ``complete``, else a lower bound.
+
+    Arguments:
+        adjacent: pairs of regions that share a facet, where complete.
+        implied: rows whose redundancy was proved.
+    """
+
+    regions: int
+    complete: bool
+    adjacent: int
+    implied: int
+
+    def __str__(self) -> str:
+        if not self.complete:
+            return f"Proved: at least {self.regions:,} regions; the search was not complete."
+        return (
+            f"Proved: exactly {self.regions:,} regions, {self.adjacent:,} pairs of neighbours; "
+            f"{self.implied:,} rows are implied by facets."
+        )
+
+
+def verify_certificate(directory: str | Path, progress: Callable[[int, int], None] | None = None) -> Proof:
+    """Prove, exactly, that a directory holds regions of its network, and all of them if it says so.
+
+    Arguments:
+        directory: written by ``enumerate_regions(..., directory=..., certificate=True)``.
+        progress: called with the regions replayed, and 0.
+
+    Raises:
+        CertificateError: something is missing, changed or false; the message names the region and the reason.
+    """
+    try:
+        return _verify(Path(directory), progress)
+    except CertificateError:
+        raise
+    except Exception as error:  # a damaged file can raise anything
+        raise CertificateError(f"{directory} cannot be read as a certificate: {error!r:.300}") from error
+
+
+def _verify(directory: Path, progress: Callable[[int, int], None] | None) -> Proof:
+    manifest = json.loads(_plain(directory, "manifest.json", LARGEST_JSON).read_bytes())
+    if manifest["format"] != FORMAT or manifest["certificate"] is not True:
+        raise CertificateError(f"{directory} holds no certificate: enumerate again with certificate=True.")
+    shards = sorted(file.name for file in (directory / "regions").glob("*.parquet"))
+    if shards != [f"shard-{n:06d}.parquet" for n in range(len(shards))]:
+        raise CertificateError(f"{directory}: a shard is missing, {len(shards)} are there.")
+    names = ["manifest.json", "network.npz", *(f"regions/{shard}" for shard in shards)]
+    sealed = (directory / "certificate.json").exists()
+    expected = _check_seal(directory, names) if sealed else None
+    network = _network(directory, manifest)
+    domain = Polyhedron(np.array(manifest["domain"]["A"]), np.array(manifest["domain"]["b"]))
+    if (domain.dim, manifest["input_dim"], manifest["units"]) != (*[network.input_dim] * 2, network.n_units):
+        raise CertificateError("The manifest's numbers of coordinates and units are not the network's.")
+    replay = _Replay(network, domain, complete=sealed)
+    frontier: set[tuple[int, ...]] = {()}
+    for name in names[2:]:
+        for done, region in enumerate(_regions(directory, name, network, frontier)):
+            replay.add(region)
+            if progress and done % 100 == 0:
+                progress(len(replay.patterns), 0)
+    if not sealed and not frontier:
+        raise CertificateError("The search is complete, but certificate.json is missing: --resume writes it.")
+    if sealed and frontier:
+        raise CertificateError(
+            "certificate.json is there, but the search that the shards hold has not ended."
+        )
+    if expected not in (None, len(replay.patterns)):
+        raise CertificateError(f"certificate.json claims {expected} regions, not {len(replay.patterns)}.")
+    return replay.proof()
+
+
+def _plain(directory: Path, name: str, limit: int = LARGEST_FILE) -> Path:
+    """A file of the directory, if it is a plain one of a sane size."""
+    file = directory / name
+    if file.is_symlink() or not file.is_file():
+        raise CertificateError(f"{file} is missing, or not a plain file.")
+    if file.stat().st_size > limit:
+        raise CertificateError(f"{file} has more than {limit:,} bytes.")
+    return file
+
+
+def _check_seal(directory: Path, names: list[str]) -> int:
+    """Check the hash of every file; returns the number of regions that the seal claims."""
+    text = _plain(directory, "certificate.json", LARGEST_JSON).read_bytes()
+    seal, hashes = json.loads(text), {}
+    for name in names:
+        with _plain(directory, name).open("rb") as stream:
+            hashes[name] = file_digest(stream, "sha256").hexdigest()
+    for name in sorted({*hashes, *seal["sha256"]}):
+        if seal["sha256"].get(name) != hashes.get(name):
+            raise CertificateError(f"{directory / name} is not the file that certificate.json names.")
+    canonical = {"format": FORMAT, "regions": seal["regions"], "sha256": hashes}
+    if type(seal["regions"]) is not int or text != json.dumps(canonical, indent=1).encode():
+        raise CertificateError(f"{directory / 'certificate.json'} was changed.")
+    return int(seal["regions"])
+
+
+def _network(directory: Path, manifest: dict[str, Any]) -> Network:
+    """The network, if it is the manifest's and exactly continuous, from an archive that is not compressed."""
+    file = _plain(directory, "network.npz")
+    with ZipFile(file) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > file.stat().st_size:
+            raise CertificateError(f"{file} claims more than it holds.")
+    with np.load(file, allow_pickle=False) as arrays:
+        network = from_arrays(dict(arrays))
+    if fingerprint(network) != manifest["network"]:
+        raise CertificateError(f"{file} is not the network that the manifest names.")
+    for layer in network.layers:
+        if layer.activation is not None and not layer.activation.is_continuous():
+            raise CertificateError("An activation is not exactly continuous: the proof does not hold for it.")
+    return network
+
+
+def _regions(
+    directory: Path, name: str, network: Network, frontier: set[tuple[int, ...]]
+) -> Iterator[Region]:
+    """The regions of a shard, one by one; its open branches replace those that it took."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    lists = [pa.list_(kind) for kind in (pa.int32(), pa.uint64(), pa.uint16(), pa.uint16())]
+    types = [pa.binary(network.n_units), pa.list_(pa.float64(), network.input_dim), *lists]
+    with pq.ParquetFile(_plain(directory, name)) as file:
+        held = file.metadata
+        size = sum(held.row_group(i).total_byte_size for i in range(held.num_row_groups))
+        schema = file.schema_arrow
+        if held.num_rows > ROWS or size > LARGEST_FILE or (schema.names, schema.types) != (COLUMNS, types):
+            raise CertificateError(f"{directory / name} is too large, or has other columns.")
+        search = json.loads(held.metadata[b"search"])
+        for path in search["taken"]:
+            frontier.remove(tuple(path))
+        frontier |= {tuple(path) for path, _ in search["open"]}
+        read = 0
+        for batch in file.iter_batches(256):
+            read += batch.num_rows
+            for row in zip(*(batch[column].to_pylist() for column in COLUMNS), strict=True):
+                yield (np.frombuffer(row[0], dtype=np.int8), np.array(row[1], dtype=float), *row[2:])
+        if read != search["regions"]:
+            raise CertificateError(f"{directory / name} claims {search['regions']} regions, not {read}.")
+
+
+class _Replay:
+    """The proof as far as it was replayed: patterns, and facets by their keys."""
+
+    def __init__(self, network: Network, domain: Polyhedron, *, complete: bool) -> None:
+        self.network, self.complete = network, complete
+        self.exact = ExactCells(network, domain.A, domain.b)
+        self.walls = {row.row for row in self.exact.domain}
+        self.patterns: dict[bytes, int] = {}
+        self.half: dict[int, tuple[bytes, bytes]] = {}  # key of a facet -> the region, and the one behind it
+        self.adjacent = self.implied = 0
+
+    def add(self, region: Region) -> None:
+        """Replay what is said about one region."""
+        pattern, point, units, keys, places, evidence = region
+        name = pattern.tobytes()
+        if name in self.patterns:
+            raise self._false("its pattern is there twice")
+        self.patterns[name] = len(self.patterns)
+        if not self.exact.has_pieces(pattern):
+            raise self._false("its pattern names a piece that a unit does not have")
+        rows = self.exact.rows(pattern)
+        if not strictly_inside(rows, point):
+            raise self._false("its interior point is not strictly inside")
+        if not self.complete:
+            return
+        owned: dict[int, list[tuple[int, ...]]] = {}
+        for row in rows:
+            owned.setdefault(row.owner, []).append(row.row)
+        try:
+            facets = [owned[unit][place] for unit, place in zip(units, places, strict=True)]
+        except (LookupError, ValueError):
+            raise self._false("a facet names a row that it does not have") from None
+        if len(set(facets)) != len(facets) or not all(any(facet[:-1]) for facet in facets):
+            raise self._false("two of its facets are one, or a facet is constant")
+        self._closed(rows, facets, evidence)
+        self._cross(pattern, rows, facets, keys)
+
+    def _closed(self, rows: list[ExactRow], facets: list[tuple[int, ...]], evidence: list[int]) -> None:
+        """The facets imply all rows, by the evidence: places of d facets for each row that needs it."""
+        given, known, found = iter(evidence), set(facets), dict[tuple[int, ...], Basis | None]()
+        for row in rows:
+            if row.row in known or not any(row.row[:-1]):
+                continue
+            places = tuple(islice(given, self.network.input_dim))
+            if places not in found:
+                if len(places) < self.network.input_dim or max(places) >= len(facets):
+                    raise self._false("its evidence names facets that it does not have")
+                found[places] = basis([facets[j] for j in places])
+            proposed = found[places]
+            if proposed is None or not proposed.implies(row.row):
+                raise self._false("a row is not implied by the facets that its evidence names")
+            self.implied += 1
+        if next(given, None) is not None:
+            raise self._false("it has more evidence than rows")
+
+    def _cross(
+        self, pattern: PatternArray, rows: list[ExactRow], facets: list[tuple[int, ...]], keys: list[int]
+    ) -> None:
+        """Pair each facet inside the domain with the one of the same key on its other side."""
+        vanishing: dict[tuple[int, ...], set[int]] = {}
+        for row in rows:
+            if row.owner >= 0:
+                vanishing.setdefault(row.row if any(row.row) else (), set()).add(row.owner)
+        name = pattern.tobytes()
+        for facet, key in zip(facets, keys, strict=True):
+            if (facet in self.walls) != (key == 0):
+                raise self._false("a facet's key does not say whether it is on the domain's boundary")
+            if key == 0:
+                continue
+            units = vanishing.get(facet, set()) | vanishing.get((), set())
+            behind = self._beyond(pattern, facet, units).tobytes()
+            if key not in self.half:
+                self.half[key] = name, behind
+            elif self.half.pop(key) != (behind, name):
+                raise self._false("a facet's key belongs to another facet too")
+            else:
+                self.adjacent += 1
+
+    def _beyond(self, pattern: PatternArray, facet: tuple[int, ...], units: set[int]) -> PatternArray:
+        """The pattern behind a facet, near its relative interior; ``units`` vanish on its hyperplane."""
+        out = pattern.copy()
+        pivot = next(t for t, c in enumerate(facet) if c)
+        size, sign = abs(facet[pivot]), 1 if facet[pivot] > 0 else -1
+        for number in self.exact.bending:
+            start, stop = self.network.unit_offsets[number - 1], self.network.unit_offsets[number]
+            mine = [unit for unit in units if start <= unit < stop]
+            if not mine:
+                continue
+            z = self.exact.preactivations(number, out)
+            rise = z.integers[:, pivot] * sign
+            level = z.integers * size - rise[:, None] * np.array(facet, dtype=object)
+            activation = self.network.layers[number - 1].activation
+            assert activation is not None, "only layers that bend have units"
+            for unit in mine:
+                piece = int(pattern[unit])
+                out[unit] = activation.beyond(unit - start, piece, level, rise, size << z.exponent)
+        return out
+
+    def proof(self) -> Proof:
+        """What was proved, once all regions were added."""
+        if self.complete and not self.patterns:
+            raise CertificateError("There is no region.")
+        if self.half:
+            name, behind = next(iter(self.half.values()))
+            words = "is not among the regions" if behind not in self.patterns else "has no facet of its key"
+            raise CertificateError(f"Region {self.patterns[name]}: what is behind one of its facets {words}.")
+        return Proof(len(self.patterns), self.complete, self.adjacent, self.implied)
+
+    def _false(self, reason: str) -> CertificateError:
+        return CertificateError(f"Region {len(self.patterns) - 1}, counted from 0 in the shards: {reason}.")
