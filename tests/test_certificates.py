@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,22 @@ def test_what_cannot_be_certified_is_refused_when_written(tmp_path: Path) -> Non
     step = mlp([([[1.0], [3.0]], [0.1, 0.2]), ([[1.0, 1.0]], [0.0])], hard_sigmoid(0.3, 0.1))
     with pytest.raises(CertificateError, match="not continuous"):
         enumerate_regions(step, Polyhedron.box([-9], [9]), directory=tmp_path / "step", certificate=True)
+
+
+def test_slices_of_several_threads_make_one_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frontier, "ROWS", 20)
+    with ThreadPoolExecutor(2) as threads:
+        done = enumerate_regions(*case(), directory=tmp_path, certificate=True, executor=threads)
+    assert verify_certificate(tmp_path).regions == len(done)
+
+
+def test_the_command_line_writes_certificates(tmp_path: Path) -> None:
+    np.savez(tmp_path / "model.npz", W0=[[1.0], [-2.0]], b0=[0.5, 0.5], W1=[[1.0, 1.0]], b1=[0.0])
+    command = ["regions", str(tmp_path / "model.npz"), "--box", "-1", "1", "--out", str(tmp_path / "run")]
+    assert CliRunner().invoke(app, [*command, "--certificate"]).exit_code == 0
+    assert verify_certificate(tmp_path / "run").regions == 3
 
 
 def test_the_command_line(run: Path) -> None:

@@ -102,12 +102,13 @@ class ExactCells:
             activation = self.network.layers[number - 1].activation
             assert activation is not None, "only layers that bend have pieces"
             cell = activation.cell(unit, piece)
-            self._pieces[key] = []
+            rows = []
             for (i, j), uv, g, strict in zip(
                 cell.index.tolist(), cell.coefficients, cell.offset, cell.strict.tolist(), strict=True
             ):
                 u, v, c = dyadic(np.append(uv, g)).integers.tolist()
-                self._pieces[key].append((i, j, u, v, c, strict))
+                rows.append((i, j, u, v, c, strict))
+            self._pieces[key] = rows  # whole: threads share it
         return self._pieces[key]
 
     def _layer(self, number: int, pattern: PatternArray) -> _LayerMap:
