@@ -2,14 +2,19 @@
 
     python benchmarks/local_complexity_speed.py --write benchmarks/results
 
-MLP 784-200-200-200-10, 50 vertices per point, on the CPU. The *published procedure* (Humayun, Balestriero,
-Baraniuk 2024), restated here: build the vertices of all points, send batches of points with all their
-vertices through the model, record every layer's output with hooks, and compare signs with the first
-vertex. Each run is a process of its own, the two alternate, and their counts must agree.
+MLP 784-200-200-200-10, 50 vertices per point, and a CIFAR ResNet18 of width 16, 40 vertices. The
+*published procedure* (Humayun, Balestriero, Baraniuk 2024), restated here: build the vertices of all points,
+send batches of points with all their vertices through the model, record every layer's output with hooks, and
+compare signs with the first vertex. Each run is a process of its own, the two alternate, and their counts
+must agree. Times are CPU seconds, or with ``--device cuda`` wall seconds between two synchronisations; there
+the share of the device's matrix rate is reported too: 2 x (multiply-adds of the hidden layers behind the
+first, per vertex) x vertices x points per second, over the rate of a product of two 8192 x 8192 matrices of
+the same type.
 """
 
 import argparse
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -45,10 +50,12 @@ def problem(n_points: int) -> tuple[Weights, NDArray[np.float64], NDArray[np.flo
     return weights, rng.uniform(size=(n_points, WIDTHS[0])), frame
 
 
-def published(weights: Weights, x: NDArray[np.float64], frame: NDArray[np.float64], dtype: str) -> Counts:
+def published(
+    weights: Weights, x: NDArray[np.float64], frame: NDArray[np.float64], dtype: str, device: str = "cpu"
+) -> Counts:
     """The published procedure; the logits' column is left out of the answer."""
     number_type = getattr(torch, dtype)
-    points, directions = torch.tensor(x, dtype=number_type), torch.tensor(frame, dtype=number_type)
+    points, directions = (torch.tensor(a, dtype=number_type, device=device) for a in (x, frame))
     moves = RADIUS * torch.cat([directions, -directions])
     hulls = points[:, None] + moves
     recorded: list[torch.Tensor] = []
@@ -58,7 +65,7 @@ def published(weights: Weights, x: NDArray[np.float64], frame: NDArray[np.float6
         linear.load_state_dict({"weight": torch.tensor(W), "bias": torch.tensor(b)})
         linear.register_forward_hook(lambda module, inputs, output: recorded.append(output))
         steps += [linear, nn.ReLU()]
-    model = nn.Sequential(*steps[:-1])
+    model = nn.Sequential(*steps[:-1]).to(device)
     counts = []
     with torch.no_grad():
         for batch in hulls.split(128):
@@ -66,81 +73,208 @@ def published(weights: Weights, x: NDArray[np.float64], frame: NDArray[np.float6
             model(batch.reshape(-1, batch.shape[-1]))
             signs = [torch.sign(z.reshape(len(batch), len(moves), -1)) for z in recorded]
             counts.append(torch.stack([(s != s[:, :1]).any(1).sum(1) for s in signs[:-1]], 1))
-    return torch.cat(counts).numpy()
+    return torch.cat(counts).cpu().numpy()
 
 
-def streamed(weights: Weights, x: NDArray[np.float64], frame: NDArray[np.float64], dtype: str) -> Counts:
+class Block(nn.Module):
+    """Two 3 x 3 convolutions with batch normalisation, and a skip."""
+
+    def __init__(self, wide: int, wider: int, stride: int) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(wide, wider, 3, stride, 1, bias=False), nn.BatchNorm2d(wider)
+        self.conv2, self.bn2 = nn.Conv2d(wider, wider, 3, 1, 1, bias=False), nn.BatchNorm2d(wider)
+        down = [nn.Conv2d(wide, wider, 1, stride, bias=False), nn.BatchNorm2d(wider)]
+        self.skip = nn.Identity() if wide == wider else nn.Sequential(*down)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Both branches."""
+        h = torch.relu(self.bn1(self.conv1(x)))
+        return torch.relu(self.bn2(self.conv2(h)) + self.skip(x))
+
+
+def resnet18(width: int = 16) -> nn.Module:
+    """ResNet18 for 32 x 32 images, random weights, running statistics of random images."""
+    torch.manual_seed(0)
+    steps: list[nn.Module] = [nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    wide = width
+    for k in range(4):
+        steps += [Block(wide, width << k, 1 if k == 0 else 2), Block(width << k, width << k, 1)]
+        wide = width << k
+    model = nn.Sequential(*steps, nn.AvgPool2d(4), nn.Flatten(), nn.Linear(wide, 10))
+    model(torch.rand(64, 3, 32, 32))
+    return model.eval()
+
+
+def normalised(model: nn.Module) -> list[str]:
+    """The parts whose outputs are the pre-activations, as in the paper: the batch normalisations."""
+    return [name for name, part in model.named_modules() if isinstance(part, nn.BatchNorm2d)]
+
+
+def images(n_points: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Uniform images and a frame of 20 directions."""
+    rng = np.random.default_rng(0)
+    frame = np.linalg.qr(rng.normal(size=(3072, 20)))[0].T
+    return rng.uniform(size=(n_points, 3, 32, 32)), frame
+
+
+def published_resnet(n_points: int, device: str) -> Counts:
+    """The published procedure on the ResNet18."""
+    model = resnet18().to(device)
+    x, frame = images(n_points)
+    points, directions = (torch.tensor(a, dtype=torch.float32, device=device) for a in (x, frame))
+    moves = RADIUS * torch.cat([directions, -directions]).reshape(-1, 3, 32, 32)
+    recorded: list[torch.Tensor] = []
+    for name in normalised(model):
+        part = model.get_submodule(name)
+        part.register_forward_hook(lambda module, inputs, output: recorded.append(output))
+    counts = []
+    with torch.no_grad():
+        for batch in (points[:, None] + moves).split(8):
+            recorded.clear()
+            model(batch.flatten(0, 1))
+            signs = [torch.sign(z.reshape(len(batch), len(moves), -1)) for z in recorded]
+            counts.append(torch.stack([(s != s[:, :1]).any(1).sum(1) for s in signs], 1))
+    return torch.cat(counts).cpu().numpy()
+
+
+def observed_resnet(n_points: int, device: str) -> Counts:
+    """``polytope``'s way on the ResNet18."""
+    model = resnet18().to(device)
+    x, frame = images(n_points)
+    options = {"frames": frame, "layers": normalised(model), "batch_size": 1 if device == "cpu" else None}
+    return pt.local_complexity(model, x, RADIUS, **options).per_layer
+
+
+def matrix_rate(dtype: str, device: str) -> float:
+    """Operations per second of a large product of matrices."""
+    a = torch.randn(8192, 8192, dtype=getattr(torch, dtype), device=device)
+    a @ a
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(5):
+        a @ a
+    torch.cuda.synchronize()
+    return 5 * 2 * 8192**3 / (time.perf_counter() - start)
+
+
+def streamed(
+    weights: Weights, x: NDArray[np.float64], frame: NDArray[np.float64], dtype: str, device: str = "cpu"
+) -> Counts:
     """``polytope``'s way; like the other, without counting some points again in float64."""
-    options = {"frames": frame, "dtype": dtype, "rechecked": 0}
+    options = {"frames": frame, "dtype": dtype, "device": device, "rechecked": 0}
     return pt.local_complexity(pt.mlp(weights), x, RADIUS, **options).per_layer
 
 
 WAYS: dict[str, Callable[..., Counts]] = {"published": published, "polytope": streamed}
+RESNET: dict[str, Callable[..., Counts]] = {"published": published_resnet, "polytope": observed_resnet}
+CASES = (("mlp", "float32"), ("mlp", "float64"), ("resnet18", "float32"))
 
 
-def worker(way: str, n_points: int, dtype: str, threads: int, counts_file: Path) -> None:
+def now(device: str) -> float:
+    """CPU seconds, or wall seconds of a device that has done its work."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def peak(device: str) -> float:
+    """The largest memory used so far, MB."""
+    if device == "cpu":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return torch.cuda.max_memory_allocated() / 2**20
+
+
+def worker(options: argparse.Namespace) -> None:
     """One timed run; prints seconds and the memory that it added, and writes the counts."""
-    torch.set_num_threads(threads)
-    weights, x, frame = problem(n_points)
-    WAYS[way](weights, x[:8], frame, dtype)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    counts = WAYS[way](weights, x, frame, dtype)
-    seconds = time.perf_counter() - start
-    added = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    np.save(counts_file, counts)
-    print(json.dumps({"seconds": seconds, "added_mb": added}))
+    torch.set_num_threads(options.threads)
+    dtype, device, way = options.dtype, options.device, options.worker
+    if options.case == "mlp":
+        weights, x, frame = problem(options.points)
+        WAYS[way](weights, x[:8], frame, dtype, device)
+        before, start = peak(device), now(device)
+        counts = WAYS[way](weights, x, frame, dtype, device)
+    else:
+        RESNET[way](1, device)
+        before, start = peak(device), now(device)
+        counts = RESNET[way](options.points, device)
+    seconds = now(device) - start
+    np.save(options.counts, counts)
+    rate = matrix_rate(dtype, device) if device != "cpu" and options.case == "mlp" else None
+    print(json.dumps({"seconds": seconds, "added_mb": peak(device) - before, "matrix_rate": rate}))
 
 
-def run(way: str, options: argparse.Namespace, dtype: str, folder: Path) -> tuple[dict[str, float], Counts]:
+def run(way: str, case: str, options: argparse.Namespace, dtype: str, folder: Path) -> tuple[Any, Counts]:
     """A worker in a fresh process."""
     counts_file = folder / f"{way}.npy"
+    points = options.points if case == "mlp" else options.images
     command = [sys.executable, __file__, "--worker", way, "--counts", str(counts_file), "--dtype", dtype]
-    command += ["--points", str(options.points), "--threads", str(options.threads)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    command += ["--points", str(points), "--threads", str(options.threads)]
+    command += ["--case", case, "--device", options.device]
+    environment = os.environ | dict.fromkeys(
+        ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(options.threads)
+    )
+    answer = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     return json.loads(answer), np.load(counts_file)
 
 
-def compare(options: argparse.Namespace, dtype: str) -> dict[str, Any]:
+def compare(options: argparse.Namespace, case: str, dtype: str) -> dict[str, Any]:
     """Alternating runs of both ways: medians, ratios, and how many units' answers differ."""
     rounds: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(options.rounds):
             counts = []
             for way in WAYS:
-                measured, counted = run(way, options, dtype, Path(folder))
+                measured, counted = run(way, case, options, dtype, Path(folder))
                 rounds[way].append(measured)
                 counts.append(counted)
     differing = int(np.abs(counts[0] - counts[1]).sum())
-    n_units = options.points * sum(WIDTHS[1:-1])
-    assert differing <= (0 if dtype == "float64" else 1e-5 * n_units), f"{differing} units differ"
-    speed = {way: options.points / median(r["seconds"] for r in rounds[way]) for way in WAYS}
+    n_points, n_units = len(counts[0]), int(counts[0].sum())
+    assert differing <= (0 if dtype == "float64" else 1e-4 * n_units), f"{differing} units differ"
+    speed = {way: n_points / median(r["seconds"] for r in rounds[way]) for way in WAYS}
     memory = {way: median(r["added_mb"] for r in rounds[way]) for way in WAYS}
-    return {
+    answer = {
+        "case": case,
         "dtype": dtype,
+        "points": n_points,
         "points_per_second": speed,
         "added_mb": memory,
         "speed_ratio": speed["polytope"] / speed["published"],
-        "memory_ratio": memory["polytope"] / memory["published"],
+        "memory_ratio": memory["polytope"] / max(memory["published"], 1e-9),
         "units_that_differ": differing,
-        "units_compared": n_units,
+        "units_that_cross": n_units,
     }
+    rate = rounds["polytope"][-1].get("matrix_rate")
+    if rate:
+        work = 2 * 2 * DIRECTIONS * sum(n * m for n, m in pairwise(WIDTHS[1:-1]))
+        answer["share_of_matrix_rate"] = work * speed["polytope"] / rate
+    return answer
 
 
 def table(results: list[dict[str, Any]]) -> str:
     """The results as a Markdown table."""
     lines = [
-        "| dtype | way | points per second | memory added, MB | units that differ |",
-        "|---|---|---:|---:|---:|",
+        "| network | dtype | way | points per second | memory added, MB | units that differ |",
+        "|---|---|---|---:|---:|---:|",
     ]
     for row in results:
         for way in WAYS:
-            speed, memory = row["points_per_second"][way], row["added_mb"][way]
+            speed, memory, differ = (
+                row["points_per_second"][way],
+                row["added_mb"][way],
+                row["units_that_differ"],
+            )
             lines.append(
-                f"| {row['dtype']} | {way} | {speed:,.0f} | {memory:,.1f} | {row['units_that_differ']} |"
+                f"| {row['case']} | {row['dtype']} | {way} | {speed:,.0f} | {memory:,.1f} | {differ} |"
             )
         ratios = f"{row['speed_ratio']:.1f} x | {row['memory_ratio']:.3f} x"
-        lines.append(f"| {row['dtype']} | ratio | {ratios} | of {row['units_compared']:,} |")
+        lines.append(
+            f"| {row['case']} | {row['dtype']} | ratio | {ratios} | of {row['units_that_cross']:,} |"
+        )
+        if "share_of_matrix_rate" in row:
+            lines.append(
+                f"| {row['case']} | {row['dtype']} | matrix rate | {row['share_of_matrix_rate']:.0%} | | |"
+            )
     return "\n".join(lines)
 
 
@@ -153,7 +287,7 @@ def machine(options: argparse.Namespace) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "points": options.points,
+        "device": options.device,
         "rounds": options.rounds,
     }
 
@@ -168,25 +302,29 @@ def main() -> None:
     """Compare, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--points", type=int, default=2048)
+    parser.add_argument("--images", type=int, default=32, help="points for the ResNet18")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--write", type=Path, help="folder for the table and the JSON file")
     parser.add_argument("--worker", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--dtype", default="float32", help=argparse.SUPPRESS)
+    parser.add_argument("--case", default="mlp", help=argparse.SUPPRESS)
     parser.add_argument("--counts", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        worker(options.worker, options.points, options.dtype, options.threads, options.counts)
+        worker(options)
         return
-    results = [compare(options, dtype) for dtype in ("float32", "float64")]
+    results = [compare(options, case, dtype) for case, dtype in CASES]
     print(table(results))
     if options.write:
-        stem = options.write / Path(__file__).stem
+        suffix = "" if options.device == "cpu" else f"_{options.device}"
+        stem = options.write / (Path(__file__).stem + suffix)
         conditions = machine(options)
         text = json.dumps({"machine": conditions, "results": results}, indent=2)
         stem.with_suffix(".json").write_text(text + "\n")
         caption = ", ".join(f"{name} {value}" for name, value in conditions.items())
-        title = f"# MLP {'-'.join(map(str, WIDTHS))}, {2 * DIRECTIONS} vertices\n"
+        title = f"# MLP {'-'.join(map(str, WIDTHS))}, {2 * DIRECTIONS} vertices; ResNet18, 40 vertices\n"
         stem.with_suffix(".md").write_text(f"{title}\n{table(results)}\n\nMedians. {caption}.\n")
 
 

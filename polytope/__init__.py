@@ -26,7 +26,13 @@ from polytope.verify import Proof, verify_certificate
 if TYPE_CHECKING:
     from polytope.measures.local_complexity import LocalComplexity, local_complexity
     from polytope.measures.neighbourhood import ExactComplexity, exact_local_complexity
+    from polytope.measures.training import ComplexityRecorder
     from polytope.report.audit import Audit, audit
+    from polytope.report.complexity_plots import (
+        plot_complexity_histogram,
+        plot_complexity_map,
+        plot_complexity_training,
+    )
     from polytope.report.plots import plot_regions
 
 __all__ = [  # noqa: RUF022
@@ -54,7 +60,11 @@ __all__ = [  # noqa: RUF022
     "LocalComplexity",
     "exact_local_complexity",
     "ExactComplexity",
+    "ComplexityRecorder",
     "plot_regions",
+    "plot_complexity_map",
+    "plot_complexity_histogram",
+    "plot_complexity_training",
     "audit",
     "Audit",
     "errors",
@@ -65,6 +75,10 @@ _LAZY = {  # public names whose modules are loaded when first used
     "LocalComplexity": "polytope.measures.local_complexity",
     "exact_local_complexity": "polytope.measures.neighbourhood",
     "ExactComplexity": "polytope.measures.neighbourhood",
+    "ComplexityRecorder": "polytope.measures.training",
+    "plot_complexity_map": "polytope.report.complexity_plots",
+    "plot_complexity_histogram": "polytope.report.complexity_plots",
+    "plot_complexity_training": "polytope.report.complexity_plots",
     "plot_regions": "polytope.report.plots",
     "audit": "polytope.report.audit",
     "Audit": "polytope.report.audit",

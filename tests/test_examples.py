@@ -65,3 +65,10 @@ def test_complexity_of_digits_grows_with_the_radius() -> None:
     right = [float(row[1]) for row in rows]
     assert len(right) == 3
     assert right == sorted(right)
+
+
+def test_complexity_in_training_draws_both_curves(tmp_path: Path) -> None:
+    picture = tmp_path / "curves.svg"
+    printed = run_example("complexity_in_training.py", "--steps", "8", "--width", "10", "--out", str(picture))
+    assert printed.count("at first") == 2
+    assert picture.read_text().count("<svg") == 1

@@ -91,21 +91,28 @@ def _convolution(linear: Convolution, place: Place) -> RowMap:
         return row_map.dispatch(LinearMap)(linear, place)
     kernel = place.numbers(linear.kernel)
     none = [0] * axes
+    even = all(before == after for before, after in linear.padding)
+    inside = [before for before, _ in linear.padding] if even else none
     padding = _pad_argument(linear.padding)
     missing = _pad_argument(_unread(linear))
 
-    def run(images: Tensor, *, transposed: bool) -> Tensor:
+    # in single precision a CPU convolves few channels up to four times as fast where they lie together
+    together = axes == 2 and place.device.type == "cpu" and place.dtype == torch.float32
+
+    def run(images: Tensor, padding: list[int], *, transposed: bool) -> Tensor:
         return torch.convolution(
-            images, kernel, None, linear.stride, none, linear.dilation, transposed, none, linear.groups
+            images, kernel, None, linear.stride, padding, linear.dilation, transposed, none, linear.groups
         )
 
     def apply(rows: Tensor) -> Tensor:
-        images = pad(rows.reshape(len(rows), *linear.input_shape), padding)
-        return run(images, transposed=False).flatten(1)
+        images = rows.reshape(len(rows), *linear.input_shape)
+        if together:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return run(images if even else pad(images, padding), inside, transposed=False).flatten(1)
 
     def apply_transpose(rows: Tensor) -> Tensor:
         images = rows.reshape(len(rows), *linear.output_shape)
-        return pad(run(images, transposed=True), missing).flatten(1)
+        return pad(run(images, none, transposed=True), missing).flatten(1)
 
     return RowMap(apply, apply_transpose)
 
