@@ -86,7 +86,7 @@ def test_pairs_of_floats_prove_only_true_signs(seed: int, kind: str) -> None:
         "grouped": pooled(seed, nearly=True),
     }[kind]
     box = Polyhedron.box([-1] * 2, [1] * 2)
-    net, _ = _problem(network, box.A, box.b, None, 1)
+    net, _, _ = _problem(network, box.A, box.b, None, 1)
     exact = ExactSigns(net)
     rng = np.random.default_rng(seed)
     proved = 0
