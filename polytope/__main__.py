@@ -182,6 +182,7 @@ def regions(
     if as_json:
         facts = {
             "regions": found.lower,
+            "label": "exact" if found.complete else "lower bound",
             "complete": found.complete,
             "lower": found.lower,
             "upper": None if found.upper > LARGEST_WRITTEN else found.upper,

@@ -105,6 +105,9 @@ def test_only_the_same_run_is_resumed(tmp_path: Path) -> None:
         enumerate_regions(seeded(1, *CASE[1:]), box, directory=tmp_path, resume=True)
     with pytest.raises(ValueError, match="another domain"):
         enumerate_regions(network, Polyhedron.box([-1] * 3, [2] * 3), directory=tmp_path, resume=True)
+    affine = seeded(0, 2, 1)
+    with pytest.raises(ValueError, match="does not bend"):
+        enumerate_regions(affine, Polyhedron.box([0, 0], [1, 1]), directory=tmp_path / "affine")
     for engine in (LayerSplit(cells="lp"), Sampling(10)):
         with pytest.raises(ValueError, match="slices"):
             enumerate_regions(network, box, engine, directory=tmp_path / "other")
@@ -272,6 +275,16 @@ def children(pid: int) -> list[int]:
     return [int(c) for c in found if "spawn_main" in Path(f"/proc/{c}/cmdline").read_text()]
 
 
+def test_workers_share_the_budget_of_regions(tmp_path: Path) -> None:
+    """All of them together find no more than it allows."""
+    network, box = case()
+    with ThreadPoolExecutor(3) as pool:
+        part = enumerate_regions(network, box, directory=tmp_path, executor=pool, max_regions=100)
+        assert (len(part), part.complete) == (100, False)
+        whole = enumerate_regions(network, box, directory=tmp_path, executor=pool, resume=True)
+    assert (len(whole), whole.complete) == (676, True)
+
+
 def test_a_cluster_finds_the_same() -> None:
     distributed = pytest.importorskip("distributed")
     network, box = case()
@@ -298,6 +311,7 @@ def test_the_command_line(tmp_path: Path) -> None:
 
     done = polytope("--out", tmp_path / "run", "--max-regions", 100, "--json")
     assert (done.exit_code, json.loads(done.stdout)["regions"]) == (4, 100)
+    assert json.loads(done.stdout)["label"] == "lower bound"
     assert not json.loads(done.stdout)["complete"]
     assert polytope("--out", tmp_path / "run").exit_code == 2
     done = polytope("--out", tmp_path / "run", "--resume", "--json")

@@ -33,8 +33,9 @@ class FacetFlip:
     ``hops``     by the least number of facets between them and the start
     ============ ===================================================================================
 
-    Only what the order needs is decided: with a budget, a region in 784 dimensions costs milliseconds,
-    although deciding all its facets takes seconds. The whole of R^d is a domain like any other.
+    Only what the order needs is decided: with a budget, a region of an MLP with 512 units on 784 inputs took
+    about 0.03 s by hops and 0.3 s by distance, although deciding all its facets takes seconds. The whole of
+    R^d is a domain like any other.
 
     Arguments:
         start: a point of the domain, ``[d]``; its region is the first. ``None`` is the centre of a largest

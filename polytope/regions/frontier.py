@@ -20,11 +20,12 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from functools import lru_cache
+from math import ceil, inf
 from multiprocessing import get_context
 from pathlib import Path as File
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from polytope.errors import SolverError
 from polytope.geometry.polyhedron import Polyhedron
@@ -128,8 +129,8 @@ def _into(
         create(directory, network, domain, certificate=certificate)
     certificate = read_manifest(directory).get("certificate") is True
     stored = load_complex(directory)
-    run = _Run(directory, pickle.dumps((network, domain)), stored.upper, budget, progress, stored.progress)
-    run.certificate = certificate
+    problem = pickle.dumps((network, domain))
+    run = _Run(directory, problem, certificate, stored.upper, budget, progress, stored.progress)
     with _executor(executor, workers) as pool:
         run.all(pool, workers if executor is None else None)
     done = load_complex(directory)
@@ -145,17 +146,17 @@ class _Run:
         self,
         directory: File,
         problem: bytes,
+        certificate: bool,
         whole: int,
         budget: Budget,
         report: Report | None,
         state: Progress,
     ) -> None:
-        self.directory, self.problem, self.whole = directory, problem, whole
-        self.budget, self.report, self.state = budget, report, state
+        self.directory, self.problem, self.certificate = directory, problem, certificate
+        self.whole, self.budget, self.report, self.state = whole, budget, report, state
         self.waiting: list[Path] = [path for path, _ in state.open]
-        self.busy: dict[Future[VertexCells], Batch] = {}
-        self.slices, self.deaths, self.first = 0, 0, state.regions
-        self.certificate = False
+        self.busy: dict[Future[VertexCells], _Slice] = {}
+        self.slices, self.first = 0, state.regions
 
     def all(self, pool: _Pool, workers: int | None) -> None:
         """Hand out batches and take in shards until nothing is open or the budget is spent."""
@@ -169,38 +170,51 @@ class _Run:
                 self.report(self.state.regions, len(self.state.open))
 
     def _spent(self) -> bool:
-        return self.budget.spent(self.state.regions - self.first)
+        return self.budget.spent(self.state.regions - self.first) or not self._regions_left()
+
+    def _regions_left(self) -> float:
+        """Regions of the budget that nobody has found, and that no slice was promised."""
+        if self.budget.max_regions is None:
+            return inf
+        promised = sum(part.rows for part in self.busy.values())
+        return max(self.budget.max_regions - (self.state.regions - self.first) - promised, 0)
 
     def _submit(self, pool: _Pool, size: int) -> None:
-        """Give every ``size``-th open branch to a worker: deep and shallow ones."""
-        batch = tuple(self.waiting[:: max(size - len(self.busy), 1)])
+        """Give a worker its share of the open branches, deep and shallow ones, and of the budget."""
+        idle = max(size - len(self.busy), 1)
+        batch = tuple(self.waiting[::idle])
         mine = set(batch)
         self.waiting = [path for path in self.waiting if path not in mine]
-        rows = min(ROWS, CERTIFIED_ROWS) if self.certificate else ROWS
-        seconds = SLICE_SECONDS if self.slices >= 4 * size else SLICE_SECONDS / 8
+        rows = CERTIFIED_ROWS if self.certificate else ROWS
         if self.budget.max_regions is not None:
-            rows = min(rows, self.budget.max_regions - (self.state.regions - self.first))
+            rows = min(rows, ceil(self._regions_left() / idle))
+        seconds = SLICE_SECONDS if self.slices >= 4 * size else SLICE_SECONDS / 8
         if self.budget.max_seconds is not None:
             seconds = min(seconds, max(self.budget.max_seconds - self.budget.seconds, 0.0))
         self.slices += 1
-        job = run_slice, self.problem, batch, rows, seconds, self.certificate
-        self.busy[pool.submit(*job)] = batch
+        future, runner = pool.submit(run_slice, self.problem, batch, rows, seconds, self.certificate)
+        self.busy[future] = _Slice(batch, rows, runner)
 
     def _take(self, pool: _Pool, future: Future[VertexCells]) -> None:
         """Write what a worker found; if it died, its batch is open again."""
-        batch = self.busy.pop(future)
+        part = self.busy.pop(future)
         try:
             found = future.result()
         except BrokenExecutor as error:
-            self.deaths += 1
-            if self.deaths > ATTEMPTS:
-                raise SolverError(f"{self.deaths} workers died one after the other: {error}") from error
-            self.waiting = [*batch, *self.waiting]
-            pool.renew(error)
+            self.waiting = [*part.batch, *self.waiting]
+            pool.renew(part.runner, error)
             return
-        self.deaths = 0
-        self.state = write_shard(self.directory, self.state.shards, found, batch, self.whole, self.state)
+        pool.deaths = 0
+        self.state = write_shard(self.directory, self.state.shards, found, part.batch, self.whole, self.state)
         self.waiting = [*found.open_cells, *self.waiting]
+
+
+class _Slice(NamedTuple):
+    """What a worker has: its branches, the regions it may find, and the executor that runs it."""
+
+    batch: Batch
+    rows: int
+    runner: Executor
 
 
 class _Pool:
@@ -208,7 +222,8 @@ class _Pool:
 
     def __init__(self, given: Executor | None, workers: int) -> None:
         self.given, self.workers = given, workers
-        self.own: Executor | None = None if given else self._new()
+        self.runner = given or self._new()
+        self.deaths = 0
 
     def _new(self) -> Executor:
         if self.workers == 1:
@@ -225,18 +240,30 @@ class _Pool:
             return max(cores, 1)
         return int(getattr(self.given, "_max_workers", 1))
 
-    def submit(self, *job: Any) -> Future[VertexCells]:
-        """Run a slice."""
-        pool = self.given or self.own
-        assert pool is not None, "one of the two is there"
-        return pool.submit(*job)
+    def submit(self, *job: Any) -> tuple[Future[VertexCells], Executor]:
+        """Run a slice; and where it runs."""
+        try:
+            return self.runner.submit(*job), self.runner
+        except BrokenExecutor as error:  # a worker died, and no slice has told us yet
+            self.renew(self.runner, error)
+            return self.runner.submit(*job), self.runner
 
-    def renew(self, error: BaseException) -> None:
-        """A new executor, unless the broken one is the caller's."""
-        if self.own is None:
+    def renew(self, broken: Executor, error: BaseException) -> None:
+        """A new executor in place of the broken one, unless that is replaced already.
+
+        Raises:
+            BrokenExecutor: the broken one is the caller's.
+            SolverError: workers died again and again.
+        """
+        if self.given is not None:
             raise error
-        self.own.shutdown(wait=False, cancel_futures=True)
-        self.own = self._new()
+        if broken is not self.runner:
+            return
+        self.deaths += 1
+        if self.deaths > ATTEMPTS:
+            raise SolverError(f"{self.deaths} workers died one after the other: {error}") from error
+        broken.shutdown(wait=False, cancel_futures=True)
+        self.runner = self._new()
 
 
 @contextmanager
@@ -245,8 +272,8 @@ def _executor(given: Executor | None, workers: int) -> Iterator[_Pool]:
     try:
         yield pool
     finally:
-        if pool.own is not None:
-            pool.own.shutdown(wait=True, cancel_futures=True)
+        if given is None:
+            pool.runner.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

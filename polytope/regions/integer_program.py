@@ -35,7 +35,8 @@ class IntegerProgram:
     """The regions of a small network, one mixed-integer program for each: a third opinion on a count.
 
     It shares no decision with the other engines, and proves nothing: a region whose units are nowhere
-    farther than ``slack`` from their breakpoints is missed. About ten milliseconds a region and more.
+    farther than ``slack`` from their breakpoints is missed. So its results are never ``complete``; the
+    statistic ``exhausted`` is 1 where no program has a solution any more. About ten milliseconds a region.
 
     Arguments:
         slack: least slack of a region's rows, in the units of the pre-activations.
@@ -89,10 +90,10 @@ class IntegerProgram:
         return Found(
             engine=f"integer program (HiGHS), slack {self.slack:g}",
             n_regions=len(patterns),
-            open_bound=0 if done else max(ceiling - len(patterns), 1),
+            open_bound=max(ceiling - len(patterns), 1),
             patterns=np.array(patterns if keep else [], dtype=np.int8).reshape(-1, network.n_units),
             interior_points=np.array(points if keep else []).reshape(-1, domain.dim),
-            statistics={"programs": len(seen) + done},
+            statistics={"programs": len(seen) + done, "exhausted": done},
         )
 
 

@@ -74,9 +74,11 @@ def create(directory: File, network: Network, domain: Polyhedron, *, certificate
     """Make a directory for the complex of a network in a domain.
 
     Raises:
-        ValueError: there is a complex already.
+        ValueError: there is a complex already, or the network does not bend.
         CertificateError: one is wanted, and an activation is not exactly continuous.
     """
+    if not network.n_units:
+        raise ValueError("The network does not bend: it has one region, and no patterns to store.")
     if certificate:
         for number, layer in enumerate(network.layers, start=1):
             if layer.activation is not None and not layer.activation.is_continuous():
