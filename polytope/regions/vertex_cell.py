@@ -34,6 +34,7 @@ FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at 
 EARLY_QUANTUM = 100  # the same in reduced networks that are looked ahead in, whose splits take longer
 LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
 TASKS = 64  # branches into which a search is divided for several workers
+CHUNK = 2**27  # bytes of patterns in an output buffer; what is not written to takes no memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +231,7 @@ class _Worker:
         self.net, self.start, self.bounds = problem
         self.shared = shared
         self.limit = limit
-        chunk = int(np.clip(2**24 // max(int(self.net.par[3]), 1), 256, 65536))
+        chunk = int(np.clip(CHUNK // max(int(self.net.par[3]), 1), 256, 2**18))
         self.w = new_work(self.net, self.start, shared.keep, chunk)
         self.exact = ExactSigns(self.net)
         self.scratch: tuple[FloatArray, FloatArray] | None = None
@@ -541,7 +542,8 @@ def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, wh
     }
 
     def joined(name: str) -> NDArray[Any]:
-        return np.concatenate([empty[name], *(c.pop(name) for c in chunks if name in c)])
+        parts = [c.pop(name) for c in chunks if name in c] or [empty[name]]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     with ThreadPoolExecutor(workers) as pool:
         arrays = dict(zip(empty, pool.map(joined, empty), strict=True))
