@@ -58,6 +58,10 @@ class Activation(ABC):
         """Number of outputs for n pre-activations."""
 
     @abstractmethod
+    def n_bends(self, n: int) -> int:
+        """Number of hyperplanes, in the space of n pre-activations, that the units bend on at most."""
+
+    @abstractmethod
     def n_pieces(self, unit: int) -> int:
         """Number of pieces of one unit."""
 
@@ -119,6 +123,11 @@ class PiecewiseLinear(Activation):
     def n_units(self, n: int) -> int:
         """As many as pre-activations."""
         return n
+
+    def n_bends(self, n: int) -> int:
+        """One for each finite breakpoint of each unit."""
+        bends = np.isfinite(self.breakpoints).sum(axis=1)
+        return int(bends.sum()) * (n if len(bends) == 1 else 1)
 
     def n_pieces(self, unit: int) -> int:
         """One more than the unit's finite breakpoints."""
@@ -204,6 +213,11 @@ class MaxGroups(Activation):
     def n_units(self, n: int) -> int:
         """One for each group."""
         return len(self.members)
+
+    def n_bends(self, n: int) -> int:
+        """One for each pair of members of each group."""
+        size = (self.members >= 0).sum(axis=1)
+        return int((size * (size - 1) // 2).sum())
 
     def n_pieces(self, unit: int) -> int:
         """The size of the group."""

@@ -15,7 +15,6 @@ from functools import cached_property
 
 from polytope.ir import Network
 from polytope.ir.activations import PiecewiseLinear
-from polytope.regions.boundaries import LayerBoundaries
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +22,6 @@ class Ceiling:
     """Bounds for the cells of one network in ``dim`` dimensions."""
 
     network: Network
-    tables: Sequence[LayerBoundaries]
     dim: int
 
     @property
@@ -40,9 +38,10 @@ class Ceiling:
     def _later(self) -> list[list[int]]:
         """For every number of layers and k: the most regions that the layers behind make of k dimensions."""
         bounds = [[1] * (self.dim + 1)]
-        for table in reversed(self.tables):
-            ways, last = _binomials(len(table.unit), self.dim), bounds[0]
-            bounds.insert(0, [self._cut(table.number, ways, k, last) for k in range(self.dim + 1)])
+        for number, layer in reversed(list(enumerate(self.network.layers, start=1))):
+            bends = layer.activation.n_bends(layer.width) if layer.activation else 0
+            ways, last = _binomials(bends, self.dim), bounds[0]
+            bounds.insert(0, [self._cut(number, ways, k, last) for k in range(self.dim + 1)])
         return bounds
 
     def _cut(self, number: int, ways: Sequence[int], k: int, later: Sequence[int]) -> int:

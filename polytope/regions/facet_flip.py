@@ -73,7 +73,7 @@ class FacetFlip:
         ended = by_hops(walk) if self.order == "hops" else by_distance(walk, start)
         done = ended and walk.sure
         count = len(walk.patterns)
-        bound = 0 if done else max(Ceiling(network, tables, domain.dim).whole - count, 1)
+        bound = 0 if done else max(Ceiling(network, domain.dim).whole - count, 1)
         return Found(
             engine=f"facet flip, by {self.order}",
             n_regions=count,

@@ -86,7 +86,7 @@ class IntegerProgram:
                     points.append(point)
             if progress:
                 progress(len(patterns), int(not done))
-        ceiling = Ceiling(network, tables, domain.dim).whole
+        ceiling = Ceiling(network, domain.dim).whole
         return Found(
             engine=f"integer program (HiGHS), slack {self.slack:g}",
             n_regions=len(patterns),

@@ -459,29 +459,39 @@ def enter_plain(net, w, layer, at):
     off = net.slope[tab] == 0.0 and net.icept[tab] == 0.0
     keep = R[KEEP] != 0
     silent = not keep and layer + 1 == net.par[1]
-    val, rad, seg, pl, lab = w.val, w.rad, w.seg[u0:u1], w.pl, w.lab[pat0 : pat0 + u1 - u0]
+    n = u1 - u0
+    val, rad, seg, pl, lab = w.val[:n], w.rad[:n], w.seg[u0:u1], w.pl, w.lab[pat0 : pat0 + n]
+    lists = w.lists[at : at + 2 * n]
+    n_unclear, n_list, n_push = 0, 0, 0
+    for j in range(n):  # loops without branches: which way a unit goes is as good as random
+        lists[2 * n_unclear] = j
+        n_unclear += 0 if abs(val[j] - brk) > rad[j] else 1
+    if not silent:
+        for j in range(n):
+            on = val[j] - brk > rad[j]
+            seg[j] = 1 if on else 0
+            lab[j] = high if on else low
+            pl[n_push] = u0 + j
+            n_push += 1 if on or (not off and val[j] - brk < -rad[j]) else 0
     code = np.int64(0)
-    n_list, n_push = 0, 0
-    for j in range(u1 - u0):
-        x = val[j] - brk
-        if abs(x) > rad[j]:
-            if silent:
-                continue
-            s = 1 if x > 0.0 else 0
-        else:
-            sides = clear_sides(net, w, base + j, -1, brk)
-            if sides != POSITIVE and sides != NEGATIVE:
-                w.lists[at + 2 * n_list] = u0 + j
-                w.lists[at + 2 * n_list + 1] = pack(0, 1, 0)
-                n_list += 1
-                continue
-            s = 1 if sides == POSITIVE else 0
+    if keep:
+        codes = w.codes[u0:u1]
+        for j in range(n):
+            code += codes[j] & -seg[j]
+    for i in range(n_unclear):
+        j = lists[2 * i]
+        sides = clear_sides(net, w, base + j, -1, brk)
+        if sides != POSITIVE and sides != NEGATIVE:
+            lists[2 * n_list] = u0 + j
+            lists[2 * n_list + 1] = pack(0, 1, 0)
+            n_list += 1
+            continue
+        s = 1 if sides == POSITIVE else 0
         seg[j] = s
+        lab[j] = high if s == 1 else low
         pl[n_push] = u0 + j
         n_push += 1 if (s == 1 or not off) else 0
-        if keep:
-            code += w.codes[u0 + j] & -s
-            lab[j] = high if s == 1 else low
+        code += w.codes[u0 + j] & -s if keep else 0
     R[HASH] += code
     return n_list, n_push
 

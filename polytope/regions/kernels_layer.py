@@ -260,15 +260,15 @@ def push_dense(net, w, e, q, n_units, layer):
             d0, d1, d2, d3 = hb[i, 2], hb[i + 1, 2], hb[i + 2, 2], hb[i + 3, 2]
             for r in range(n):
                 y0, y1, y2, y3 = c0[r], c1[r], c2[r], c3[r]
-                z0[r] += (y0 * a0 + y1 * a1) + (y2 * a2 + y3 * a3)
-                z1[r] += (y0 * b0 + y1 * b1) + (y2 * b2 + y3 * b3)
-                z2[r] += (y0 * d0 + y1 * d1) + (y2 * d2 + y3 * d3)
+                z0[r] = (z0[r] + y0 * a0 + y1 * a1) + (y2 * a2 + y3 * a3)
+                z1[r] = (z1[r] + y0 * b0 + y1 * b1) + (y2 * b2 + y3 * b3)
+                z2[r] = (z2[r] + y0 * d0 + y1 * d1) + (y2 * d2 + y3 * d3)
         else:
             for t in range(d + 1):
                 z = w.Z[t, r0:r1]
                 x0, x1, x2, x3 = hb[i, t], hb[i + 1, t], hb[i + 2, t], hb[i + 3, t]
                 for r in range(n):
-                    z[r] += (c0[r] * x0 + c1[r] * x1) + (c2[r] * x2 + c3[r] * x3)
+                    z[r] = (z[r] + c0[r] * x0 + c1[r] * x1) + (c2[r] * x2 + c3[r] * x3)
         i += 4
     push_errors(net, w, e, q, n_units, layer)
 

@@ -158,7 +158,7 @@ class Tree:
 
     @cached_property
     def _ceiling(self) -> Ceiling:
-        return Ceiling(self.network, self.tables, self.network.input_dim)
+        return Ceiling(self.network, self.network.input_dim)
 
     def _open_bound(self, stack: Sequence[Node], splits: Sequence[Split]) -> int:
         """The most regions that the nodes on the stack can hold; it never grows while the search goes on."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from polytope.ir.network import Network
 from polytope.regions import kernels_layer as layout
-from polytope.regions.boundaries import boundaries
 from polytope.regions.ceiling import Ceiling
 from polytope.regions.flat_network import UNIT_MAX, UNIT_PIECES, FlatNetwork, used_layers
 from polytope.regions.kernels_handle import Handle
@@ -44,7 +43,7 @@ class Bounds:
 
 def bounds_of(network: Network, net: FlatNetwork) -> Bounds:
     """The bounds for a search in a network."""
-    ceiling = Ceiling(network, boundaries(network), network.input_dim)
+    ceiling = Ceiling(network, network.input_dim)
     return Bounds(net, ceiling, used_layers(network))
 
 

@@ -323,10 +323,9 @@ def in_memory(stored: StoredComplex, network: Network, seconds: float) -> Region
 
 
 def _whole_bound(network: Network) -> int:
-    from polytope.regions.boundaries import boundaries
     from polytope.regions.ceiling import Ceiling
 
-    return Ceiling(network, boundaries(network), network.input_dim).whole
+    return Ceiling(network, network.input_dim).whole
 
 
 def _table(found: VertexCells) -> pa.Table:

@@ -29,7 +29,9 @@ def search_vertices(
     workers: int,
 ) -> Found:
     """Find the regions of the network in the domain, or as many as the budget allows."""
-    points = domain.dim <= 2  # where they come at no cost
+    # a complete complex finds facet points when it is asked for them; in one that is cut short they cost a
+    # linear program each, unless kept
+    points = domain.dim <= 2 and (budget.max_regions is not None or budget.max_seconds is not None)
     found = explore(
         network,
         domain.A,
