@@ -4,7 +4,7 @@
 ACAS Xu networks in the input boxes of properties 1, 3 and 4 (with patterns and adjacency), windows through
 three MNIST images in convolutional networks, and counts a network with more than 10^8 regions. MODELS is a
 folder with ``acasxu_*.onnx``, ``mnist_*.onnx`` and ``vnnlib/``; DATA an ``.npz`` with ``images``. Each run
-is a process of its own.
+is a process of its own. ``--write`` puts what was run into the table that is there.
 """
 
 from __future__ import annotations
@@ -78,17 +78,18 @@ def run(name: str, models: Path, data: Path, workers: int, seconds: float) -> di
     else:
         count = pt.count_regions(network, domain, engine, max_seconds=seconds)
         found, complete, edges = count.lower, count.complete, None
-    wall = time.perf_counter() - start
+    wall, cpu = time.perf_counter() - start, time.process_time() - cpu
     return {
         "run": name,
+        "workers": workers,
         "units": network.n_units,
         "dim": d,
         "regions": found,
         "complete": complete,
         "adjacent pairs": edges,
         "wall_s": round(wall, 2),
-        "cpu_s": round(time.process_time() - cpu, 2),
-        "us_per_region": round(1e6 * wall / max(found, 1), 2),
+        "cpu_s": round(cpu, 2),
+        "cpu_us_per_region": round(1e6 * cpu / max(found, 1), 2),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
 
@@ -103,23 +104,30 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=480.0)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
-    if options.only:
+    if options.only and not options.write:
         row = run(options.only, options.models, options.data, options.workers, options.seconds)
         print(json.dumps(row), flush=True)
         return
-    rows = []
-    for name in names():
+    for name in [options.only] if options.only else names():
         again = [sys.executable, __file__, str(options.models), str(options.data), "--only", name]
         again += ["--workers", str(options.workers), "--seconds", str(options.seconds)]
         out = subprocess.run(again, check=True, capture_output=True, text=True).stdout
-        rows.append(json.loads(out.splitlines()[-1]))
-        print(rows[-1], flush=True)
-    table = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    table += ["| " + " | ".join(str(v) for v in row.values()) + " |" for row in rows]
-    text = f"{options.workers} workers, {platform.machine()}.\n\n" + "\n".join(table) + "\n"
-    if options.write:
-        (options.write / "large_runs.md").write_text("# Large runs\n\n" + text)
-        (options.write / "large_runs.json").write_text(json.dumps(rows, indent=1))
+        row = json.loads(out.splitlines()[-1])
+        print(row, flush=True)
+        if options.write:
+            write(row, options.write)
+
+
+def write(row: dict[str, Any], folder: Path) -> None:
+    """Put a run into the table, in the place of an earlier one."""
+    file = folder / "large_runs.json"
+    known = {r["run"]: r for r in (json.loads(file.read_text()) if file.exists() else [])} | {row["run"]: row}
+    rows = [known[name] for name in names() if name in known]
+    file.write_text(json.dumps(rows, indent=1) + "\n")
+    table = ["| " + " | ".join(row) + " |", "|" + "---|" * len(row)]
+    table += ["| " + " | ".join(str(v) for v in r.values()) + " |" for r in rows]
+    text = f"# {str(__doc__).splitlines()[0]}\n\n{platform.machine()}.\n\n" + "\n".join(table) + "\n"
+    (folder / "large_runs.md").write_text(text)
 
 
 if __name__ == "__main__":
