@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,13 @@ from polytope.ir import (
 )
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+
+def seeds(n: int, quick: int) -> list[Any]:
+    """The first n seeds as parameters of a test, all but the first few of them marked slow."""
+    return [pytest.param(i, marks=[pytest.mark.slow] if i >= quick else []) for i in range(n)]
+
+
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared test files are not here")
 
 

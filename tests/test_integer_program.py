@@ -8,7 +8,7 @@ import pytest
 from polytope import IntegerProgram, LayerSplit, Network, Polyhedron, count_regions, enumerate_regions
 from polytope.errors import UnboundedDomainError
 from polytope.ir import Activation, absolute, hard_tanh, leaky_relu, relu
-from tests.networks import grouped, residual, seeded, unit_box_of
+from tests.networks import grouped, residual, seeded, seeds, unit_box_of
 
 KINDS: list[Activation] = [relu(), relu(), leaky_relu(0.1), absolute(), hard_tanh()]
 
@@ -33,9 +33,7 @@ def agree(network: Network, domain: Polyhedron) -> None:
     assert (network.pattern(found.interior_points) == found.patterns).all()
 
 
-@pytest.mark.parametrize(
-    "number", [pytest.param(n, marks=[pytest.mark.slow] if n >= 6 else []) for n in range(100)]
-)
+@pytest.mark.parametrize("number", seeds(100, 6))
 def test_it_agrees_with_the_search_tree(number: int) -> None:
     network = random_network(number)
     agree(network, Polyhedron.box(*unit_box_of(network)))

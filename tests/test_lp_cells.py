@@ -11,7 +11,7 @@ from polytope.regions.found import Budget
 from polytope.regions.kernels_lp_cell import STATE
 from polytope.regions.lp_search import LpSearch
 from polytope.regions.vertex_cell import explore
-from tests.networks import KNOWN_REGIONS, file_network, integer, needs_shared, seeded, unit_box_of
+from tests.networks import KNOWN_REGIONS, file_network, integer, needs_shared, seeded, seeds, unit_box_of
 from tests.test_vertex_cells import KINDS, random_case
 
 SIMPLEX = LayerSplit(cells="lp", solver="simplex")
@@ -48,12 +48,12 @@ def assert_same_as_vertex_cells(network: Network, domain: Polyhedron) -> None:
     assert count_regions(network, domain, SIMPLEX).lower == expected.n_regions
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", seeds(40, 20))
 def test_random_small_networks(seed: int) -> None:
     assert_same_as_vertex_cells(*random_case(seed))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(12, 6))
 def test_random_networks_of_more_dimensions(seed: int) -> None:
     rng = np.random.default_rng(seed)
     d = int(rng.integers(5, 8))

@@ -10,7 +10,7 @@ from polytope.ir import Dense, Layer, absolute, hard_tanh, leaky_relu, relu
 from polytope.regions import flat_network, reduced_network, vertex_cell
 from polytope.regions.kernels_layer import Work
 from polytope.regions.vertex_cell import explore
-from tests.networks import NETWORKS, integer, seeded
+from tests.networks import NETWORKS, integer, seeded, seeds
 
 KINDS = [relu(), leaky_relu(0.1), absolute(), hard_tanh()]
 BOX = Polyhedron.box([-1.0, -1.0], [1.0, 1.0])
@@ -52,14 +52,14 @@ def counts(
 
 
 @pytest.mark.parametrize("few", [3, 8, 100])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", seeds(8, 3))
 def test_random_networks(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     network = seeded(seed, 2, 8, 8, 8, 1, activation=KINDS[seed % len(KINDS)])
     plain, reduced, _, _ = counts(network, monkeypatch, few)
     assert reduced == plain
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", seeds(6, 3))
 def test_networks_of_reduced_networks(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells of cells, down to a few units, at three levels and more."""
     depths: list[int] = []
@@ -77,7 +77,7 @@ def test_networks_of_reduced_networks(seed: int, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("few", [3, 8, 100])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", seeds(8, 3))
 def test_degenerate_networks(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for network in (integer(seed, 2, 6, 6, 5, 1, activation=KINDS[seed % len(KINDS)]), with_skips(seed)):
         for leaf in (1, 4, 120):

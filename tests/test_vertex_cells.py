@@ -11,7 +11,7 @@ from polytope import LayerSplit, Network, Polyhedron, enumerate_regions
 from polytope.ir import Activation, absolute, clip, hard_tanh, leaky_relu, relu
 from polytope.regions import flat_network
 from polytope.regions.vertex_cell import VertexCells, explore
-from tests.networks import NETWORKS, integer, seeded, unit_box_of
+from tests.networks import NETWORKS, integer, seeded, seeds, unit_box_of
 
 KINDS: list[Activation] = [
     relu(),
@@ -84,7 +84,7 @@ def test_family_in_a_polytope_without_axis_rows(name: str) -> None:
     assert (found.facet_units >= -len(domain.A)).all()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(200, 8))
 def test_random_small_networks(seed: int) -> None:
     assert_same_as_lp_cells(*random_case(seed))
 
@@ -102,12 +102,6 @@ def test_looking_ahead_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
         plain.patterns, plain.neighbours()
     )
     assert explore(network, box.A, box.b).n_regions == plain.n_regions
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(20, 200))
-def test_more_random_small_networks(seed: int) -> None:
-    assert_same_as_lp_cells(*random_case(seed))
 
 
 @pytest.mark.parametrize("keep", ["count", "cells"])
