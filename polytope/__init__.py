@@ -26,6 +26,7 @@ from polytope.verify import Proof, verify_certificate
 if TYPE_CHECKING:
     from polytope.measures.local_complexity import LocalComplexity, local_complexity
     from polytope.measures.neighbourhood import ExactComplexity, exact_local_complexity
+    from polytope.measures.robustness import Radius, robustness_radius
     from polytope.measures.training import ComplexityRecorder
     from polytope.report.audit import Audit, audit
     from polytope.report.complexity_plots import (
@@ -61,6 +62,8 @@ __all__ = [  # noqa: RUF022
     "exact_local_complexity",
     "ExactComplexity",
     "ComplexityRecorder",
+    "robustness_radius",
+    "Radius",
     "plot_regions",
     "plot_complexity_map",
     "plot_complexity_histogram",
@@ -76,6 +79,8 @@ _LAZY = {  # public names whose modules are loaded when first used
     "exact_local_complexity": "polytope.measures.neighbourhood",
     "ExactComplexity": "polytope.measures.neighbourhood",
     "ComplexityRecorder": "polytope.measures.training",
+    "robustness_radius": "polytope.measures.robustness",
+    "Radius": "polytope.measures.robustness",
     "plot_complexity_map": "polytope.report.complexity_plots",
     "plot_complexity_histogram": "polytope.report.complexity_plots",
     "plot_complexity_training": "polytope.report.complexity_plots",

@@ -183,6 +183,74 @@ class FacetProgram:
             self._highs.changeColBounds(k, max(height / self._rows[i, k], -self._bound), self.high[k])
 
 
+class NormProgram:
+    """One HiGHS model of the shortest step s in a box, by the 1-norm or the max norm, under rows added later.
+
+    Columns are the two parts of ``s = u - v`` for the 1-norm; s and its length t for the max norm.
+
+    Arguments:
+        low, high: ``[d]``, bounds on s, infinite where nothing bounds.
+        norm: 1 or infinity.
+        tolerance: HiGHS's feasibility tolerances.
+    """
+
+    def __init__(self, low: FloatArray, high: FloatArray, norm: float, tolerance: float = 1e-9) -> None:
+        d = len(low)
+        self._one = norm == 1
+        self._highs = _quiet_solver(tolerance)
+        self._highs.setOptionValue("simplex_strategy", DUAL_SIMPLEX)
+        first, last = np.maximum(low, 0.0), np.maximum(high, 0.0)
+        back = np.maximum(-high, 0.0), np.maximum(-low, 0.0)
+        lower = np.concatenate([first, back[0]] if self._one else [low, [0.0]])
+        upper = np.concatenate([last, back[1]] if self._one else [high, [np.inf]])
+        costs = np.ones(2 * d) if self._one else np.append(np.zeros(d), 1.0)
+        n = len(costs)
+        self._highs.addVars(n, lower, upper)
+        self._highs.changeColsCost(n, np.arange(n, dtype=np.int32), costs)
+        self._own = 0 if self._one else 2 * d
+        if not self._one:  # s - t <= 0 and -s - t <= 0
+            columns = np.stack([np.tile(np.arange(d), 2), np.full(2 * d, d)], axis=1)
+            factors = np.stack([np.repeat([1.0, -1.0], d), np.full(2 * d, -1.0)], axis=1)
+            self._add(np.zeros(2 * d), columns, factors, tight=False)
+
+    def add(self, rows: FloatArray, *, tight: bool = False) -> None:
+        """Rows ``rows[:, :d] @ s + rows[:, d] <= 0`` (zero, where tight)."""
+        A = rows[:, :-1]
+        factors = np.concatenate([A, -A], axis=1) if self._one else A
+        columns = np.tile(np.arange(factors.shape[1]), (len(rows), 1))
+        self._add(-rows[:, -1], columns, factors, tight=tight)
+
+    def _add(self, limits: FloatArray, columns: IntArray, factors: FloatArray, *, tight: bool) -> None:
+        m, n = factors.shape
+        lower = limits if tight else np.full(m, -np.inf)
+        starts = np.arange(0, m * n, n, dtype=np.int32)
+        places, numbers = columns.ravel().astype(np.int32), np.ascontiguousarray(factors).ravel()
+        self._highs.addRows(m, lower, limits, m * n, starts, places, numbers)
+
+    def solve(self) -> tuple[FloatArray, FloatArray] | None:
+        """The shortest step and the multipliers of the rows, in their order; ``None``: there is no step.
+
+        Raises:
+            SolverError: HiGHS ends otherwise, also after a cold start.
+        """
+        done = highspy.HighsModelStatus.kOptimal, highspy.HighsModelStatus.kInfeasible
+        self._highs.run()
+        if self._highs.getModelStatus() not in done:
+            self._highs.clearSolver()
+            self._highs.run()
+        status = self._highs.getModelStatus()
+        if status not in done:
+            raise SolverError(
+                f"HiGHS ended a shortest step with '{self._highs.modelStatusToString(status)}'."
+            )
+        if status != done[0]:
+            return None
+        solution = self._highs.getSolution()
+        x = np.array(solution.col_value)
+        d = len(x) // 2 if self._one else len(x) - 1
+        return x[:d] - x[d:] if self._one else x[:d], -np.array(solution.row_dual)[self._own :]
+
+
 def coordinate_bounds(rows: FloatArray, bound: float) -> tuple[FloatArray, FloatArray, IntArray]:
     """Bounds ``[d]`` that rows on single coordinates set, and for each row the column it bounds, or -1."""
     d = rows.shape[1] - 1

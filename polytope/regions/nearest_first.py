@@ -13,7 +13,9 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from polytope.geometry.projection import Nearest, nearest_on_row, nearest_surely
+from polytope.errors import SolverError
+from polytope.geometry.norm_distance import DUAL, lengths, nearest_where_zero
+from polytope.geometry.projection import Nearest, nearest_surely
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.facets import FacetPoint
 from polytope.regions.walk import Opened, Walk
@@ -33,10 +35,17 @@ class Curved:
 
 @dataclass(eq=False)
 class Frontier:
-    """Facets that may lead to new regions, in order of (bounds on) their distance from the start."""
+    """Facets that may lead to new regions, in order of (bounds on) their distance from the start.
+
+    Arguments:
+        walk: what is walked through.
+        start: a point of the domain, ``[d]``.
+        norm: 1, 2 or infinity: what distances are measured by.
+    """
 
     walk: Walk
     start: FloatArray
+    norm: float = 2.0
     queue: list[tuple[float, int, int, int, int]] = field(
         default_factory=list
     )  # key, kind, region, row, flip
@@ -50,7 +59,8 @@ class Frontier:
         opened = self.walk.open(region)
         self._remember(region, opened)
         rows = opened.rows.rows[opened.inner]
-        away = np.maximum(np.abs(rows[:, :-1] @ self.start + rows[:, -1]), distance)
+        away = np.abs(rows[:, :-1] @ self.start + rows[:, -1]) / lengths(rows[:, :-1], DUAL[self.norm])
+        away = np.maximum(away, distance)
         for key, row in zip(away.tolist(), opened.inner.tolist(), strict=True):
             heappush(self.queue, (key, BOUND, region, row, self._flip(opened, row)))
 
@@ -74,19 +84,33 @@ class Frontier:
         near = self._nearest(region, row, stop=1.5 * max(key, following), rounds=60)
         if near.point is not None:
             heappush(self.queue, (max(near.bound, key), TRUE, region, row, flip))
+        elif near.bound == np.inf:
+            return  # the other rows leave nothing of this one
         elif near.bound > key * (1 + 1e-9):
             heappush(self.queue, (near.bound, BOUND, region, row, flip))
         elif one_facet(self.walk.open(region), row, self.walk.domain.dim):
             point = self._surely(region, row)
-            away = key if point is None else max(float(np.linalg.norm(point - self.start)), key)
+            away = key if point is None else max(float(np.linalg.norm(point - self.start, self.norm)), key)
             self.walk.tally["unmeasured"] += point is None
             heappush(self.queue, (away, TRUE, region, row, flip))
 
     def _nearest(self, region: int, row: int, *, stop: float, rounds: int) -> Nearest:
-        known = self._curved.get(region) or self._remember(region, self.walk.open(region))
+        known = self.curved(region)
         place = int(np.flatnonzero(known.numbers == row)[0])
-        low, high = known.box
-        return nearest_on_row(known.rows, place, self.start, low, high, stop=stop, rounds=rounds)
+        return self.nearest_on(known.rows, place, known.box, stop=stop, rounds=rounds)
+
+    def curved(self, region: int) -> Curved:
+        """The rows of a region that distances are measured with."""
+        return self._curved.get(region) or self._remember(region, self.walk.open(region))
+
+    def nearest_on(
+        self, rows: FloatArray, i: int, box: tuple[FloatArray, FloatArray], *, stop: float, rounds: int
+    ) -> Nearest:
+        """The point nearest to the start with ``rows <= 0`` and row i zero; bound 0 where HiGHS fails."""
+        try:
+            return nearest_where_zero(rows, i, self.start, *box, norm=self.norm, stop=stop, rounds=rounds)
+        except SolverError:
+            return Nearest(0.0, None)
 
     def _remember(self, region: int, opened: Opened) -> Curved:
         self._curved[region] = known = Curved(opened.rows.rows[opened.curved], opened.curved, opened.box)
@@ -96,11 +120,35 @@ class Frontier:
 
     def _surely(self, region: int, row: int) -> FloatArray | None:
         """The nearest point of a facet, by the method that suits the dimension; ``None`` if it gives up."""
-        if self.walk.domain.dim > 64:
+        if self.walk.domain.dim > 64 or self.norm != 2:
             return self._nearest(region, row, stop=np.inf, rounds=500).point
         opened = self.walk.open(region)
         kept = opened.facets.first
         return nearest_surely(opened.rows.rows[kept], int(np.flatnonzero(kept == row)[0]), self.start)
+
+    def nearest_in(self, region: int, row: FloatArray) -> FloatArray | None:
+        """The point of a region nearest to the start where a unit row vanishes, by a method never stuck.
+
+        ``None`` where there is none, by another norm than the Euclidean, and in many dimensions.
+        """
+        if self.walk.domain.dim > 64 or self.norm != 2:
+            return None
+        opened = self.walk.open(region)
+        rows = np.concatenate([opened.rows.rows[opened.facets.first], row[None]])
+        point = nearest_surely(rows, len(rows) - 1, self.start)
+        if point is None or (rows[:, :-1] @ point + rows[:, -1]).max() > 1e-9 * (1 + np.abs(point).max()):
+            return None
+        return point
+
+    def meets(self, region: int, row: FloatArray) -> bool:
+        """Whether a unit row may vanish in a region: false is proved by a linear program."""
+        known = self.curved(region)
+        rows = np.concatenate([known.rows, row[None]])
+        try:
+            near = nearest_where_zero(rows, len(rows) - 1, self.start, *known.box, norm=np.inf, rounds=500)
+        except SolverError:
+            return True
+        return near.bound < np.inf
 
     def _flip(self, opened: Opened, row: int) -> int:
         """The unit of two pieces that alone changes across a row, or -1 where others may too."""
