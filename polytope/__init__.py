@@ -24,6 +24,7 @@ from polytope.regions.storage import load_complex
 from polytope.verify import Proof, verify_certificate
 
 if TYPE_CHECKING:
+    from polytope.measures.decision_boundary import DecisionBoundary, decision_boundary
     from polytope.measures.local_complexity import LocalComplexity, local_complexity
     from polytope.measures.neighbourhood import ExactComplexity, exact_local_complexity
     from polytope.measures.robustness import Radius, robustness_radius
@@ -64,6 +65,8 @@ __all__ = [  # noqa: RUF022
     "ComplexityRecorder",
     "robustness_radius",
     "Radius",
+    "decision_boundary",
+    "DecisionBoundary",
     "plot_regions",
     "plot_complexity_map",
     "plot_complexity_histogram",
@@ -81,6 +84,8 @@ _LAZY = {  # public names whose modules are loaded when first used
     "ComplexityRecorder": "polytope.measures.training",
     "robustness_radius": "polytope.measures.robustness",
     "Radius": "polytope.measures.robustness",
+    "decision_boundary": "polytope.measures.decision_boundary",
+    "DecisionBoundary": "polytope.measures.decision_boundary",
     "plot_complexity_map": "polytope.report.complexity_plots",
     "plot_complexity_histogram": "polytope.report.complexity_plots",
     "plot_complexity_training": "polytope.report.complexity_plots",

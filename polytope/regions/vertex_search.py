@@ -2,6 +2,9 @@ r"""The search over vertex cells as an engine: budgets, certified bounds, facets
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from polytope.geometry.polyhedron import Polyhedron
@@ -10,6 +13,9 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.found import Budget, Facets, Found, Progress
 from polytope.regions.vertex_cell import VertexCells, explore
+
+if TYPE_CHECKING:
+    from polytope.regions.complex import RegionComplex
 
 MOST_DIMENSIONS = 6  # beyond, cells have so many vertices that linear programs are faster
 
@@ -67,6 +73,17 @@ def volumes(network: Network, domain: Polyhedron, patterns: PatternArray) -> Flo
     sized = np.empty(len(patterns))
     sized[_numbers(patterns, found.patterns)] = sizes
     return sized
+
+
+def cell_vertices(complex: RegionComplex) -> Iterator[FloatArray]:
+    """The vertices ``[v, d]`` of every region of a complete complex in a bounded domain, in their order."""
+    if not suits_vertices(complex.domain):
+        yield from (region.vertices() for region in complex)
+        return
+    found = explore(complex.network, complex.domain.A, complex.domain.b, keep="vertices")
+    order = np.argsort(_numbers(complex.patterns, found.patterns))
+    for i in order.tolist():
+        yield found.vertices[found.vertex_offsets[i] : found.vertex_offsets[i + 1]]
 
 
 def facet_points(
