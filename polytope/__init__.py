@@ -24,6 +24,11 @@ from polytope.regions.storage import load_complex
 from polytope.verify import Proof, verify_certificate
 
 if TYPE_CHECKING:
+    from polytope.measures.attribution import (
+        LinearExplanation,
+        integrated_gradients,
+        linear_explanation,
+    )
     from polytope.measures.decision_boundary import DecisionBoundary, decision_boundary
     from polytope.measures.local_complexity import LocalComplexity, local_complexity
     from polytope.measures.neighbourhood import ExactComplexity, exact_local_complexity
@@ -67,6 +72,9 @@ __all__ = [  # noqa: RUF022
     "Radius",
     "decision_boundary",
     "DecisionBoundary",
+    "integrated_gradients",
+    "linear_explanation",
+    "LinearExplanation",
     "plot_regions",
     "plot_complexity_map",
     "plot_complexity_histogram",
@@ -86,6 +94,9 @@ _LAZY = {  # public names whose modules are loaded when first used
     "Radius": "polytope.measures.robustness",
     "decision_boundary": "polytope.measures.decision_boundary",
     "DecisionBoundary": "polytope.measures.decision_boundary",
+    "integrated_gradients": "polytope.measures.attribution",
+    "linear_explanation": "polytope.measures.attribution",
+    "LinearExplanation": "polytope.measures.attribution",
     "plot_complexity_map": "polytope.report.complexity_plots",
     "plot_complexity_histogram": "polytope.report.complexity_plots",
     "plot_complexity_training": "polytope.report.complexity_plots",
