@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from polytope.measures.local_complexity import LocalComplexity, local_complexity
     from polytope.measures.neighbourhood import ExactComplexity, exact_local_complexity
     from polytope.measures.robustness import Radius, robustness_radius
+    from polytope.measures.simplify import Simplified, simplify
     from polytope.measures.training import ComplexityRecorder
+    from polytope.measures.units import UnitUse, prove_units
     from polytope.report.audit import Audit, audit
     from polytope.report.complexity_plots import (
         plot_complexity_histogram,
@@ -75,6 +77,10 @@ __all__ = [  # noqa: RUF022
     "integrated_gradients",
     "linear_explanation",
     "LinearExplanation",
+    "prove_units",
+    "UnitUse",
+    "simplify",
+    "Simplified",
     "plot_regions",
     "plot_complexity_map",
     "plot_complexity_histogram",
@@ -97,6 +103,10 @@ _LAZY = {  # public names whose modules are loaded when first used
     "integrated_gradients": "polytope.measures.attribution",
     "linear_explanation": "polytope.measures.attribution",
     "LinearExplanation": "polytope.measures.attribution",
+    "prove_units": "polytope.measures.units",
+    "UnitUse": "polytope.measures.units",
+    "simplify": "polytope.measures.simplify",
+    "Simplified": "polytope.measures.simplify",
     "plot_complexity_map": "polytope.report.complexity_plots",
     "plot_complexity_histogram": "polytope.report.complexity_plots",
     "plot_complexity_training": "polytope.report.complexity_plots",

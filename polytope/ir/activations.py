@@ -92,6 +92,10 @@ class Activation(ABC):
         """
 
     @abstractmethod
+    def restricted(self, units: IntArray) -> tuple[Activation, IntArray]:
+        """The activation of some units alone, and which pre-activations these read, in their new order."""
+
+    @abstractmethod
     def is_continuous(self) -> bool:
         """Whether pieces agree exactly where they meet, in rational arithmetic."""
 
@@ -178,6 +182,11 @@ class PiecewiseLinear(Activation):
         above = int(rise[unit] > 0)
         finite = [Fraction(t) * scale for t in _row(self.breakpoints, unit).tolist() if np.isfinite(t)]
         return sum(t < level[unit, -1] or (above and t == level[unit, -1]) for t in finite)
+
+    def restricted(self, units: IntArray) -> tuple[PiecewiseLinear, IntArray]:
+        """Rows of the tables; each unit reads its own pre-activation."""
+        tables = (self.breakpoints, self.slopes, self.intercepts)
+        return PiecewiseLinear(*(table[units] if len(table) > 1 else table for table in tables)), units
 
     def is_continuous(self) -> bool:
         """Whether neighbouring pieces have one value at their breakpoint."""
@@ -267,6 +276,12 @@ class MaxGroups(Activation):
         group = self.members[unit].tolist()
         tied = [p for p, m in enumerate(group) if m >= 0 and (level[m] == level[group[piece]]).all()]
         return max(tied, key=lambda p: rise[group[p]])
+
+    def restricted(self, units: IntArray) -> tuple[MaxGroups, IntArray]:
+        """Some groups, of the pre-activations that they hold."""
+        groups = self.members[units]
+        held = np.unique(groups[groups >= 0])
+        return MaxGroups(np.where(groups >= 0, np.searchsorted(held, groups), -1)), held
 
     def is_continuous(self) -> bool:
         """A maximum is."""

@@ -8,7 +8,7 @@ arithmetic over the domain's bounding box, and refuted by two regions on which i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray
 from polytope.regions.boundaries import boundaries
 from polytope.regions.complex import RegionComplex
+from polytope.regions.enumerate import enumerate_regions
+from polytope.regions.sampling import Sampling
 
 BoolArray = NDArray[np.bool_]
 
@@ -32,11 +34,13 @@ class UnitUse:
         fixed: proved to be on one piece throughout the domain.
         varying: proved to be on two pieces; a unit that is neither is open.
         flat: whether the slope of the piece first seen is 0.
+        piece: ``int8[units]``, the piece first seen: the one of a fixed unit.
     """
 
     fixed: BoolArray
     varying: BoolArray
     flat: BoolArray
+    piece: PatternArray
 
     @property
     def complete(self) -> bool:
@@ -80,7 +84,55 @@ def unit_use(complex: RegionComplex, seen: PatternArray | None = None) -> UnitUs
     if seen is not None:
         varying = varying | (seen != first).any(axis=0)
     fixed = ~varying if complex.complete else fixed_units(complex.network, complex.domain) & ~varying
-    return UnitUse(fixed, varying, _slopes(complex.network, first) == 0)
+    return UnitUse(fixed, varying, _slopes(complex.network, first) == 0, first)
+
+
+def prove_units(
+    network: Network,
+    domain: Polyhedron,
+    *,
+    samples: int = 1000,
+    max_regions: int | None = None,
+    max_seconds: float | None = None,
+) -> UnitUse:
+    """How the units are used in a domain, each with a proof: intervals, then points, then regions.
+
+    Interval arithmetic proves units fixed, two points on different pieces prove that one varies. If that
+    leaves units open, the regions of the layers up to the last of them decide all, where the budget allows.
+
+    Arguments:
+        samples: random points looked at in a bounded domain.
+        max_regions, max_seconds: budgets of the enumeration. With a budget some units may stay open.
+
+    Raises:
+        EmptyDomainError: the domain has no interior.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [1.0]], [0.0, 3.0]), ([[1.0, 1.0]], [0.0])])
+        >>> prove_units(net, pt.Polyhedron.box([-1], [1])).fixed.tolist()
+        [False, True]
+    """
+    fixed = fixed_units(network, domain)
+    piece = network.pattern(domain.inscribed_ball[0][None])[0]
+    varying = np.zeros(network.n_units, dtype=bool)
+    if domain.is_bounded:
+        seen = enumerate_regions(network, domain, Sampling(samples)).patterns
+        if len(seen):
+            piece = seen[0]
+            varying = (seen != piece).any(axis=0)
+    undecided = np.flatnonzero(~(fixed | varying))
+    if len(undecided):
+        depth = int(np.searchsorted(network.unit_offsets, undecided[-1], side="right"))
+        front = replace(network, layers=network.layers[:depth])
+        regions = enumerate_regions(front, domain, max_regions=max_regions, max_seconds=max_seconds)
+        if len(regions):
+            here = slice(front.n_units)
+            piece = np.concatenate([regions.patterns[0], piece[front.n_units :]])
+            varying[here] |= (regions.patterns != regions.patterns[0]).any(axis=0)
+            if regions.complete:
+                fixed[here] = ~varying[here]
+    return UnitUse(fixed, varying, _slopes(network, piece) == 0, piece)
 
 
 def _slopes(network: Network, pattern: PatternArray) -> FloatArray:

@@ -78,7 +78,7 @@ class FacetFlip:
             engine=f"facet flip, by {self.order}",
             n_regions=count,
             open_bound=bound,
-            patterns=np.array(walk.patterns, dtype=np.int8).reshape(-1, network.n_units)[: count * keep],
+            patterns=np.array(walk.patterns, dtype=np.int8).reshape(count, network.n_units)[: count * keep],
             interior_points=np.array(walk.points).reshape(-1, domain.dim)[: count * keep],
             candidates=walk.candidates() if done and keep else None,
             neighbours=walk.neighbours() if done and keep else None,

@@ -64,7 +64,7 @@ class Sampling:
             engine=f"sampling, {self.n} points",
             n_regions=len(kept),
             open_bound=max(Ceiling(network, domain.dim).whole - len(kept), 1),
-            patterns=np.array([p for p, _ in kept], dtype=np.int8).reshape(-1, network.n_units),
+            patterns=np.array([p for p, _ in kept], dtype=np.int8).reshape(len(kept), network.n_units),
             interior_points=np.array([x for _, x in kept]).reshape(-1, domain.dim),
             statistics=statistics,
         )

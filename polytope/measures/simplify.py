@@ -1,0 +1,308 @@
+r"""A network without the units that a domain does not need: fixed, duplicate and unread ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, hstack
+
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Activation, Layer, Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import Dense, FloatArray, IntArray, Sparse
+from polytope.measures.units import BoolArray, UnitUse, prove_units
+from polytope.regions.enumerate import enumerate_regions
+from polytope.regions.sampling import Sampling
+
+
+@dataclass(frozen=True, eq=False)
+class Simplified:
+    """A network that equals a given one on a domain, and what was proved of the units that it lacks.
+
+    Arguments:
+        network: the smaller network.
+        dead: ``bool[units]`` of the given network, units that are constant on the domain.
+        always_on: units that are on one sloped piece throughout, replaced by affine maps of what they read.
+        duplicate: ``int[units]``, the unit that each is a positive multiple of, or -1.
+        unread: units that bend, but that no output depends on.
+        difference: largest difference of the two networks' outputs at the points that were tried, relative
+            to the largest output there: rounding. An **estimate**.
+    """
+
+    network: Network
+    dead: BoolArray
+    always_on: BoolArray
+    duplicate: IntArray
+    unread: BoolArray
+    difference: float
+
+
+@dataclass(eq=False)
+class _Values:
+    """Values of the given network as affine functions of those of the new one.
+
+    ``factors[m]`` is ``[width, width of new value m]``; what is missing is zero.
+    """
+
+    factors: dict[int, csr_array]
+    constant: FloatArray
+
+    def rows(self, which: IntArray) -> _Values:
+        """Some of the values."""
+        return _Values({m: csr_array(f[which]) for m, f in self.factors.items()}, self.constant[which])
+
+    def scaled(self, slope: FloatArray, intercept: FloatArray) -> _Values:
+        """Each value times a slope plus an intercept."""
+        factors = {m: csr_array(f.multiply(slope[:, None])) for m, f in self.factors.items()}
+        return _Values(factors, slope * self.constant + intercept)
+
+
+def simplify(
+    network: Network,
+    domain: Polyhedron,
+    *,
+    use: UnitUse | None = None,
+    samples: int = 1000,
+    max_regions: int | None = None,
+    max_seconds: float | None = None,
+) -> Simplified:
+    r"""The same function on a domain with fewer units.
+
+    A unit fixed on piece p is :math:`s_p z + t_p` throughout: a constant if it is dead, else an affine map
+    that its readers take over. A *duplicate* is a positive multiple of another unit of its layer: in what
+    is left their rows are proportional in rational arithmetic, and they bend alike. An *unread* unit has
+    only zero weights ahead. Readers' weights are sums and products of the given ones: the two networks agree
+    up to rounding on the domain, and may differ outside.
+
+    Arguments:
+        network: the network.
+        domain: where it is used.
+        use: what is known of the units there; ``prove_units`` with the arguments that follow by default.
+        samples: random points of a bounded domain at which the two networks are compared.
+        max_regions, max_seconds: budgets of the proof; units that it leaves open stay.
+
+    Raises:
+        ValueError: ``use`` is of another network.
+        EmptyDomainError: the domain has no interior.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [1.0], [2.0], [1.0]], [0.0, 3.0, 0.0, -5.0]), ([[1.0, 1, 1, 1]], [0.0])])
+        >>> found = simplify(net, pt.Polyhedron.box([-1], [1]))  # relu(x), x + 3, relu(2 x), relu(x - 5)
+        >>> found.network.n_units, found.dead.tolist(), found.duplicate.tolist()
+        (1, [False, False, False, True], [-1, -1, 0, -1])
+    """
+    if use is None:
+        use = prove_units(network, domain, samples=samples, max_regions=max_regions, max_seconds=max_seconds)
+    if len(use.fixed) != network.n_units:
+        raise ValueError(f"simplify: use is of {len(use.fixed)} units, the network has {network.n_units}.")
+    rebuilt, kept, duplicate = _rebuilt(network, use)
+    pruned, read = _without_unread(rebuilt)
+    unread = np.zeros(network.n_units, dtype=bool)
+    unread[kept[~read]] = True
+    dead = use.fixed & use.flat
+    difference = _difference(network, pruned, domain, samples)
+    return Simplified(pruned, dead, use.fixed & ~use.flat, duplicate, unread, difference)
+
+
+def _rebuilt(network: Network, use: UnitUse) -> tuple[Network, IntArray, IntArray]:
+    """The network without fixed and duplicate units; the units that are left, and what others repeat."""
+    values = [_Values({0: _identity(network.input_dim)}, np.zeros(network.input_dim))]
+    layers: list[Layer] = []
+    widths = [network.input_dim]
+    kept: list[IntArray] = [np.zeros(0, dtype=np.int64)]
+    duplicate = np.full(network.n_units, -1, dtype=np.int64)
+    for number, layer in enumerate(network.layers, start=1):
+        z = _preactivation(layer, values)
+        activation, last = layer.activation, number == len(network.layers)
+        if activation is None:
+            values.append(z)
+        else:
+            first = network.unit_offsets[number - 1]
+            span = slice(first, network.unit_offsets[number])
+            twins = _twins(activation, z, use.fixed[span])
+            duplicate[span] = np.where(twins[0] >= 0, twins[0] + first, -1)
+            stays = np.flatnonzero(~use.fixed[span] & (twins[0] < 0))
+            kept.append(stays + first)
+            if len(stays):
+                bend, sources = activation.restricted(stays)
+                layers.append(_layer(z.rows(sources), widths, bend))
+                widths.append(len(stays))
+            values.append(_outputs(activation, z, use.piece[span], stays, twins, len(layers), widths))
+        if last:
+            layers.append(_layer(values[-1], widths, None))
+    return replace(network, layers=tuple(layers)), np.concatenate(kept), duplicate
+
+
+def _identity(n: int) -> csr_array:
+    return csr_array((np.ones(n), (np.arange(n), np.arange(n))), shape=(n, n))
+
+
+def _preactivation(layer: Layer, values: list[_Values]) -> _Values:
+    """The pre-activations of a layer by the new values."""
+    factors: dict[int, csr_array] = {}
+    constant = layer.bias.copy()
+    for k, linear in zip(layer.inputs, layer.maps, strict=True):
+        matrix = linear.to_sparse()
+        constant += matrix @ values[k].constant
+        for m, f in values[k].factors.items():
+            part = csr_array(matrix @ f)
+            factors[m] = csr_array(factors[m] + part) if m in factors else part
+    for f in factors.values():
+        f.eliminate_zeros()
+        f.sort_indices()
+    return _Values({m: f for m, f in factors.items() if f.nnz}, constant)
+
+
+def _layer(z: _Values, widths: list[int], activation: Activation | None) -> Layer:
+    """A layer that computes z."""
+    factors = z.factors or {0: csr_array((len(z.constant), widths[0]))}
+    maps = [Dense(f.toarray()) if f.nnz * 4 > np.prod(f.shape) else Sparse(f) for f in factors.values()]
+    return Layer(tuple(factors), tuple(maps), z.constant, activation)
+
+
+def _outputs(
+    activation: Activation,
+    z: _Values,
+    piece: PatternArray,
+    stays: IntArray,
+    twins: tuple[IntArray, FloatArray],
+    number: int,
+    widths: list[int],
+) -> _Values:
+    """The outputs of a layer: affine where fixed, the new value ``number`` or a multiple of it elsewhere."""
+    maps = activation.affine(piece)
+    fixed = z.rows(maps.source).scaled(maps.slope, maps.intercept)
+    place = np.full(len(piece), -1)
+    place[stays] = np.arange(len(stays))
+    same = np.flatnonzero(twins[0] >= 0)
+    place[same] = place[twins[0][same]]
+    bends = np.flatnonzero(place >= 0)
+    out = fixed.scaled((place < 0).astype(float), np.zeros(len(piece)))
+    if len(bends):
+        shape = (len(piece), widths[number])
+        out.factors[number] = csr_array((twins[1][bends], (bends, place[bends])), shape=shape)
+    for f in out.factors.values():
+        f.eliminate_zeros()
+    return out
+
+
+def _twins(activation: Activation, z: _Values, fixed: BoolArray) -> tuple[IntArray, FloatArray]:
+    """For each unit an earlier one that it is a multiple of, or -1, and the factor, else 1."""
+    other, factor = np.full(len(fixed), -1, dtype=np.int64), np.ones(len(fixed))
+    if not z.factors:
+        return other, factor
+    table = csr_array(hstack([*z.factors.values(), csr_array(z.constant[:, None])], format="csr"))
+    table.eliminate_zeros()
+    table.sort_indices()
+    known: dict[Any, tuple[int, float]] = {}
+    for unit in _alike(activation, table, np.flatnonzero(~fixed)):
+        name, size = _name(activation, table, unit)
+        if name in known:
+            first, its = known[name]
+            other[unit], factor[unit] = first, size / its
+        else:
+            known[name] = unit, size
+    return other, factor
+
+
+def _alike(activation: Activation, table: csr_array, units: IntArray) -> list[int]:
+    """Units whose rows may be proportional to others': equal up to rounding along a random direction."""
+    first = activation.affine(np.zeros(units.max(initial=-1) + 1, dtype=np.int8)).source[units]
+    rows = csr_array(table[first])
+    if len(units) < 2:
+        return []
+    size = np.asarray(abs(rows).max(axis=1).todense()).ravel()
+    shadow = (rows @ np.random.default_rng(0).standard_normal(table.shape[1])) / np.where(size > 0, size, 1.0)
+    order = np.argsort(shadow, kind="stable")
+    close = np.diff(shadow[order]) <= 1e-9
+    alike = np.append(close, False) | np.append(False, close)
+    return [int(unit) for unit in np.sort(units[order[alike]])]
+
+
+def _name(activation: Activation, table: csr_array, unit: int) -> tuple[Any, float]:
+    """A name that units share only if one is a multiple of the other, and the size that is taken out."""
+    pieces = []
+    homogeneous = True
+    members: list[int] = []
+    for piece in range(activation.n_pieces(unit)):
+        cell = activation.cell(unit, piece)
+        pattern = np.zeros(unit + 1, dtype=np.int8)
+        pattern[unit] = piece
+        maps = activation.affine(pattern)
+        read = [int(maps.source[unit]), *cell.index.ravel().tolist()]
+        members += [i for i in read if i not in members]
+        homogeneous &= not cell.offset.any() and maps.intercept[unit] == 0
+        pieces.append(
+            (
+                tuple(members.index(i) for i in read),
+                cell.coefficients.tobytes(),
+                cell.offset.tobytes(),
+                cell.strict.tobytes(),
+                float(maps.slope[unit]),
+                float(maps.intercept[unit]),
+            )
+        )
+    rows = [_row(table, i) for i in members]
+    size = max((abs(v) for row in rows for _, v in row), default=Fraction(1)) if homogeneous else Fraction(1)
+    return (tuple(pieces), tuple(tuple((k, v / size) for k, v in row) for row in rows)), float(size)
+
+
+def _row(table: csr_array, i: int) -> list[tuple[int, Fraction]]:
+    """The entries of a row, as rationals."""
+    span = slice(int(table.indptr[i]), int(table.indptr[i + 1]))
+    columns, entries = table.indices[span].tolist(), table.data[span].tolist()
+    return [(k, Fraction(v)) for k, v in zip(columns, entries, strict=True)]
+
+
+def _without_unread(network: Network) -> tuple[Network, NDArray[np.bool_]]:
+    """The network without units that no output depends on, and which of its units are read."""
+    read = [
+        np.zeros(network.input_dim, dtype=bool),
+        *(np.zeros(la.width, dtype=bool) for la in network.layers),
+    ]
+    read[-1][:] = True
+    for number in range(len(network.layers), 0, -1):
+        layer = network.layers[number - 1]
+        sources = np.flatnonzero(read[number])
+        if layer.activation:
+            sources = layer.activation.restricted(sources)[1] if len(sources) else sources
+        for k, linear in zip(layer.inputs, layer.maps, strict=True):
+            read[k] |= np.asarray(abs(linear.to_sparse()[sources]).sum(axis=0)).ravel() > 0
+    wanted = np.concatenate(
+        [np.zeros(0, bool), *(r for r, la in zip(read[1:], network.layers, strict=True) if la.activation)]
+    )
+    return network if wanted.all() else _pruned(network, read), wanted
+
+
+def _pruned(network: Network, read: list[NDArray[np.bool_]]) -> Network:
+    """Only the units that are read; layers without any are gone."""
+    number = {0: 0}
+    layers: list[Layer] = []
+    everything = np.ones(network.input_dim, dtype=bool)
+    for old, layer in enumerate(network.layers, start=1):
+        units = np.flatnonzero(read[old])
+        if not len(units):
+            continue
+        bend, sources = layer.activation.restricted(units) if layer.activation else (None, units)
+        factors = {
+            number[k]: csr_array(linear.to_sparse()[sources][:, np.flatnonzero(read[k] if k else everything)])
+            for k, linear in zip(layer.inputs, layer.maps, strict=True)
+            if k in number
+        }
+        layers.append(_layer(_Values(factors, layer.bias[sources]), [network.input_dim], bend))
+        number[old] = len(layers)
+    return replace(network, layers=tuple(layers))
+
+
+def _difference(one: Network, two: Network, domain: Polyhedron, samples: int) -> float:
+    """The largest difference of two networks at points of a domain, relative to the largest output."""
+    points = domain.inscribed_ball[0][None]
+    if domain.is_bounded:
+        points = np.concatenate([points, enumerate_regions(one, domain, Sampling(samples)).interior_points])
+    first, second = one(points), two(points)
+    return float(np.abs(first - second).max() / (np.abs(first).max() or 1.0))
