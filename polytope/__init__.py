@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     from polytope.measures.neighbourhood import ExactComplexity, exact_local_complexity
     from polytope.measures.robustness import Radius, robustness_radius
     from polytope.measures.simplify import Simplified, simplify
+    from polytope.measures.topology import (
+        DualGraph,
+        Topology,
+        dual_graph,
+        level_set_topology,
+        sublevel_topology,
+    )
     from polytope.measures.training import ComplexityRecorder
     from polytope.measures.units import UnitUse, prove_units
     from polytope.report.audit import Audit, audit
@@ -81,6 +88,11 @@ __all__ = [  # noqa: RUF022
     "UnitUse",
     "simplify",
     "Simplified",
+    "level_set_topology",
+    "sublevel_topology",
+    "Topology",
+    "dual_graph",
+    "DualGraph",
     "plot_regions",
     "plot_complexity_map",
     "plot_complexity_histogram",
@@ -107,6 +119,11 @@ _LAZY = {  # public names whose modules are loaded when first used
     "UnitUse": "polytope.measures.units",
     "simplify": "polytope.measures.simplify",
     "Simplified": "polytope.measures.simplify",
+    "level_set_topology": "polytope.measures.topology",
+    "sublevel_topology": "polytope.measures.topology",
+    "Topology": "polytope.measures.topology",
+    "dual_graph": "polytope.measures.topology",
+    "DualGraph": "polytope.measures.topology",
     "plot_complexity_map": "polytope.report.complexity_plots",
     "plot_complexity_histogram": "polytope.report.complexity_plots",
     "plot_complexity_training": "polytope.report.complexity_plots",

@@ -8,11 +8,12 @@ share, and an edge is named by its ends.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from polytope.errors import GeometryError, IncompleteComplexError
@@ -57,6 +58,76 @@ def face_counts(found: VertexCells, *, seed: int = 0) -> tuple[int, ...]:
             f"The numbers of faces {numbers} break Euler's relation: the complex is degenerate."
         )
     return numbers
+
+
+@dataclass(frozen=True, eq=False)
+class FaceLattice:
+    """The faces of a complex in up to three dimensions, and which lie on which.
+
+    Arguments:
+        vertices: ``[V, d]``.
+        boundary: ``boundary[k - 1]`` is sparse ``bool[faces of dimension k, faces of dimension k - 1]``.
+    """
+
+    vertices: FloatArray
+    boundary: tuple[csr_array, ...]
+
+
+def face_lattice(found: VertexCells) -> FaceLattice:
+    """The faces of every dimension of a complex of vertex cells, d <= 3, by the facets that cells share.
+
+    Arguments:
+        found: a complete search with ``keep="vertices"``.
+
+    Raises:
+        GeometryError: vertices that float64 cannot tell apart.
+    """
+    d = found.interior_points.shape[1]
+    shared = found.neighbours(places=True)
+    count, label = _vertices(found, shared)
+    first = np.zeros(count, dtype=np.int64)
+    first[label[::-1]] = np.arange(len(label))[::-1]
+    points = found.vertices[first]
+    if d == 1:
+        cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertex_offsets))
+        return FaceLattice(points, (_incidence(cell, label, (found.n_regions, count)),))
+    n = len(found.facet_units)
+    pairs = coo_array((np.ones(len(shared), bool), (shared[:, 0], shared[:, 1])), shape=(n, n))
+    n_facets, labels = connected_components(pairs, False)
+    facet = labels.astype(np.int64)
+    owner = np.repeat(np.arange(found.n_regions), np.diff(found.facet_offsets))
+    cells = _incidence(owner, facet, (found.n_regions, n_facets))
+    if d == 2:
+        place, vertex = _corners(found)
+        return FaceLattice(points, (_incidence(facet[place], label[vertex], (n_facets, count)), cells))
+    ends, on_facet, edge = _edges(found, label)
+    facets = _incidence(facet[on_facet], edge, (n_facets, len(ends)))
+    own = _incidence(np.repeat(np.arange(len(ends)), 2), ends.ravel(), (len(ends), count))
+    return FaceLattice(points, (own, facets, cells))
+
+
+def _edges(found: VertexCells, label: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """The edges of three-dimensional cells by their ends; places of facets, and the edge on each."""
+    ends, holders, held = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    total = 0
+    for i in range(found.n_regions):
+        span = slice(int(found.vertex_offsets[i]), int(found.vertex_offsets[i + 1]))
+        incidences = found.incidences[span]
+        edges = _edges_of(incidences)
+        common = incidences[edges[:, 0]] & incidences[edges[:, 1]]
+        which, ordinal = np.nonzero(np.unpackbits(common.view(np.uint8), axis=1, bitorder="little"))
+        ends.append(np.sort(label[span][edges], axis=1))
+        holders.append(int(found.facet_offsets[i]) + ordinal)
+        held.append(total + which)
+        total += len(edges)
+    distinct, number = np.unique(np.concatenate(ends), axis=0, return_inverse=True)
+    return distinct, np.concatenate(holders), number.ravel()[np.concatenate(held)]
+
+
+def _incidence(row: IntArray, column: IntArray, shape: tuple[int, int]) -> csr_array:
+    """A sparse matrix of truth values with these entries, each once."""
+    pairs = np.unique(np.stack([row, column], axis=1), axis=0)
+    return csr_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=shape)
 
 
 def _by_names(found: VertexCells, seed: int) -> tuple[int, ...]:
