@@ -14,6 +14,12 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.slice import Slice
 from polytope.geometry.vnnlib import read_input_box
 from polytope.ir import Layer, Network, mlp, stack
+from polytope.measures.lipschitz import (
+    LipschitzBounds,
+    lipschitz_bounds,
+    lipschitz_constant,
+    region_lipschitz,
+)
 from polytope.regions.complex import Region, RegionComplex
 from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
 from polytope.regions.facet_flip import FacetFlip
@@ -93,6 +99,10 @@ __all__ = [  # noqa: RUF022
     "Topology",
     "dual_graph",
     "DualGraph",
+    "lipschitz_constant",
+    "region_lipschitz",
+    "lipschitz_bounds",
+    "LipschitzBounds",
     "plot_regions",
     "plot_complexity_map",
     "plot_complexity_histogram",

@@ -50,6 +50,22 @@ class PieceMaps:
     own: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class SlopeRanges:
+    """Between which slopes each unit may read each pre-activation; it reads no other.
+
+    Arguments:
+        source: ``int[k, units]``, pre-activations; entries with the slopes 0 to 0 stand for none.
+        least, greatest: ``[k, units]``.
+        own: whether k = 1 and every unit reads its own pre-activation.
+    """
+
+    source: IntArray
+    least: FloatArray
+    greatest: FloatArray
+    own: bool = False
+
+
 class Activation(ABC):
     """What a layer does with its pre-activations ``z``, an array ``[n, B]`` of B columns."""
 
@@ -76,6 +92,10 @@ class Activation(ABC):
     @abstractmethod
     def affine(self, pattern: PatternArray) -> PieceMaps:
         """The affine functions of the pieces that ``pattern``, ``int8[units]`` or ``[units, B]``, names."""
+
+    @abstractmethod
+    def slope_ranges(self, low: FloatArray, high: FloatArray) -> SlopeRanges:
+        """The slopes of the units while pre-activations stay between ``low [n]`` and ``high [n]``."""
 
     @abstractmethod
     def cell(self, unit: int, piece: int) -> PieceCell:
@@ -159,6 +179,16 @@ class PiecewiseLinear(Activation):
         row = unit if len(self.slopes) > 1 else np.zeros_like(unit)
         constant = unit if len(self.intercepts) > 1 else np.zeros_like(unit)
         return PieceMaps(unit, self.slopes[row, pattern], self.intercepts[constant, pattern], own=True)
+
+    def slope_ranges(self, low: FloatArray, high: FloatArray) -> SlopeRanges:
+        """The slopes of the pieces from that of the lower end to that of the upper one."""
+        first, last = (self.pattern(end[:, None])[:, 0] for end in (low, high))
+        least, greatest = np.full(len(low), np.inf), np.full(len(low), -np.inf)
+        for p in range(self.slopes.shape[1]):
+            met = (first <= p) & (p <= last)
+            least = np.where(met, np.minimum(least, self.slopes[:, p]), least)
+            greatest = np.where(met, np.maximum(greatest, self.slopes[:, p]), greatest)
+        return SlopeRanges(np.arange(len(low))[None], least[None], greatest[None], own=True)
 
     def cell(self, unit: int, piece: int) -> PieceCell:
         """Above the breakpoint below (strictly), not above the breakpoint above."""
@@ -257,6 +287,14 @@ class MaxGroups(Activation):
         """Each unit copies its winner."""
         source = self.members[_unit_index(pattern), pattern]
         return PieceMaps(source, np.ones(pattern.shape), np.zeros(pattern.shape))
+
+    def slope_ranges(self, low: FloatArray, high: FloatArray) -> SlopeRanges:
+        """0 to 1 for members that may win, 1 for one that always does."""
+        there = self.members.T >= 0
+        ends = np.where(there, np.stack([low[self.members.T], high[self.members.T]]), -np.inf)
+        may_win = there & (ends[1] >= ends[0].max(axis=0))
+        alone = may_win & (may_win.sum(axis=0) == 1)
+        return SlopeRanges(np.maximum(self.members.T, 0), alone.astype(float), may_win.astype(float))
 
     def cell(self, unit: int, piece: int) -> PieceCell:
         """No other member is larger; members in front are smaller."""

@@ -152,7 +152,7 @@ def fixed_units(network: Network, domain: Polyhedron) -> BoolArray:
         return np.zeros(network.n_units, dtype=bool)
     tables = boundaries(network)
     parts = [np.zeros(0, dtype=bool)]
-    for number, z in enumerate(_preactivations(network, box), start=1):
+    for number, z in enumerate(preactivation_bounds(network, box), start=1):
         activation, table = network.layers[number - 1].activation, tables[number - 1]
         if activation is None:
             continue
@@ -211,7 +211,7 @@ def _box_ends(domain: Polyhedron) -> FloatArray | None:
     return ends if np.isfinite(ends).all() else None
 
 
-def _preactivations(network: Network, box: FloatArray) -> Iterator[FloatArray]:
+def preactivation_bounds(network: Network, box: FloatArray) -> Iterator[FloatArray]:
     """Low and high of every layer's pre-activations, ``[2, n]``, with room for rounding."""
     values = [box]
     for layer in network.layers:

@@ -51,8 +51,8 @@ class Sampling:
         rng = self.rng or np.random.default_rng(0)
         tables = boundaries(network)
         found: dict[bytes, tuple[PatternArray, FloatArray]] = {}
-        for points in _batches(domain, self.n, rng):
-            for pattern, x in zip(*_clear_patterns(network, tables, points), strict=True):
+        for points in random_points(domain, self.n, rng):
+            for pattern, x in zip(*clear_patterns(network, tables, points), strict=True):
                 found.setdefault(pattern.tobytes(), (pattern, x))
             if progress:
                 progress(len(found), 0)
@@ -70,7 +70,7 @@ class Sampling:
         )
 
 
-def _clear_patterns(
+def clear_patterns(
     network: Network, tables: Sequence[LayerBoundaries], points: FloatArray
 ) -> tuple[PatternArray, FloatArray]:
     """Patterns and points, without those nearer to a boundary than rounding can tell."""
@@ -91,7 +91,7 @@ def _clear_patterns(
     return patterns.T[clear], points[clear]
 
 
-def _batches(domain: Polyhedron, n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+def random_points(domain: Polyhedron, n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
     """Points of the domain: uniform in a box, hit-and-run in any other polytope."""
     rows = domain.A
     is_box = ((rows != 0).sum(axis=1) == 1).all()

@@ -1,0 +1,233 @@
+r"""Lipschitz constants :math:`\sup_{x \ne y} \|f(x) - f(y)\|_q / \|x - y\|_p` over a convex domain.
+
+A continuous piecewise-affine function's constant is the greatest operator norm of the Jacobians of its
+regions: exact on a complete complex. From the network alone it is enclosed between the norms of sampled
+Jacobians and certified upper bounds.
+
+References: Jordan, Dimakis (2020), "Exactly Computing the Local Lipschitz Constant of ReLU Networks",
+https://arxiv.org/abs/2003.01219
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polytope.errors import UnboundedDomainError
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import LinearMap, Network
+from polytope.ir.activations import PatternArray, SlopeRanges
+from polytope.ir.maps import FloatArray
+from polytope.measures.interval_jacobian import interval_jacobian, slope_ranges
+from polytope.measures.labelled import Labelled
+from polytope.measures.operator_norm import checked_norm, operator_norms
+from polytope.measures.units import bounding_box
+from polytope.regions.boundaries import boundaries
+from polytope.regions.complex import RegionComplex
+from polytope.regions.sampling import clear_patterns, random_points
+
+ENTRIES = 1 << 22  # numbers in the Jacobians of one batch
+LARGEST_DENSE = 1 << 21  # entries of a map whose singular values are computed
+
+
+@dataclass(frozen=True, eq=False)
+class LipschitzBounds:
+    """The constant lies in ``lower .. upper``.
+
+    Arguments:
+        lower: the norm at ``witness``.
+        upper: certified; the least of the bounds below.
+        witness: a point ``[d]`` inside a region whose Jacobian has the norm ``lower``.
+        norm_product: the upper bound from the norms of the layers alone.
+        interval: the upper bound from interval Jacobians over the domain.
+    """
+
+    lower: float
+    upper: float
+    witness: FloatArray
+    norm_product: float
+    interval: float
+
+
+def region_lipschitz(complex: RegionComplex, p: float = 2, q: float = 2) -> FloatArray:
+    r"""The constant of each region, :math:`\|J_R\|_{p \to q}`, as ``[R]``.
+
+    Arguments:
+        complex: regions, all or some.
+        p, q: norms of the input and of the output: 1, 2 or ``inf``.
+
+    Raises:
+        ValueError: another norm, or one that is NP-hard for matrices of this size.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [-2.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+        >>> sorted(region_lipschitz(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1]))).tolist())
+        [1.0, 2.0]
+    """
+    return _norms(complex.network, complex.patterns, p, q)
+
+
+def lipschitz_constant(complex: RegionComplex, p: float = 2, q: float = 2) -> Labelled:
+    r"""The greatest :math:`\|J_R\|_{p \to q}` over the regions: the Lipschitz constant over the domain.
+
+    Arguments:
+        complex: the regions of a domain. Where not all were found the result is labelled a lower bound.
+        p, q: norms of the input and of the output: 1, 2 or ``inf``.
+
+    Raises:
+        ValueError: no regions, another norm, or one that is NP-hard for matrices of this size.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [-2.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+        >>> lipschitz_constant(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1])))
+        2.0
+    """
+    if not len(complex):
+        raise ValueError("lipschitz_constant: the complex has no region, so nothing is known of the slopes.")
+    greatest = float(region_lipschitz(complex, p, q).max())
+    return Labelled(greatest, "exact" if complex.complete else "lower bound")
+
+
+def lipschitz_bounds(
+    network: Network,
+    domain: Polyhedron,
+    p: float = 2,
+    q: float = 2,
+    *,
+    samples: int = 2000,
+    rng: np.random.Generator | None = None,
+) -> LipschitzBounds:
+    r"""An interval for the Lipschitz constant over a bounded domain, without enumeration.
+
+    From above the least of two: products of norms of the layers, in the best of the norms 1, 2 and inf
+    between them; and the norm of the largest absolute entries that interval arithmetic leaves possible in the
+    Jacobian. Both leave out slopes that units cannot have in the domain. From below the norms of Jacobians at
+    random points.
+
+    Arguments:
+        network: the network.
+        domain: bounded, with interior.
+        p, q: norms of the input and of the output: 1, 2 or ``inf``.
+        samples: number of random points.
+        rng: source of randomness; ``numpy.random.default_rng(0)`` where ``None``.
+
+    Raises:
+        ValueError: the domain does not fit, or another norm.
+        UnboundedDomainError: the domain is unbounded.
+
+    References: Weng et al. (2018), "Towards Fast Computation of Certified Robustness for ReLU Networks" (the
+        interval Jacobian), https://arxiv.org/abs/1804.09699
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [-2.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+        >>> found = lipschitz_bounds(net, pt.Polyhedron.box([-1], [1]))
+        >>> found.lower, round(found.upper, 9)
+        (2.0, 2.0)
+    """
+    p, q = checked_norm("p", p), checked_norm("q", q)
+    if domain.dim != network.input_dim:
+        raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
+    box = bounding_box(domain)
+    if box is None:
+        raise UnboundedDomainError("lipschitz_bounds needs a bounded domain; intersect it with a box.")
+    ranges = slope_ranges(network, box)
+    product = min(_norm_product(network, ranges, p, middle, q) for middle in (1.0, 2.0, np.inf))
+    interval = norm_bound(interval_jacobian(network, ranges), p, q)
+    upper = min(product, interval)
+    lower, witness = _steepest(network, domain, samples, rng or np.random.default_rng(0), p, q)
+    return LipschitzBounds(min(lower, upper), upper, witness, product, interval)
+
+
+def _norms(network: Network, patterns: PatternArray, p: float, q: float) -> FloatArray:
+    """The norms of the Jacobians of patterns ``int8[R, units]``, some at a time."""
+    step = max(1, ENTRIES // (network.output_dim * network.input_dim))
+    norms = [np.zeros(0)]
+    for i in range(0, len(patterns), step):
+        J, _ = network.affine(patterns[i : i + step])
+        norms.append(operator_norms(J, p, q))
+    return np.concatenate(norms)
+
+
+def _steepest(
+    network: Network, domain: Polyhedron, n: int, rng: np.random.Generator, p: float, q: float
+) -> tuple[float, FloatArray]:
+    """The greatest norm at n random points clear of all bends, and where; 0 if no point is."""
+    tables = boundaries(network)
+    best, witness = 0.0, domain.inscribed_ball[0]
+    for points in random_points(domain, n, rng):
+        patterns, x = clear_patterns(network, tables, points)
+        norms = _norms(network, patterns, p, q)
+        if len(x) and norms.max() > best:
+            best, witness = float(norms.max()), x[norms.argmax()]
+    return best, witness
+
+
+def norm_bound(matrix: FloatArray, p: float, q: float) -> float:
+    """An upper bound on the p -> q norm of every matrix ``B`` with ``|B| <= matrix``; tight for most p, q."""
+    if p == np.inf and q != np.inf:  # |B| maps the unit box below its values at the corner (1, ..., 1)
+        return _room(float(np.linalg.norm(matrix.sum(axis=1), q)))
+    if q == 1 and p == 2:
+        return _room(float(np.linalg.norm(matrix.sum(axis=0))))
+    return _room(float(operator_norms(matrix[None], p, q)[0]))
+
+
+def _room(value: float) -> float:
+    """The value with room for the rounding of a norm."""
+    return value * (1 + 2.0**-36)
+
+
+def _norm_product(
+    network: Network, ranges: tuple[SlopeRanges | None, ...], p: float, middle: float, q: float
+) -> float:
+    """Products of the layers' norms, summed over paths: p at the input, q at the output."""
+    constants = [1.0]
+    for number, (layer, slopes) in enumerate(zip(network.layers, ranges, strict=True), start=1):
+        out = q if number == len(network.layers) else middle
+        own, factor = (None, 1.0) if slopes is None else _row_factors(slopes, len(layer.bias), out)
+        total = 0.0
+        for k, linear in zip(layer.inputs, layer.maps, strict=True):
+            norm = _map_norm(linear, own, middle if k else p, out) if constants[k] else 0.0
+            total += constants[k] * norm
+        constants.append(total * factor)
+    return _room(constants[-1])
+
+
+def _row_factors(slopes: SlopeRanges, n: int, norm: float) -> tuple[FloatArray | None, float]:
+    """Greatest absolute slopes of a layer: a factor of each pre-activation, or one for the whole layer."""
+    size = np.maximum(np.abs(slopes.least), np.abs(slopes.greatest))
+    if slopes.own:
+        return size[0], 1.0
+    readers = np.bincount(slopes.source[size > 0], minlength=n).max(initial=0)
+    return None, float(size.max(initial=0.0) * {1.0: readers, 2.0: np.sqrt(readers), np.inf: 1.0}[norm])
+
+
+def _map_norm(linear: LinearMap, factors: FloatArray | None, p: float, q: float) -> float:
+    """An upper bound on the norm of a map whose rows are multiplied by factors."""
+    matrix = linear.to_sparse()
+    if factors is not None:
+        matrix = matrix.multiply(factors[:, None]).tocsr()
+    m, n = matrix.shape
+    if m * n <= LARGEST_DENSE:
+        dense = matrix.toarray()
+        if (p, q) in ((np.inf, 1), (np.inf, 2), (2, 1)):
+            spectral = float(operator_norms(dense[None], 2, 2)[0])
+            longer = (np.sqrt(n) if p == np.inf else 1.0) * (np.sqrt(m) if q == 1 else 1.0)
+            return _room(min(norm_bound(np.abs(dense), p, q), spectral * longer))
+        return _room(float(operator_norms(dense[None], p, q)[0]))
+    size = abs(matrix)
+    columns, rows = np.asarray(size.sum(axis=0)).ravel(), np.asarray(size.sum(axis=1)).ravel()
+    if p == np.inf:
+        return _room(float(np.linalg.norm(rows, q)))
+    if q == 1:
+        return _room(float(np.linalg.norm(columns, 2 if p == 2 else np.inf)))
+    squares = size.power(2)
+    if p == 1:
+        each = np.sqrt(np.asarray(squares.sum(axis=0)).ravel()) if q == 2 else size.max(axis=0).toarray()
+        return _room(float(each.max(initial=0.0)))
+    if q == np.inf:
+        return _room(float(np.sqrt(np.asarray(squares.sum(axis=1)).ravel()).max(initial=0.0)))
+    return _room(float(np.sqrt(columns.max(initial=0.0) * rows.max(initial=0.0))))

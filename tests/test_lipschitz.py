@@ -1,0 +1,112 @@
+"""Lipschitz constants: hand-worked answers, enclosures on all families, partial complexes as lower bounds."""
+
+import numpy as np
+import pytest
+
+import polytope as pt
+from polytope import errors
+from polytope.measures.operator_norm import operator_norms
+from tests.networks import NETWORKS, SHARED, needs_shared, seeded, unit_box_of
+
+NORMS = [(p, q) for p in (1, 2, np.inf) for q in (1, 2, np.inf)]
+EXTREME = {  # unit balls of the 1- and inf-norm in R^3 by their corners
+    1: np.concatenate([np.eye(3), -np.eye(3)]),
+    np.inf: np.array(np.meshgrid(*[[-1.0, 1.0]] * 3)).reshape(3, -1).T,
+}
+
+
+@pytest.mark.parametrize(("p", "q"), NORMS)
+def test_operator_norms_are_attained_on_the_unit_ball(p: float, q: float) -> None:
+    rng = np.random.default_rng(0)
+    matrices = rng.standard_normal((4, 2, 3))
+    found = operator_norms(matrices, p, q)
+    if p == 2:
+        x = rng.standard_normal((200_000, 3))
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+    else:
+        x = EXTREME[p]
+    reached = np.linalg.norm(x @ matrices.swapaxes(1, 2), q, axis=2).max(axis=1)
+    # corners attain the maximum of a convex function; 200,000 directions come within 1e-3 of it
+    np.testing.assert_allclose(found, reached, rtol=1e-3 if p == 2 else 1e-12)
+    np.testing.assert_allclose(operator_norms(1e200 * matrices, p, q), 1e200 * found, rtol=1e-12)
+
+
+def test_norms_that_are_too_hard_or_unknown_are_refused() -> None:
+    with pytest.raises(ValueError, match="NP-hard"):
+        operator_norms(np.ones((1, 17, 17)), np.inf, 1)
+    assert operator_norms(np.ones((1, 2, 17)), np.inf, 1) == 34
+    with pytest.raises(ValueError, match="not implemented"):
+        operator_norms(np.ones((1, 2, 2)), 3, 2)
+
+
+def test_a_function_of_known_slopes() -> None:
+    """The gradients of 3 |x| + y: (3, 1) and (-3, 1)."""
+    net = pt.mlp([([[1, 0], [-1, 0], [0, 1], [0, -1]], [0, 0, 0, 0]), ([[3, 3, 1, -1]], [0])])
+    box = pt.Polyhedron.box([-1, -1], [1, 1])
+    regions = pt.enumerate_regions(net, box)
+    for p, expected in ((1, 3.0), (2, np.sqrt(10)), (np.inf, 4.0)):
+        found = pt.lipschitz_constant(regions, p)
+        assert found == pytest.approx(expected, rel=1e-14)
+        assert found.label == "exact"
+        bounds = pt.lipschitz_bounds(net, box, p)
+        assert bounds.lower == pytest.approx(expected, rel=1e-14)
+        # the bounds cannot know that the two units of a pair are never on together
+        assert expected <= bounds.upper <= 2 * expected
+    inside = pt.Polyhedron.box([0.5, 0.5], [1, 1])  # where no unit bends both bounds are tight
+    assert pt.lipschitz_bounds(net, inside).interval == pytest.approx(np.sqrt(10), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_bounds_enclose_the_exact_constant(name: str) -> None:
+    network = NETWORKS[name]()
+    box = pt.Polyhedron.box(*unit_box_of(network))
+    regions = pt.enumerate_regions(network, box)
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-1, 1, size=(500, network.input_dim))
+    y = x + 0.1 * rng.uniform(-1, 1, size=x.shape)
+    x, y = (points[box.contains(y)] for points in (x, y))
+    for p, q in NORMS:
+        exact = pt.lipschitz_constant(regions, p, q)
+        assert exact.label == "exact"
+        assert exact == pt.region_lipschitz(regions, p, q).max()
+        bounds = pt.lipschitz_bounds(network, box, p, q, samples=300)
+        assert bounds.lower <= exact * (1 + 1e-12)
+        assert exact <= bounds.norm_product
+        assert exact <= bounds.interval
+        at = network.jacobian(bounds.witness[None])
+        assert operator_norms(at, p, q)[0] == pytest.approx(bounds.lower, rel=1e-12)
+        rise = np.linalg.norm(network(x) - network(y), q, axis=1)
+        assert (rise <= exact * np.linalg.norm(x - y, p, axis=1) * (1 + 1e-9) + 1e-12).all()
+
+
+def test_a_partial_complex_gives_a_lower_bound_and_says_so() -> None:
+    network = seeded(0, 2, 16, 16, 1)
+    box = pt.Polyhedron.box([-1, -1], [1, 1])
+    some = pt.lipschitz_constant(pt.enumerate_regions(network, box, pt.Sampling(20)))
+    whole = pt.lipschitz_constant(pt.enumerate_regions(network, box))
+    assert some.label == "lower bound"
+    assert "lower bound" in repr(some)
+    assert some <= whole
+
+
+def test_an_unbounded_domain_is_refused() -> None:
+    network = seeded(0, 2, 4, 1)
+    with pytest.raises(errors.UnboundedDomainError):
+        pt.lipschitz_bounds(network, pt.Polyhedron.whole_space(2))
+    with pytest.raises(ValueError, match="not implemented"):
+        pt.lipschitz_bounds(network, pt.Polyhedron.box([-1, -1], [1, 1]), 1.5)
+
+
+@needs_shared
+def test_a_collision_avoidance_network() -> None:
+    """ACAS Xu 2_9 in the box of property 3: 189 regions, six layers of 50 units."""
+    from adapters import load
+
+    network = load(SHARED / "models" / "acasxu_2_9.onnx")
+    box = pt.read_input_box((SHARED / "models" / "vnnlib" / "acasxu_prop_3.vnnlib").read_text())
+    domain = pt.Polyhedron.box(box.low, box.high)
+    exact = pt.lipschitz_constant(pt.enumerate_regions(network, domain))
+    bounds = pt.lipschitz_bounds(network, domain)
+    assert bounds.lower <= exact * (1 + 1e-12)
+    assert exact <= bounds.upper
+    assert bounds.interval < bounds.norm_product
