@@ -13,6 +13,7 @@ from polytope.geometry.affine_hull import affine_hull
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.slice import Slice
 from polytope.geometry.vnnlib import read_input_box
+from polytope.geometry.vnnlib_property import Property, read_property
 from polytope.ir import Layer, Network, mlp, stack
 from polytope.measures.lipschitz import (
     LipschitzBounds,
@@ -20,6 +21,8 @@ from polytope.measures.lipschitz import (
     lipschitz_constant,
     region_lipschitz,
 )
+from polytope.measures.output_bounds import output_bounds
+from polytope.measures.properties import PropertyCheck, check_property
 from polytope.regions.complex import Region, RegionComplex
 from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
 from polytope.regions.facet_flip import FacetFlip
@@ -66,6 +69,8 @@ __all__ = [  # noqa: RUF022
     "Slice",
     "affine_hull",
     "read_input_box",
+    "read_property",
+    "Property",
     "LayerSplit",
     "FacetFlip",
     "IntegerProgram",
@@ -103,6 +108,9 @@ __all__ = [  # noqa: RUF022
     "region_lipschitz",
     "lipschitz_bounds",
     "LipschitzBounds",
+    "output_bounds",
+    "check_property",
+    "PropertyCheck",
     "plot_regions",
     "plot_complexity_map",
     "plot_complexity_histogram",

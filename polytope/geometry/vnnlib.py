@@ -24,7 +24,7 @@ Ranges = dict[int, tuple[float, float]]  # input -> (low, high); an input that i
 
 _TOKEN = re.compile(r"[()]|[^\s()]+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_INPUT = re.compile(r"X_(\d{1,9})")
+INPUT = re.compile(r"X_(\d{1,9})")
 _DEPTH = 32
 
 
@@ -62,11 +62,11 @@ def read_input_box(text: str) -> InputBox:
         >>> read_input_box("(declare-const X_0 Real) (assert (<= X_0 2)) (assert (>= X_0 -1.5))").low
         array([-1.5])
     """
-    statements = _parse(text)
+    statements = parsed(text)
     inputs = sorted(
         int(name[1])
         for s in statements
-        if _head(s) in ("declare-const", "declare-fun") and (name := _INPUT.fullmatch(str(s[1])))
+        if head_of(s) in ("declare-const", "declare-fun") and (name := INPUT.fullmatch(str(s[1])))
     )
     if not inputs:
         raise ValueError(
@@ -75,7 +75,7 @@ def read_input_box(text: str) -> InputBox:
     if inputs != list(range(len(inputs))):
         raise ValueError("The property's inputs must be declared once each, as X_0, X_1, ... without gaps.")
     reading = _Reading()
-    conditions = [_only_argument(s) for s in statements if _head(s) == "assert"]
+    conditions = [asserted(s) for s in statements if head_of(s) == "assert"]
     ranges = _all_of(conditions, reading)
     if ranges is None:
         raise ValueError(
@@ -97,7 +97,7 @@ def _box(ranges: Ranges, d: int, *, exact: bool) -> InputBox:
     return InputBox(bounds[:, 0].copy(), bounds[:, 1].copy(), exact)
 
 
-def _parse(text: str) -> list[Term]:
+def parsed(text: str) -> list[Term]:
     """Nested lists of words, one for each top-level pair of parentheses."""
     stack: list[list[Term]] = [[]]
     for line in text.splitlines():
@@ -120,12 +120,13 @@ def _parse(text: str) -> list[Term]:
     return stack[0]
 
 
-def _head(term: Term) -> str:
+def head_of(term: Term) -> str:
     """The first word of a list of two or more."""
     return term[0] if isinstance(term, list) and len(term) > 1 and isinstance(term[0], str) else ""
 
 
-def _only_argument(term: Term) -> Term:
+def asserted(term: Term) -> Term:
+    """The condition of an assert."""
     if len(term) != 2:
         raise ValueError("An assert in the property does not hold exactly one condition.")
     return term[1]
@@ -133,14 +134,14 @@ def _only_argument(term: Term) -> Term:
 
 def _ranges(term: Term, reading: _Reading) -> Ranges | None:
     """Ranges that contain the inputs that satisfy a condition; ``None`` where there are none."""
-    head = _head(term)
+    head = head_of(term)
     if head == "and":
         return _all_of(term[1:], reading)
     if head == "or":
         return _any_of(term[1:], reading)
     if head in ("<=", ">=", "<", ">", "=") and len(term) == 3:
         return _comparison(head, term[1], term[2], reading)
-    raise ValueError(f"The property holds a condition of an unknown form: {_shown(term)}.")
+    raise ValueError(f"The property holds a condition of an unknown form: {shown(term)}.")
 
 
 def _all_of(terms: Sequence[Term], reading: _Reading) -> Ranges | None:
@@ -170,8 +171,8 @@ def _any_of(terms: Sequence[Term], reading: _Reading) -> Ranges | None:
 def _comparison(sign: str, left: Term, right: Term, reading: _Reading) -> Ranges:
     """The range of one input; anything else that names an input makes the box inexact."""
     for variable, number, reverse in ((left, right, False), (right, left, True)):
-        name = _INPUT.fullmatch(variable) if isinstance(variable, str) else None
-        value = _number(number)
+        name = INPUT.fullmatch(variable) if isinstance(variable, str) else None
+        value = finite_number(number)
         if name and value is not None:
             upper = sign[0] == ("<" if not reverse else ">")
             if sign == "=":
@@ -182,10 +183,10 @@ def _comparison(sign: str, left: Term, right: Term, reading: _Reading) -> Ranges
     return {}
 
 
-def _number(term: Term) -> float | None:
+def finite_number(term: Term) -> float | None:
     """A finite number, also as ``(- 1.5)``."""
     if isinstance(term, list):
-        inner = _number(term[1]) if _head(term) == "-" and len(term) == 2 else None
+        inner = finite_number(term[1]) if head_of(term) == "-" and len(term) == 2 else None
         return None if inner is None else -inner
     if not _NUMBER.fullmatch(term):
         return None
@@ -195,10 +196,11 @@ def _number(term: Term) -> float | None:
 
 def _names_input(term: Term) -> bool:
     if isinstance(term, str):
-        return _INPUT.fullmatch(term) is not None
+        return INPUT.fullmatch(term) is not None
     return any(_names_input(part) for part in term)
 
 
-def _shown(term: Term) -> str:
-    words = term if isinstance(term, str) else f"({_head(term) or '...'} ...)"
+def shown(term: Term) -> str:
+    """A term as messages show it."""
+    words = term if isinstance(term, str) else f"({head_of(term) or '...'} ...)"
     return repr(words[:40])

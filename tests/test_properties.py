@@ -1,0 +1,161 @@
+"""VNN-LIB properties: hand-worked cases, touching sets, a law against dense sampling, and ACAS Xu."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import polytope as pt
+from polytope import errors
+from polytope.measures.properties import Runtime
+from tests.networks import NETWORKS, SHARED, integer, needs_shared, seeded, unit_box_of
+
+ABSOLUTE = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+
+
+def text(d: int, out: int, *asserts: str, low: float = -1, high: float = 1) -> str:
+    """A property over a box, in VNN-LIB."""
+    lines = [f"(declare-const X_{i} Real)" for i in range(d)]
+    lines += [f"(declare-const Y_{i} Real)" for i in range(out)]
+    lines += [f"(assert (<= X_{i} {high})) (assert (>= X_{i} {low}))" for i in range(d)]
+    return "\n".join([*lines, *(f"(assert {a})" for a in asserts)])
+
+
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [
+        ("(>= Y_0 0.5)", "violated"),
+        ("(<= Y_0 -0.000001)", "holds"),
+        ("(<= Y_0 0)", "violated"),  # met at x = 0 alone
+        ("(< Y_0 0)", "undecided"),  # not met, but 0 comes as near as one likes to: nothing is claimed
+        ("(>= Y_0 1)", "violated"),  # met at the ends alone
+        ("(>= Y_0 1.0000000000000002)", "holds"),  # one unit in the last place above the greatest value
+        ("(>= Y_0 (+ X_0 2.1))", "holds"),
+        ("(>= Y_0 (+ X_0 1.9))", "violated"),
+        ("(= Y_0 0.25)", "violated"),
+        ("(or (>= Y_0 2) (and (>= Y_0 0.75) (<= Y_0 0.8)))", "violated"),
+        ("(or (>= Y_0 2) (and (>= Y_0 0.8) (<= Y_0 0.75)))", "holds"),
+        ("(<= (* 2 Y_0) (- X_0 0.5))", "holds"),
+        ("(>= X_0 3)", "holds"),  # no such input
+        ("(<= X_0 3)", "violated"),  # any input
+    ],
+)
+def test_conditions_on_the_absolute_value(condition: str, status: str) -> None:
+    found = pt.check_property(ABSOLUTE, text(1, 1, condition))
+    assert found.status == status
+    assert (found.witness is not None) == (status == "violated")
+    if found.witness is not None and found.outputs is not None:
+        assert found.outputs == pytest.approx(abs(found.witness))
+        assert abs(found.witness[0]) <= 1
+
+
+def test_inputs_on_a_line_and_at_a_point() -> None:
+    net = pt.mlp([([[1.0, 1.0], [-1.0, -1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])  # |x + y|
+    line = text(2, 1, "(= X_0 X_1)", "(>= Y_0 1.9)")
+    assert pt.check_property(net, line).status == "violated"
+    opposite = text(2, 1, "(= X_0 (- X_1))", "(>= Y_0 0.001)")
+    assert pt.check_property(net, opposite).status == "holds"
+    point = text(2, 1, "(= X_0 0.25)", "(= X_1 0.25)", "(>= Y_0 0.4)")
+    found = pt.check_property(net, point)
+    assert found.status == "violated"
+    assert found.witness is not None
+    assert found.witness.tolist() == [0.25, 0.25]
+    with pytest.raises(ValueError, match="declares 3 inputs"):
+        pt.check_property(net, text(3, 1, "(>= Y_0 0)"))
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("(>= (* X_0 Y_0) 1)", "not linear"),
+        ("(>= Z_0 1)", "neither"),
+        ("(>= Y_7 1)", "does not declare"),
+        ("(not (>= Y_0 1))", "unknown form"),
+    ],
+)
+def test_texts_that_say_something_else_are_refused(bad: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pt.read_property(text(1, 1, bad))
+
+
+def test_an_input_without_a_bound_and_too_many_cases_are_refused() -> None:
+    with pytest.raises(ValueError, match="X_0 without a bound"):
+        pt.read_property("(declare-const X_0 Real) (declare-const Y_0 Real) (assert (<= X_0 1))")
+    with pytest.raises(ValueError, match="cases"):
+        pt.read_property(text(1, 1, *["(or (>= Y_0 1) (<= Y_0 0))"] * 20))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_thresholds_around_the_greatest_value(name: str) -> None:
+    """Above the greatest output over all regions the property holds, below it is violated."""
+    network = NETWORKS[name]()
+    d, out = network.input_dim, network.output_dim
+    box = pt.Polyhedron.box(*unit_box_of(network))
+    regions = pt.enumerate_regions(network, box)
+    most = max(float(network(region.vertices())[:, 0].max()) for region in regions)
+    low, high = pt.output_bounds(network, box)
+    sampled = network(np.random.default_rng(0).uniform(-1, 1, size=(2000, d)))
+    assert (low <= sampled.min(axis=0)).all()
+    assert (sampled.max(axis=0) <= high).all()
+    assert most <= high[0] + 1e-9
+    gap = 1e-6 * (1 + abs(most))
+    above = pt.check_property(network, text(d, out, f"(>= Y_0 {most + gap:.17f})"))
+    below = pt.check_property(network, text(d, out, f"(>= Y_0 {most - gap:.17f})"))
+    assert (above.status, below.status) == ("holds", "violated")
+    assert below.witness is not None
+    assert network(below.witness[None])[0, 0] >= most - gap
+    assert (np.abs(below.witness) <= 1).all()
+
+
+def test_a_budget_leaves_it_undecided() -> None:
+    network = seeded(0, 3, 24, 24, 1)
+    box = pt.Polyhedron.box([-1] * 3, [1] * 3)
+    most = float(network(np.random.default_rng(0).uniform(-1, 1, size=(20_000, 3))).max())
+    _, high = pt.output_bounds(network, box)
+    stated = text(3, 1, f"(>= Y_0 {(most + 9 * high[0]) / 10:.12f})")
+    found = pt.check_property(network, stated, max_seconds=1e-6)
+    assert found.status == "undecided"
+    assert pt.check_property(network, stated).status == "holds"
+
+
+def test_the_runtime_confirms_a_counterexample() -> None:
+    network = integer(3, 2, 4, 1)
+    stated = text(2, 1, f"(>= Y_0 {network([[0.0, 0.0]])[0, 0] - 0.5})")
+    assert pt.check_property(network, stated, runtime=network).confirmed is True
+    assert pt.check_property(network, stated, runtime=lambda x: network(x) - 100).confirmed is False
+    with pytest.raises(errors.UnboundedDomainError):
+        pt.output_bounds(network, pt.Polyhedron.whole_space(2))
+
+
+@needs_shared
+@pytest.mark.parametrize(("net", "number"), [("2_9", 3), ("2_9", 4), ("3_3", 4), ("2_9", 2)])
+def test_collision_avoidance_properties(net: str, number: int) -> None:
+    """As published (Katz et al. 2017): 3 and 4 hold on these networks; 2 is violated on 2_9."""
+    from adapters import load
+
+    model = SHARED / "models" / f"acasxu_{net}.onnx"
+    stated = Path(SHARED / "models" / "vnnlib" / f"acasxu_prop_{number}.vnnlib")
+    found = pt.check_property(load(model), stated, runtime=_runtime(model))
+    assert found.status == ("violated" if number == 2 else "holds")
+    assert found.confirmed is (True if number == 2 else None)
+
+
+def _runtime(model: Path) -> Runtime:
+    """The model in onnxruntime, ``[B, d]`` to ``[B, out]``."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(model))
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x.astype(np.float32).reshape(-1, 1, 1, 5)})[0].reshape(-1, 5)
+
+
+@needs_shared
+def test_published_properties_are_read() -> None:
+    for file in sorted((SHARED / "models" / "vnnlib").glob("*.vnnlib")):
+        stated = pt.read_property(file.read_text())
+        assert stated.cases, file.name
+        box = pt.read_input_box(file.read_text())
+        low = np.min([case.low for case in stated.cases], axis=0)
+        high = np.max([case.high for case in stated.cases], axis=0)
+        np.testing.assert_array_equal(low, box.low, file.name)
+        np.testing.assert_array_equal(high, box.high, file.name)
