@@ -15,6 +15,7 @@ from polytope.geometry.slice import Slice
 from polytope.geometry.vnnlib import read_input_box
 from polytope.geometry.vnnlib_property import Property, read_property
 from polytope.ir import Layer, Network, mlp, stack
+from polytope.measures.counting import RegionBounds, region_bounds
 from polytope.measures.lipschitz import (
     LipschitzBounds,
     lipschitz_bounds,
@@ -111,6 +112,8 @@ __all__ = [  # noqa: RUF022
     "output_bounds",
     "check_property",
     "PropertyCheck",
+    "region_bounds",
+    "RegionBounds",
     "plot_regions",
     "plot_complexity_map",
     "plot_complexity_histogram",
