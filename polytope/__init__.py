@@ -24,6 +24,7 @@ from polytope.measures.lipschitz import (
 )
 from polytope.measures.output_bounds import output_bounds
 from polytope.measures.properties import PropertyCheck, check_property
+from polytope.measures.spline import MaxAffine, PowerCells, centroids, max_affine_form, power_diagram
 from polytope.regions.complex import Region, RegionComplex
 from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
 from polytope.regions.facet_flip import FacetFlip
@@ -114,6 +115,11 @@ __all__ = [  # noqa: RUF022
     "PropertyCheck",
     "region_bounds",
     "RegionBounds",
+    "max_affine_form",
+    "MaxAffine",
+    "power_diagram",
+    "PowerCells",
+    "centroids",
     "plot_regions",
     "plot_complexity_map",
     "plot_complexity_histogram",

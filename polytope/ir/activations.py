@@ -119,6 +119,10 @@ class Activation(ABC):
     def is_continuous(self) -> bool:
         """Whether pieces agree exactly where they meet, in rational arithmetic."""
 
+    @abstractmethod
+    def is_convex(self) -> bool:
+        """Whether every unit is the maximum of its pieces."""
+
 
 @dataclass(frozen=True, eq=False)
 class PiecewiseLinear(Activation):
@@ -229,6 +233,11 @@ class PiecewiseLinear(Activation):
                     return False
         return True
 
+    def is_convex(self) -> bool:
+        """Whether slopes ascend at every finite breakpoint."""
+        bends = np.isfinite(self.breakpoints)
+        return bool((~bends | (np.diff(self.slopes, axis=1) >= 0)).all())
+
 
 @dataclass(frozen=True, eq=False)
 class MaxGroups(Activation):
@@ -322,6 +331,10 @@ class MaxGroups(Activation):
         return MaxGroups(np.where(groups >= 0, np.searchsorted(held, groups), -1)), held
 
     def is_continuous(self) -> bool:
+        """A maximum is."""
+        return True
+
+    def is_convex(self) -> bool:
         """A maximum is."""
         return True
 
