@@ -16,6 +16,7 @@ from polytope.geometry.vnnlib import read_input_box
 from polytope.geometry.vnnlib_property import Property, read_property
 from polytope.ir import Layer, Network, mlp, stack
 from polytope.measures.counting import RegionBounds, region_bounds
+from polytope.measures.hoffman import effective_radius, hoffman_constant, radius_bound
 from polytope.measures.lipschitz import (
     LipschitzBounds,
     lipschitz_bounds,
@@ -25,6 +26,7 @@ from polytope.measures.lipschitz import (
 from polytope.measures.output_bounds import output_bounds
 from polytope.measures.properties import PropertyCheck, check_property
 from polytope.measures.spline import MaxAffine, PowerCells, centroids, max_affine_form, power_diagram
+from polytope.measures.tropical import TropicalForm, tropical_form
 from polytope.regions.complex import Region, RegionComplex
 from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
 from polytope.regions.facet_flip import FacetFlip
@@ -120,6 +122,11 @@ __all__ = [  # noqa: RUF022
     "power_diagram",
     "PowerCells",
     "centroids",
+    "tropical_form",
+    "TropicalForm",
+    "hoffman_constant",
+    "effective_radius",
+    "radius_bound",
     "plot_regions",
     "plot_complexity_map",
     "plot_complexity_histogram",
