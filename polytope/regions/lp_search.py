@@ -20,7 +20,7 @@ from polytope.regions.kernels_decide import NEGATIVE, POSITIVE
 from polytope.regions.kernels_lp import run
 from polytope.regions.kernels_lp_cell import KNOWN
 from polytope.regions.lp_state import Root, drain, grow, new_work, reset
-from polytope.regions.open_cells import bounds_of, open_cells
+from polytope.regions.open_cells import Bounds, open_cells
 from polytope.regions.small_facets import deep_point
 from polytope.regions.vertex_cell import _box
 
@@ -164,7 +164,7 @@ class LpSearch:
 
     def _open_bound(self) -> int:
         """The most regions that the open branches can hold."""
-        bounds = bounds_of(self.network, self.net)
+        bounds = Bounds(self.network, self.net)
         _, most = open_cells(self.w, bounds, current=int(self.w.R[layout.PHASE]) != 1)
         return min(most, bounds.ceiling.whole - int(self.w.R[layout.COUNT]))
 

@@ -7,6 +7,7 @@ of what its parts can hold. So it never grows while the search goes on.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from polytope.ir.network import Network
 from polytope.regions import kernels_layer as layout
@@ -20,11 +21,20 @@ KIND, NEXT, NUMBER, FOUND = range(layout.N_NODE, layout.N_NODE + 4)  # of a fram
 
 @dataclass(frozen=True, eq=False)
 class Bounds:
-    """How many regions the nodes of one search can hold."""
+    """How many regions the nodes of one search can hold; nothing is computed until it is asked for."""
 
+    network: Network
     net: FlatNetwork
-    ceiling: Ceiling
-    numbers: list[int]
+
+    @cached_property
+    def ceiling(self) -> Ceiling:
+        """The bounds for cells."""
+        return Ceiling(self.network, self.network.input_dim)
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The network's layers that the search splits by."""
+        return used_layers(self.network)
 
     def node(self, layer: int, bends: int) -> int:
         """A cell of a layer (0: the domain's rows) in which so many bends are open."""
@@ -39,12 +49,6 @@ class Bounds:
         """The boundaries of the units in a list."""
         items = w.lists[at : at + 2 * n].reshape(-1, 2).tolist()
         return sum(self.bends(u, item & 0xFFFFF, item >> 20 & 0xFFFFF) for u, item in items)
-
-
-def bounds_of(network: Network, net: FlatNetwork) -> Bounds:
-    """The bounds for a search in a network."""
-    ceiling = Ceiling(network, network.input_dim)
-    return Bounds(net, ceiling, used_layers(network))
 
 
 def open_cells(w: Handle, bounds: Bounds, *, current: bool) -> tuple[list[tuple[Path, int]], int]:

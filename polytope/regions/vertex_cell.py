@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,6 +25,7 @@ from polytope.ir.network import Network
 
 if TYPE_CHECKING:
     from polytope.regions.evidence import Evidence
+    from polytope.regions.open_cells import Bounds
     from polytope.regions.reduced_network import Reduced
 
 Path = tuple[int, ...]  # steps from the root of the search: units that were split, and branches taken
@@ -84,8 +85,7 @@ class VertexCells:
         bits = max(len(cell).bit_length() - 11, workers.bit_length())
         bounds = [(part << bits) // workers for part in range(workers + 1)]
         jobs = [(self.facet_keys, cell, bits, i, j, places) for i, j in pairwise(bounds)]
-        with ThreadPoolExecutor(workers) as pool:
-            found = list(pool.map(lambda job: match(*job), jobs))
+        found = _each(lambda job: match(*job), jobs, workers)
         odd = sum(rest for _, rest in found)
         if self.complete and odd:
             raise AssertionError(f"{odd} facets have no single neighbour: this is a defect of the search.")
@@ -93,13 +93,24 @@ class VertexCells:
         return both
 
 
+def _each(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> list[Any]:
+    """The function of every item, in so many threads; one thread would only cost its start."""
+    if workers == 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, items))
+
+
 @dataclass(frozen=True)
 class Task:
-    """A branch of the search: its number in the order of the search, its path, the most regions in it."""
+    """A branch of the search: its number in the order of the search, its path, the most regions in it.
+
+    ``None`` stands for the most regions of the whole network, which is computed only if the search stops.
+    """
 
     number: int
     path: Path
-    most: int
+    most: int | None = None
 
 
 @dataclass
@@ -171,8 +182,7 @@ def explore(
             deque(),
         )
         if _search(problem, shared, workers, start):
-            whole = problem[2].ceiling.whole
-            return _collect(shared, d, network.n_units, words, workers, whole)
+            return _collect(shared, d, network.n_units, words, workers, problem[2])
         words *= 2
 
 
@@ -180,8 +190,7 @@ def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[Path] |
     """Run all tasks; False if the bit sets are too short."""
     from polytope.regions import kernels_layer as layout
 
-    whole = problem[2].ceiling.whole
-    tasks = [Task(i + 1, path, whole) for i, path in enumerate([()] if start is None else start)]
+    tasks = [Task(i + 1, path) for i, path in enumerate([()] if start is None else start)]
     if workers > 1:
         limit = 4
         while len(tasks) < TASKS and limit <= 20 and start is None:
@@ -189,7 +198,7 @@ def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[Path] |
             shared.found = 0
             shared.open.clear()
             shared.open_bound = 0
-            shared.tasks.append(Task(0, (), whole))
+            shared.tasks.append(Task(0, ()))
             if _Worker(problem, shared, limit).work() == layout.WORDS:
                 return False
             if shared.stop:
@@ -270,7 +279,8 @@ class _Worker:
         shared, keep = self.shared, self.shared.keep
         if shared.stop or self._over():
             shared.stop = True
-            self._open(task.number, [(task.path, task.most)], task.most)
+            most = _most(task, self.bounds)
+            self._open(task.number, [(task.path, most)], most)
             return layout.PAUSED
         reset(self.net, self.w, self.start, keep, np.array(task.path, dtype=np.int64), self.limit)
         R = self.w.R
@@ -319,7 +329,7 @@ class _Worker:
                 if code == layout.PAUSED:
                     shared.stop = True
                     nodes, most = open_cells(self.w, self.bounds, current=R[layout.PHASE] == 0)
-                    self._open(task.number, nodes, min(most, task.most - counted))
+                    self._open(task.number, nodes, min(most, _most(task, self.bounds) - counted))
                 if keep and R[layout.OUTN]:
                     chunks.append(drain(self.w, keep))
                 shared.chunks[task.number] = shared.chunks.get(task.number, []) + chunks
@@ -418,10 +428,15 @@ class _Worker:
         ]
 
 
+def _most(task: Task, bounds: Bounds) -> int:
+    """The most regions in a branch."""
+    return bounds.ceiling.whole if task.most is None else task.most
+
+
 def _problem(network: Network, A: FloatArray, b: FloatArray, vertices: FloatArray | None, words: int) -> Any:
     """The flat network on the domain, the first cell (a box that contains the domain), bounds for cells."""
     from polytope.regions.flat_network import flatten
-    from polytope.regions.open_cells import bounds_of
+    from polytope.regions.open_cells import Bounds
 
     d = A.shape[1]
     low, high, owner = _box(A, b, vertices)
@@ -440,7 +455,7 @@ def _problem(network: Network, A: FloatArray, b: FloatArray, vertices: FloatArra
     cutting = [(i, i) for i in range(len(A)) if i not in used]
     xmax = np.maximum(np.abs(low), np.abs(high))
     net = flatten(network, np.array(rows).reshape(-1, d + 1), cutting, xmax, words)
-    return net, _box_cell(np.array(rows), first, low, high, words), bounds_of(network, net)
+    return net, _box_cell(np.array(rows), first, low, high, words), Bounds(network, net)
 
 
 def _box(
@@ -519,11 +534,11 @@ def _box_cell(
     return np.concatenate([coordinates, errors]).ravel(), VI, rec_i, rec_f
 
 
-def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, whole: int) -> VertexCells:
+def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, bounds: Bounds) -> VertexCells:
     """The results of all tasks in the order of the search."""
     chunks = [c for number in sorted(shared.chunks) for c in shared.chunks[number]]
     tasks = [task for number in sorted(shared.open) for task in shared.open[number]] + list(shared.tasks)
-    most = shared.open_bound + sum(task.most for task in shared.tasks)
+    most = shared.open_bound + sum(_most(task, bounds) for task in shared.tasks)
     at = 0
     for c in chunks:
         c["o_ext"] = c["o_ext"] + np.array([at, 0])
@@ -545,14 +560,13 @@ def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, wh
         parts = [c.pop(name) for c in chunks if name in c] or [empty[name]]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    with ThreadPoolExecutor(workers) as pool:
-        arrays = dict(zip(empty, pool.map(joined, empty), strict=True))
+    arrays = dict(zip(empty, _each(joined, empty, workers), strict=True))
     return VertexCells(
         n_regions=shared.found,
         complete=not tasks,
         open_cells=tuple(task.path for task in tasks),
-        open_bounds=tuple(task.most for task in tasks),
-        open_bound=min(most, whole - shared.found) if tasks else 0,
+        open_bounds=tuple(_most(task, bounds) for task in tasks),
+        open_bound=min(most, bounds.ceiling.whole - shared.found) if tasks else 0,
         patterns=arrays["o_pat"],
         interior_points=arrays["o_point"],
         facet_offsets=np.concatenate([[0], np.cumsum(arrays["o_fptr"])]).astype(np.int64),
