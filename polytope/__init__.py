@@ -34,6 +34,7 @@ from polytope.regions.integer_program import IntegerProgram
 from polytope.regions.layer_split import LayerSplit
 from polytope.regions.sampling import Sampling
 from polytope.regions.storage import load_complex
+from polytope.regions.tracking import Tracked, track
 from polytope.verify import Proof, verify_certificate
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ __all__ = [  # noqa: RUF022
     "RegionComplex",
     "Region",
     "RegionCount",
+    "track",
+    "Tracked",
     "local_complexity",
     "LocalComplexity",
     "exact_local_complexity",

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,13 @@ def test_complexity_in_training_draws_both_curves(tmp_path: Path) -> None:
     printed = run_example("complexity_in_training.py", "--steps", "8", "--width", "10", "--out", str(picture))
     assert printed.count("at first") == 2
     assert picture.read_text().count("<svg") == 1
+
+
+def test_regions_are_tracked_through_training() -> None:
+    """Regions before and after a checkpoint are those that stayed and those that died, or were born."""
+    printed = run_example("track_training.py", "--epochs", "4", "--head-only", "2")
+    assert printed.count("taken over") == 2
+    rows = [[int(word) for word in line.split()[1:5]] for line in printed.splitlines()[1:]]
+    for before, (regions, stayed, born, died) in pairwise(rows):
+        assert (stayed + died, stayed + born) == (before[0], regions)
+    assert rows[-1][2:] == [0, 0]

@@ -31,8 +31,8 @@ KINDS: dict[str, type[Any]] = {
 STRUCTURE = "structure"
 
 
-def to_arrays(network: Network) -> dict[str, NDArray[Any]]:
-    """A network as arrays; ``structure`` holds JSON text in bytes.
+def to_arrays(network: Network | Layer) -> dict[str, NDArray[Any]]:
+    """A network, or one of its layers, as arrays; ``structure`` holds JSON text in bytes.
 
     Example:
         >>> import polytope as pt
@@ -60,8 +60,8 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Network:
     return network
 
 
-def fingerprint(network: Network) -> str:
-    """The sha256 of a network's structure and numbers, in hexadecimal digits."""
+def fingerprint(network: Network | Layer) -> str:
+    """The sha256 of the structure and the numbers of a network or a layer, in hexadecimal digits."""
     digest = sha256()
     for name, array in sorted(to_arrays(network).items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
