@@ -21,12 +21,12 @@ from rich.console import Console
 import adapters
 from polytope.ir import Network
 from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
-from polytope.regions.frontier import dask_executor
+from polytope.regions.executors import dask_executor
 from polytope.regions.layer_split import LayerSplit
 from polytope.report import options
 from polytope.report.files import points_from_npz
 from polytope.report.labels import LARGEST_WRITTEN, bound, in_words, log10
-from polytope.report.options import EngineName, chosen_engine, chosen_scope
+from polytope.report.options import EngineName, chosen_engine, chosen_scope, in_bytes
 from polytope.report.scope import Scope
 from polytope.report.terminal import STOPPED, audit_table, safe, sentences, watching
 from polytope.verify import verify_certificate
@@ -108,6 +108,7 @@ def count(
     engine: options.EngineOption = EngineName.AUTO,
     max_regions: options.MaxRegions = None,
     max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
     until: options.Until = None,
     input_shape: options.InputShape = None,
     as_json: options.AsJson = False,
@@ -123,6 +124,7 @@ def count(
             chosen_engine(engine),
             max_regions=max_regions,
             max_seconds=max_seconds,
+            max_memory=in_bytes(max_memory),
             progress=watch.regions,
         )
     if as_json:
@@ -156,6 +158,7 @@ def regions(
     scale: options.Scale = 1.0,
     max_regions: options.MaxRegions = None,
     max_seconds: options.MaxSeconds = None,
+    max_memory: options.MaxMemory = None,
     until: options.Until = None,
     input_shape: options.InputShape = None,
     as_json: options.AsJson = False,
@@ -173,6 +176,7 @@ def regions(
             LayerSplit(workers=workers),
             max_regions=max_regions,
             max_seconds=max_seconds,
+            max_memory=in_bytes(max_memory),
             executor=executor,
             directory=out,
             resume=resume,

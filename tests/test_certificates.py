@@ -39,7 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate in several shards."""
     directory = tmp_path_factory.mktemp("certificates") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frontier, "ROWS", 20)
+        patch.setattr(frontier, "CERTIFIED_ROWS", 20)
         enumerate_regions(*case(), directory=directory, certificate=True)
     assert len(list(directory.rglob("shard-*.parquet"))) > 3
     return directory

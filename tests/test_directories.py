@@ -17,11 +17,22 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from polytope import LayerSplit, Network, Polyhedron, Sampling, enumerate_regions, load_complex
+from polytope import (
+    FacetFlip,
+    LayerSplit,
+    Network,
+    Polyhedron,
+    Sampling,
+    count_regions,
+    enumerate_regions,
+    load_complex,
+)
 from polytope.__main__ import app
 from polytope.errors import CorruptFileError, IncompleteComplexError
 from polytope.ir.archive import fingerprint, from_arrays, to_arrays
 from polytope.regions import frontier
+from polytope.regions.found import Engine
+from polytope.regions.vertex_cell import explore
 from tests.networks import NETWORKS, seeded, unit_box_of
 
 CASE = (0, 3, 16, 16, 1)  # 676 regions
@@ -167,17 +178,18 @@ def test_a_full_disk_loses_nothing(
     tmp_path: Path, small_slices: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, box = case()
-    write, calls = pq.write_table, []
+    flush, calls = os.fsync, []
 
-    def failing(*arguments: object) -> None:
+    def failing(file: int) -> None:
         calls.append(1)
-        if len(calls) == 4:
+        if len(calls) == 6:  # after the network, the manifest and three shards
             raise OSError(28, "No space left on device")
-        write(*arguments)
+        flush(file)
 
-    monkeypatch.setattr(pq, "write_table", failing)
+    monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(OSError, match="No space"):
         enumerate_regions(network, box, directory=tmp_path)
+    assert load_complex(tmp_path).progress.shards == 3
     assert len(enumerate_regions(network, box, directory=tmp_path, resume=True)) == 676
 
 
@@ -190,10 +202,93 @@ def test_executors_find_the_same() -> None:
     assert found.complete
 
 
+def test_executors_count_the_same() -> None:
+    """All regions, and after a budget an interval that holds their number."""
+    network, box = case()
+    with ThreadPoolExecutor(2) as threads:
+        found = count_regions(network, box, executor=threads)
+        assert (found.lower, found.upper, found.complete, found.open_cells) == (676, 676, True, ())
+        part = count_regions(network, box, executor=threads, max_regions=100)
+        assert (part.lower, part.complete) == (100, False)
+        assert part.upper >= 676
+        assert part.open_cells
+        with pytest.raises(ValueError, match="slices"):
+            count_regions(network, box, Sampling(10), executor=threads)
+
+
+ENGINES = [LayerSplit(cells="vertices"), LayerSplit(cells="lp"), LayerSplit("lp", 1, "highs"), FacetFlip()]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=repr)
+def test_memory_is_a_budget(engine: Engine) -> None:
+    """With no memory left every engine stops at once, and with enough none does."""
+    network = seeded(0, 2, 8, 6, 1)
+    box = Polyhedron.box(*unit_box_of(network))
+    regions = len(enumerate_regions(network, box))
+    part = enumerate_regions(network, box, engine, max_memory=1)
+    assert not part.complete
+    assert part.lower < regions <= part.upper
+    with pytest.raises(IncompleteComplexError):
+        part.require_complete("A volume")
+    assert not count_regions(network, box, engine, max_memory=1).complete
+    whole = count_regions(network, box, engine, max_memory=2**50)
+    assert (whole.lower, whole.complete) == (regions, True)
+    with pytest.raises(ValueError, match="max_memory must be positive"):
+        enumerate_regions(network, box, engine, max_memory=0)
+
+
+def test_a_run_out_of_memory_is_resumed(tmp_path: Path) -> None:
+    network, box = case()
+    part = enumerate_regions(network, box, directory=tmp_path, max_memory=1)
+    assert not part.complete
+    assert part.progress.open
+    assert len(enumerate_regions(network, box, directory=tmp_path, resume=True)) == 676
+
+
+def test_open_cells_are_where_the_rest_is() -> None:
+    """A search from the open cells alone finds exactly the regions that the stopped one did not."""
+    network, box = case()
+    part = enumerate_regions(network, box, max_regions=100)
+    rest = explore(network, box.A, box.b, keep="cells", start=part.open_cells)
+    assert rest.n_regions == 676 - len(part)
+    assert not {p.tobytes() for p in part.patterns} & {p.tobytes() for p in rest.patterns}
+
+
+PEAK = """
+from pathlib import Path
+import polytope as pt
+from polytope.regions.found import resident_bytes
+from tests.networks import seeded
+
+network = seeded(0, 4, 32, 32, 1)  # 164,767 regions
+box = pt.Polyhedron.box([-1.0] * 4, [1.0] * 4)
+pt.count_regions(network, box, max_regions=10)
+limit = resident_bytes() + 40 * 2**20
+found = pt.enumerate_regions(network, box, max_memory=limit)
+peak = 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+print(len(found), found.complete, found.upper > len(found), (peak - limit) / 2**20)
+"""
+
+
+def test_the_peak_stays_near_the_budget_of_memory() -> None:
+    """A fresh process that may take 40 MB more than at its start stops in the middle of the search."""
+    root = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK], env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found, complete, partial, over = done.stdout.split()
+    assert 1000 < int(found) < 164_767
+    assert (complete, partial) == ("False", "True")
+    assert float(over) < 10.0  # MB between two looks at the memory
+
+
 SCRIPT = """
 import sys
 from polytope import LayerSplit, Polyhedron, enumerate_regions
 from polytope.regions import frontier
+from polytope.regions.found import Engine
+from polytope.regions.vertex_cell import explore
 from tests.networks import seeded, unit_box_of
 
 if __name__ == "__main__":
@@ -313,6 +408,8 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert (done.exit_code, json.loads(done.stdout)["regions"]) == (4, 100)
     assert json.loads(done.stdout)["label"] == "lower bound"
     assert not json.loads(done.stdout)["complete"]
+    assert polytope("--out", tmp_path / "small", "--max-memory", 1).exit_code == 4
+    assert polytope("--out", tmp_path / "none", "--max-memory", -1).exit_code == 2
     assert polytope("--out", tmp_path / "run").exit_code == 2
     done = polytope("--out", tmp_path / "run", "--resume", "--json")
     assert (done.exit_code, json.loads(done.stdout)["regions"]) == (0, 676)

@@ -56,7 +56,7 @@ HOMES = {  # third-party library -> where it may be imported
     "rich": ("polytope/__main__.py", "polytope/report/terminal.py"),
     "numba": ("polytope/regions/kernels", "polytope/batched/kernels.py"),
     "pyarrow": ("polytope/regions/storage.py", "polytope/verify.py"),
-    "distributed": ("polytope/regions/frontier.py",),
+    "distributed": ("polytope/regions/executors.py",),
 }
 
 

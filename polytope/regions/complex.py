@@ -19,7 +19,7 @@ from polytope.regions.adjacency import matched_pairs, pattern_across_exactly, pa
 from polytope.regions.boundaries import LayerBoundaries, boundaries
 from polytope.regions.exact_rows import ExactRows
 from polytope.regions.facets import exactly, facets_of, region_rows
-from polytope.regions.found import ExactFacet, Facets
+from polytope.regions.found import ExactFacet, Facets, Path
 from polytope.regions.merge import affine_maps, distinct, joined_across
 from polytope.regions.vertex_search import facet_points, suits_vertices, volumes
 
@@ -39,6 +39,8 @@ class RegionComplex:
         candidates: per region the units and domain rows that can carry its facets, where known.
         known_facets: facets, where the engine had them anyway.
         known_neighbours: ``int[E, 2]``, pairs of regions that share a facet, where the engine knew them.
+        open_cells: branches of the search that a budget left, as steps from its root, where the engine names
+            them: what was not found lies in them.
     """
 
     network: Network
@@ -52,6 +54,7 @@ class RegionComplex:
     candidates: tuple[IntArray, ...] | None = None
     known_facets: Facets | None = None
     known_neighbours: IntArray | None = None
+    open_cells: tuple[Path, ...] = ()
 
     @property
     def lower(self) -> int:

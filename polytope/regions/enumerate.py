@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path as File
 
 from polytope.errors import EmptyDomainError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.regions.complex import RegionComplex
-from polytope.regions.found import Budget, Engine, Found, Progress
-from polytope.regions.frontier import enumerate_in_slices
+from polytope.regions.found import Budget, Engine, Found, Path, Progress
+from polytope.regions.frontier import count_in_slices, enumerate_in_slices
 from polytope.regions.layer_split import LayerSplit
-from polytope.regions.vertex_search import suits_vertices
+from polytope.regions.vertex_search import VERTEX_CELLS, suits_vertices
 
 
 @dataclass(frozen=True)
 class RegionCount:
     """The number of regions lies in ``lower .. upper``; where ``complete``, both are the exact count.
 
-    ``seconds`` is the time of the search, ``engine`` what counted, ``statistics`` what decided how often.
+    ``seconds`` is the time of the search, ``engine`` what counted, ``statistics`` what decided how often,
+    ``open_cells`` the branches of the search that a budget left, where the engine names them.
     """
 
     lower: int
@@ -30,6 +31,7 @@ class RegionCount:
     seconds: float
     engine: str
     statistics: Mapping[str, float] = field(default_factory=dict)
+    open_cells: tuple[Path, ...] = ()
 
 
 def enumerate_regions(
@@ -39,8 +41,9 @@ def enumerate_regions(
     *,
     max_regions: int | None = None,
     max_seconds: float | None = None,
+    max_memory: int | None = None,
     executor: Executor | None = None,
-    directory: str | Path | None = None,
+    directory: str | File | None = None,
     resume: bool = False,
     certificate: bool = False,
     progress: Progress | None = None,
@@ -51,7 +54,8 @@ def enumerate_regions(
         network: a piecewise-affine network.
         domain: a polyhedron with interior in its input space.
         engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound.
-        max_regions, max_seconds: budgets. A search that one of them stops is not complete, and says so.
+        max_regions, max_seconds, max_memory: budgets, the last in bytes that this process may take. A search
+            that one of them stops is not complete, and says so.
         executor: runs slices of the search: processes, or a Dask cluster's ``client.get_executor()``.
         directory: where regions go as they are found (see ``storage``); the result reads them lazily.
         resume: go on with the search that the directory holds.
@@ -74,10 +78,10 @@ def enumerate_regions(
         >>> len(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1])))
         2
     """
+    budget = Budget(max_regions, max_seconds, max_memory)
     if executor is not None or directory is not None:
         _check(network, domain)
         workers = _workers(engine, domain)
-        budget = Budget(max_regions, max_seconds)
         return enumerate_in_slices(
             directory,
             network,
@@ -93,7 +97,7 @@ def enumerate_regions(
         raise ValueError("There is nothing to resume without a directory.")
     if certificate:
         raise ValueError("A certificate is written into a directory: name one.")
-    budget, found = _search(network, domain, engine, max_regions, max_seconds, progress, keep=True)
+    found = _search(network, domain, engine, budget, progress, keep=True)
     return RegionComplex(
         network,
         domain,
@@ -106,6 +110,7 @@ def enumerate_regions(
         candidates=found.candidates,
         known_facets=found.facets,
         known_neighbours=found.neighbours,
+        open_cells=found.open_cells,
     )
 
 
@@ -116,6 +121,8 @@ def count_regions(
     *,
     max_regions: int | None = None,
     max_seconds: float | None = None,
+    max_memory: int | None = None,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> RegionCount:
     """The number of activation regions in a domain; keeps no region. Arguments as ``enumerate_regions``.
@@ -126,30 +133,44 @@ def count_regions(
         >>> pt.count_regions(net, pt.Polyhedron.box([-1], [1])).upper
         2
     """
-    budget, found = _search(network, domain, engine, max_regions, max_seconds, progress, keep=False)
+    budget = Budget(max_regions, max_seconds, max_memory)
+    if executor is not None:
+        _check(network, domain)
+        _workers(engine, domain)
+        done = count_in_slices(network, domain, executor, budget, progress)
+        cells = tuple(path for path, _ in done.open)
+        upper = done.regions if done.complete else done.upper
+        return RegionCount(done.regions, upper, done.complete, budget.seconds, VERTEX_CELLS, open_cells=cells)
+    found = _search(network, domain, engine, budget, progress, keep=False)
     upper = found.n_regions + found.open_bound
-    return RegionCount(found.n_regions, upper, found.complete, budget.seconds, found.engine, found.statistics)
+    return RegionCount(
+        found.n_regions,
+        upper,
+        found.complete,
+        budget.seconds,
+        found.engine,
+        found.statistics,
+        found.open_cells,
+    )
 
 
 def _search(
     network: Network,
     domain: Polyhedron,
     engine: Engine | None,
-    max_regions: int | None,
-    max_seconds: float | None,
+    budget: Budget,
     progress: Progress | None,
     *,
     keep: bool,
-) -> tuple[Budget, Found]:
+) -> Found:
     _check(network, domain)
-    budget = Budget(max_regions, max_seconds)
     chosen = engine or LayerSplit()
     found = chosen.search(network, domain, budget=budget, keep=keep, progress=progress)
     if found.complete and not found.n_regions:
         raise EmptyDomainError(
             "The domain has no interior; affine_hull(domain) gives the window that holds it."
         )
-    return budget, found
+    return found
 
 
 def _check(network: Network, domain: Polyhedron) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path as File
 from time import monotonic
 from typing import Protocol
 
@@ -17,6 +20,7 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 
 Progress = Callable[[int, int], None]  # regions found, open cells
+Path = tuple[int, ...]  # steps from the root of a search: units that were split, and branches taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,24 +48,46 @@ class Facets:
     exact: Mapping[int, ExactFacet] = field(default_factory=dict)
 
 
+def resident_bytes() -> int:
+    """The memory of this process that is in use now; where the system does not say, the most so far."""
+    pages = File("/proc/self/statm")
+    if pages.exists():
+        return int(pages.read_text().split()[1]) * resource.getpagesize()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 @dataclass(frozen=True)
 class Budget:
-    """Limits of a search; ``None`` is no limit."""
+    """Limits of a search; ``None`` is no limit.
+
+    Arguments:
+        max_regions, max_seconds: what they say.
+        max_memory: bytes of this process. Putting results together takes about as much as the search added,
+            so it is stopped when half of what was left at its start is used.
+        started, occupied: the clock, and the bytes in use, at the start.
+    """
 
     max_regions: int | None = None
     max_seconds: float | None = None
+    max_memory: int | None = None
     started: float = field(default_factory=monotonic)
+    occupied: int = field(default_factory=resident_bytes)
 
     def __post_init__(self) -> None:
-        for name, limit in (("max_regions", self.max_regions), ("max_seconds", self.max_seconds)):
+        for name in ("max_regions", "max_seconds", "max_memory"):
+            limit = getattr(self, name)
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} must be positive, not {limit}.")
+
+    def full(self) -> bool:
+        """Whether the search must stop for want of memory."""
+        return self.max_memory is not None and 2 * resident_bytes() - self.occupied >= self.max_memory
 
     def spent(self, regions: int) -> bool:
         """Whether the search must stop now."""
         if self.max_regions is not None and regions >= self.max_regions:
             return True
-        return self.max_seconds is not None and self.seconds >= self.max_seconds
+        return (self.max_seconds is not None and self.seconds >= self.max_seconds) or self.full()
 
     @property
     def seconds(self) -> float:
@@ -82,6 +108,7 @@ class Found:
         facets: exact facets, where the engine has them anyway.
         neighbours: ``int[E, 2]``, the pairs of regions that share a facet, where the engine knows them.
         statistics: what decided how often, programs solved, seconds in the solver.
+        open_cells: branches of the search that are still to do, where the engine names them.
     """
 
     engine: str
@@ -93,6 +120,7 @@ class Found:
     facets: Facets | None = None
     neighbours: IntArray | None = None
     statistics: Mapping[str, float] = field(default_factory=dict)
+    open_cells: tuple[Path, ...] = ()
 
     @property
     def complete(self) -> bool:

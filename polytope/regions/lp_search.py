@@ -2,6 +2,7 @@ r"""The compiled search over cells of inequalities as an engine: budgets, certif
 
 from __future__ import annotations
 
+from itertools import pairwise
 from time import monotonic
 from typing import Any
 
@@ -158,8 +159,7 @@ class LpSearch:
         """For each region the units and domain rows whose boundaries include all its facets."""
         parts: list[IntArray] = []
         for c in self.chunks:
-            ends, flat = c["ends"].tolist(), c["carriers"]
-            parts += [flat[i:j] for i, j in zip([0, *ends[:-1]], ends, strict=True)]
+            parts += [c["carriers"][i:j] for i, j in pairwise([0, *c["ends"].tolist()])]
         return tuple(parts)
 
     def _open_bound(self) -> int:

@@ -13,8 +13,8 @@ from polytope.ir.network import Network
 from polytope.regions import kernels_layer as layout
 from polytope.regions.ceiling import Ceiling
 from polytope.regions.flat_network import UNIT_MAX, UNIT_PIECES, FlatNetwork, used_layers
+from polytope.regions.found import Path
 from polytope.regions.kernels_handle import Handle
-from polytope.regions.vertex_cell import Path
 
 KIND, NEXT, NUMBER, FOUND = range(layout.N_NODE, layout.N_NODE + 4)  # of a frame
 

@@ -15,9 +15,9 @@ column              type                                meaning
 =================== =================================== ==================================================
 
 Its metadata under the key ``search`` is JSON: ``taken``, the branches that the shard started from; ``open``,
-those that it left, each with the most regions in it; ``upper``, a bound on the number of all regions. Shards
-appear under their names only when they are whole, so what is open can be read off the shards that are there,
-and nothing is lost or found twice when a run is killed. A certificate that is complete has a file
+those that it left, each with the most regions in it; ``regions``, its number of rows. Shards appear under
+their names only when they are whole, so what is open can be read off the shards that are there, and nothing
+is lost or found twice when a run is killed. A certificate that is complete has a file
 ``certificate.json`` with the sha256 of every other file.
 """
 
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,8 +45,9 @@ from polytope.ir.archive import fingerprint, from_arrays, to_arrays
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.regions.complex import RegionComplex
-from polytope.regions.found import Facets
-from polytope.regions.vertex_cell import Path, VertexCells
+from polytope.regions.found import Facets, Path
+from polytope.regions.vertex_cell import VertexCells
+from polytope.regions.vertex_search import VERTEX_CELLS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +58,7 @@ MANIFEST, NETWORK, SHARDS, CERTIFICATE = "manifest.json", "network.npz", "region
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a directory has come: shards, regions, bound, and the open branches with their bounds."""
+    """How far a search has come: shards, regions, bound, and the open branches with their bounds."""
 
     shards: int
     regions: int
@@ -68,6 +69,11 @@ class Progress:
     def complete(self) -> bool:
         """Whether nothing is open."""
         return not self.open
+
+
+def beginning(whole: int) -> Progress:
+    """A search in which the root is open, with so many regions at most."""
+    return Progress(0, 0, whole, (((), whole),))
 
 
 def create(directory: File, network: Network, domain: Polyhedron, *, certificate: bool = False) -> None:
@@ -97,7 +103,7 @@ def create(directory: File, network: Network, domain: Polyhedron, *, certificate
         "domain": {"A": domain.A.tolist(), "b": domain.b.tolist()},
         "input_dim": network.input_dim,
         "units": network.n_units,
-        "engine": "layer split, vertex cells",
+        "engine": VERTEX_CELLS,
         "certificate": certificate,
         "versions": {name: version(name) for name in ("polytope-nn", "numpy", "numba", "pyarrow")},
     }
@@ -140,27 +146,39 @@ def read_manifest(directory: File) -> dict[str, Any]:
     return manifest
 
 
-def write_shard(
-    directory: File, number: int, found: VertexCells, taken: Sequence[Path], whole: int, before: Progress
-) -> Progress:
-    """Add a shard, and say how far the directory has come with it.
+def advanced(before: Progress, taken: Iterable[Path], left: Iterable[tuple[Path, int]], n: int) -> Progress:
+    """How far a search has come with another shard: branches that it took, those that it left, its regions.
 
-    Arguments:
-        found: of a search that started from the branches ``taken``.
-        whole: the most regions that the network can have.
+    Raises:
+        KeyError: a branch that it took was not open.
     """
+    frontier = dict(before.open)
+    for path in taken:
+        del frontier[path]
+    frontier.update(left)
+    regions = before.regions + n
+    upper = min(before.upper, regions + sum(frontier.values()))
+    return Progress(before.shards + 1, regions, upper, tuple(frontier.items()))
+
+
+def shard_of(found: VertexCells, taken: Sequence[Path]) -> bytes:
+    """The shard of what was found from the branches ``taken``."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     left = [*zip(found.open_cells, found.open_bounds, strict=True)]
-    gone = set(taken)
-    still = [node for node in before.open if node[0] not in gone] + left
-    regions = before.regions + found.n_regions
-    upper = min(before.upper, whole, regions + sum(bound for _, bound in still))
-    search = {"taken": taken, "open": left, "regions": found.n_regions, "upper": upper}
+    search = {"taken": taken, "open": left, "regions": found.n_regions}
     table = _table(found).replace_schema_metadata({"search": json.dumps(search)})
+    out = pa.BufferOutputStream()
+    compression = "snappy" if found.evidence is None else "zstd"
+    pq.write_table(table, out, compression=compression, use_dictionary=False)
+    return bytes(out.getvalue())
+
+
+def write_shard(directory: File, number: int, shard: bytes) -> None:
+    """Add a shard to a directory, whole or not at all."""
     with _whole(_shard(directory, number)) as file:
-        pq.write_table(table, file, **({} if found.evidence is None else {"compression": "zstd"}))
-    return Progress(number + 1, regions, upper, tuple(still))
+        file.write(shard)
 
 
 def has_certificate(directory: File) -> bool:
@@ -190,23 +208,17 @@ def progress_of(directory: File, whole: int) -> Progress:
 
     for leftover in directory.rglob("*.part"):
         leftover.unlink()
-    frontier: dict[Path, int] = {(): whole}
-    regions, upper, number = 0, whole, 0
-    while _shard(directory, number).exists():
+    progress = beginning(whole)
+    while (file := _shard(directory, progress.shards)).exists():
         try:
-            search = json.loads(pq.read_schema(_shard(directory, number)).metadata[b"search"])
-            for path in search["taken"]:
-                del frontier[tuple(path)]
-            frontier |= {tuple(path): int(bound) for path, bound in search["open"]}
-            regions, upper = regions + search["regions"], min(upper, search["upper"])
+            search = json.loads(pq.read_schema(file).metadata[b"search"])
+            left = [(tuple(path), int(bound)) for path, bound in search["open"]]
+            progress = advanced(progress, map(tuple, search["taken"]), left, int(search["regions"]))
         except (KeyError, TypeError, ValueError, OSError) as error:
-            raise CorruptFileError(
-                f"{_shard(directory, number)} does not follow the shards before it."
-            ) from error
-        number += 1
-    if len(list((directory / SHARDS).glob("shard-*.parquet"))) != number:
-        raise CorruptFileError(f"{_shard(directory, number)} is missing, but later shards are there.")
-    return Progress(number, regions, upper, tuple(frontier.items()))
+            raise CorruptFileError(f"{file} does not follow the shards before it.") from error
+    if len(list((directory / SHARDS).glob("shard-*.parquet"))) != progress.shards:
+        raise CorruptFileError(f"{file} is missing, but later shards are there.")
+    return progress
 
 
 class StoredComplex(RegionComplex):
@@ -288,7 +300,7 @@ def load_complex(directory: str | File) -> StoredComplex:
     if fingerprint(network) != manifest["network"]:
         raise CorruptFileError(f"{directory / NETWORK} is not the network that the manifest names.")
     domain = Polyhedron(np.array(manifest["domain"]["A"]), np.array(manifest["domain"]["b"]))
-    progress = progress_of(directory, _whole_bound(network))
+    progress = progress_of(directory, most_regions(network))
     out = object.__new__(StoredComplex)
     upper = progress.regions if progress.complete else progress.upper
     known: Mapping[str, Any] = {
@@ -322,7 +334,8 @@ def in_memory(stored: StoredComplex, network: Network, seconds: float) -> Region
     )
 
 
-def _whole_bound(network: Network) -> int:
+def most_regions(network: Network) -> int:
+    """The most regions that the network can have."""
     from polytope.regions.ceiling import Ceiling
 
     return Ceiling(network, network.input_dim).whole

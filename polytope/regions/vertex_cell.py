@@ -22,17 +22,17 @@ from polytope.errors import EmptyDomainError, UnboundedDomainError
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
+from polytope.regions.found import Path
 
 if TYPE_CHECKING:
     from polytope.regions.evidence import Evidence
     from polytope.regions.open_cells import Bounds
     from polytope.regions.reduced_network import Reduced
 
-Path = tuple[int, ...]  # steps from the root of the search: units that were split, and branches taken
-
 KEEP = {"count": 0, "cells": 1, "points": 3, "vertices": 7}
 FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at first and at most
 EARLY_QUANTUM = 100  # the same in reduced networks that are looked ahead in, whose splits take longer
+CAREFUL_QUANTUM = 1_000  # the same where memory is limited
 LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
 TASKS = 64  # branches into which a search is divided for several workers
 CHUNK = 2**27  # bytes of patterns in an output buffer; what is not written to takes no memory
@@ -120,6 +120,7 @@ class _Shared:
     keep: int
     max_regions: int
     deadline: float
+    full: Callable[[], bool] | None
     progress: Callable[[int, int], None] | None
     tasks: deque[Task]
     found: int = 0
@@ -145,6 +146,7 @@ def explore(
     keep: str = "count",
     max_regions: int | None = None,
     deadline: float | None = None,
+    full: Callable[[], bool] | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
     start: Sequence[Path] | None = None,
@@ -157,6 +159,7 @@ def explore(
         domain_vertices: the domain's vertices where known; they spare finding its bounding box.
         keep: "count" nothing, "cells" patterns and facets, "points" facet points too, "vertices" everything.
         max_regions, deadline: stop soon after so many cells, or at this ``time.monotonic()``.
+        full: whether to stop for want of memory; asked now and then.
         progress: called now and then with (cells found, branches open).
         workers: threads; the compiled search runs without the interpreter's lock.
         start: ``open_cells`` of an earlier, stopped search with the same network and domain.
@@ -178,6 +181,7 @@ def explore(
             KEEP[keep],
             np.iinfo(np.int64).max if max_regions is None else max_regions,
             np.inf if deadline is None else deadline,
+            full,
             progress,
             deque(),
         )
@@ -287,6 +291,7 @@ class _Worker:
         R[layout.BUDGET] = quantum = FIRST_QUANTUM
         chunks: list[dict[str, NDArray[Any]]] = []
         counted, looked = 0, time.monotonic()
+        most = QUANTUM if shared.full is None else CAREFUL_QUANTUM
         while True:
             R[layout.MAXIT] = counted + max(shared.max_regions - shared.found, 0)
             code = int(run(self.net, self.w))
@@ -321,7 +326,7 @@ class _Worker:
                     raise ValueError("A branch to start from is not one of this network on this domain.")
                 if code == layout.PAUSED and not self._over():
                     slow = time.monotonic() - looked > LOOK_SECONDS
-                    quantum = max(quantum // 2, 1) if slow else min(2 * quantum, QUANTUM)
+                    quantum = max(quantum // 2, 1) if slow else min(2 * quantum, most)
                     R[layout.BUDGET], looked = quantum, time.monotonic()
                     if shared.progress:
                         shared.progress(shared.found, len(shared.tasks) + shared.busy)
@@ -340,7 +345,8 @@ class _Worker:
     def _over(self) -> bool:
         """Whether a limit has been reached."""
         shared = self.shared
-        return shared.stop or shared.found >= shared.max_regions or time.monotonic() >= shared.deadline
+        spent = shared.found >= shared.max_regions or time.monotonic() >= shared.deadline
+        return shared.stop or spent or (shared.full is not None and shared.full())
 
     def _open(self, number: int, nodes: Sequence[tuple[Path, int]], most: int) -> None:
         """Keep nodes for later, each with its bound; together they hold so many regions at most."""

@@ -17,6 +17,7 @@ from polytope.regions.vertex_cell import VertexCells, explore
 if TYPE_CHECKING:
     from polytope.regions.complex import RegionComplex
 
+VERTEX_CELLS = "layer split, vertex cells"  # as reports call the engine
 MOST_DIMENSIONS = 6  # beyond, cells have so many vertices that linear programs are faster
 
 
@@ -45,11 +46,12 @@ def search_vertices(
         keep=("points" if points else "cells") if keep else "count",
         max_regions=budget.max_regions,
         deadline=None if budget.max_seconds is None else budget.started + budget.max_seconds,
+        full=None if budget.max_memory is None else budget.full,
         progress=progress,
         workers=workers,
     )
     return Found(
-        engine="layer split, vertex cells",
+        engine=VERTEX_CELLS,
         n_regions=found.n_regions,
         open_bound=found.open_bound,
         patterns=found.patterns,
@@ -57,6 +59,7 @@ def search_vertices(
         facets=_facets(found, points) if keep else None,
         neighbours=found.neighbours(workers=workers) if keep else None,
         statistics={"exact_signs": found.n_exact, "smallest_margin": found.smallest_margin},
+        open_cells=found.open_cells,
     )
 
 

@@ -48,6 +48,9 @@ Until = Annotated[str | None, typer.Option("--until", help="Stop at this tensor 
 InputShape = Annotated[
     str | None, typer.Option("--input-shape", help="One input without the batch: 1,28,28.")
 ]
+MaxMemory = Annotated[
+    float | None, typer.Option("--max-memory", help="Stop before this process takes so many megabytes.")
+]
 EngineOption = Annotated[EngineName, typer.Option("--engine", help="What searches.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Radius = Annotated[
@@ -84,6 +87,15 @@ def chosen_scope(
         low, high = (numbers("--box", side) for side in box)
         return box_scope(network.input_dim, low, high)
     return default_scope(network, points.x if points else None)
+
+
+def in_bytes(megabytes: float | None) -> int | None:
+    """A limit in megabytes as bytes, at least one."""
+    if megabytes is None:
+        return None
+    if not 0 < megabytes < 1e12:
+        raise ValueError(f"--max-memory must be a positive number of megabytes, not {megabytes}.")
+    return max(int(megabytes * 2**20), 1)
 
 
 def numbers(option: str, text: str) -> list[float]:
