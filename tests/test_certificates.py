@@ -236,7 +236,7 @@ def test_hostile_directories_end_in_one_sentence(run: Path, tmp_path: Path) -> N
 def test_partial_runs_are_lower_bounds_until_they_are_complete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frontier, "ROWS", 20)
+    monkeypatch.setattr(frontier, "CERTIFIED_ROWS", 20)
     part = enumerate_regions(*case(), directory=tmp_path, certificate=True, max_regions=40)
     proof = verify_certificate(tmp_path)
     assert (proof.regions, proof.complete, proof.adjacent) == (len(part), False, 0)
@@ -268,7 +268,7 @@ def test_what_cannot_be_certified_is_refused_when_written(tmp_path: Path) -> Non
 def test_slices_of_several_threads_make_one_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frontier, "ROWS", 20)
+    monkeypatch.setattr(frontier, "CERTIFIED_ROWS", 20)
     with ThreadPoolExecutor(2) as threads:
         done = enumerate_regions(*case(), directory=tmp_path, certificate=True, executor=threads)
     assert verify_certificate(tmp_path).regions == len(done)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,7 +34,7 @@ from polytope.ir.archive import fingerprint, from_arrays, to_arrays
 from polytope.regions import frontier
 from polytope.regions.found import Engine
 from polytope.regions.vertex_cell import explore
-from tests.networks import NETWORKS, seeded, unit_box_of
+from tests.networks import NETWORKS, needs_shared, seeded, unit_box_of
 
 CASE = (0, 3, 16, 16, 1)  # 676 regions
 
@@ -289,20 +290,26 @@ from polytope import LayerSplit, Polyhedron, enumerate_regions
 from polytope.regions import frontier
 from polytope.regions.found import Engine
 from polytope.regions.vertex_cell import explore
-from tests.networks import seeded, unit_box_of
+from tests.networks import file_network, seeded, unit_box_of
 
 if __name__ == "__main__":
-    frontier.ROWS = 50
-    network = seeded({case})
+    frontier.ROWS = {rows}
+    network = {network}
     box = Polyhedron.box(*unit_box_of(network))
     directory, resume, workers = sys.argv[1], sys.argv[2] == "resume", int(sys.argv[3])
     enumerate_regions(network, box, LayerSplit(workers=workers), directory=directory, resume=resume)
 """
 
 
-def start(tmp_path: Path, *, resume: bool, workers: int = 1) -> subprocess.Popen[bytes]:
+SMALL = {"network": f"seeded{CASE}", "rows": 50}
+LARGE = {"network": "file_network('4-32-32-1')", "rows": 1500}
+
+
+def start(
+    tmp_path: Path, case: dict[str, object] = SMALL, *, resume: bool, workers: int = 1
+) -> subprocess.Popen[bytes]:
     script = tmp_path / "search.py"
-    script.write_text(SCRIPT.format(case=", ".join(map(str, CASE))))
+    script.write_text(SCRIPT.format(**case))
     command = [
         sys.executable,
         str(script),
@@ -314,9 +321,18 @@ def start(tmp_path: Path, *, resume: bool, workers: int = 1) -> subprocess.Popen
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": root})
 
 
+def shards(directory: Path) -> int:
+    return len(list(directory.rglob("shard-*.parquet")))
+
+
 def wait_for_shards(directory: Path, number: int, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None and len(list(directory.rglob("shard-*.parquet"))) < number:
+    while process.poll() is None and shards(directory) < number:
         time.sleep(0.002)
+
+
+def is_alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def stopped_again_and_again(tmp_path: Path, how: signal.Signals, times: int) -> int:
@@ -326,8 +342,7 @@ def stopped_again_and_again(tmp_path: Path, how: signal.Signals, times: int) -> 
     for _ in range(times):
         begun = (directory / "manifest.json").exists()
         process = start(tmp_path, resume=begun)
-        there = len(list(directory.rglob("shard-*.parquet")))
-        wait_for_shards(directory, there + 1, process)
+        wait_for_shards(directory, shards(directory) + 1, process)
         time.sleep(float(rng.uniform(0, 0.02)))
         process.send_signal(how)
         stopped += process.wait() == -how
@@ -345,17 +360,48 @@ def test_stopped_processes_are_resumed(tmp_path: Path, how: signal.Signals) -> N
     assert stopped_again_and_again(tmp_path, how, 2) == 676
 
 
+@needs_shared
 @pytest.mark.slow
 def test_twenty_kills(tmp_path: Path) -> None:
-    assert stopped_again_and_again(tmp_path, signal.SIGKILL, 20) == 676
+    """Main processes and their workers in turn, at random moments; 4-32-32-1 in shards of 1,500 regions."""
+    rng = np.random.default_rng(0)
+    directory = tmp_path / "run"
+    kills = {"main": 0, "worker": 0}
+    while sum(kills.values()) < 20:
+        process = start(tmp_path, LARGE, resume=(directory / "manifest.json").exists(), workers=2)
+        while process.poll() is None:
+            wait_for_shards(directory, shards(directory) + int(rng.integers(0, 4)), process)
+            time.sleep(float(rng.exponential(0.2)))
+            workers = children(process.pid) if process.poll() is None else []
+            if rng.random() < 0.5:
+                process.kill()
+                kills["main"] += process.wait() == -signal.SIGKILL
+                deadline = time.monotonic() + 30
+                while any(map(is_alive, workers)):
+                    assert time.monotonic() < deadline, "workers outlive their main process"
+                    time.sleep(0.05)
+            elif workers:
+                os.kill(int(rng.choice(workers)), signal.SIGKILL)
+                kills["worker"] += 1
+        part = load_complex(directory) if (directory / "manifest.json").exists() else None
+        if part is not None and part.complete:  # begin again, until there were enough kills
+            assert len(part) == 85_991
+            assert len(np.unique(part.patterns, axis=0)) == len(part)
+            shutil.rmtree(directory)
+    assert min(kills.values()) > 3
+    resume = (directory / "manifest.json").exists()
+    assert start(tmp_path, LARGE, resume=resume, workers=2).wait() == 0
+    found = load_complex(directory)
+    assert (len(found), found.complete) == (85_991, True)
+    assert len(np.unique(found.patterns, axis=0)) == len(found)
 
 
 def test_workers_that_die_are_survived(tmp_path: Path) -> None:
     """Every worker is killed twice while the search goes on."""
     process = start(tmp_path, resume=False, workers=2)
     killed = 0
-    for shards in (1, 4):
-        wait_for_shards(tmp_path / "run", shards, process)
+    for there in (1, 4):
+        wait_for_shards(tmp_path / "run", there, process)
         for child in children(process.pid):
             os.kill(child, signal.SIGKILL)
             killed += 1
@@ -365,9 +411,12 @@ def test_workers_that_die_are_survived(tmp_path: Path) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Worker processes of a process (the resource tracker is left alone)."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(c) for c in found if "spawn_main" in Path(f"/proc/{c}/cmdline").read_text()]
+    """Worker processes of a process (the resource tracker is left alone); none if it has just ended."""
+    try:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(c) for c in found if "spawn_main" in Path(f"/proc/{c}/cmdline").read_text()]
+    except OSError:
+        return []
 
 
 def test_workers_share_the_budget_of_regions(tmp_path: Path) -> None:

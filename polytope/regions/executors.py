@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any
 
 from polytope.errors import SolverError
 
 ATTEMPTS = 20  # deaths of workers in a row after which a search gives up
+
+
+def _end_with_parent() -> None:
+    """A worker whose main process was killed would wait for ever: let it end too."""
+    main = parent_process()
+    assert main is not None, "workers are started by a process"
+
+    def wait() -> None:
+        main.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class Pool:
@@ -24,7 +38,9 @@ class Pool:
     def _new(self) -> Executor:
         if self.workers == 1:
             return ThreadPoolExecutor(1)
-        return ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"))
+        return ProcessPoolExecutor(
+            self.workers, mp_context=get_context("spawn"), initializer=_end_with_parent
+        )
 
     def size(self, workers: int | None) -> int:
         """How many slices are to run at once."""
