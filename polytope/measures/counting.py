@@ -26,7 +26,6 @@ from math import comb, prod
 import numpy as np
 
 from polytope.ir import Layer, Network, mlp
-from polytope.regions.boundaries import boundaries
 from polytope.regions.ceiling import Ceiling
 
 
@@ -101,7 +100,7 @@ def region_bounds(network: Network | None = None, *, widths: Sequence[int] | Non
         zaslavsky=montufar,
         montufar=montufar,
         raghu=prod(_cells(n, d) for n in hidden),
-        serra=Ceiling(network, boundaries(network), d).whole,
+        serra=Ceiling(network, d).whole,
         hinz=_hinz(d, steps),
         trivial=2 ** sum(hidden),
         lower=_lower(d, hidden) if only_relu else None,
