@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import pytest
+
+from tests.networks import SHARED, needs_shared
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SHAPES = {"digits_mlp": (64,), "digits_cnn": (1, 8, 8)}
@@ -66,6 +69,23 @@ def test_complexity_of_digits_grows_with_the_radius() -> None:
     right = [float(row[1]) for row in rows]
     assert len(right) == 3
     assert right == sorted(right)
+
+
+def test_measure_models_says_what_is_exact() -> None:
+    printed = run_example("measure_models.py", "--seconds", "0.3")
+    assert printed.count("distance to the decision boundary") == 3
+    assert printed.count("exact") + printed.count("certified") == 3
+    assert "always on, proved" in printed
+    assert "facets of total length" in printed
+
+
+@needs_shared
+@pytest.mark.slow
+def test_measure_models_of_acas() -> None:
+    models = SHARED / "models"
+    files = str(models / "acasxu_1_1.onnx"), str(models / "vnnlib" / "acasxu_prop_3.vnnlib")
+    printed = run_example("measure_models.py", "--seconds", "10", "--acas", *files)
+    assert "of 300 units 158 are dead and 75 always on, proved" in printed
 
 
 def test_complexity_in_training_draws_both_curves(tmp_path: Path) -> None:
