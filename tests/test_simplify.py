@@ -138,3 +138,6 @@ def test_the_use_of_another_network_is_refused() -> None:
     net, box = seeded(0, 2, 4, 1), pt.Polyhedron.box([-1, -1], [1, 1])
     with pytest.raises(ValueError, match="use is of 5 units"):
         pt.simplify(net, box, use=pt.prove_units(seeded(0, 2, 5, 1), box))
+    corner = pt.Polyhedron.box([0.9, 0.9], [1, 1])
+    with pytest.raises(ValueError, match="not what its units do"):
+        pt.simplify(net, box, use=pt.prove_units(net, corner))

@@ -25,7 +25,7 @@ def integrated_gradients(
     output: int | ArrayLike = 0,
     *,
     device: str = "cpu",
-    batch_size: int = 256,
+    batch_size: int | None = None,
 ) -> FloatArray:
     r"""Exact integrated gradients, :math:`(x - b)_i \int_0^1 \partial_i f(b + t (x - b)) \, dt`.
 
@@ -39,7 +39,7 @@ def integrated_gradients(
         baseline: where the segments start, ``[B, d]``, or one point ``[d]`` for all.
         output: the output explained: one for all points, or ``int[B]``, such as the predicted classes.
         device: a torch device name, such as ``"cpu"`` or ``"cuda"``; the arithmetic is float64.
-        batch_size: segments worked on together.
+        batch_size: segments worked on together; ``None`` takes fewer where many units can bend.
 
     Returns:
         ``[B, d]``. A segment that runs inside a bend (b and x on one bend of a unit) has the gradient of the
@@ -72,7 +72,9 @@ def integrated_gradients(
     from polytope.batched.segments import mean_gradients
 
     net = BatchedNetwork(network, device=device)
-    mean: FloatArray = mean_gradients(net, boundaries(network), start, points, chosen, batch_size)
+    widest = max(network.input_dim, *(len(layer.bias) for layer in network.layers))
+    step = batch_size or max(1, 2**25 // (widest * (2 + network.n_units // 8)))
+    mean: FloatArray = mean_gradients(net, boundaries(network), start, points, chosen, step)
     way: FloatArray = points - start
     return way * mean
 

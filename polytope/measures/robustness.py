@@ -69,6 +69,7 @@ def robustness_radius(
 
     Raises:
         ValueError: x is not a finite point of the domain, or there is no such norm.
+        EmptyDomainError: the domain has no interior.
 
     References:
         Jordan, Lewis, Dimakis (2019), "Provable Certificates for Adversarial Examples: Fitting a Ball in the

@@ -3,8 +3,6 @@ r"""A network without the units that a domain does not need: fixed, duplicate an
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +12,8 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Activation, Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import Dense, FloatArray, IntArray, Sparse
-from polytope.measures.units import BoolArray, UnitUse, prove_units
+from polytope.measures.duplicates import duplicates
+from polytope.measures.units import BoolArray, UnitUse, bounded_part, prove_units
 from polytope.regions.enumerate import enumerate_regions
 from polytope.regions.sampling import Sampling
 
@@ -55,6 +54,10 @@ class _Values:
         """Some of the values."""
         return _Values({m: csr_array(f[which]) for m, f in self.factors.items()}, self.constant[which])
 
+    def table(self) -> csr_array:
+        """All factors and the constant, one row for each value."""
+        return csr_array(hstack([*self.factors.values(), csr_array(self.constant[:, None])], format="csr"))
+
     def scaled(self, slope: FloatArray, intercept: FloatArray) -> _Values:
         """Each value times a slope plus an intercept."""
         factors = {m: csr_array(f.multiply(slope[:, None])) for m, f in self.factors.items()}
@@ -69,6 +72,7 @@ def simplify(
     samples: int = 1000,
     max_regions: int | None = None,
     max_seconds: float | None = None,
+    tolerance: float = 1e-6,
 ) -> Simplified:
     r"""The same function on a domain with fewer units.
 
@@ -82,11 +86,12 @@ def simplify(
         network: the network.
         domain: where it is used.
         use: what is known of the units there; ``prove_units`` with the arguments that follow by default.
-        samples: random points of a bounded domain at which the two networks are compared.
+        samples: random points at which the two networks are compared.
         max_regions, max_seconds: budgets of the proof; units that it leaves open stay.
 
     Raises:
-        ValueError: ``use`` is of another network.
+        ValueError: ``use`` is of another network or domain: the two networks differ by more than
+            ``tolerance`` of the largest output at a point that was tried.
         EmptyDomainError: the domain has no interior.
 
     Example:
@@ -106,6 +111,11 @@ def simplify(
     unread[kept[~read]] = True
     dead = use.fixed & use.flat
     difference = _difference(network, pruned, domain, samples)
+    if difference > tolerance:
+        raise ValueError(
+            f"simplify: the simpler network differs by {difference:.1e} of the largest output at a point "
+            "of the domain: what is given as use is not what its units do there."
+        )
     return Simplified(pruned, dead, use.fixed & ~use.flat, duplicate, unread, difference)
 
 
@@ -124,7 +134,7 @@ def _rebuilt(network: Network, use: UnitUse) -> tuple[Network, IntArray, IntArra
         else:
             first = network.unit_offsets[number - 1]
             span = slice(first, network.unit_offsets[number])
-            twins = _twins(activation, z, use.fixed[span])
+            twins = duplicates(activation, z.table(), use.fixed[span])
             duplicate[span] = np.where(twins[0] >= 0, twins[0] + first, -1)
             stays = np.flatnonzero(~use.fixed[span] & (twins[0] < 0))
             kept.append(stays + first)
@@ -191,74 +201,6 @@ def _outputs(
     return out
 
 
-def _twins(activation: Activation, z: _Values, fixed: BoolArray) -> tuple[IntArray, FloatArray]:
-    """For each unit an earlier one that it is a multiple of, or -1, and the factor, else 1."""
-    other, factor = np.full(len(fixed), -1, dtype=np.int64), np.ones(len(fixed))
-    if not z.factors:
-        return other, factor
-    table = csr_array(hstack([*z.factors.values(), csr_array(z.constant[:, None])], format="csr"))
-    table.eliminate_zeros()
-    table.sort_indices()
-    known: dict[Any, tuple[int, float]] = {}
-    for unit in _alike(activation, table, np.flatnonzero(~fixed)):
-        name, size = _name(activation, table, unit)
-        if name in known:
-            first, its = known[name]
-            other[unit], factor[unit] = first, size / its
-        else:
-            known[name] = unit, size
-    return other, factor
-
-
-def _alike(activation: Activation, table: csr_array, units: IntArray) -> list[int]:
-    """Units whose rows may be proportional to others': equal up to rounding along a random direction."""
-    first = activation.affine(np.zeros(units.max(initial=-1) + 1, dtype=np.int8)).source[units]
-    rows = csr_array(table[first])
-    if len(units) < 2:
-        return []
-    size = np.asarray(abs(rows).max(axis=1).todense()).ravel()
-    shadow = (rows @ np.random.default_rng(0).standard_normal(table.shape[1])) / np.where(size > 0, size, 1.0)
-    order = np.argsort(shadow, kind="stable")
-    close = np.diff(shadow[order]) <= 1e-9
-    alike = np.append(close, False) | np.append(False, close)
-    return [int(unit) for unit in np.sort(units[order[alike]])]
-
-
-def _name(activation: Activation, table: csr_array, unit: int) -> tuple[Any, float]:
-    """A name that units share only if one is a multiple of the other, and the size that is taken out."""
-    pieces = []
-    homogeneous = True
-    members: list[int] = []
-    for piece in range(activation.n_pieces(unit)):
-        cell = activation.cell(unit, piece)
-        pattern = np.zeros(unit + 1, dtype=np.int8)
-        pattern[unit] = piece
-        maps = activation.affine(pattern)
-        read = [int(maps.source[unit]), *cell.index.ravel().tolist()]
-        members += [i for i in read if i not in members]
-        homogeneous &= not cell.offset.any() and maps.intercept[unit] == 0
-        pieces.append(
-            (
-                tuple(members.index(i) for i in read),
-                cell.coefficients.tobytes(),
-                cell.offset.tobytes(),
-                cell.strict.tobytes(),
-                float(maps.slope[unit]),
-                float(maps.intercept[unit]),
-            )
-        )
-    rows = [_row(table, i) for i in members]
-    size = max((abs(v) for row in rows for _, v in row), default=Fraction(1)) if homogeneous else Fraction(1)
-    return (tuple(pieces), tuple(tuple((k, v / size) for k, v in row) for row in rows)), float(size)
-
-
-def _row(table: csr_array, i: int) -> list[tuple[int, Fraction]]:
-    """The entries of a row, as rationals."""
-    span = slice(int(table.indptr[i]), int(table.indptr[i + 1]))
-    columns, entries = table.indices[span].tolist(), table.data[span].tolist()
-    return [(k, Fraction(v)) for k, v in zip(columns, entries, strict=True)]
-
-
 def _without_unread(network: Network) -> tuple[Network, NDArray[np.bool_]]:
     """The network without units that no output depends on, and which of its units are read."""
     read = [
@@ -301,8 +243,7 @@ def _pruned(network: Network, read: list[NDArray[np.bool_]]) -> Network:
 
 def _difference(one: Network, two: Network, domain: Polyhedron, samples: int) -> float:
     """The largest difference of two networks at points of a domain, relative to the largest output."""
-    points = domain.inscribed_ball[0][None]
-    if domain.is_bounded:
-        points = np.concatenate([points, enumerate_regions(one, domain, Sampling(samples)).interior_points])
+    sampled = enumerate_regions(one, bounded_part(domain), Sampling(samples)).interior_points
+    points = np.concatenate([domain.inscribed_ball[0][None], sampled])
     first, second = one(points), two(points)
     return float(np.abs(first - second).max() / (np.abs(first).max() or 1.0))

@@ -101,7 +101,7 @@ def prove_units(
     leaves units open, the regions of the layers up to the last of them decide all, where the budget allows.
 
     Arguments:
-        samples: random points looked at in a bounded domain.
+        samples: random points looked at, near the centre of an unbounded domain.
         max_regions, max_seconds: budgets of the enumeration. With a budget some units may stay open.
 
     Raises:
@@ -116,11 +116,10 @@ def prove_units(
     fixed = fixed_units(network, domain)
     piece = network.pattern(domain.inscribed_ball[0][None])[0]
     varying = np.zeros(network.n_units, dtype=bool)
-    if domain.is_bounded:
-        seen = enumerate_regions(network, domain, Sampling(samples)).patterns
-        if len(seen):
-            piece = seen[0]
-            varying = (seen != piece).any(axis=0)
+    seen = enumerate_regions(network, bounded_part(domain), Sampling(samples)).patterns
+    if len(seen):
+        piece = seen[0]
+        varying = (seen != piece).any(axis=0)
     undecided = np.flatnonzero(~(fixed | varying))
     if len(undecided):
         depth = int(np.searchsorted(network.unit_offsets, undecided[-1], side="right"))
@@ -133,6 +132,16 @@ def prove_units(
             if regions.complete:
                 fixed[here] = ~varying[here]
     return UnitUse(fixed, varying, _slopes(network, piece) == 0, piece)
+
+
+def bounded_part(domain: Polyhedron) -> Polyhedron:
+    """The domain, or what of it lies in a box around a point inside, where it is unbounded."""
+    if domain.is_bounded:
+        return domain
+    center, radius = domain.inscribed_ball
+    reach = 2 * (1 + float(np.abs(center).max()) + (radius if np.isfinite(radius) else 0.0))
+    around = Polyhedron.box(center - reach, center + reach)
+    return Polyhedron(np.concatenate([domain.A, around.A]), np.concatenate([domain.b, around.b]))
 
 
 def _slopes(network: Network, pattern: PatternArray) -> FloatArray:
