@@ -27,6 +27,7 @@ from polytope.measures.output_bounds import output_bounds
 from polytope.measures.properties import PropertyCheck, check_property
 from polytope.measures.spline import MaxAffine, PowerCells, centroids, max_affine_form, power_diagram
 from polytope.measures.tropical import TropicalForm, tropical_form
+from polytope.measures.volumes import Volumes, region_volumes
 from polytope.regions.complex import Region, RegionComplex
 from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
 from polytope.regions.facet_flip import FacetFlip
@@ -130,6 +131,8 @@ __all__ = [  # noqa: RUF022
     "hoffman_constant",
     "effective_radius",
     "radius_bound",
+    "region_volumes",
+    "Volumes",
     "plot_regions",
     "plot_complexity_map",
     "plot_complexity_histogram",

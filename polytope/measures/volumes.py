@@ -1,0 +1,101 @@
+"""Volumes of regions: exact up to six dimensions, estimates with confidence intervals above."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.special import betaincinv
+
+from polytope.errors import UnboundedDomainError
+from polytope.ir.maps import FloatArray
+from polytope.measures.units import bounding_box
+from polytope.regions.complex import RegionComplex
+
+MOST_EXACT = 6  # dimensions up to which volumes are computed from vertices
+BATCH = 1 << 14
+
+
+@dataclass(frozen=True, eq=False)
+class Volumes:
+    """The volume of every region, in their order.
+
+    Arguments:
+        values: ``[R]``.
+        lower, upper: ``[R]``, equal to ``values`` where exact; otherwise the ends of an interval that holds
+            the volume of a region with the probability ``confidence``, each region by itself.
+        label: "exact" (up to rounding) or "estimate".
+        confidence: 1 where exact.
+        samples: points that an estimate rests on.
+    """
+
+    values: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+    label: Literal["exact", "estimate"]
+    confidence: float
+    samples: int
+
+
+def region_volumes(
+    complex: RegionComplex,
+    *,
+    samples: int = 100_000,
+    confidence: float = 0.99,
+    rng: np.random.Generator | None = None,
+) -> Volumes:
+    r"""Volumes of the regions, by their vertices for d <= 6 and by random points above.
+
+    Above, n uniform points of the domain's bounding box fall into a region k times: its volume is estimated
+    by k / n times the box's, between the Clopper-Pearson bounds of the binomial proportion.
+
+    Arguments:
+        complex: regions, all or some; those of an unbounded domain have no volume.
+        samples: n, for d > 6.
+        confidence: of each interval.
+        rng: source of randomness; ``numpy.random.default_rng(0)`` where ``None``.
+
+    Raises:
+        ValueError: no samples, or a confidence outside (0, 1).
+        UnboundedDomainError: a region (above six dimensions: the domain) is unbounded.
+
+    References: Clopper, Pearson (1934), "The Use of Confidence or Fiducial Limits Illustrated in the Case of
+        the Binomial", https://doi.org/10.1093/biomet/26.4.404
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0]], [-0.5]), ([[1.0]], [0.0])])
+        >>> found = region_volumes(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1])))
+        >>> sorted(found.values.tolist()), found.label
+        ([0.5, 1.5], 'exact')
+    """
+    if samples < 1 or not 0 < confidence < 1:
+        raise ValueError("region_volumes: samples must be positive, and confidence lie between 0 and 1.")
+    if complex.domain.dim <= MOST_EXACT:
+        values = complex.volumes()
+        return Volumes(values, values, values, "exact", 1.0, 0)
+    box = bounding_box(complex.domain)
+    if box is None:
+        raise UnboundedDomainError("Volumes are estimated in bounded domains; intersect this one with a box.")
+    hits = _hits(complex, box, samples, rng or np.random.default_rng(0))
+    size = float(np.prod(box[1] - box[0]))
+    tail = (1 - confidence) / 2
+    with np.errstate(invalid="ignore"):
+        low = np.where(hits > 0, betaincinv(hits, samples - hits + 1, tail), 0.0)
+        high = np.where(hits < samples, betaincinv(hits + 1, samples - hits, 1 - tail), 1.0)
+    return Volumes(hits / samples * size, low * size, high * size, "estimate", confidence, samples)
+
+
+def _hits(complex: RegionComplex, box: FloatArray, n: int, rng: np.random.Generator) -> FloatArray:
+    """How many of n uniform points of the box fall into each region."""
+    number = {pattern.tobytes(): i for i, pattern in enumerate(complex.patterns)}
+    hits = np.zeros(len(complex))
+    for start in range(0, n, BATCH):
+        x = box[0] + (box[1] - box[0]) * rng.random((min(BATCH, n - start), box.shape[1]))
+        x = x[complex.domain.contains(x)]
+        for pattern in complex.network.pattern(x):
+            i = number.get(pattern.tobytes(), -1)
+            if i >= 0:
+                hits[i] += 1
+    return hits
