@@ -7,7 +7,9 @@ import pytest
 
 import polytope as pt
 from polytope import errors
+from polytope.measures.linear_bounds import linear_bounds
 from polytope.measures.properties import Runtime
+from polytope.measures.units import preactivation_bounds
 from tests.networks import NETWORKS, SHARED, integer, needs_shared, seeded, unit_box_of
 
 ABSOLUTE = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
@@ -159,3 +161,23 @@ def test_published_properties_are_read() -> None:
         high = np.max([case.high for case in stated.cases], axis=0)
         np.testing.assert_array_equal(low, box.low, file.name)
         np.testing.assert_array_equal(high, box.high, file.name)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_linear_bounds_hold_for_every_preactivation(name: str) -> None:
+    """At 3000 points, the corners among them, over boxes of three sizes and one that is flat."""
+    network = NETWORKS[name]()
+    rng = np.random.default_rng(0)
+    for size in (1.0, 0.1, 1e-6, 0.0):
+        center = rng.uniform(-1, 1, size=network.input_dim)
+        box = np.stack([center - size, center + size * (np.arange(network.input_dim) > 0)])
+        x = box[0] + (box[1] - box[0]) * rng.choice([0.0, 1.0, rng.random()], (3000, network.input_dim))
+        plain = preactivation_bounds(network, box)
+        for z, (low, high), (least, most) in zip(
+            (z for z, _ in network.steps(x.T)), linear_bounds(network, box), plain, strict=True
+        ):
+            room = 1e-13 * (1 + np.abs(z).max())  # the points' own rounding
+            assert (low - room <= z.min(axis=1)).all()
+            assert (z.max(axis=1) <= high + room).all()
+            assert (least <= low + room).all()
+            assert (high <= most + room).all()

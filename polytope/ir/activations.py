@@ -66,6 +66,19 @@ class SlopeRanges:
     own: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Enclosure:
+    """Units between two parallel functions: ``slope * z[source] + below <= h <= slope * z[source] + above``.
+
+    All are arrays ``[units]``.
+    """
+
+    source: IntArray
+    slope: FloatArray
+    below: FloatArray
+    above: FloatArray
+
+
 class Activation(ABC):
     """What a layer does with its pre-activations ``z``, an array ``[n, B]`` of B columns."""
 
@@ -96,6 +109,10 @@ class Activation(ABC):
     @abstractmethod
     def slope_ranges(self, low: FloatArray, high: FloatArray) -> SlopeRanges:
         """The slopes of the units while pre-activations stay between ``low [n]`` and ``high [n]``."""
+
+    @abstractmethod
+    def enclosure(self, low: FloatArray, high: FloatArray) -> Enclosure:
+        """Parallel bounds while pre-activations stay between finite ``low [n]`` and ``high [n]``."""
 
     @abstractmethod
     def cell(self, unit: int, piece: int) -> PieceCell:
@@ -193,6 +210,19 @@ class PiecewiseLinear(Activation):
             least = np.where(met, np.minimum(least, self.slopes[:, p]), least)
             greatest = np.where(met, np.maximum(greatest, self.slopes[:, p]), greatest)
         return SlopeRanges(np.arange(len(low))[None], least[None], greatest[None], own=True)
+
+    def enclosure(self, low: FloatArray, high: FloatArray) -> Enclosure:
+        """The slope of the chord between the ends, shifted to the lowest and the highest bend."""
+        ends = np.stack([low, high], axis=1)
+        inner = np.broadcast_to(self.breakpoints, (len(low), self.breakpoints.shape[1]))
+        points = np.concatenate([ends, np.clip(inner, low[:, None], high[:, None])], axis=1)
+        h = self.values(points)
+        wide = high > low
+        slope = np.where(wide, h[:, 1] - h[:, 0], 0.0) / np.where(wide, high - low, 1.0)
+        line = slope[:, None] * points
+        room = 2.0**-50 * (np.abs(h) + np.abs(line)).max(axis=1)
+        apart = h - line
+        return Enclosure(np.arange(len(low)), slope, apart.min(axis=1) - room, apart.max(axis=1) + room)
 
     def cell(self, unit: int, piece: int) -> PieceCell:
         """Above the breakpoint below (strictly), not above the breakpoint above."""
@@ -304,6 +334,17 @@ class MaxGroups(Activation):
         may_win = there & (ends[1] >= ends[0].max(axis=0))
         alone = may_win & (may_win.sum(axis=0) == 1)
         return SlopeRanges(np.maximum(self.members.T, 0), alone.astype(float), may_win.astype(float))
+
+    def enclosure(self, low: FloatArray, high: FloatArray) -> Enclosure:
+        """At least the member that is surely large, and above it by no more than others can be."""
+        ends = np.where(self.members >= 0, np.stack([low[self.members], high[self.members]]), -np.inf)
+        place = ends[0].argmax(axis=1)
+        source = np.take_along_axis(self.members, place[:, None], axis=1)[:, 0]
+        others = ends[1].copy()
+        np.put_along_axis(others, place[:, None], -np.inf, axis=1)
+        lead = np.maximum(others.max(axis=1) - low[source], 0.0)
+        above = np.where(lead > 0, lead + 2.0**-50 * (lead + np.abs(low[source])), 0.0)
+        return Enclosure(source, np.ones(len(source)), np.zeros(len(source)), above)
 
     def cell(self, unit: int, piece: int) -> PieceCell:
         """No other member is larger; members in front are smaller."""

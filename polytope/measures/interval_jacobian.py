@@ -11,7 +11,7 @@ import numpy as np
 from polytope.ir import Network
 from polytope.ir.activations import SlopeRanges
 from polytope.ir.maps import FloatArray
-from polytope.measures.units import preactivation_bounds
+from polytope.measures.linear_bounds import linear_bounds
 
 Ends = tuple[FloatArray, FloatArray]
 
@@ -20,7 +20,7 @@ def slope_ranges(network: Network, box: FloatArray) -> tuple[SlopeRanges | None,
     """The slopes that the units of each layer can have over a box ``[2, d]``; ``None`` for no bends."""
     return tuple(
         None if layer.activation is None else layer.activation.slope_ranges(*z)
-        for layer, z in zip(network.layers, preactivation_bounds(network, box), strict=True)
+        for layer, z in zip(network.layers, linear_bounds(network, box), strict=True)
     )
 
 

@@ -1,11 +1,11 @@
 r"""Certified ranges of a network's outputs over a domain, from the network alone.
 
-Two enclosures, intersected: intervals pushed through the layers, and the mean-value form
+Two enclosures, intersected: linear bounds pushed through the layers, and the mean-value form
 :math:`f_i(x) \in f_i(c) \pm \sum_j \max |\partial f_i / \partial x_j| \, r_j` around the centre c of the
 domain's bounding box, with interval Jacobians.
 
-References: Gowal et al. (2018), "On the Effectiveness of Interval Bound Propagation",
-https://arxiv.org/abs/1810.12715
+References: Weng et al. (2018), "Towards Fast Computation of Certified Robustness for ReLU Networks"
+(linear bounds), https://arxiv.org/abs/1804.09699
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network, mlp
 from polytope.ir.maps import FloatArray
 from polytope.measures.interval_jacobian import interval_jacobian, slope_ranges
+from polytope.measures.linear_bounds import linear_bounds
 from polytope.measures.units import bounding_box, preactivation_bounds
 
 
@@ -45,7 +46,7 @@ def output_bounds(network: Network, domain: Polyhedron) -> tuple[FloatArray, Flo
 def bounds_over_box(network: Network, box: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The same over a box ``[2, d]``, which may be flat."""
     identity = mlp([(np.eye(network.output_dim), np.zeros(network.output_dim))])
-    *_, (low, high) = preactivation_bounds(network.then(identity), box)
+    *_, (low, high) = linear_bounds(network.then(identity), box)
     center = box.mean(axis=0)
     at = network(center[None])[0]
     *_, (least, greatest) = preactivation_bounds(network.then(identity), np.stack([center, center]))

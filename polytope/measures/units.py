@@ -7,7 +7,7 @@ arithmetic over the domain's bounding box, and refuted by two regions on which i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -220,10 +220,15 @@ def _box_ends(domain: Polyhedron) -> FloatArray | None:
     return ends if np.isfinite(ends).all() else None
 
 
-def preactivation_bounds(network: Network, box: FloatArray) -> Iterator[FloatArray]:
+Tighten = Callable[[int, FloatArray], FloatArray]  # a layer's number and its bounds [2, n] to better ones
+
+
+def preactivation_bounds(
+    network: Network, box: FloatArray, tighten: Tighten = lambda _, z: z
+) -> Iterator[FloatArray]:
     """Low and high of every layer's pre-activations, ``[2, n]``, with room for rounding."""
     values = [box]
-    for layer in network.layers:
+    for number, layer in enumerate(network.layers, start=1):
         low, high = layer.bias.copy(), layer.bias.copy()
         size = np.abs(layer.bias)
         for k, linear in zip(layer.inputs, layer.maps, strict=True):
@@ -233,7 +238,7 @@ def preactivation_bounds(network: Network, box: FloatArray) -> Iterator[FloatArr
             around, largest = linear.absolute().apply(np.stack([radius, np.abs(ends).max(axis=0)], axis=1)).T
             low, high, size = low + at - around, high + at + around, size + largest
         room = 2.0**-50 * (8 + max(linear.shape[1] for linear in layer.maps)) * size
-        z = np.stack([low - room, high + room])
+        z = tighten(number, np.stack([low - room, high + room]))
         yield z
         values.append(z if layer.activation is None else _outputs(layer.activation, z))
 
