@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
@@ -37,6 +38,7 @@ from polytope.regions.vertex_cell import explore
 from tests.networks import NETWORKS, needs_shared, seeded, unit_box_of
 
 CASE = (0, 3, 16, 16, 1)  # 676 regions
+LP = LayerSplit(cells="lp")
 
 
 @pytest.fixture
@@ -104,6 +106,44 @@ def test_budgets_and_resuming(tmp_path: Path) -> None:
     assert len(again) == len(expected)
 
 
+@pytest.mark.usefixtures("small_slices")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_lp_cells_are_stored_and_resumed(name: str, tmp_path: Path) -> None:
+    """For every kind of bend: piece by piece the same regions, facets and neighbours as in one."""
+    network = NETWORKS[name]()
+    box = Polyhedron.box(*unit_box_of(network))
+    expected = enumerate_regions(network, box, LP, max_regions=60)
+    if not expected.complete:
+        pytest.skip("more regions than this test needs")
+    part = enumerate_regions(network, box, LP, directory=tmp_path, max_regions=15)
+    bounds = [part.upper]
+    while not part.complete:
+        assert part.lower <= len(expected) <= part.upper
+        part = enumerate_regions(network, box, LP, directory=tmp_path, max_regions=15, resume=True)
+        bounds.append(part.upper)
+    assert bounds == sorted(bounds, reverse=True)
+    assert len(part) == len(expected)
+    assert named(part.patterns, part.neighbours) == named(expected.patterns, expected.neighbours)
+    assert sorted(part.facets.unit.tolist()) == sorted(expected.facets.unit.tolist())
+    assert set(pq.read_table(tmp_path / "regions").column_names) == {"pattern", "interior_point", "carrier"}
+
+
+def test_lp_cells_go_to_executors() -> None:
+    """Eight dimensions, in slices of at most fifty regions: counted and enumerated by three threads."""
+    network = seeded(0, 8, 8, 4, 1)
+    box = Polyhedron.box([-1] * 8, [1] * 8)
+    expected = enumerate_regions(network, box)
+    assert "simplex" in expected.engine
+    with ThreadPoolExecutor(3) as threads:
+        found = enumerate_regions(network, box, executor=threads)
+        assert count_regions(network, box, executor=threads).lower == len(expected)
+        part = count_regions(network, box, executor=threads, max_regions=70)
+        assert (part.lower, part.complete, part.engine) == (70, False, expected.engine)
+        assert part.upper >= len(expected)
+    assert {p.tobytes() for p in found.patterns} == {p.tobytes() for p in expected.patterns}
+    assert (found.complete, len(found)) == (True, len(expected))
+
+
 def test_only_the_same_run_is_resumed(tmp_path: Path) -> None:
     network, box = case()
     with pytest.raises(ValueError, match="no complex"):
@@ -120,9 +160,13 @@ def test_only_the_same_run_is_resumed(tmp_path: Path) -> None:
     affine = seeded(0, 2, 1)
     with pytest.raises(ValueError, match="does not bend"):
         enumerate_regions(affine, Polyhedron.box([0, 0], [1, 1]), directory=tmp_path / "affine")
-    for engine in (LayerSplit(cells="lp"), Sampling(10)):
+    with pytest.raises(ValueError, match="begun with layer split, vertex cells"):
+        enumerate_regions(network, box, LP, directory=tmp_path, resume=True)
+    for engine in (LayerSplit("lp", 1, "highs"), Sampling(10)):
         with pytest.raises(ValueError, match="slices"):
             enumerate_regions(network, box, engine, directory=tmp_path / "other")
+    with pytest.raises(ValueError, match="vertex cells"):
+        enumerate_regions(network, box, LP, directory=tmp_path / "other", certificate=True)
 
 
 @pytest.fixture
@@ -130,6 +174,24 @@ def run(tmp_path: Path, small_slices: None) -> Path:
     network, box = case()
     enumerate_regions(network, box, directory=tmp_path)
     return tmp_path
+
+
+def test_a_lost_neighbour_is_noticed(run: Path) -> None:
+    """One facet's key is changed: in a complete complex it then has no neighbour."""
+    shard = run / "regions" / "shard-000002.parquet"
+    table = pq.read_table(shard)
+    keys = table["facet_key"].to_pylist()
+    inner = next(i for i, own in enumerate(keys) if own[0])
+    keys[inner][0] ^= 2
+    place = table.column_names.index("facet_key")
+    pq.write_table(
+        table.set_column(place, "facet_key", pa.array(keys, pa.list_(pa.uint64()))),
+        shard,
+        use_dictionary=False,
+    )
+    assert load_complex(run).complete
+    with pytest.raises(CorruptFileError, match="no single neighbour"):
+        _ = load_complex(run).neighbours
 
 
 def test_a_missing_shard_is_noticed(run: Path) -> None:

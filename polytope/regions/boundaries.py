@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -70,6 +71,7 @@ class LayerBoundaries:
         return two + np.abs(self.offset)[:, None] if constant else two
 
 
+@lru_cache(maxsize=1)  # slices of one search ask again and again
 def boundaries(network: Network) -> tuple[LayerBoundaries, ...]:
     """The boundaries of every layer; a layer that does not bend has none."""
     return tuple(

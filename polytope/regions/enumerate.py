@@ -12,9 +12,8 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.regions.complex import RegionComplex
 from polytope.regions.found import Budget, Engine, Found, Path, Progress
-from polytope.regions.frontier import count_in_slices, enumerate_in_slices
+from polytope.regions.frontier import SLICED, count_in_slices, enumerate_in_slices
 from polytope.regions.layer_split import LayerSplit
-from polytope.regions.vertex_search import VERTEX_CELLS, suits_vertices
 
 
 @dataclass(frozen=True)
@@ -81,15 +80,16 @@ def enumerate_regions(
     budget = Budget(max_regions, max_seconds, max_memory)
     if executor is not None or directory is not None:
         _check(network, domain)
-        workers = _workers(engine, domain)
+        chosen = _in_slices(engine, network, domain, certificate=certificate)
         return enumerate_in_slices(
             directory,
             network,
             domain,
+            cells=chosen.kind(network, domain),
             resume=resume,
             certificate=certificate,
             executor=executor,
-            workers=workers,
+            workers=chosen.workers,
             budget=budget,
             progress=progress,
         )
@@ -136,11 +136,11 @@ def count_regions(
     budget = Budget(max_regions, max_seconds, max_memory)
     if executor is not None:
         _check(network, domain)
-        _workers(engine, domain)
-        done = count_in_slices(network, domain, executor, budget, progress)
+        kind = _in_slices(engine, network, domain).kind(network, domain)
+        done = count_in_slices(network, domain, kind, executor, budget, progress)
         cells = tuple(path for path, _ in done.open)
         upper = done.regions if done.complete else done.upper
-        return RegionCount(done.regions, upper, done.complete, budget.seconds, VERTEX_CELLS, open_cells=cells)
+        return RegionCount(done.regions, upper, done.complete, budget.seconds, SLICED[kind], open_cells=cells)
     found = _search(network, domain, engine, budget, progress, keep=False)
     upper = found.n_regions + found.open_bound
     return RegionCount(
@@ -178,12 +178,17 @@ def _check(network: Network, domain: Polyhedron) -> None:
         raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
 
 
-def _workers(engine: Engine | None, domain: Polyhedron) -> int:
-    """How many workers an engine asks for; only vertex cells can be searched in slices."""
+def _in_slices(
+    engine: Engine | None, network: Network, domain: Polyhedron, *, certificate: bool = False
+) -> LayerSplit:
+    """The engine, if it can be cut in slices."""
     chosen = engine or LayerSplit()
-    if not isinstance(chosen, LayerSplit) or chosen.cells == "lp" or not suits_vertices(domain):
+    kind = chosen.kind(network, domain) if isinstance(chosen, LayerSplit) else ""
+    if not isinstance(chosen, LayerSplit) or kind not in SLICED:
         raise ValueError(
-            "Only vertex cells are searched in slices: a bounded domain of up to 6 dimensions, "
-            "LayerSplit(cells='auto' or 'vertices')."
+            "Only LayerSplit is searched in slices, with vertex cells, or LP cells and the compiled simplex "
+            "method: both need a bounded domain."
         )
-    return chosen.workers
+    if certificate and kind != "vertices":
+        raise ValueError("A certificate is written of vertex cells: LayerSplit(cells='vertices').")
+    return chosen

@@ -108,7 +108,8 @@ class Found:
         facets: exact facets, where the engine has them anyway.
         neighbours: ``int[E, 2]``, the pairs of regions that share a facet, where the engine knows them.
         statistics: what decided how often, programs solved, seconds in the solver.
-        open_cells: branches of the search that are still to do, where the engine names them.
+        open_cells, open_bounds: branches of the search that are still to do, where the engine names them, and
+            the most regions in each.
     """
 
     engine: str
@@ -121,6 +122,7 @@ class Found:
     neighbours: IntArray | None = None
     statistics: Mapping[str, float] = field(default_factory=dict)
     open_cells: tuple[Path, ...] = ()
+    open_bounds: tuple[int, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -28,8 +28,9 @@ from polytope.ir.network import Network
 from polytope.regions.complex import RegionComplex
 from polytope.regions.evidence import with_evidence
 from polytope.regions.executors import Pool, pool_of
-from polytope.regions.found import Budget, Path
+from polytope.regions.found import Budget, Found, Path
 from polytope.regions.found import Progress as Report
+from polytope.regions.lp_search import SIMPLEX_CELLS
 from polytope.regions.storage import (
     Progress,
     StoredComplex,
@@ -46,8 +47,10 @@ from polytope.regions.storage import (
     write_certificate,
     write_shard,
 )
-from polytope.regions.vertex_cell import explore
+from polytope.regions.vertex_cell import VertexCells, explore
+from polytope.regions.vertex_search import VERTEX_CELLS
 
+SLICED = {"vertices": VERTEX_CELLS, "simplex": SIMPLEX_CELLS}  # kinds of cells that are searched in slices
 SLICE_SECONDS = 2.0  # of a batch; the first ones are shorter, so that all workers soon have one
 ROWS = 1 << 16  # regions in a shard at most
 COUNTED = 1 << 40  # regions in a slice whose regions are only counted
@@ -70,22 +73,30 @@ def run_slice(problem: bytes, batch: Batch, rows: int, seconds: float, keep: str
     Arguments:
         keep: as for ``explore``; of "vertices", evidence is made.
     """
-    network, domain, exact = _problem(problem)
+    network, domain, cells, exact = _problem(problem)
+    if cells == "simplex":
+        from polytope.regions.lp_search import LpSearch
+
+        budget = Budget(rows, max(seconds, 1e-3))
+        return _part(LpSearch(network, domain, keep=keep != "count").search(budget, None, batch), batch, keep)
     deadline = monotonic() + seconds
     found = explore(network, domain.A, domain.b, keep=keep, start=batch, max_regions=rows, deadline=deadline)
+    return _part(with_evidence(found, exact) if keep == "vertices" else found, batch, keep)
+
+
+def _part(found: VertexCells | Found, batch: Batch, keep: str) -> Part:
+    """What goes back."""
     left = tuple(zip(found.open_cells, found.open_bounds, strict=True))
     if keep == "count":
         return Part(found.n_regions, left, b"")
-    return Part(
-        found.n_regions, left, shard_of(with_evidence(found, exact) if keep == "vertices" else found, batch)
-    )
+    return Part(found.n_regions, left, shard_of(found, batch))
 
 
 @lru_cache(maxsize=1)
-def _problem(problem: bytes) -> tuple[Network, Polyhedron, ExactCells]:
-    """The network and the domain that this worker was sent last."""
-    network, domain = pickle.loads(problem)  # noqa: S301  # sent by our own process
-    return network, domain, ExactCells(network, domain.A, domain.b)
+def _problem(problem: bytes) -> tuple[Network, Polyhedron, str, ExactCells]:
+    """The network, the domain and the kind of cells that this worker was sent last."""
+    network, domain, cells = pickle.loads(problem)  # noqa: S301  # sent by our own process
+    return network, domain, cells, ExactCells(network, domain.A, domain.b)
 
 
 def enumerate_in_slices(
@@ -93,6 +104,7 @@ def enumerate_in_slices(
     network: Network,
     domain: Polyhedron,
     *,
+    cells: str = "vertices",
     resume: bool = False,
     certificate: bool = False,
     executor: Executor | None = None,
@@ -104,6 +116,7 @@ def enumerate_in_slices(
 
     Arguments:
         directory: for the shards, made if it is not there; ``None`` brings them into memory at the end.
+        cells: a kind of cells of ``SLICED``.
         resume: whether the directory must hold a run of the same network and domain to go on with.
         certificate: write evidence for ``verify_certificate``; a run that is resumed stays as it was begun.
         executor: where slices are run; by default in ``workers`` processes, or here if that is 1.
@@ -121,15 +134,20 @@ def enumerate_in_slices(
         if certificate:
             raise ValueError("A certificate is written into a directory: name one.")
         with TemporaryDirectory() as folder:
-            done = _into(File(folder), network, domain, False, False, executor, workers, budget, progress)
+            done = _into(
+                File(folder), network, domain, cells, False, False, executor, workers, budget, progress
+            )
             return in_memory(done, network, budget.seconds)
-    return _into(File(directory), network, domain, resume, certificate, executor, workers, budget, progress)
+    return _into(
+        File(directory), network, domain, cells, resume, certificate, executor, workers, budget, progress
+    )
 
 
 def _into(
     directory: File,
     network: Network,
     domain: Polyhedron,
+    cells: str,
     resume: bool,
     certificate: bool,
     executor: Executor | None,
@@ -138,12 +156,13 @@ def _into(
     progress: Report | None,
 ) -> StoredComplex:
     if resume:
-        same_run(directory, network, domain, certificate=certificate)
+        same_run(directory, network, domain, SLICED[cells], certificate=certificate)
     else:
-        create(directory, network, domain, certificate=certificate)
+        create(directory, network, domain, SLICED[cells], certificate=certificate)
     certificate = read_manifest(directory).get("certificate") is True
     keep = "vertices" if certificate else "cells"
-    run = _Run(directory, network, domain, keep, budget, progress, load_complex(directory).progress)
+    problem = pickle.dumps((network, domain, cells))
+    run = _Run(directory, problem, keep, budget, progress, load_complex(directory).progress)
     with pool_of(executor, workers) as pool:
         run.all(pool, workers if executor is None else None)
     done = load_complex(directory)
@@ -153,10 +172,16 @@ def _into(
 
 
 def count_in_slices(
-    network: Network, domain: Polyhedron, executor: Executor, budget: Budget, progress: Report | None
+    network: Network,
+    domain: Polyhedron,
+    cells: str,
+    executor: Executor,
+    budget: Budget,
+    progress: Report | None,
 ) -> Progress:
     """How far the count of the regions comes within the budget; nothing is kept."""
-    run = _Run(None, network, domain, "count", budget, progress, beginning(most_regions(network)))
+    problem = pickle.dumps((network, domain, cells))
+    run = _Run(None, problem, "count", budget, progress, beginning(most_regions(network)))
     with pool_of(executor, 1) as pool:
         run.all(pool, None)
     return run.state
@@ -168,15 +193,13 @@ class _Run:
     def __init__(
         self,
         directory: File | None,
-        network: Network,
-        domain: Polyhedron,
+        problem: bytes,
         keep: str,
         budget: Budget,
         report: Report | None,
         state: Progress,
     ) -> None:
-        self.directory, self.keep = directory, keep
-        self.problem = pickle.dumps((network, domain))
+        self.directory, self.problem, self.keep = directory, problem, keep
         self.budget, self.report, self.state = budget, report, state
         self.waiting: list[Path] = [path for path, _ in state.open]
         self.busy: dict[Future[Part], _Slice] = {}

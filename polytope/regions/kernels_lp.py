@@ -16,6 +16,7 @@ from polytope.regions.kernels import (
     F_NUMBER,
     GO_ON,
     LEAF,
+    find_unit,
     may_split,
     retain,
     settle,
@@ -24,6 +25,7 @@ from polytope.regions.kernels_decide import NEGATIVE, POSITIVE, UNKNOWN, decide,
 from polytope.regions.kernels_handle import kernel
 from polytope.regions.kernels_layer import (
     BEST,
+    BRANCH,
     COUNT,
     DEPTH,
     DONE,
@@ -38,6 +40,7 @@ from polytope.regions.kernels_layer import (
     LLEN,
     LO,
     LOFF,
+    LOST,
     LTOP,
     MAXIT,
     MEMO,
@@ -58,6 +61,7 @@ from polytope.regions.kernels_layer import (
     RECN,
     TF,
     TI,
+    UNIT,
     VTOP,
     WHAT,
     push_many,
@@ -113,7 +117,7 @@ def branch(net, w, kind, number):
     """Go into the first branch of a split (or the one that a given path names), remembering the others."""
     R = w.R
     if R[FORCED] < R[PLEN]:
-        c = w.path[R[FORCED]]
+        c = w.path[R[FORCED]] & BRANCH
         R[FORCED] += 1
         take_branch(net, w, kind, c)
         return
@@ -205,6 +209,8 @@ def compete(net, w, u):
 def split(net, w):
     """Split the node by the unit nearest to its center; its two (or more) branches share the list."""
     R = w.R
+    if R[FORCED] < R[PLEN] and not find_unit(w, w.path[R[FORCED]] >> UNIT):
+        return LOST
     at, last = R[NOFF] + 2 * R[BEST], R[NOFF] + 2 * (R[NLEN] - 1)
     for i in range(2):
         x = w.lists[at + i]

@@ -67,6 +67,12 @@ class LayerSplit:
         if self.workers < 1:
             raise ValueError(f"LayerSplit: workers must be at least 1, not {self.workers}.")
 
+    def kind(self, network: Network, domain: Polyhedron) -> str:
+        """How cells are kept and decided here: by ``vertices``, ``simplex`` or ``highs``."""
+        if self.cells == "vertices" or (self.cells == "auto" and suits_vertices(domain)):
+            return "vertices"
+        return chosen_solver(self.solver, network, domain)
+
     def search(
         self,
         network: Network,
@@ -77,11 +83,12 @@ class LayerSplit:
         progress: Progress | None,
     ) -> Found:
         """Find the regions of the network in the domain, or as many as the budget allows."""
-        if self.cells == "vertices" or (self.cells == "auto" and suits_vertices(domain)):
+        kind = self.kind(network, domain)
+        if kind == "vertices":
             return search_vertices(
                 network, domain, budget=budget, keep=keep, progress=progress, workers=self.workers
             )
-        if chosen_solver(self.solver, network, domain) == "simplex":
+        if kind == "simplex":
             from polytope.regions.lp_search import search_simplex
 
             return search_simplex(network, domain, budget=budget, keep=keep, progress=progress)

@@ -2,6 +2,7 @@ r"""The compiled search over cells of inequalities as an engine: budgets, certif
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from time import monotonic
 from typing import Any
@@ -16,7 +17,7 @@ from polytope.ir.maps import IntArray
 from polytope.regions import kernels_layer as layout
 from polytope.regions.exact import ExactSigns
 from polytope.regions.flat_network import FlatNetwork, flatten
-from polytope.regions.found import Budget, Found, Progress
+from polytope.regions.found import Budget, Found, Path, Progress
 from polytope.regions.kernels_decide import NEGATIVE, POSITIVE
 from polytope.regions.kernels_lp import run
 from polytope.regions.kernels_lp_cell import KNOWN
@@ -25,6 +26,7 @@ from polytope.regions.open_cells import Bounds, open_cells
 from polytope.regions.small_facets import deep_point
 from polytope.regions.vertex_cell import _box
 
+SIMPLEX_CELLS = "layer split, LP cells (compiled simplex)"  # as reports call the engine
 FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at first and at most
 LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
 COUNTS = ("programs", "pivots", "ball", "points", "multipliers", "bare", "exact", "splits", "uncentered")
@@ -60,37 +62,67 @@ class LpSearch:
         self.w = new_work(self.net, keep, chunk)
         reset(self.net, self.w, self.root, keep=keep)
         self.exact = ExactSigns(self.net)
+        self.bounds = Bounds(network, self.net)
         self.chunks: list[dict[str, NDArray[Any]]] = []
+        self.found, self.open_bound = 0, 0
+        self.open: list[tuple[Path, int]] = []
 
-    def search(self, budget: Budget, progress: Progress | None) -> Found:
-        """Depth first until the tree or the budget ends."""
+    def search(self, budget: Budget, progress: Progress | None, start: Sequence[Path] = ((),)) -> Found:
+        """Depth first until the tree or the budget ends.
+
+        Arguments:
+            start: open cells of an earlier, stopped search with the same network and domain.
+
+        Raises:
+            ValueError: one of them is not a branch of this search.
+        """
+        for number, path in enumerate(start):
+            if self.open or (number and budget.spent(self.found)):
+                whole = self.bounds.ceiling.whole
+                self.open.append((path, whole))
+                self.open_bound += whole
+                continue
+            if path:
+                reset(self.net, self.w, self.root, keep=self.keep, path=path)
+            self._branch(budget, progress)
+        if self.keep:
+            self._drain()
+        return self._found()
+
+    def _branch(self, budget: Budget, progress: Progress | None) -> None:
+        """Search from where the state stands, and keep what a budget leaves."""
         net, w = self.net, self.w
         R = w.R
         if budget.max_regions is not None:
-            R[layout.MAXIT] = budget.max_regions
+            R[layout.MAXIT] = budget.max_regions - self.found
         R[layout.BUDGET] = quantum = FIRST_QUANTUM
         looked = monotonic()
         while True:
             code = int(run(net, w))
+            found = self.found + int(R[layout.COUNT])
             if code == layout.NEED_SIGN:
                 self._answer()
-                if budget.spent(int(R[layout.COUNT])):
+                if budget.spent(found):
                     break
             elif code == layout.GROW:
                 grow(w, int(R[layout.WHAT]))
             elif code == layout.FLUSH:
                 self._drain()
+            elif code == layout.LOST:
+                raise ValueError("A branch to start from is not one of this network on this domain.")
             else:
                 if progress:
-                    progress(int(R[layout.COUNT]), int(R[layout.DEPTH]))
-                if code == layout.FINISHED or budget.spent(int(R[layout.COUNT])):
+                    progress(found, int(R[layout.DEPTH]))
+                if code == layout.FINISHED or budget.spent(found):
                     break
                 slow = monotonic() - looked > LOOK_SECONDS
                 quantum = max(quantum // 2, 1) if slow else min(2 * quantum, QUANTUM)
                 R[layout.BUDGET], looked = quantum, monotonic()
-        if self.keep:
-            self._drain()
-        return self._found(complete=code == layout.FINISHED)
+        self.found = found
+        if code != layout.FINISHED:
+            nodes, most = open_cells(w, self.bounds, current=int(R[layout.PHASE]) != 1)
+            self.open += nodes
+            self.open_bound += most
 
     def _answer(self) -> None:
         """Decide the signs that the search asks for in rational arithmetic, and find points in both parts."""
@@ -126,19 +158,21 @@ class LpSearch:
     def _integers(self, a: int, b: int, brk: float) -> list[int]:
         return list(self.exact.row(a, b, brk, self.w.seg)[0])
 
-    def _found(self, *, complete: bool) -> Found:
-        R, d = self.w.R, self.domain.dim
+    def _found(self) -> Found:
+        d = self.domain.dim
         statistics = dict(zip(COUNTS, self.w.stat.tolist(), strict=False))
         patterns = [c["patterns"] for c in self.chunks]
         points = [c["points"] for c in self.chunks]
         return Found(
-            engine="layer split, LP cells (compiled simplex)",
-            n_regions=int(R[layout.COUNT]),
-            open_bound=0 if complete else self._open_bound(),
+            engine=SIMPLEX_CELLS,
+            n_regions=self.found,
+            open_bound=min(self.open_bound, self.bounds.ceiling.whole - self.found) if self.open else 0,
             patterns=np.concatenate([np.zeros((0, self.network.n_units), dtype=np.int8), *patterns]),
             interior_points=np.concatenate([np.zeros((0, d)), *points]),
             candidates=self._carriers() if self.keep else None,
             statistics=statistics,
+            open_cells=tuple(path for path, _ in self.open),
+            open_bounds=tuple(most for _, most in self.open),
         )
 
     def _drain(self) -> None:
@@ -161,12 +195,6 @@ class LpSearch:
         for c in self.chunks:
             parts += [c["carriers"][i:j] for i, j in pairwise([0, *c["ends"].tolist()])]
         return tuple(parts)
-
-    def _open_bound(self) -> int:
-        """The most regions that the open branches can hold."""
-        bounds = Bounds(self.network, self.net)
-        _, most = open_cells(self.w, bounds, current=int(self.w.R[layout.PHASE]) != 1)
-        return min(most, bounds.ceiling.whole - int(self.w.R[layout.COUNT]))
 
 
 def search_simplex(

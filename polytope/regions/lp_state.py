@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions import kernels_layer as layout
 from polytope.regions.flat_network import UNIT_MAX, UNIT_PIECES, FlatNetwork
+from polytope.regions.found import Path
 from polytope.regions.kernels_lp import START
 from polytope.regions.kernels_lp_cell import CENTERED, POOL, RADIUS, SOLVABLE, STATE
 from polytope.regions.kernels_lp_copy import LpWork
@@ -99,9 +100,13 @@ def new_work(net: FlatNetwork, keep: bool, chunk: int) -> LpWork:
     return LpWork(arrays)
 
 
-def reset(net: FlatNetwork, w: LpWork, root: Root, *, keep: bool) -> None:
-    """The state at the root."""
+def reset(net: FlatNetwork, w: LpWork, root: Root, *, keep: bool, path: Path = ()) -> None:
+    """The state at the root, about to follow a path; the output buffers stay as they are."""
     d = int(net.par[0])
+    out = w.R[[layout.OUTN, layout.OUTF]].copy()
+    while len(w.path) <= len(path):
+        w.put("path", np.concatenate([w.path, np.zeros_like(w.path)]))
+    w.path[: len(path)] = path
     w.R[:] = 0
     w.Z[:] = net.Z0
     w.saved[:] = -1
@@ -126,6 +131,9 @@ def reset(net: FlatNetwork, w: LpWork, root: Root, *, keep: bool) -> None:
         layout.BEST: -1,
         layout.PU: -1,
         layout.PHASE: START,
+        layout.PLEN: len(path),
+        layout.OUTN: out[0],
+        layout.OUTF: out[1],
     }
     for register, value in values.items():
         w.R[register] = value

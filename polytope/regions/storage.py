@@ -10,6 +10,7 @@ column              type                                meaning
 ``interior_point``  ``fixed_size_list<double>[d]``      a point strictly inside
 ``facet_unit``      ``list<int32>``                     a unit whose bend carries the facet, or -(row + 1)
 ``facet_key``       ``list<uint64>``                    equal on the two sides of a facet, 0 on the boundary
+``carrier``         ``list<int32>``                     (LP cells) what can carry facets, in place of them
 ``facet_row``       ``list<uint16>``                    (certificate) which row of the unit's piece it is
 ``evidence``        ``list<uint16>``                    (certificate) d facets for each row that they imply
 =================== =================================== ==================================================
@@ -31,6 +32,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import file_digest
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any, BinaryIO
 from zipfile import BadZipFile
@@ -45,8 +47,8 @@ from polytope.ir.archive import fingerprint, from_arrays, to_arrays
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.regions.complex import RegionComplex
-from polytope.regions.found import Facets, Path
-from polytope.regions.vertex_cell import VertexCells
+from polytope.regions.found import Facets, Found, Path
+from polytope.regions.vertex_cell import VertexCells, matched
 from polytope.regions.vertex_search import VERTEX_CELLS
 
 if TYPE_CHECKING:
@@ -76,7 +78,9 @@ def beginning(whole: int) -> Progress:
     return Progress(0, 0, whole, (((), whole),))
 
 
-def create(directory: File, network: Network, domain: Polyhedron, *, certificate: bool = False) -> None:
+def create(
+    directory: File, network: Network, domain: Polyhedron, engine: str, *, certificate: bool = False
+) -> None:
     """Make a directory for the complex of a network in a domain.
 
     Raises:
@@ -103,7 +107,7 @@ def create(directory: File, network: Network, domain: Polyhedron, *, certificate
         "domain": {"A": domain.A.tolist(), "b": domain.b.tolist()},
         "input_dim": network.input_dim,
         "units": network.n_units,
-        "engine": VERTEX_CELLS,
+        "engine": engine,
         "certificate": certificate,
         "versions": {name: version(name) for name in ("polytope-nn", "numpy", "numba", "pyarrow")},
     }
@@ -111,13 +115,19 @@ def create(directory: File, network: Network, domain: Polyhedron, *, certificate
         file.write(json.dumps(manifest, indent=1).encode())
 
 
-def same_run(directory: File, network: Network, domain: Polyhedron, *, certificate: bool = False) -> None:
+def same_run(
+    directory: File, network: Network, domain: Polyhedron, engine: str, *, certificate: bool = False
+) -> None:
     """Check that a directory holds a run of this network in this domain, with a certificate if one is wanted.
 
     Raises:
-        ValueError: it holds none, or the network or the domain is another one, or the certificate is missing.
+        ValueError: it holds none, or one of another network, domain or engine, or the certificate is missing.
     """
     manifest = read_manifest(directory)
+    if manifest["engine"] != engine:
+        raise ValueError(
+            f"{directory} was begun with {manifest['engine']}: resume it with the same, not {engine}."
+        )
     if certificate and manifest.get("certificate") is not True:
         raise ValueError(f"{directory} was begun without a certificate: begin again to get one.")
     if manifest["network"] != fingerprint(network):
@@ -138,7 +148,7 @@ def read_manifest(directory: File) -> dict[str, Any]:
         raise ValueError(f"{directory} holds no complex: there is no {MANIFEST}.")
     try:
         manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text())
-        wanted = {"format", "network", "domain", "input_dim", "units"}
+        wanted = {"format", "network", "domain", "input_dim", "units", "engine"}
         if not wanted <= manifest.keys() or manifest["format"] != FORMAT:
             raise ValueError(f"format {manifest.get('format')}, not {FORMAT}")
     except (ValueError, AttributeError) as error:
@@ -153,15 +163,14 @@ def advanced(before: Progress, taken: Iterable[Path], left: Iterable[tuple[Path,
         KeyError: a branch that it took was not open.
     """
     frontier = dict(before.open)
-    for path in taken:
-        del frontier[path]
-    frontier.update(left)
+    known = {path: frontier.pop(path) for path in taken}
+    frontier.update((path, min(bound, known.get(path, bound))) for path, bound in left)
     regions = before.regions + n
     upper = min(before.upper, regions + sum(frontier.values()))
     return Progress(before.shards + 1, regions, upper, tuple(frontier.items()))
 
 
-def shard_of(found: VertexCells, taken: Sequence[Path]) -> bytes:
+def shard_of(found: VertexCells | Found, taken: Sequence[Path]) -> bytes:
     """The shard of what was found from the branches ``taken``."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -170,8 +179,8 @@ def shard_of(found: VertexCells, taken: Sequence[Path]) -> bytes:
     search = {"taken": taken, "open": left, "regions": found.n_regions}
     table = _table(found).replace_schema_metadata({"search": json.dumps(search)})
     out = pa.BufferOutputStream()
-    compression = "snappy" if found.evidence is None else "zstd"
-    pq.write_table(table, out, compression=compression, use_dictionary=False)
+    certified = "evidence" in table.column_names
+    pq.write_table(table, out, compression="zstd" if certified else "snappy", use_dictionary=False)
     return bytes(out.getvalue())
 
 
@@ -252,23 +261,44 @@ class StoredComplex(RegionComplex):
         return np.concatenate([np.zeros(0), *parts]).reshape(-1, self.domain.dim)
 
     @cached_property
-    def known_facets(self) -> Facets:
-        """The facets of all regions."""
+    def candidates(self) -> tuple[IntArray, ...] | None:
+        """Per region the units and domain rows that can carry its facets, in a run that found no facets."""
+        if self._has_facets:
+            return None
+        parts: list[IntArray] = []
+        for column in self._columns("carrier"):
+            flat, ends = column.values.to_numpy(), column.offsets.to_numpy()
+            parts += [flat[i:j].astype(np.int64) for i, j in pairwise(ends.tolist())]
+        return tuple(parts)
+
+    @property
+    def _has_facets(self) -> bool:
+        return self.engine == VERTEX_CELLS
+
+    @cached_property
+    def known_facets(self) -> Facets | None:
+        """The facets of all regions, where the run found them."""
+        if not self._has_facets:
+            return None
         columns = list(self._columns("facet_unit"))
         sizes = np.concatenate([np.zeros(0, np.int64), *(np.diff(c.offsets.to_numpy()) for c in columns)])
         units = np.concatenate([np.zeros(0, np.int32), *(c.flatten().to_numpy() for c in columns)])
         return Facets(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), units, None)
 
     @cached_property
-    def known_neighbours(self) -> IntArray:
-        """The pairs of regions that share a facet, by the facets' keys."""
-        from polytope.regions.kernels_match import match
+    def known_neighbours(self) -> IntArray | None:
+        """The pairs of regions that share a facet, by the facets' keys, where the run found facets.
 
+        Raises:
+            CorruptFileError: all regions are there, and a facet has no single neighbour.
+        """
+        if self.known_facets is None:
+            return None
         parts = [column.flatten().to_numpy() for column in self._columns("facet_key")]
         keys: NDArray[np.uint64] = np.concatenate([np.zeros(0, np.uint64), *parts])
-        cell = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.known_facets.offsets))
-        bits = max(len(keys).bit_length() - 11, 1)
-        pairs: IntArray = match(keys, cell, bits, 0, 1 << bits, False)[0]
+        pairs, odd = matched(keys, self.known_facets.offsets)
+        if self.complete and odd:
+            raise CorruptFileError(f"{self.directory}: {odd} facets have no single neighbour.")
         return pairs
 
     def _columns(self, name: str) -> Iterator[Any]:
@@ -310,7 +340,6 @@ def load_complex(directory: str | File) -> StoredComplex:
         "engine": manifest["engine"],
         "seconds": 0.0,
         "statistics": {},
-        "candidates": None,
         "directory": directory,
         "progress": progress,
     }
@@ -329,6 +358,7 @@ def in_memory(stored: StoredComplex, network: Network, seconds: float) -> Region
         upper=stored.upper,
         engine=stored.engine,
         seconds=seconds,
+        candidates=stored.candidates,
         known_facets=stored.known_facets,
         known_neighbours=stored.known_neighbours,
     )
@@ -341,21 +371,26 @@ def most_regions(network: Network) -> int:
     return Ceiling(network, network.input_dim).whole
 
 
-def _table(found: VertexCells) -> pa.Table:
+def _table(found: VertexCells | Found) -> pa.Table:
     """The regions of a shard as columns."""
     import pyarrow as pa
 
     units, d = found.patterns.shape[1], found.interior_points.shape[1]
     patterns = np.ascontiguousarray(found.patterns)
-    offsets = pa.array(found.facet_offsets.astype(np.int32))
     columns = {
         "pattern": pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(units), len(patterns), [None, pa.py_buffer(patterns)]
         ),
         "interior_point": pa.FixedSizeListArray.from_arrays(pa.array(found.interior_points.ravel()), d),
-        "facet_unit": pa.ListArray.from_arrays(offsets, pa.array(found.facet_units)),
-        "facet_key": pa.ListArray.from_arrays(offsets, pa.array(found.facet_keys)),
     }
+    if isinstance(found, Found):
+        carriers = found.candidates or ()
+        ends = pa.array(np.cumsum([0, *map(len, carriers)], dtype=np.int32))
+        flat = np.concatenate([np.zeros(0, np.int32), *carriers], dtype=np.int32)
+        return pa.table(columns | {"carrier": pa.ListArray.from_arrays(ends, pa.array(flat))})
+    offsets = pa.array(found.facet_offsets.astype(np.int32))
+    columns["facet_unit"] = pa.ListArray.from_arrays(offsets, pa.array(found.facet_units))
+    columns["facet_key"] = pa.ListArray.from_arrays(offsets, pa.array(found.facet_keys))
     if found.evidence is not None:
         columns["facet_row"] = pa.ListArray.from_arrays(offsets, pa.array(found.evidence.facet_row))
         places = pa.array(found.evidence.offsets.astype(np.int32))

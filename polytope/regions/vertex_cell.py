@@ -79,18 +79,32 @@ class VertexCells:
 
     def neighbours(self, *, places: bool = False, workers: int = 1) -> IntArray:
         """The pairs of cells that share a facet, ``[E, 2]``, smaller first; or the facet's two places."""
-        from polytope.regions.kernels_match import match
-
-        cell = np.repeat(np.arange(self.n_regions, dtype=np.int32), np.diff(self.facet_offsets))
-        bits = max(len(cell).bit_length() - 11, workers.bit_length())
-        bounds = [(part << bits) // workers for part in range(workers + 1)]
-        jobs = [(self.facet_keys, cell, bits, i, j, places) for i, j in pairwise(bounds)]
-        found = _each(lambda job: match(*job), jobs, workers)
-        odd = sum(rest for _, rest in found)
+        pairs, odd = matched(self.facet_keys, self.facet_offsets, places=places, workers=workers)
         if self.complete and odd:
             raise AssertionError(f"{odd} facets have no single neighbour: this is a defect of the search.")
-        both: IntArray = np.concatenate([pairs for pairs, _ in found]) if workers > 1 else found[0][0]
-        return both
+        return pairs
+
+
+def matched(
+    keys: NDArray[np.uint64], offsets: IntArray, *, places: bool = False, workers: int = 1
+) -> tuple[IntArray, int]:
+    """The pairs of cells (or of places) that have a facet's key in common, ``[E, 2]``, smaller first.
+
+    And how many keys are not in one pair: none, if all cells are there.
+
+    Arguments:
+        keys: of all facets; 0 on the domain's boundary.
+        offsets: ``[R + 1]``, where each cell's facets begin.
+    """
+    from polytope.regions.kernels_match import match
+
+    cell = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+    bits = max(len(cell).bit_length() - 11, workers.bit_length())
+    bounds = [(part << bits) // workers for part in range(workers + 1)]
+    jobs = [(keys, cell, bits, i, j, places) for i, j in pairwise(bounds)]
+    found = _each(lambda job: match(*job), jobs, workers)
+    both = np.concatenate([pairs for pairs, _ in found]) if workers > 1 else found[0][0]
+    return both, sum(rest for _, rest in found)
 
 
 def _each(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> list[Any]:

@@ -60,6 +60,7 @@ def search_vertices(
         neighbours=found.neighbours(workers=workers) if keep else None,
         statistics={"exact_signs": found.n_exact, "smallest_margin": found.smallest_margin},
         open_cells=found.open_cells,
+        open_bounds=found.open_bounds,
     )
 
 
