@@ -55,7 +55,7 @@ HOMES = {  # third-party library -> where it may be imported
     "typer": ("polytope/__main__.py", "polytope/report/options.py", "polytope/report/terminal.py"),
     "rich": ("polytope/__main__.py", "polytope/report/terminal.py"),
     "numba": ("polytope/regions/kernels", "polytope/batched/kernels.py"),
-    "pyarrow": ("polytope/regions/storage.py", "polytope/verify.py"),
+    "pyarrow": ("polytope/regions/shards.py", "polytope/regions/storage.py", "polytope/verify.py"),
     "distributed": ("polytope/regions/executors.py",),
 }
 

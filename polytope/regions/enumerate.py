@@ -56,7 +56,7 @@ def enumerate_regions(
         max_regions, max_seconds, max_memory: budgets, the last in bytes that this process may take. A search
             that one of them stops is not complete, and says so.
         executor: runs slices of the search: processes, or a Dask cluster's ``client.get_executor()``.
-        directory: where regions go as they are found (see ``storage``); the result reads them lazily.
+        directory: where regions go as they are found (see ``shards``); the result reads them lazily.
         resume: go on with the search that the directory holds.
         certificate: write evidence too, so that ``verify_certificate`` can prove what the directory says.
         progress: called with the numbers of regions found and of open cells.

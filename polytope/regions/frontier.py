@@ -30,12 +30,10 @@ from polytope.regions.evidence import with_evidence
 from polytope.regions.executors import Pool, pool_of
 from polytope.regions.found import Budget, Found, Path
 from polytope.regions.found import Progress as Report
-from polytope.regions.lp_search import SIMPLEX_CELLS
+from polytope.regions.lp_choice import SIMPLEX_CELLS
+from polytope.regions.shards import Progress, advanced, beginning, shard_of, write_shard
 from polytope.regions.storage import (
-    Progress,
     StoredComplex,
-    advanced,
-    beginning,
     create,
     has_certificate,
     in_memory,
@@ -43,9 +41,7 @@ from polytope.regions.storage import (
     most_regions,
     read_manifest,
     same_run,
-    shard_of,
     write_certificate,
-    write_shard,
 )
 from polytope.regions.vertex_cell import VertexCells, explore
 from polytope.regions.vertex_search import VERTEX_CELLS

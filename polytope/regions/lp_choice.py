@@ -6,6 +6,7 @@ from polytope.errors import UnboundedDomainError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 
+SIMPLEX_CELLS = "layer split, LP cells (compiled simplex)"  # as reports call the engine
 MOST_NUMBERS = 1 << 16  # dimensions times rows: beyond, a dense dictionary is no longer small
 
 

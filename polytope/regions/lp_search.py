@@ -21,12 +21,12 @@ from polytope.regions.found import Budget, Found, Path, Progress
 from polytope.regions.kernels_decide import NEGATIVE, POSITIVE
 from polytope.regions.kernels_lp import run
 from polytope.regions.kernels_lp_cell import KNOWN
+from polytope.regions.lp_choice import SIMPLEX_CELLS
 from polytope.regions.lp_state import Root, drain, grow, new_work, reset
 from polytope.regions.open_cells import Bounds, open_cells
 from polytope.regions.small_facets import deep_point
 from polytope.regions.vertex_cell import _box
 
-SIMPLEX_CELLS = "layer split, LP cells (compiled simplex)"  # as reports call the engine
 FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at first and at most
 LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
 COUNTS = ("programs", "pivots", "ball", "points", "multipliers", "bare", "exact", "splits", "uncentered")

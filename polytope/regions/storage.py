@@ -1,40 +1,20 @@
-r"""Complexes in directories: Parquet shards, each with the branches of the search that it did and left open.
+r"""Complexes in directories: made, sealed, and read again.
 
 A directory holds ``manifest.json`` (what is enumerated: the sha256 of the network, the domain, versions),
-``network.npz`` and ``regions/shard-000000.parquet``, ... A shard has a row for each region:
-
-=================== =================================== ==================================================
-column              type                                meaning
-=================== =================================== ==================================================
-``pattern``         ``fixed_size_binary[units]``        the piece of every unit, one byte each
-``interior_point``  ``fixed_size_list<double>[d]``      a point strictly inside
-``facet_unit``      ``list<int32>``                     a unit whose bend carries the facet, or -(row + 1)
-``facet_key``       ``list<uint64>``                    equal on the two sides of a facet, 0 on the boundary
-``carrier``         ``list<int32>``                     (LP cells) what can carry facets, in place of them
-``facet_row``       ``list<uint16>``                    (certificate) which row of the unit's piece it is
-``evidence``        ``list<uint16>``                    (certificate) d facets for each row that they imply
-=================== =================================== ==================================================
-
-Its metadata under the key ``search`` is JSON: ``taken``, the branches that the shard started from; ``open``,
-those that it left, each with the most regions in it; ``regions``, its number of rows. Shards appear under
-their names only when they are whole, so what is open can be read off the shards that are there, and nothing
-is lost or found twice when a run is killed. A certificate that is complete has a file
-``certificate.json`` with the sha256 of every other file.
+``network.npz`` and ``regions/shard-000000.parquet``, ... (see ``shards``). A certificate that is complete has
+a file ``certificate.json`` with the sha256 of every other file.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from hashlib import file_digest
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path as File
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -47,35 +27,13 @@ from polytope.ir.archive import fingerprint, from_arrays, to_arrays
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.regions.complex import RegionComplex
-from polytope.regions.found import Facets, Found, Path
-from polytope.regions.vertex_cell import VertexCells, matched
+from polytope.regions.found import Facets
+from polytope.regions.shards import SHARDS, Progress, progress_of, shard_file, whole_file
+from polytope.regions.vertex_cell import matched
 from polytope.regions.vertex_search import VERTEX_CELLS
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 FORMAT = 1
-MANIFEST, NETWORK, SHARDS, CERTIFICATE = "manifest.json", "network.npz", "regions", "certificate.json"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a search has come: shards, regions, bound, and the open branches with their bounds."""
-
-    shards: int
-    regions: int
-    upper: int
-    open: tuple[tuple[Path, int], ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is open."""
-        return not self.open
-
-
-def beginning(whole: int) -> Progress:
-    """A search in which the root is open, with so many regions at most."""
-    return Progress(0, 0, whole, (((), whole),))
+MANIFEST, NETWORK, CERTIFICATE = "manifest.json", "network.npz", "certificate.json"
 
 
 def create(
@@ -99,7 +57,7 @@ def create(
     (directory / SHARDS).mkdir(parents=True, exist_ok=True)
     if (directory / MANIFEST).exists():
         raise ValueError(f"{directory} holds a complex already: resume it, or choose another directory.")
-    with _whole(directory / NETWORK) as file:
+    with whole_file(directory / NETWORK) as file:
         np.savez(file, allow_pickle=False, **to_arrays(network))
     manifest = {
         "format": FORMAT,
@@ -111,7 +69,7 @@ def create(
         "certificate": certificate,
         "versions": {name: version(name) for name in ("polytope-nn", "numpy", "numba", "pyarrow")},
     }
-    with _whole(directory / MANIFEST) as file:
+    with whole_file(directory / MANIFEST) as file:
         file.write(json.dumps(manifest, indent=1).encode())
 
 
@@ -156,40 +114,6 @@ def read_manifest(directory: File) -> dict[str, Any]:
     return manifest
 
 
-def advanced(before: Progress, taken: Iterable[Path], left: Iterable[tuple[Path, int]], n: int) -> Progress:
-    """How far a search has come with another shard: branches that it took, those that it left, its regions.
-
-    Raises:
-        KeyError: a branch that it took was not open.
-    """
-    frontier = dict(before.open)
-    known = {path: frontier.pop(path) for path in taken}
-    frontier.update((path, min(bound, known.get(path, bound))) for path, bound in left)
-    regions = before.regions + n
-    upper = min(before.upper, regions + sum(frontier.values()))
-    return Progress(before.shards + 1, regions, upper, tuple(frontier.items()))
-
-
-def shard_of(found: VertexCells | Found, taken: Sequence[Path]) -> bytes:
-    """The shard of what was found from the branches ``taken``."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    left = [*zip(found.open_cells, found.open_bounds, strict=True)]
-    search = {"taken": taken, "open": left, "regions": found.n_regions}
-    table = _table(found).replace_schema_metadata({"search": json.dumps(search)})
-    out = pa.BufferOutputStream()
-    certified = "evidence" in table.column_names
-    pq.write_table(table, out, compression="zstd" if certified else "snappy", use_dictionary=False)
-    return bytes(out.getvalue())
-
-
-def write_shard(directory: File, number: int, shard: bytes) -> None:
-    """Add a shard to a directory, whole or not at all."""
-    with _whole(_shard(directory, number)) as file:
-        file.write(shard)
-
-
 def has_certificate(directory: File) -> bool:
     """Whether a run into the directory was finished with a certificate."""
     return (directory / CERTIFICATE).exists()
@@ -203,31 +127,8 @@ def write_certificate(directory: File, progress: Progress) -> None:
         with file.open("rb") as stream:
             hashes[file.relative_to(directory).as_posix()] = file_digest(stream, "sha256").hexdigest()
     seal = {"format": FORMAT, "regions": progress.regions, "sha256": hashes}
-    with _whole(directory / CERTIFICATE) as out:
+    with whole_file(directory / CERTIFICATE) as out:
         out.write(json.dumps(seal, indent=1).encode())
-
-
-def progress_of(directory: File, whole: int) -> Progress:
-    """How far a directory has come, read from its shards.
-
-    Raises:
-        CorruptFileError: a shard is missing, damaged, or not of this run.
-    """
-    import pyarrow.parquet as pq
-
-    for leftover in directory.rglob("*.part"):
-        leftover.unlink()
-    progress = beginning(whole)
-    while (file := _shard(directory, progress.shards)).exists():
-        try:
-            search = json.loads(pq.read_schema(file).metadata[b"search"])
-            left = [(tuple(path), int(bound)) for path, bound in search["open"]]
-            progress = advanced(progress, map(tuple, search["taken"]), left, int(search["regions"]))
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise CorruptFileError(f"{file} does not follow the shards before it.") from error
-    if len(list((directory / SHARDS).glob("shard-*.parquet"))) != progress.shards:
-        raise CorruptFileError(f"{file} is missing, but later shards are there.")
-    return progress
 
 
 class StoredComplex(RegionComplex):
@@ -306,7 +207,7 @@ class StoredComplex(RegionComplex):
         import pyarrow.parquet as pq
 
         for number in range(self.progress.shards):
-            file = _shard(self.directory, number)
+            file = shard_file(self.directory, number)
             try:
                 yield from pq.read_table(file, columns=[name])[name].chunks
             except (OSError, ValueError) as error:
@@ -369,49 +270,3 @@ def most_regions(network: Network) -> int:
     from polytope.regions.ceiling import Ceiling
 
     return Ceiling(network, network.input_dim).whole
-
-
-def _table(found: VertexCells | Found) -> pa.Table:
-    """The regions of a shard as columns."""
-    import pyarrow as pa
-
-    units, d = found.patterns.shape[1], found.interior_points.shape[1]
-    patterns = np.ascontiguousarray(found.patterns)
-    columns = {
-        "pattern": pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(units), len(patterns), [None, pa.py_buffer(patterns)]
-        ),
-        "interior_point": pa.FixedSizeListArray.from_arrays(pa.array(found.interior_points.ravel()), d),
-    }
-    if isinstance(found, Found):
-        carriers = found.candidates or ()
-        ends = pa.array(np.cumsum([0, *map(len, carriers)], dtype=np.int32))
-        flat = np.concatenate([np.zeros(0, np.int32), *carriers], dtype=np.int32)
-        return pa.table(columns | {"carrier": pa.ListArray.from_arrays(ends, pa.array(flat))})
-    offsets = pa.array(found.facet_offsets.astype(np.int32))
-    columns["facet_unit"] = pa.ListArray.from_arrays(offsets, pa.array(found.facet_units))
-    columns["facet_key"] = pa.ListArray.from_arrays(offsets, pa.array(found.facet_keys))
-    if found.evidence is not None:
-        columns["facet_row"] = pa.ListArray.from_arrays(offsets, pa.array(found.evidence.facet_row))
-        places = pa.array(found.evidence.offsets.astype(np.int32))
-        columns["evidence"] = pa.ListArray.from_arrays(places, pa.array(found.evidence.implied))
-    return pa.table(columns)
-
-
-def _shard(directory: File, number: int) -> File:
-    return directory / SHARDS / f"shard-{number:06d}.parquet"
-
-
-@contextmanager
-def _whole(file: File) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when all of it is on the disk."""
-    part = file.with_name(file.name + ".part")
-    try:
-        with part.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
