@@ -1,7 +1,7 @@
 """How much memory and time does streaming to disk take, and how much faster are two workers?
 
-``python benchmarks/directories.py [--repeats 3] [--network 5-32-32-1] [--write benchmarks/results]``
-enumerates a network (torch's default initialisation, seed 0, in [-1, 1]^d) into a directory, with one and
+``python benchmarks/directories.py [--repeats 3] [--networks NAME ...] [--write benchmarks/results]``
+enumerates networks (torch's default initialisation, seed 0, in [-1, 1]^d) into a directory, with one and
 with two workers in turn, in processes of its own and on a local cluster of Dask. Each run is a process of
 its own. Memory is the peak resident size of the main process and of its largest worker. On a busy machine
 compare the CPU seconds: what two workers need more than one is what sharing the work costs.
@@ -17,7 +17,6 @@ import resource
 import subprocess
 import sys
 import time
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -77,7 +76,6 @@ def run(kind: str, name: str) -> dict[str, Any]:
     assert found.complete
     main, children = (b - a for a, b in zip(before, cpu_seconds(), strict=True))
     return {
-        "how": kind,
         "regions": found.lower,
         "seconds": round(seconds, 2),
         "main_cpu_s": round(main, 2),
@@ -101,40 +99,39 @@ def on_cluster(network: pt.Network, box: pt.Polyhedron, workers: int) -> tuple[A
         return found, time.perf_counter() - start
 
 
+def medians(runs: list[dict[str, Any]]) -> dict[str, float]:
+    """The median of every figure."""
+    return {key: round(median(run[key] for run in runs), 2) for key in runs[0]}
+
+
 def main() -> None:
     """Run everything in turn; print, and write if asked to."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--network", default="5-32-32-1")
+    parser.add_argument("--networks", nargs="+", default=["5-32-32-1", "5-44-44-1"])
     parser.add_argument("--only", choices=KINDS)
     parser.add_argument("--write", type=Path)
     parser.add_argument("--note", default="", help="a sentence about the machine's load")
     options = parser.parse_args()
     if options.only:
-        print(json.dumps(run(options.only, options.network)), flush=True)
+        print(json.dumps(run(options.only, options.networks[0])), flush=True)
         return
-    seen: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    seen: dict[str, list[dict[str, Any]]] = {}
     load = os.getloadavg()[0]
-    for _ in range(options.repeats):
-        for kind in KINDS:
-            again = [sys.executable, __file__, "--only", kind, "--network", options.network]
-            out = subprocess.run(again, check=True, capture_output=True, text=True).stdout
-            seen[kind].append(json.loads(out.splitlines()[-1]))
-            print(seen[kind][-1], file=sys.stderr, flush=True)
-    rows = [
-        {
-            key: value if isinstance(value, str) else round(median(r[key] for r in runs), 2)
-            for key, value in runs[0].items()
-        }
-        for runs in seen.values()
-    ]
-    rates = [
-        f"{two['how'].split(',')[0]} {one['seconds'] / two['seconds']:.2f}" for one, two in pairwise(rows)
-    ][::2]
+    for name in options.networks:
+        for _ in range(options.repeats):
+            for kind in KINDS:
+                again = [sys.executable, __file__, "--only", kind, "--networks", name]
+                out = subprocess.run(again, check=True, capture_output=True, text=True).stdout
+                seen.setdefault(f"{name}, {kind}", []).append(json.loads(out.splitlines()[-1]))
+                print(name, seen[f"{name}, {kind}"][-1], file=sys.stderr, flush=True)
+    rows = [{"job": job} | medians(runs) for job, runs in seen.items()]
+    pairs = list(zip(rows[::2], rows[1::2], strict=True))
+    rates = [f"{one['job'].rsplit(',', 1)[0]} {one['seconds'] / two['seconds']:.2f}" for one, two in pairs]
     table = [list(rows[0]), ["---"] * len(rows[0]), *([str(v) for v in row.values()] for row in rows)]
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores of {platform.machine()}"
     text = (
-        f"# {str(__doc__).splitlines()[0]}\n\n{options.network}. {machine}, load {load:.1f} at the start. "
+        f"# {str(__doc__).splitlines()[0]}\n\n{machine}, load {load:.1f} at the start. "
         f"Medians of {options.repeats}. {options.note}".strip()
         + "\n\n"
         + "\n".join("| " + " | ".join(line) + " |" for line in table)
