@@ -93,4 +93,4 @@ def test_a_solver_that_fails_says_so() -> None:
         WarmProgram(1, 10.0).maximise(list(rows), np.array([1.0, 0.0]))
     tilted = np.array([[0.6, 0.8, 1.0], [-0.6, -0.8, 1.0], [1.0, 0.0, -1.0]])
     with pytest.raises(SolverError, match="HiGHS ended"):
-        FacetProgram(tilted, 10.0).beyond(2)
+        FacetProgram(tilted[:, :-1], tilted[:, -1], 10.0).beyond(2)

@@ -228,7 +228,7 @@ def test_multipliers_prove_no_more_than_is_true(norm: float) -> None:
         rows /= np.linalg.norm(rows[:, :-1], axis=1, keepdims=True)
         low, high = -rng.uniform(0.5, 3, 5), rng.uniform(0.5, 3, 5)
         low[0], high[1] = -np.inf, np.inf
-        found = nearest_where_zero(rows, 0, np.zeros(5), low, high, norm=norm)
+        found = nearest_where_zero(rows[:, :-1], rows[:, -1], 0, np.zeros(5), low, high, norm=norm)
         if found.point is None:
             continue
         length = np.linalg.norm(found.point, norm)

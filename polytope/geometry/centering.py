@@ -9,35 +9,37 @@ from __future__ import annotations
 import numpy as np
 
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import Matrix, product, squares, transposed_product
 
 
-def deeper(rows: FloatArray, low: FloatArray, high: FloatArray, x: FloatArray, steps: int = 8) -> FloatArray:
+def deeper(
+    A: Matrix, c: FloatArray, low: FloatArray, high: FloatArray, x: FloatArray, steps: int = 8
+) -> FloatArray:
     """A point with at least the least slack of x, and usually far more.
 
     Arguments:
-        rows: ``[m, d + 1]`` of unit length, negative at x.
+        A, c: rows ``A x + c <= 0`` of unit length, negative at x.
         low, high: ``[d]``, bounds around x; infinite where there are none.
         x: a point strictly inside.
         steps: how many chords.
     """
-    A, c = rows[:, :-1], rows[:, -1]
-    squares = A**2
-    best, depth = x, _depth(-(A @ x + c), low, high, x)
+    squared = squares(A)
+    best, depth = x, _depth(-(product(A, x) + c), low, high, x)
     for _ in range(steps):
-        slack, below, above = -(A @ x + c), x - low, high - x
+        slack, below, above = -(product(A, x) + c), x - low, high - x
         if min(slack.min(initial=np.inf), below.min(), above.min()) <= 0:
             break
-        uphill = -(A.T @ (1 / slack)) + 1 / below - 1 / above
-        curve = squares.T @ (1 / slack**2) + 1 / below**2 + 1 / above**2
+        uphill = -(transposed_product(A, 1 / slack)) + 1 / below - 1 / above
+        curve = transposed_product(squared, 1 / slack**2) + 1 / below**2 + 1 / above**2
         u = uphill / (curve + 1e-12 * curve.max(initial=1e-300))
-        speed = A @ u
+        speed = product(A, u)
         with np.errstate(divide="ignore", invalid="ignore"):
             times = np.concatenate([slack / speed, above / u, -below / u])
         moves = times[np.isfinite(times) & (times != 0)]
         ahead = float(moves[moves > 0].min(initial=4.0))
         behind = float(moves[moves < 0].max(initial=-4.0))
         x = x + (ahead + behind) / 2 * u
-        found = _depth(-(A @ x + c), low, high, x)
+        found = _depth(-(product(A, x) + c), low, high, x)
         if found > depth:
             best, depth = x, found
     return best

@@ -16,8 +16,10 @@ import numpy as np
 
 from polytope.errors import SolverError
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.matrix import Matrix, dense_rows, product, single_entries
 
 Rows = Sequence[FloatArray]
+TOGETHER = 16  # violated rows that enter a model at once
 DUAL_SIMPLEX, PRIMAL_SIMPLEX = 1, 4  # names of HiGHS's option values
 
 
@@ -125,62 +127,87 @@ class WarmProgram:
 class FacetProgram:
     """One HiGHS model of a fixed polyhedron around the origin, to reach beyond one of its rows at a time.
 
-    Rows on a single coordinate become bounds of that column, so a box costs nothing.
+    Rows on a single coordinate become bounds of that column, so a box costs nothing. Other rows enter the
+    model when a solution violates them: of thousands, few ever matter.
 
     Arguments:
-        rows: ``[m, d + 1]`` of unit length, negative at the origin.
+        A, c: rows ``A x + c <= 0`` of unit length, ``[m, d]`` and ``[m]``, negative at the origin.
         bound: artificial bound on every coordinate.
         tolerance: HiGHS's feasibility tolerances.
     """
 
-    def __init__(self, rows: FloatArray, bound: float, tolerance: float = 1e-9) -> None:
-        d = rows.shape[1] - 1
-        self._rows, self._bound = rows, bound
-        self.low, self.high, self._column = coordinate_bounds(rows, bound)
-        self._place = np.cumsum(self._column < 0) - 1
+    def __init__(self, A: Matrix, c: FloatArray, bound: float, tolerance: float = 1e-9) -> None:
+        self._A, self._c, self._bound, self._tolerance = A, c, bound, tolerance
+        self.low, self.high, self._column = coordinate_bounds(A, c, bound)
+        self._place: dict[int, int] = {}  # the model's row for each row that has entered
         self._highs = _quiet_solver(tolerance)
         for low, high in zip(self.low.tolist(), self.high.tolist(), strict=True):
             self._highs.addVar(low, high)
-        self._columns = np.arange(d, dtype=np.int32)
-        for row in rows[self._column < 0]:
-            self._highs.addRow(-highspy.kHighsInf, -row[-1], d, self._columns, row[:-1].copy())
+        self._columns = np.arange(A.shape[1], dtype=np.int32)
         self._highs.changeObjectiveSense(highspy.ObjSense.kMaximize)
 
     def beyond(self, i: int) -> Optimum:
         """The maximum of row i over the others, cut off as far behind the row as the origin is before it.
 
+        A value that is not positive may be an upper bound on the maximum.
+
         Raises:
             SolverError: HiGHS ends without an optimum, also after a cold start.
         """
-        row = self._rows[i]
+        self._enter([i] if self._column[i] < 0 else [])
+        [goal] = dense_rows(self._A, np.array([i]))
         self._limit(i, 2.0)
         try:
-            self._highs.changeColsCost(len(self._columns), self._columns, row[:-1].copy())
-            self._highs.run()
-            if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
-                self._highs.clearSolver()
-                self._highs.run()
-            status = self._highs.getModelStatus()
-            if status != highspy.HighsModelStatus.kOptimal:
-                name = self._highs.modelStatusToString(status)
-                raise SolverError(f"HiGHS ended with '{name}' on {len(self._rows)} rows.")
-            solution = self._highs.getSolution()
+            self._highs.changeColsCost(len(self._columns), self._columns, goal)
+            while True:
+                x = self._solve()
+                value = float(goal @ x + self._c[i])
+                bounded = bool(np.abs(x).max(initial=0.0) < self._bound * (1 - 1e-9))
+                if (bounded and value <= 0) or not self._enter(self._violated(x, i)):
+                    return Optimum(value, x, np.array(self._highs.getSolution().row_dual), bounded)
         finally:
             self._limit(i, 1.0)
-        x = np.array(solution.col_value)
-        reached = np.abs(x).max(initial=0.0) >= self._bound * (1 - 1e-9)
-        return Optimum(float(row[:-1] @ x + row[-1]), x, np.array(solution.row_dual), not reached)
+
+    def _solve(self) -> FloatArray:
+        self._highs.run()
+        if self._highs.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+            self._highs.clearSolver()
+            self._highs.run()
+        status = self._highs.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            name = self._highs.modelStatusToString(status)
+            raise SolverError(f"HiGHS ended with '{name}' on {len(self._place)} rows.")
+        return np.array(self._highs.getSolution().col_value)
+
+    def _violated(self, x: FloatArray, i: int) -> list[int]:
+        """The rows that a point violates most, some at a time."""
+        value = product(self._A, x) + self._c
+        value[self._column >= 0] = value[i] = -np.inf
+        value[list(self._place)] = -np.inf
+        worst = np.argsort(-value, kind="stable")[:TOGETHER]
+        return [int(k) for k in worst if value[k] > self._tolerance * (1.0 + abs(self._c[k]))]
+
+    def _enter(self, rows: list[int]) -> bool:
+        """Put rows into the model; whether one was not there."""
+        new = [k for k in rows if k not in self._place]
+        for k, row in zip(new, dense_rows(self._A, np.array(new, dtype=np.int64)), strict=True):
+            self._place[k] = len(self._place)
+            at = np.flatnonzero(row).astype(np.int32)
+            self._highs.addRow(-highspy.kHighsInf, -self._c[k], len(at), at, row[at])
+        return bool(new)
 
     def _limit(self, i: int, times: float) -> None:
         """Move row i to so many times its distance from the origin."""
-        height = -times * float(self._rows[i, -1])
+        height = -times * float(self._c[i])
         k = int(self._column[i])
         if k < 0:
-            self._highs.changeRowBounds(int(self._place[i]), -highspy.kHighsInf, height)
-        elif self._rows[i, k] > 0:
-            self._highs.changeColBounds(k, self.low[k], min(height / self._rows[i, k], self._bound))
+            self._highs.changeRowBounds(self._place[i], -highspy.kHighsInf, height)
+            return
+        slope = float(dense_rows(self._A, np.array([i]))[0, k])
+        if slope > 0:
+            self._highs.changeColBounds(k, self.low[k], min(height / slope, self._bound))
         else:
-            self._highs.changeColBounds(k, max(height / self._rows[i, k], -self._bound), self.high[k])
+            self._highs.changeColBounds(k, max(height / slope, -self._bound), self.high[k])
 
 
 class NormProgram:
@@ -251,15 +278,17 @@ class NormProgram:
         return x[:d] - x[d:] if self._one else x[:d], -np.array(solution.row_dual)[self._own :]
 
 
-def coordinate_bounds(rows: FloatArray, bound: float) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Bounds ``[d]`` that rows on single coordinates set, and for each row the column it bounds, or -1."""
-    d = rows.shape[1] - 1
-    low, high, column = np.full(d, -bound), np.full(d, bound), np.full(len(rows), -1)
-    A = rows[:, :-1]
-    single = np.flatnonzero(np.count_nonzero(A, axis=1) == 1)
-    axis = np.abs(A[single]).argmax(axis=1)
-    slope = A[single, axis]
-    limit = -rows[single, -1] / slope
+def coordinate_bounds(A: Matrix, c: FloatArray, bound: float) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Bounds ``[d]`` that rows on single coordinates set, and for each row the column it bounds, or -1.
+
+    Arguments:
+        A, c: rows ``A x + c <= 0``.
+        bound: what bounds the coordinates otherwise.
+    """
+    d = A.shape[1]
+    low, high, column = np.full(d, -bound), np.full(d, bound), np.full(len(c), -1)
+    single, axis, slope = single_entries(A)
+    limit = -c[single] / slope
     for above, ends, worst in ((True, high, bound), (False, low, -bound)):
         side = np.flatnonzero(((slope > 0) == above) & (np.abs(limit) < bound))
         side = side[np.argsort(-limit[side] if above else limit[side], kind="stable")]

@@ -12,18 +12,14 @@ import numpy as np
 from polytope.geometry.lp import NormProgram
 from polytope.geometry.projection import Nearest, nearest_on_row
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import Matrix, dense_rows, lengths, product
 
 DUAL = {1.0: np.inf, 2.0: 2.0, np.inf: 1.0}  # exponent of a norm -> of its dual
 
 
-def lengths(vectors: FloatArray, norm: float) -> FloatArray:
-    """Norms of the rows, ``[m, d]`` to ``[m]``."""
-    out: FloatArray = np.linalg.norm(vectors, ord=norm, axis=1)
-    return out
-
-
 def nearest_where_zero(
-    rows: FloatArray,
+    A: Matrix,
+    c: FloatArray,
     i: int,
     p: FloatArray,
     low: FloatArray,
@@ -33,10 +29,10 @@ def nearest_where_zero(
     stop: float = np.inf,
     rounds: int = 60,
 ) -> Nearest:
-    """The point nearest to p with ``rows <= 0`` and row i zero, in a box; an infinite bound if there is none.
+    """The point nearest to p with ``A y + c <= 0`` and row i zero, in a box; an infinite bound if none is.
 
     Arguments:
-        rows: ``[m, d + 1]`` of unit Euclidean length.
+        A, c: ``[m, d]`` and ``[m]``, rows of unit Euclidean length.
         i: the row that is tight.
         p: ``[d]``.
         low, high: ``[d]``, infinite where nothing bounds.
@@ -48,14 +44,15 @@ def nearest_where_zero(
         SolverError: HiGHS ends without an answer.
     """
     if norm == 2:
-        return nearest_on_row(rows, i, p, low, high, stop=stop, rounds=rounds)
-    at = rows[:, :-1] @ p + rows[:, -1]
-    unit = float(abs(at[i]) / lengths(rows[i : i + 1, :-1], DUAL[norm])[0]) or 1.0
-    local = np.concatenate([rows[:, :-1], at[:, None] / unit], axis=1)
+        return nearest_on_row(A, c, i, p, low, high, stop=stop, rounds=rounds)
+    at = product(A, p) + c
+    unit = float(abs(at[i]) / lengths(dense_rows(A, np.array([i])), DUAL[norm])[0]) or 1.0
+    at /= unit
     ends = (low - p) / unit, (high - p) / unit
     program = NormProgram(*ends, norm)
-    program.add(local[i : i + 1], tight=True)
-    active = [i]
+    active = np.concatenate([dense_rows(A, np.array([i])), at[i : i + 1, None]], axis=1)
+    known = [i]
+    program.add(active, tight=True)
     tolerance = 1e-9 * (1.0 + float(np.abs(p).max()) / unit * 2.0**-20)
     bound = 0.0
     for _ in range(rounds):
@@ -63,17 +60,18 @@ def nearest_where_zero(
         if found is None:
             return Nearest(np.inf, None)
         step, multipliers = found
-        bound = max(bound, unit * proved_length(local[active], multipliers, *ends, norm))
+        bound = max(bound, unit * proved_length(active, multipliers, *ends, norm))
         if bound > stop:
             return Nearest(bound, None)
-        value = local[:, :-1] @ step + local[:, -1]
-        value[active] = -1.0
+        value = product(A, step) + at
+        value[known] = -1.0
         worst = np.argsort(-value, kind="stable")[:16]
         worst = worst[value[worst] > tolerance]
         if not len(worst):
             return Nearest(bound, p + unit * step)
-        program.add(local[worst])
-        active += worst.tolist()
+        more = np.concatenate([dense_rows(A, worst), at[worst, None]], axis=1)
+        program.add(more)
+        active, known = np.concatenate([active, more]), known + worst.tolist()
     return Nearest(bound, None)
 
 

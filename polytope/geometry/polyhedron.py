@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
 
 from polytope.errors import EmptyDomainError, GeometryError, SolverError, UnboundedDomainError
-from polytope.geometry.lp import WarmProgram
-from polytope.ir.maps import FloatArray
+from polytope.geometry.lp import WarmProgram, coordinate_bounds
+from polytope.ir.maps import FloatArray, IntArray
 
 UNBOUNDED = 1e7  # artificial bound of floating-point programs, in units of the polyhedron's own size
 
@@ -108,27 +108,51 @@ class Polyhedron:
         """
         if not len(self.A):
             return np.zeros(self.dim), np.inf
-        scale = float(np.abs(self.unit_rows[:, -1]).max()) or 1.0
-        rows = np.concatenate([self.unit_rows[:, :-1], self.unit_rows[:, -1:] / scale], axis=1)
-        try:
-            center, radius = WarmProgram(self.dim, UNBOUNDED).inscribed_ball(list(rows))
-        except SolverError as error:
-            raise EmptyDomainError("The domain is empty: no point satisfies all its rows.") from error
-        if radius <= 1e-9:
+        ball = self._largest_ball()
+        if ball is None:
+            raise EmptyDomainError("The domain is empty: no point satisfies all its rows.")
+        center, radius, scale = ball
+        if radius <= 1e-9 * scale:
             raise EmptyDomainError(
                 "The domain has no interior: its rows leave only points of a lower dimension. "
                 "affine_hull(domain) gives the window that holds it."
             )
-        return center * scale, np.inf if radius >= UNBOUNDED * 0.99 else radius * scale
+        return center, radius
+
+    def _largest_ball(self) -> tuple[FloatArray, float, float] | None:
+        """Centre, radius, and the size of the polyhedron's numbers; ``None`` where it is empty."""
+        scale = float(np.abs(self.unit_rows[:, -1]).max()) or 1.0
+        low, high, _ = self._bounds
+        if self.is_box:
+            radius = float((high - low).min()) / 2
+            return ((low + high) / 2, radius, scale) if radius >= 0 else None
+        rows = np.concatenate([self.unit_rows[:, :-1], self.unit_rows[:, -1:] / scale], axis=1)
+        try:
+            center, radius = WarmProgram(self.dim, UNBOUNDED).inscribed_ball(list(rows))
+        except SolverError:
+            return None
+        return center * scale, np.inf if radius >= UNBOUNDED * 0.99 else radius * scale, scale
+
+    @cached_property
+    def _bounds(self) -> tuple[FloatArray, FloatArray, IntArray]:
+        return coordinate_bounds(self.A, -self.b, np.inf)
+
+    @cached_property
+    def is_box(self) -> bool:
+        """Whether the polyhedron is a bounded box: every row bounds one coordinate, from both sides all."""
+        ends = np.concatenate(self._bounds[:2])
+        return bool(np.isfinite(ends).all() and (np.count_nonzero(self.A, axis=1) == 1).all())
 
     @cached_property
     def is_bounded(self) -> bool:
         """Whether the polyhedron is bounded: no direction u with A u <= 0."""
-        if len(self.A) <= self.dim:
-            return False
+        low, high, _ = self._bounds
+        ends = np.concatenate([high, -low])
+        if len(self.A) <= self.dim or np.isfinite(ends).all():
+            return len(self.A) > self.dim
         program = WarmProgram(self.dim, 1.0)
         cone = [np.append(row[:-1], 0.0) for row in self.unit_rows]
-        axes = np.concatenate([np.eye(self.dim), -np.eye(self.dim)])
+        axes = np.concatenate([np.eye(self.dim), -np.eye(self.dim)])[np.isinf(ends)]
         return all(program.maximise(cone, np.append(axis, 0.0)).value < 1e-6 for axis in axes)
 
     def vertices(self) -> FloatArray:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.matrix import Matrix, dense_rows, product
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,8 @@ class Nearest:
 
 
 def nearest_on_row(
-    rows: FloatArray,
+    A: Matrix,
+    c: FloatArray,
     i: int,
     p: FloatArray,
     low: FloatArray,
@@ -33,65 +35,64 @@ def nearest_on_row(
     stop: float = np.inf,
     rounds: int = 60,
 ) -> Nearest:
-    """The point nearest to p with ``rows <= 0`` and row i zero, in a box.
+    """The point nearest to p with ``A y + c <= 0`` and row i zero, in a box.
 
     Arguments:
-        rows: ``[m, d + 1]`` of unit length.
+        A, c: ``[m, d]`` and ``[m]``, rows of unit length.
         i: the row that is tight.
         p: ``[d]``.
         low, high: ``[d]``, infinite where nothing bounds.
         stop: give up as soon as the distance is proved to be larger.
         rounds: give up after so many sets of active rows.
     """
-    A, c = rows[:, :-1], rows[:, -1]
-    tolerance = 1e-11 * (1.0 + float(np.abs(c).max()) + float(np.abs(p).max()))
+    tolerance = 1e-11 * (1.0 + np.abs(c) + float(np.abs(p).max()))
     active, multipliers = np.array([i]), np.zeros(1)
     bound = 0.0
     for _ in range(rounds):
         active, multipliers, y = _tight(A, c, active, multipliers, p, low, high, tolerance)
-        value = A @ y + c
+        value = product(A, y) + c
         if multipliers[1:].min(initial=0.0) >= 0:
             square = float((y - p) @ (y - p)) + 2 * float(multipliers @ value[active])
             bound = max(bound, square**0.5) if square > 0 else bound
             if bound > stop:
                 return Nearest(bound, None)
-        if abs(value[i]) > tolerance:
+        if abs(value[i]) > tolerance[i]:
             return Nearest(bound, None)
         value[active] = -1.0
-        if value.max() <= tolerance:
+        if (value <= tolerance).all():
             return Nearest(float(np.linalg.norm(y - p)), y)
         if len(active) == len(p):
             break  # a vertex: the rows contradict each other, or rounding decides
-        active, multipliers = np.append(active, value.argmax()), np.append(multipliers, 0.0)
+        active, multipliers = np.append(active, (value - tolerance).argmax()), np.append(multipliers, 0.0)
     return Nearest(bound, None)
 
 
 def _tight(
-    A: FloatArray,
+    A: Matrix,
     c: FloatArray,
     active: IntArray,
     multipliers: FloatArray,
     p: FloatArray,
     low: FloatArray,
     high: FloatArray,
-    tolerance: float,
+    tolerance: FloatArray,
 ) -> tuple[IntArray, FloatArray, FloatArray]:
     """Multipliers that make the active rows tight (Newton's method); negative ones leave, not the first."""
     while True:
-        R = A[active]
+        R = dense_rows(A, active)
         least, stuck = np.inf, 0
         for _ in range(20):
             raw = p - R.T @ multipliers
             y = np.clip(raw, low, high)
             miss = R @ y + c[active]
-            off = float(np.abs(miss).max())
+            off = float((np.abs(miss) / tolerance[active]).max())
             stuck = 0 if off < least / 2 else stuck + 1
             least = min(least, off)
-            if off <= tolerance / 8 or stuck > 3:
+            if off <= 1 / 8 or stuck > 3:
                 break
             free = R * ((raw > low) & (raw < high))
             gram = free @ R.T
-            gram[np.diag_indices_from(gram)] += 1e-13 * (1.0 + np.trace(gram))
+            gram.flat[:: len(gram) + 1] += 1e-13 * (1.0 + np.trace(gram))
             multipliers = multipliers + np.linalg.solve(gram, miss)
         if multipliers[1:].min(initial=0.0) >= 0:
             return active, multipliers, y

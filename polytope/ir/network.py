@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from polytope.ir.activations import Activation, PatternArray, relu
 from polytope.ir.backward import affine_maps, pull_back
 from polytope.ir.maps import Dense, FloatArray, LinearMap, Selection
+from polytope.ir.matrix import Matrix, compact
 
 
 class Window(Protocol):
@@ -66,6 +67,11 @@ class Layer:
     def absolute_maps(self) -> tuple[LinearMap, ...]:
         """The maps with absolute entries: they bound the size of sums and so their rounding errors."""
         return tuple(linear.absolute() for linear in self.maps)
+
+    @cached_property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """The maps as matrices, sparse ones where that takes less memory."""
+        return tuple(compact(linear.to_sparse()) for linear in self.maps)
 
     def preactivation(self, values: Sequence[FloatArray | None]) -> FloatArray:
         """``z = sum of maps + bias``, columns; ``values[k]`` is h_k, ``[width_k, B]``."""

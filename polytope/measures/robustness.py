@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.geometry.lp import coordinate_bounds
-from polytope.geometry.norm_distance import DUAL, lengths
+from polytope.geometry.norm_distance import DUAL
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import lengths
 from polytope.regions.boundaries import boundaries
 from polytope.regions.found import Budget, Progress
 from polytope.regions.nearest_first import Frontier
@@ -170,9 +171,9 @@ class _Search:
         known = self.frontier.curved(region)
         margin = self._margin_rows(self.walk.patterns[region])[j]
         length = np.linalg.norm(margin[:-1])
-        rows = np.concatenate([known.rows, margin[None] / length])
+        A, c = known.with_row(margin / length)
         for rounds in (60, 500):
-            near = self.frontier.nearest_on(rows, len(rows) - 1, known.box, stop=self.best, rounds=rounds)
+            near = self.frontier.nearest_on(A, c, len(c) - 1, known.box, stop=self.best, rounds=rounds)
             if near.point is not None or near.bound >= self.best:
                 break
         point = near.point
@@ -203,7 +204,8 @@ class _Search:
 
     def _downhill(self, j: int, rounds: int) -> FloatArray | None:
         """Newton steps to a point where a margin is not positive, inside bounds on single coordinates."""
-        low, high, _ = coordinate_bounds(self.walk.domain.unit_rows, np.inf)
+        rows = self.walk.domain.unit_rows
+        low, high, _ = coordinate_bounds(rows[:, :-1], rows[:, -1], np.inf)
         y = self.start
         for _ in range(rounds):
             level = float(_margins(self.walk.network(y), self.label)[j])

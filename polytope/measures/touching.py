@@ -16,7 +16,7 @@ from polytope.ir.dyadic import ExactNetwork
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.boundaries import boundaries
 from polytope.regions.exact_rows import ExactRows
-from polytope.regions.facets import region_rows
+from polytope.regions.region_rows import region_rows
 
 
 class Touching:

@@ -53,10 +53,11 @@ class Ceiling:
         layer = self.network.layers[number - 1]
         if any(min(later.inputs) < number for later in self.network.layers[number:]):
             return lambda j: k
-        narrow = min(k, layer.width)
+        width = layer.width
+        narrow = min(k, width)
         if not _is_relu(layer.activation):
             return lambda j: narrow
-        return lambda j: min(narrow, layer.width - j)
+        return lambda j: min(narrow, width - j)
 
 
 def _binomials(n: int, k: int) -> list[int]:

@@ -18,9 +18,10 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.adjacency import matched_pairs, pattern_across_exactly, patterns_across, region_graph
 from polytope.regions.boundaries import LayerBoundaries, boundaries
 from polytope.regions.exact_rows import ExactRows
-from polytope.regions.facets import exactly, facets_of, region_rows
+from polytope.regions.facets import exactly, facets_of
 from polytope.regions.found import ExactFacet, Facets, Path
 from polytope.regions.merge import affine_maps, distinct, joined_across
+from polytope.regions.region_rows import region_rows
 from polytope.regions.vertex_search import facet_points, suits_vertices, volumes
 
 
@@ -139,7 +140,7 @@ class RegionComplex:
     def _facet_row(self, facet: int, region: int) -> FloatArray:
         """The row of unit length that a facet lies on."""
         carrier = self.facets.unit[facet : facet + 1].astype(np.int64)
-        rows = region_rows(self.network, self.domain, self.boundaries, self.patterns[region], carrier).rows
+        rows = region_rows(self.network, self.domain, self.boundaries, self.patterns[region], carrier).rows()
         nearest: FloatArray = rows[0]
         if len(rows) > 1:
             point = self.facet_points(region)[facet - int(self.facets.offsets[region])]
@@ -231,7 +232,7 @@ class RegionComplex:
             i = int(number)
             differ = np.flatnonzero(self.patterns[i] != seen)
             described = region_rows(self.network, self.domain, self.boundaries, self.patterns[i], differ)
-            if (described.rows[:, :-1] @ x + described.rows[:, -1] <= 1e-9 * self._size).all():
+            if (described.at(x) <= 1e-9 * self._size).all():
                 return i
         return -1
 

@@ -21,13 +21,17 @@ from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import dense_rows
 from polytope.regions.adjacency import pattern_across_exactly, patterns_across
 from polytope.regions.boundaries import LayerBoundaries
 from polytope.regions.columns import Columns, walk
 from polytope.regions.exact_rows import Cut, ExactRows
-from polytope.regions.facets import EXACT_DIMENSIONS, RegionRows, exactly, region_rows
+from polytope.regions.facets import EXACT_DIMENSIONS, affordable, exactly
 from polytope.regions.found import ExactFacet
+from polytope.regions.region_rows import RegionRows, region_rows
 from polytope.regions.small_facets import deep_point
+
+LARGE = 1 << 22  # numbers in the rows of a region, from which a linear program over all of them takes long
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,22 +73,17 @@ class Crosser:
         """
         rows = np.array(list(facets), dtype=np.int64)
         points = np.array([point for point, _ in facets.values()]).reshape(-1, len(x0))
-        normals = described.rows[rows, :-1]
+        normals = dense_rows(described.A, rows)
         near = np.broadcast_to(pattern, (len(rows), len(pattern)))
         sizes = np.maximum(np.abs(points).max(axis=1, initial=0.0), np.abs(x0).max())
         far = patterns_across(self.network, self.tables, near, points, normals, sizes)
         for k, (i, (point, facet)) in enumerate(facets.items()):
-            if facet is None and self.exactly_feasible and (far[k] != pattern).sum() != 1:
+            if facet is None and (far[k] != pattern).sum() != 1 and affordable(described):
                 unit = int(described.unit[i])  # many units within rounding
                 facet = exactly(described, unit, point, x0, pattern, self.exact)
             if facet is not None:
                 far[k] = pattern_across_exactly(self.network, self.tables, self.exact, pattern, facet)
         return self.inside(far, points, normals)
-
-    @property
-    def exactly_feasible(self) -> bool:
-        """Whether linear programs in exact arithmetic end in this life."""
-        return self.domain.dim <= EXACT_DIMENSIONS
 
     def inside(self, patterns: PatternArray, points: FloatArray, directions: FloatArray) -> Crossings:
         """Points strictly inside regions that directions ``[F, d]`` from boundary points lead into."""
@@ -93,7 +92,7 @@ class Crosser:
         halves = points + (np.minimum(reach, 1.0 + sizes) / 2)[:, None] * directions
         clear = self._clear(patterns, halves)
         for k in np.flatnonzero(~clear).tolist():
-            halves[k], clear[k] = self.deep_point(patterns[k])
+            halves[k], clear[k] = self.deep_point(patterns[k], halves[k])
         return Crossings(patterns, halves, clear)
 
     def _reach(
@@ -148,19 +147,26 @@ class Crosser:
                 return False
         return True
 
-    def deep_point(self, pattern: PatternArray) -> tuple[FloatArray, bool]:
-        """The centre of a largest ball in a region, exactly where needed, and whether that was feasible."""
+    def deep_point(self, pattern: PatternArray, near: FloatArray) -> tuple[FloatArray, bool]:
+        """The centre of a large ball in a region, exactly where needed, and whether that was feasible.
+
+        Arguments:
+            near: a point close by; in an unbounded region a larger ball may be far away.
+        """
         described = region_rows(self.network, self.domain, self.tables, pattern)
         limit = None if self.domain.is_bounded else 1.0
-        point, size = np.zeros(self.domain.dim), 1.0
-        try:
-            point, _ = WarmProgram(self.domain.dim, UNBOUNDED).inscribed_ball(list(described.rows), limit)
-            size = float(np.abs(point).max())
+        point, size = near, float(np.abs(near).max(initial=0.0))
+        for bound in (8 * (1.0 + size), UNBOUNDED):
+            if len(described) * self.domain.dim > LARGE:
+                return near, False
+            try:
+                point, _ = WarmProgram(self.domain.dim, bound).inscribed_ball(list(described.rows()), limit)
+            except SolverError:
+                continue  # too small for float64, or not there
             if self._clear(pattern[None], point[None])[0]:
                 return point, True
-        except SolverError:
-            pass  # too small for float64
-        if not self.exactly_feasible:
+        size = float(np.abs(point).max())
+        if self.domain.dim > EXACT_DIMENSIONS:
             return point, False
         exact = [self.exact(cut, pattern).tolist() for cut in described.cuts]
         return np.array([float(v) for v in deep_point(exact, int(max(size, 1.0)))]), True

@@ -30,13 +30,16 @@ class ExactRows:
         self._exact = ExactNetwork(network)
         self._domain = domain
         self._boundaries = boundaries
+        self._faces: dict[int, IntegerVector] = {}
         self._known: dict[tuple[int, int, float, bytes], IntegerVector] = {}
 
     def __call__(self, origin: Cut, pattern: PatternArray) -> IntegerVector:
         """``d + 1`` integers, a positive multiple of the row."""
         if origin.number == 0:
-            row = np.append(self._domain.A[origin.boundary], -self._domain.b[origin.boundary])
-            return dyadic(row).integers
+            if origin.boundary not in self._faces:
+                row = np.append(self._domain.A[origin.boundary], -self._domain.b[origin.boundary])
+                self._faces[origin.boundary] = dyadic(row).integers
+            return self._faces[origin.boundary]
         before = self._exact.network.unit_offsets[origin.number - 1]
         key = (origin.number, origin.boundary, origin.sign, pattern[:before].tobytes())
         if key not in self._known:

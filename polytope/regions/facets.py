@@ -7,94 +7,26 @@ the nearest row, every region contains the unit ball, so one tolerance suits reg
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from polytope.errors import SolverError
-from polytope.geometry.lp import FacetProgram, coordinate_bounds
+from polytope.geometry.lp import FacetProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
 from polytope.geometry.projection import nearest_on_row
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.matrix import Matrix, compact, dense_rows, product
 from polytope.regions.boundaries import LayerBoundaries
-from polytope.regions.exact_rows import Cut, ExactRows
+from polytope.regions.exact_rows import ExactRows
 from polytope.regions.found import ExactFacet, Facets
+from polytope.regions.region_rows import RegionRows, region_rows
 from polytope.regions.small_facets import exact_facet, exact_facets, same_hyperplane
 
-EXACT_DIMENSIONS = 64  # above, an exact linear program takes hours
-
-
-@dataclass(frozen=True, eq=False)
-class RegionRows:
-    """Rows ``[m, d + 1]`` of unit length that describe a region, and where each comes from.
-
-    ``unit[i]`` is the unit whose boundary row i is, or ``-(row + 1)`` for a row of the domain. ``ties``:
-    whether some unit lies on a boundary of its piece all over the region, so that it has no row there.
-    """
-
-    rows: FloatArray
-    unit: IntArray
-    cuts: tuple[Cut, ...]
-    ties: bool
-
-
-def region_rows(
-    network: Network,
-    domain: Polyhedron,
-    tables: Sequence[LayerBoundaries],
-    pattern: PatternArray,
-    carriers: IntArray | None = None,
-) -> RegionRows:
-    """The rows of a region: of the domain, and of the pieces that its units (or ``carriers``) are on."""
-    if carriers is None:
-        kept = np.arange(len(domain.A))
-        carriers = np.concatenate([-1 - kept, np.arange(network.n_units)])
-    faces = np.sort(-1 - carriers[carriers < 0])
-    rows = [domain.unit_rows[faces]]
-    units: list[int] = (-1 - faces).tolist()
-    cuts = [Cut(0, int(i), 1.0) for i in faces]
-    for table in tables:
-        first, last = network.unit_offsets[table.number - 1], network.unit_offsets[table.number]
-        here = carriers[(carriers >= first) & (carriers < last)]
-        wanted = [
-            (unit, boundary, sign)
-            for unit in here.tolist()
-            for boundary, sign, _ in table.pieces[unit - first][pattern[unit]]
-        ]
-        if wanted:
-            rows.append(_rows_of_layer(network, table, pattern, wanted))
-            units += [unit for unit, _, _ in wanted]
-            cuts += [Cut(table.number, boundary, sign) for _, boundary, sign in wanted]
-    stacked = np.concatenate(rows[1:]) if len(rows) > 1 else np.zeros((0, domain.dim + 1))
-    length = np.linalg.norm(stacked[:, :-1], axis=1)
-    size = max(float(np.abs(a).max(initial=0.0)) for a in (rows[0], stacked))
-    real = length > 2.0**-44 * size
-    kept = np.concatenate([np.ones(len(faces), dtype=bool), real])
-    return RegionRows(
-        np.concatenate([rows[0], stacked[real] / length[real, None]]),
-        np.array(units, dtype=np.int64)[kept],
-        tuple(cut for cut, keep in zip(cuts, kept, strict=True) if keep),
-        bool((np.abs(stacked[~real, -1]) <= 2.0**-40 * size).any()),
-    )
-
-
-def _rows_of_layer(
-    network: Network,
-    table: LayerBoundaries,
-    pattern: PatternArray,
-    wanted: Sequence[tuple[int, int, float]],
-) -> FloatArray:
-    """Boundary functions of one layer, with their signs, pulled back to the input."""
-    boundary = np.array([b for _, b, _ in wanted])
-    sign = np.array([s for _, _, s in wanted])
-    weights = np.zeros((len(network.layers[table.number - 1].bias), len(wanted)))
-    columns = np.arange(len(wanted))
-    for term in range(2):
-        np.add.at(weights, (table.index[boundary, term], columns), sign * table.coefficients[boundary, term])
-    J, c = network.pull_back(table.number, weights, pattern)
-    return np.concatenate([J, (c - sign * table.offset[boundary])[:, None]], axis=1)
+EXACT_DIMENSIONS = 64  # above, exact linear programs are only for few rows besides those of a box
+EXACT_NUMBERS = 1 << 16  # in those rows
 
 
 def facets_of(
@@ -140,14 +72,22 @@ def exactly(
     exact: ExactRows,
 ) -> ExactFacet | None:
     """The facet of a region on a unit's boundary next to a point, in rationals."""
-    off = np.abs(described.rows[:, :-1] @ near + described.rows[:, -1])
+    off = np.abs(described.at(near))
     i = int(np.where(described.unit == unit, off, np.inf).argmin())
     rows = [exact(cut, pattern).tolist() for cut in described.cuts]
     others = [row for row in rows if not same_hyperplane(row, rows[i])]
     return exact_facet([*others, rows[i]], x0)
 
 
+def affordable(described: RegionRows) -> bool:
+    """Whether linear programs over the rows in exact arithmetic end within seconds."""
+    d = described.A.shape[1]
+    inner = int(np.count_nonzero(described.bounds[2] < 0))
+    return bool(d <= EXACT_DIMENSIONS or inner * d <= EXACT_NUMBERS)
+
+
 SMALL = 1 << 16  # numbers in the rows that the compiled simplex method takes
+RAYS = 64  # shot at once
 
 FacetPoint = tuple[FloatArray, ExactFacet | None]
 
@@ -169,54 +109,71 @@ class FacetSearch:
     def __init__(
         self, described: RegionRows, x0: FloatArray, pattern: PatternArray, exact: ExactRows
     ) -> None:
-        rows = described.rows
         self._described, self._x0, self._pattern, self._exact = described, x0, pattern, exact
-        slack = -(rows[:, :-1] @ x0 + rows[:, -1])
+        self._A, slack = described.A, -described.at(x0)
         self._rho = float(slack.min(initial=np.inf))
-        size = float(np.abs(rows[:, -1]).max(initial=0.0) + np.abs(x0).max())
-        self.tiny = len(rows) > 0 and self._rho <= 2.0**-40 * size and len(x0) <= EXACT_DIMENSIONS
-        self.first = np.arange(len(rows))
+        size = float(np.abs(described.c).max(initial=0.0) + np.abs(x0).max())
+        self.tiny = len(slack) > 0 and self._rho <= 2.0**-40 * size and len(x0) <= EXACT_DIMENSIONS
+        self.first = np.arange(len(slack))
         self.undecided = 0
         self._programs: dict[float, FacetProgram] = {}
-        if not self.tiny and len(rows):
-            self._local = np.concatenate([rows[:, :-1], -(slack / self._rho)[:, None]], axis=1)
-            self.first = _first_of_equal(self._local, self._exact_row)
+        if not self.tiny and len(slack):
+            self._height = slack / self._rho
+            self.first = _first_of_equal(self._A, self._height, self._exact_row)
+            alone = len(self.first) == len(slack)
+            self._kept = self._A if alone else self._A[self.first]
 
     def _exact_row(self, i: int) -> list[int]:
-        row: list[int] = self._exact(self._described.cuts[i], self._pattern).tolist()
+        row: list[int] = self._exact(self._described.cut(i), self._pattern).tolist()
         return row
 
     def all(self) -> dict[int, FacetPoint]:
         """The numbers of the rows that carry facets, and a point in the relative interior of each facet."""
         if self.tiny:
-            return exact_facets([self._exact_row(i) for i in range(len(self._described.rows))])
-        found = self.by_rays(self.first)
+            return exact_facets([self._exact_row(i) for i in range(len(self._described))])
+        found: dict[int, FacetPoint] = {}
+        for i in range(0, len(self.first), RAYS):
+            found |= self.by_rays(self.first[i : i + RAYS], self.first)
         found |= self.by_programs(np.array([i for i in self.first.tolist() if i not in found], dtype=int))
         return dict(sorted(found.items()))
 
-    def by_rays(self, wanted: IntArray) -> dict[int, FacetPoint]:
-        """Facets of the wanted rows that rays along their normals meet first, alone."""
-        if not len(wanted):
+    def nearest_first(self, rows: IntArray) -> IntArray:
+        """Rows in order of their distance from the interior point."""
+        return rows[np.argsort(self._height[rows], kind="stable")]
+
+    def by_rays(self, rays: IntArray, wanted: IntArray) -> dict[int, FacetPoint]:
+        """Facets among the wanted rows that rays along the normals of some rows meet first, alone."""
+        if not len(rays):
             return {}
-        return {i: self._here(y) for i, y in _shoot(self._local, self.first, wanted).items()}
+        normals = dense_rows(self._A, rays)
+        numbers, points = _shoot(self._kept, self._height[self.first], normals)
+        rows = self.first[numbers]
+        mine = np.isin(rows, wanted)
+        return {i: self._here(y) for i, y in zip(rows[mine].tolist(), points[mine], strict=True)}
 
     def by_nearest_points(self, wanted: IntArray) -> dict[int, FacetPoint]:
         """Wanted facets behind which a nearest point is found; says nothing of the others."""
         found = {}
-        kept = self._local[self.first]
-        low, high, column = coordinate_bounds(kept, np.inf)
-        inner = self.first[column < 0]
-        rows = self._local[inner]
+        inner, rows = self._inner
+        low, high, _ = self._described.bounds
+        low, high = (low - self._x0) / self._rho, (high - self._x0) / self._rho
         for i in wanted[np.isin(wanted, inner)].tolist():
             k = int(np.flatnonzero(inner == i)[0])
             for times in (2.0, 1.01):  # far behind the row, the point on it is deep inside the facet
-                behind = rows.copy()
-                behind[k, -1] *= times
-                y = nearest_on_row(behind, k, np.zeros(len(self._x0)), low, high, rounds=12).point
+                behind = -self._height[inner]
+                behind[k] *= times
+                zero = np.zeros(len(self._x0))
+                y = nearest_on_row(rows, behind, k, zero, low, high, rounds=12).point
                 if y is not None:
                     found[i] = self._here(y / times)
                     break
         return found
+
+    @cached_property
+    def _inner(self) -> tuple[IntArray, Matrix]:
+        """The rows that are not bounds of a coordinate, by number, and their normals."""
+        inner = self.first[self._described.bounds[2][self.first] < 0]
+        return inner, compact(self._A[inner])
 
     def by_programs(self, wanted: IntArray) -> dict[int, FacetPoint]:
         """All facets among the wanted rows."""
@@ -234,32 +191,37 @@ class FacetSearch:
 
     def _compiled(self, wanted: IntArray) -> dict[int, FloatArray]:
         """What the compiled simplex method says of rows: a point of the facet, nothing if there is none."""
-        if not len(wanted) or self._local[self.first].size > SMALL:
+        if not len(wanted) or len(self.first) * (len(self._x0) + 1) > SMALL:
             return {}
         from polytope.regions.kernels_facets import FACET, UNCLEAR, decided  # numba only when it is needed
 
         places = np.flatnonzero(np.isin(self.first, wanted))
-        states, beyond = decided(self._local[self.first], places)
-        rows = self.first[places].tolist()
-        return {
-            i: y * (-float(self._local[i, -1]) / float(self._local[i, :-1] @ y)) if state == FACET else y[:0]
-            for i, state, y in zip(rows, states.tolist(), beyond, strict=True)
-            if state != UNCLEAR
-        }
+        height = self._height[self.first]
+        normals = dense_rows(self._A, self.first)
+        states, beyond = decided(np.concatenate([normals, -height[:, None]], axis=1), places)
+        found: dict[int, FloatArray] = {}
+        for place, state, y in zip(places.tolist(), states.tolist(), beyond, strict=True):
+            if state != UNCLEAR:
+                on_row = height[place] / float(normals[place] @ y) if state == FACET else 0.0
+                found[int(self.first[place])] = y * on_row if state == FACET else y[:0]
+        return found
 
     def _exactly(self, i: int) -> ExactFacet | None:
-        if len(self._x0) > EXACT_DIMENSIONS:
-            self.undecided += 1
-            return None
-        rest = [self._exact_row(j) for j in self.first.tolist() if j != i]
-        return exact_facet([*rest, self._exact_row(i)], self._x0)
+        if affordable(self._described):
+            rest = [self._exact_row(j) for j in self.first.tolist() if j != i]
+            try:
+                return exact_facet([*rest, self._exact_row(i)], self._x0)
+            except SolverError:  # more work than expected
+                pass
+        self.undecided += 1
+        return None
 
     def _point(self, i: int) -> FloatArray | None:
         """A point of a facet; empty where the other rows imply it; ``None`` where the margin is too small."""
-        best = None
-        for bound in (1e3, UNBOUNDED):  # near points first: they are the accurate ones
+        best, height = None, float(self._height[self.first[i]])
+        for bound in self._reaches:  # near points first: they are the accurate ones
             if bound not in self._programs:
-                self._programs[bound] = FacetProgram(self._local[self.first], bound)
+                self._programs[bound] = FacetProgram(self._kept, -self._height[self.first], bound)
             try:
                 best = self._programs[bound].beyond(i)
             except SolverError:
@@ -267,45 +229,63 @@ class FacetSearch:
             if best.bounded or best.value > 1e-6:
                 break
         if best is not None and best.value > 1e-6:
-            height = -float(self._local[self.first[i], -1])
             return best.point * (height / (height + best.value))
         return np.zeros(0) if best is not None and best.value < -1e-6 and best.bounded else None
+
+    @cached_property
+    def _reaches(self) -> tuple[float, ...]:
+        """Artificial bounds of linear programs; no large one where it would decide nothing."""
+        low, high, _ = self._described.bounds
+        bounded = bool(np.isfinite(low).all() and np.isfinite(high).all())
+        return (1e3, UNBOUNDED) if bounded or not affordable(self._described) else (1e3,)
 
     def _here(self, y: FloatArray) -> FacetPoint:
         return self._x0 + self._rho * y, None
 
 
-def _first_of_equal(local: FloatArray, exact: Callable[[int], list[int]]) -> IntArray:
+def _first_of_equal(A: Matrix, height: FloatArray, exact: Callable[[int], list[int]]) -> IntArray:
     """The first row of each set of rows with one hyperplane (rows of the domain come before units).
 
     Rows that rounding cannot tell apart are compared exactly: they are neighbours by the length of their
     shadow on one direction.
     """
-    direction = np.random.default_rng(0).standard_normal(local.shape[1])
-    size = 2.0**-40 * (1.0 + np.abs(local[:, -1]))
-    shadow, width = local @ direction, size * float(np.abs(direction).sum())
+    direction: FloatArray = np.random.default_rng(0).standard_normal((A.shape[1],))
+    size = 2.0**-40 * (1.0 + np.abs(height))
+    shadow: FloatArray = product(A, direction)
+    width: FloatArray = size * np.abs(direction).sum()
     order = np.argsort(shadow, kind="stable")
-    place = np.searchsorted(shadow[order], shadow - width), np.searchsorted(shadow[order], shadow + width)
-    kept = np.ones(len(local), dtype=bool)
-    for i in np.flatnonzero(place[1] - place[0] > 1).tolist():
-        others = order[place[0][i] : place[1][i]]
-        near = [k for k in others.tolist() if k < i and kept[k]]
-        near = [k for k in near if np.abs(local[k] - local[i]).max() <= size[i]]
-        kept[i] = not any(same_hyperplane(exact(k), exact(i)) for k in near)
+    first = np.searchsorted(shadow[order], shadow - width)
+    count = np.searchsorted(shadow[order], shadow + width) - first
+    i = np.repeat(np.arange(len(height)), count)
+    k = order[np.arange(len(i)) - np.repeat(np.cumsum(count) - count - first, count)]
+    near = (k < i) & (np.abs(height[k] - height[i]) <= size[i])
+    near[near] = _largest_differences(A, i[near], k[near]) <= size[i[near]]
+    kept = np.ones(len(height), dtype=bool)
+    for a, b in sorted(zip(i[near].tolist(), k[near].tolist(), strict=True)):
+        if kept[a] and kept[b]:
+            kept[a] = not same_hyperplane(exact(b), exact(a))
     return np.flatnonzero(kept)
 
 
-def _shoot(local: FloatArray, rows: IntArray, wanted: IntArray) -> dict[int, FloatArray]:
-    """Wanted rows that rays along their normals meet first, alone, with the points where they meet them."""
-    normals = local[wanted, :-1]
-    reach = np.full((len(wanted), len(rows)), np.inf)  # [ray, row]
-    speed = normals @ local[rows, :-1].T
-    ahead = speed > 1e-9
-    reach[ahead] = np.broadcast_to(-local[rows, -1], reach.shape)[ahead] / speed[ahead]
+def _largest_differences(A: Matrix, i: IntArray, k: IntArray) -> FloatArray:
+    """The largest absolute entry of ``A[i] - A[k]``, pair by pair."""
+    parts = [np.zeros(0)]
+    for start in range(0, len(i), RAYS):
+        some = slice(start, start + RAYS)
+        parts.append(np.abs(dense_rows(A, i[some]) - dense_rows(A, k[some])).max(axis=1))
+    return np.concatenate(parts)
+
+
+def _shoot(A: Matrix, height: FloatArray, normals: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Rows that rays from the origin meet first, alone, each once, and the points where they meet them."""
+    speed = product(A, normals.T).T
+    reach = np.full(speed.shape, np.inf)  # [ray, row]
+    np.divide(height, speed, out=reach, where=speed > 1e-9)
     first = reach.argmin(axis=1)
-    rays = np.arange(len(wanted))
+    rays = np.arange(len(normals))
     nearest = reach[rays, first]
     reach[rays, first] = np.inf
     alone = np.isfinite(nearest) & (reach.min(axis=1) > nearest * (1 + 1e-6))
-    alone &= np.isin(rows[first], wanted)
-    return {int(rows[first[ray]]): nearest[ray] * normals[ray] for ray in np.flatnonzero(alone).tolist()}
+    rows, ray = np.unique(first[alone], return_index=True)
+    ray = np.flatnonzero(alone)[ray]
+    return rows, nearest[ray, None] * normals[ray]

@@ -26,8 +26,8 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.boundaries import LayerBoundaries, boundaries
 from polytope.regions.ceiling import Ceiling
-from polytope.regions.facets import region_rows
 from polytope.regions.found import Budget, Found, Progress
+from polytope.regions.region_rows import region_rows
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def _interior(
     network: Network, domain: Polyhedron, tables: Sequence[LayerBoundaries], pattern: PatternArray
 ) -> FloatArray | None:
     """The centre of a largest ball in a pattern's cell, or ``None`` where it has no interior."""
-    rows = region_rows(network, domain, tables, pattern).rows
+    rows = region_rows(network, domain, tables, pattern).rows()
     try:
         point, radius = WarmProgram(domain.dim, UNBOUNDED).inscribed_ball(list(rows))
     except SolverError:

@@ -14,9 +14,10 @@ from heapq import heappop, heappush
 import numpy as np
 
 from polytope.errors import SolverError
-from polytope.geometry.norm_distance import DUAL, lengths, nearest_where_zero
+from polytope.geometry.norm_distance import DUAL, nearest_where_zero
 from polytope.geometry.projection import Nearest, nearest_surely
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.matrix import Matrix, compact, lengths, nbytes, stacked
 from polytope.regions.facets import FacetPoint
 from polytope.regions.walk import Opened, Walk
 
@@ -28,9 +29,14 @@ REMEMBERED = 1 << 29  # bytes of rows kept to measure distances
 class Curved:
     """What measuring needs of a region: the rows on more than one coordinate, their numbers, and the box."""
 
-    rows: FloatArray
+    A: Matrix
+    c: FloatArray
     numbers: IntArray
     box: tuple[FloatArray, FloatArray]
+
+    def with_row(self, row: FloatArray) -> tuple[Matrix, FloatArray]:
+        """The rows and one more, ``[d + 1]``, behind them."""
+        return stacked([self.A, row[None, :-1]]), np.append(self.c, row[-1])
 
 
 @dataclass(eq=False)
@@ -58,8 +64,10 @@ class Frontier:
         """Queue all rows of a region."""
         opened = self.walk.open(region)
         self._remember(region, opened)
-        rows = opened.rows.rows[opened.inner]
-        away = np.abs(rows[:, :-1] @ self.start + rows[:, -1]) / lengths(rows[:, :-1], DUAL[self.norm])
+        rows = opened.rows
+        away = np.abs(rows.at(self.start)[opened.inner])
+        if self.norm != 2:  # rows have unit length
+            away /= lengths(rows.A[opened.inner], DUAL[self.norm])
         away = np.maximum(away, distance)
         for key, row in zip(away.tolist(), opened.inner.tolist(), strict=True):
             heappush(self.queue, (key, BOUND, region, row, self._flip(opened, row)))
@@ -97,24 +105,33 @@ class Frontier:
     def _nearest(self, region: int, row: int, *, stop: float, rounds: int) -> Nearest:
         known = self.curved(region)
         place = int(np.flatnonzero(known.numbers == row)[0])
-        return self.nearest_on(known.rows, place, known.box, stop=stop, rounds=rounds)
+        return self.nearest_on(known.A, known.c, place, known.box, stop=stop, rounds=rounds)
 
     def curved(self, region: int) -> Curved:
         """The rows of a region that distances are measured with."""
         return self._curved.get(region) or self._remember(region, self.walk.open(region))
 
     def nearest_on(
-        self, rows: FloatArray, i: int, box: tuple[FloatArray, FloatArray], *, stop: float, rounds: int
+        self,
+        A: Matrix,
+        c: FloatArray,
+        i: int,
+        box: tuple[FloatArray, FloatArray],
+        *,
+        stop: float,
+        rounds: int,
     ) -> Nearest:
-        """The point nearest to the start with ``rows <= 0`` and row i zero; bound 0 where HiGHS fails."""
+        """The point nearest to the start with ``A y + c <= 0`` and row i zero; bound 0 where HiGHS fails."""
         try:
-            return nearest_where_zero(rows, i, self.start, *box, norm=self.norm, stop=stop, rounds=rounds)
+            return nearest_where_zero(A, c, i, self.start, *box, norm=self.norm, stop=stop, rounds=rounds)
         except SolverError:
             return Nearest(0.0, None)
 
     def _remember(self, region: int, opened: Opened) -> Curved:
-        self._curved[region] = known = Curved(opened.rows.rows[opened.curved], opened.curved, opened.box)
-        if len(self._curved) * known.rows.nbytes > REMEMBERED:
+        rows, curved = opened.rows, opened.curved
+        low, high, _ = rows.bounds
+        self._curved[region] = known = Curved(compact(rows.A[curved]), rows.c[curved], curved, (low, high))
+        if len(self._curved) * nbytes(known.A) > REMEMBERED:
             self._curved.popitem(last=False)
         return known
 
@@ -124,7 +141,7 @@ class Frontier:
             return self._nearest(region, row, stop=np.inf, rounds=500).point
         opened = self.walk.open(region)
         kept = opened.facets.first
-        return nearest_surely(opened.rows.rows[kept], int(np.flatnonzero(kept == row)[0]), self.start)
+        return nearest_surely(opened.rows.rows(kept), int(np.flatnonzero(kept == row)[0]), self.start)
 
     def nearest_in(self, region: int, row: FloatArray) -> FloatArray | None:
         """The point of a region nearest to the start where a unit row vanishes, by a method never stuck.
@@ -134,7 +151,7 @@ class Frontier:
         if self.walk.domain.dim > 64 or self.norm != 2:
             return None
         opened = self.walk.open(region)
-        rows = np.concatenate([opened.rows.rows[opened.facets.first], row[None]])
+        rows = np.concatenate([opened.rows.rows(opened.facets.first), row[None]])
         point = nearest_surely(rows, len(rows) - 1, self.start)
         if point is None or (rows[:, :-1] @ point + rows[:, -1]).max() > 1e-9 * (1 + np.abs(point).max()):
             return None
@@ -143,16 +160,16 @@ class Frontier:
     def meets(self, region: int, row: FloatArray) -> bool:
         """Whether a unit row may vanish in a region: false is proved by a linear program."""
         known = self.curved(region)
-        rows = np.concatenate([known.rows, row[None]])
+        A, c = known.with_row(row)
         try:
-            near = nearest_where_zero(rows, len(rows) - 1, self.start, *known.box, norm=np.inf, rounds=500)
+            near = nearest_where_zero(A, c, len(c) - 1, self.start, *known.box, norm=np.inf, rounds=500)
         except SolverError:
             return True
         return near.bound < np.inf
 
     def _flip(self, opened: Opened, row: int) -> int:
         """The unit of two pieces that alone changes across a row, or -1 where others may too."""
-        unit, number = int(opened.rows.unit[row]), opened.rows.cuts[row].number
+        unit, number = int(opened.rows.unit[row]), int(opened.rows.number[row])
         pieces = self.walk.tables[number - 1].pieces[unit - self.walk.network.unit_offsets[number - 1]]
         return unit if opened.simple and len(pieces) == 2 else -1
 
@@ -192,7 +209,7 @@ def one_facet(opened: Opened, row: int, dim: int) -> dict[int, FacetPoint]:
     if opened.facets.tiny:
         return {i: point for i, point in opened.facets.all().items() if i == row}
     wanted = np.array([row])
-    found = opened.facets.by_rays(wanted)
+    found = opened.facets.by_rays(wanted, wanted)
     if not found and dim > 16:  # below, a linear program is as cheap
         found = opened.facets.by_nearest_points(wanted)
     return found or opened.facets.by_programs(wanted)

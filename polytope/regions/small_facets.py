@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from polytope.geometry.bounded_lp import positive_point
 from polytope.geometry.rational_lp import Row, maximise
 from polytope.ir.maps import FloatArray
 from polytope.regions.found import ExactFacet
@@ -18,16 +19,23 @@ def exact_facet(rows: Sequence[Row], inside: FloatArray | Sequence[Fraction]) ->
     Arguments:
         rows: integer rows ``row[:d] . x + row[d] <= 0``.
         inside: a point where all of them are negative.
+
+    Raises:
+        SolverError: the program is too large for exact arithmetic.
     """
     *rest, row = rows
-    far = maximise(rest, row)
-    if far.value <= 0:
+    far = positive_point(rest, row)
+    if far is None:
         return None
     near = [Fraction(v) for v in inside]
-    below = -(sum((a * x for a, x in zip(row, near, strict=False)), Fraction(row[-1])))
-    share = below / (below + far.value)
-    point = tuple(x + share * (y - x) for x, y in zip(near, far.point, strict=True))
+    below, beyond = -_value(row, near), _value(row, far)
+    share = below / (below + beyond)
+    point = tuple(x + share * (y - x) for x, y in zip(near, far, strict=True))
     return ExactFacet(tuple(row), point)
+
+
+def _value(row: Row, x: Sequence[Fraction]) -> Fraction:
+    return sum((a * v for a, v in zip(row, x, strict=False) if a), Fraction(row[-1]))
 
 
 def exact_facets(rows: Sequence[Row]) -> dict[int, tuple[FloatArray, ExactFacet | None]]:

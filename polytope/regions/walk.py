@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from polytope.geometry.centering import deeper
-from polytope.geometry.lp import coordinate_bounds
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.matrix import compact
 from polytope.regions.adjacency import patterns_across
 from polytope.regions.boundaries import LayerBoundaries
 from polytope.regions.crossing import Crosser
 from polytope.regions.exact_rows import ExactRows
-from polytope.regions.facets import FacetPoint, FacetSearch, RegionRows, region_rows
+from polytope.regions.facets import RAYS, FacetPoint, FacetSearch
 from polytope.regions.found import Budget, Progress
+from polytope.regions.region_rows import RegionRows, region_rows
 
 REMEMBERED = 32  # regions whose rows are kept: a few megabytes each in hundreds of dimensions
+TOGETHER = 16  # rows that nearest points or linear programs decide between two looks at the budget
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,15 +33,13 @@ class Opened:
     Arguments:
         rows, facets: as they are called.
         inner: the rows that units contribute, without repetitions.
-        box, curved: bounds that rows on single coordinates set, ``[d]`` each, and the other rows and
-            those of units.
+        curved: the rows that are not bounds of the domain on single coordinates.
         simple: whether across every row only the units whose rows lie on it can change, one for each row.
     """
 
     rows: RegionRows
     facets: FacetSearch
     inner: IntArray
-    box: tuple[FloatArray, FloatArray]
     curved: IntArray
     simple: bool
 
@@ -97,11 +97,13 @@ class Walk:
         if known is None:
             pattern, point = self.patterns[region], self.points[region]
             rows = region_rows(self.network, self.domain, self.tables, pattern)
-            low, high, column = coordinate_bounds(rows.rows, np.inf)
             if region not in self._centered:
-                point = self.points[region] = deeper(rows.rows[column < 0], low, high, point)
+                low, high, column = rows.bounds
+                curved = column < 0
+                point = deeper(compact(rows.A[curved]), rows.c[curved], low, high, point)
+                self.points[region] = point
                 self._centered.add(region)
-            known = _opened(rows, FacetSearch(rows, point, pattern, self.exact), (low, high), column)
+            known = _opened(rows, FacetSearch(rows, point, pattern, self.exact))
             self.tally["opened"] += 1
         self._opened[region] = known
         if len(self._opened) > REMEMBERED:
@@ -157,13 +159,11 @@ class Walk:
         return np.array(sorted(self.edges), dtype=np.int64).reshape(-1, 2)
 
 
-def _opened(
-    rows: RegionRows, facets: FacetSearch, box: tuple[FloatArray, FloatArray], column: IntArray
-) -> Opened:
+def _opened(rows: RegionRows, facets: FacetSearch) -> Opened:
     first = facets.first
     units = rows.unit[first] >= 0
-    simple = not facets.tiny and not rows.ties and len(first) == len(rows.rows)
-    return Opened(rows, facets, first[units], box, first[units | (column[first] < 0)], simple)
+    simple = not facets.tiny and not rows.ties and len(first) == len(rows)
+    return Opened(rows, facets, first[units], first[units | (rows.bounds[2][first] < 0)], simple)
 
 
 def by_hops(walk: Walk) -> bool:
@@ -173,31 +173,40 @@ def by_hops(walk: Walk) -> bool:
         after: list[int] = []
         left: list[tuple[int, IntArray]] = []
         for region in ring:
-            if walk.budget.spent(len(walk.patterns)):
-                return False
-            walk.tell(len(ring) + len(after))
-            found, rest = _cheap_facets(walk, walk.open(region))
-            left += [(region, rest[i : i + 16]) for i in range(0, len(rest), 16)]
-            after += walk.cross(region, found)
+            rest = walk.open(region).inner[:0]
+            for found, undecided in _cheap_facets(walk, walk.open(region)):
+                rest = undecided
+                after += walk.cross(region, found)
+                walk.tell(len(ring) + len(after))
+                if walk.budget.spent(len(walk.patterns)):
+                    return False
+            left += [(region, rest[i : i + TOGETHER]) for i in range(0, len(rest), TOGETHER)]
         for region, rows in left:
+            after += walk.cross(region, walk.open(region).facets.by_programs(rows))
             if walk.budget.spent(len(walk.patterns)):
                 return False
-            after += walk.cross(region, walk.open(region).facets.by_programs(rows))
         ring = after
     return True
 
 
-def _cheap_facets(walk: Walk, opened: Opened) -> tuple[dict[int, FacetPoint], IntArray]:
+def _cheap_facets(walk: Walk, opened: Opened) -> Iterator[tuple[dict[int, FacetPoint], IntArray]]:
     """Facets by rays, in high dimension by nearest points too, and the rows that this leaves open.
 
     Where float64 cannot tell the rows apart, all facets, exactly.
     """
     if opened.facets.tiny:
         found = opened.facets.all()
-        return {i: p for i, p in found.items() if opened.rows.unit[i] >= 0}, opened.inner[:0]
-    found = opened.facets.by_rays(opened.inner)
-    rest = opened.inner[~np.isin(opened.inner, list(found))]
-    if walk.domain.dim > 16:  # below, a linear program is as cheap
-        found |= opened.facets.by_nearest_points(rest)
+        yield {i: p for i, p in found.items() if opened.rows.unit[i] >= 0}, opened.inner[:0]
+        return
+    rays = rest = opened.facets.nearest_first(opened.inner)
+    for i in range(0, len(rays), RAYS):
+        found = opened.facets.by_rays(rays[i : i + RAYS], rest)
         rest = rest[~np.isin(rest, list(found))]
-    return found, rest
+        yield found, rest
+    if walk.domain.dim <= 16:  # a linear program is as cheap
+        return
+    near = rest
+    for i in range(0, len(near), TOGETHER):
+        found = opened.facets.by_nearest_points(near[i : i + TOGETHER])
+        rest = rest[~np.isin(rest, list(found))]
+        yield found, rest

@@ -7,7 +7,7 @@ import numpy as np
 from polytope.errors import UnboundedDomainError
 from polytope.ir.maps import FloatArray
 from polytope.regions.complex import RegionComplex
-from polytope.regions.facets import region_rows
+from polytope.regions.region_rows import region_rows
 
 
 def outlines(complex: RegionComplex) -> list[FloatArray]:
@@ -46,9 +46,10 @@ def _edges(complex: RegionComplex, region: int) -> tuple[FloatArray, FloatArray]
     described = region_rows(
         complex.network, complex.domain, complex.boundaries, complex.patterns[region], carriers
     )
-    distance = np.abs(points @ described.rows[:, :2].T + described.rows[:, 2])
+    candidates = described.rows()
+    distance = np.abs(points @ candidates[:, :2].T + candidates[:, 2])
     distance[described.unit != units[:, None]] = np.inf
-    rows: FloatArray = described.rows[distance.argmin(axis=1)].copy()
+    rows: FloatArray = candidates[distance.argmin(axis=1)]
     rows[:, 2] = -(rows[:, :2] * points).sum(axis=1)
     return rows, points
 

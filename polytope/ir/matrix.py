@@ -1,0 +1,93 @@
+"""Matrices that are dense or sparse, whichever takes less memory, and what is asked of both alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.sparse import csr_array, issparse, vstack
+from scipy.sparse.linalg import norm as sparse_norm
+
+from polytope.ir.maps import FloatArray, IntArray
+
+Matrix = FloatArray | csr_array
+DENSE = 0.25  # share of entries from which a matrix is kept dense
+
+
+def compact(A: Matrix) -> Matrix:
+    """The same matrix, dense where more than a quarter of its entries are not zero, else sparse."""
+    if isinstance(A, np.ndarray):
+        return A if np.count_nonzero(A) > DENSE * A.size else csr_array(A)
+    return A.toarray() if A.nnz > DENSE * A.shape[0] * A.shape[1] else A
+
+
+def sparse(A: Matrix) -> csr_array:
+    """The same matrix without its zeros."""
+    return csr_array(A) if isinstance(A, np.ndarray) else A
+
+
+def product(A: Matrix, X: FloatArray) -> FloatArray:
+    """``A @ X`` for a vector or columns."""
+    out: FloatArray = np.asarray(A @ X)
+    return out
+
+
+def transposed_product(A: Matrix, X: FloatArray) -> FloatArray:
+    """``A.T @ X`` for a vector or columns."""
+    out: FloatArray = np.asarray(A.T @ X)
+    return out
+
+
+def squares(A: Matrix) -> Matrix:
+    """The squares of all entries."""
+    if isinstance(A, np.ndarray):
+        return A**2
+    return csr_array((A.data**2, A.indices, A.indptr), shape=A.shape)
+
+
+def dense_rows(A: Matrix, which: IntArray) -> FloatArray:
+    """Rows of a matrix as a dense array."""
+    some = A[which]
+    return some if isinstance(some, np.ndarray) else some.toarray()
+
+
+def scaled(A: Matrix, factors: FloatArray) -> Matrix:
+    """Each row times its factor."""
+    if isinstance(A, np.ndarray):
+        return A * factors[:, None]
+    entries = A.data * np.repeat(factors, np.diff(A.indptr))
+    return csr_array((entries, A.indices, A.indptr), shape=A.shape)
+
+
+def lengths(A: Matrix, norm: float = 2.0) -> FloatArray:
+    """The length of every row, by the 1-, 2- or max norm."""
+    out = np.linalg.norm(A, norm, axis=1) if isinstance(A, np.ndarray) else sparse_norm(A, norm, axis=1)
+    return np.asarray(out, dtype=float)
+
+
+def largest(A: Matrix) -> float:
+    """The largest absolute entry; 0 for an empty matrix."""
+    return float(np.abs(A if isinstance(A, np.ndarray) else A.data).max(initial=0.0))
+
+
+def nbytes(A: Matrix) -> int:
+    """The memory of the entries."""
+    return int(A.nbytes if isinstance(A, np.ndarray) else A.data.nbytes + A.indices.nbytes)
+
+
+def stacked(parts: Sequence[Matrix]) -> Matrix:
+    """Matrices of one kind, or of both, one above the other; sparse if any is."""
+    if any(issparse(part) for part in parts):
+        return csr_array(vstack([sparse(part) for part in parts], format="csr"))
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def single_entries(A: Matrix) -> tuple[IntArray, IntArray, FloatArray]:
+    """The rows with one entry that is not zero: their numbers, the columns, and the entries."""
+    if isinstance(A, np.ndarray):
+        rows = np.flatnonzero(np.count_nonzero(A, axis=1) == 1)
+        columns = np.abs(A[rows]).argmax(axis=1)
+        return rows, columns, A[rows, columns]
+    rows = np.flatnonzero(np.diff(A.indptr) == 1)
+    at = A.indptr[rows]
+    return rows, A.indices[at].astype(np.int64), A.data[at]
