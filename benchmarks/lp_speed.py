@@ -3,8 +3,9 @@
 Every run is a fresh process with warm compilation caches, in which only the call is timed; the programs
 alternate. T is regioncam's CPU time on its reference network in the same run. HiGHS and relucent are stopped
 after some time or regions and compared per region. ``python benchmarks/lp_speed.py [--repeats 5]`` prints
-the tables and writes them to ``benchmarks/results``. The peers come with the ``bench`` extra. Networks have
-torch's default initialisation with seed 0, the domain is the box [-1, 1]^d.
+the tables and writes them to ``benchmarks/results``; ``--only speed | facets | walk`` renews one part. The
+peers come with the ``bench`` extra. Networks have torch's default initialisation with seed 0, the domain is
+the box [-1, 1]^d; walks are in trained networks of ``../shared/models``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ BY_DIMENSION = ("4-12-12-1", "6-12-12-1", "8-12-12-1", "10-12-12-1", "14-12-12-1
 BY_UNITS = ("6-8-8-1", "6-12-12-1", "6-16-16-1", "6-20-20-1", "6-24-24-1")
 PEER_REGIONS = 200  # relucent stops after so many
 HIGHS_SECONDS = 10.0
+WITH_FACETS = ("4-12-12-1", "6-12-12-1", "10-12-12-1", "8-16-16-1", "20-16-1")
+FACET_REGIONS = 2000  # searches that go on to half-spaces and adjacency stop after so many
+WALKED = {"mnist_fc_256x2": "[0, 1]^784", "mnist_cnn_avgpool": "[0, 1]^784"}
+WALK_REGIONS, WALK_SECONDS = 1000, 180.0  # a walk stops after either
+SHARED = Path(__file__).parents[2] / "shared"
 DECIDED = {
     "ball": "inscribed ball",
     "points": "known points",
@@ -76,7 +82,53 @@ def run_relucent(name: str) -> dict[str, float]:
     return {"regions": len(complex_), "seconds": wall, "cpu": cpu}
 
 
+def run_facets(name: str) -> dict[str, float]:
+    """The regions, then their irredundant half-spaces, then adjacency: CPU seconds of each step."""
+    import polytope as pt
+
+    network = pt.mlp(layers(name))
+    box = pt.Polyhedron.box([-1.0] * network.input_dim, [1.0] * network.input_dim)
+    engine = pt.LayerSplit(cells="lp")
+    warm = pt.enumerate_regions(pt.mlp(layers("7-3-1")), pt.Polyhedron.box([-1.0] * 7, [1.0] * 7), engine)
+    warm.adjacency()  # loads the compiled code
+    clock = [time.process_time()]
+    found = pt.enumerate_regions(network, box, engine, max_regions=FACET_REGIONS)
+    clock.append(time.process_time())
+    facets = len(found.facets.unit)
+    clock.append(time.process_time())
+    edges = found.adjacency().number_of_edges()
+    clock.append(time.process_time())
+    steps = dict(zip(("cpu", "halfspaces", "adjacency"), np.diff(clock).tolist(), strict=True))
+    return {"regions": len(found), "facets": facets, "edges": edges, **steps}
+
+
+def run_walk(name: str, order: str) -> dict[str, float]:
+    """A walk from the first test image in the box of all images."""
+    import polytope as pt
+    from adapters import load
+
+    network = load(SHARED / "models" / f"{name}.onnx")
+    image = np.load(SHARED / "data" / "mnist_10k.npz")["images"][0].ravel() / 255
+    box = pt.Polyhedron.box(np.zeros(network.input_dim), np.ones(network.input_dim))
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = pt.enumerate_regions(
+        network, box, pt.FacetFlip(image, order), max_regions=WALK_REGIONS, max_seconds=WALK_SECONDS
+    )
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    assert (network.pattern(found.interior_points) == found.patterns).all()
+    return {
+        "regions": len(found),
+        "units": network.n_units,
+        "seconds": wall,
+        "cpu": cpu,
+        **{key: found.statistics.get(key, 0) for key in ("opened", "crossed")},
+    }
+
+
 RUNS = {
+    "facets": run_facets,
+    "hops": lambda name: run_walk(name, "hops"),
+    "distance": lambda name: run_walk(name, "distance"),
     "count": lambda name: run_ours(name, "simplex", False),
     "cells": lambda name: run_ours(name, "simplex", True),
     "highs": lambda name: run_ours(name, "highs", False),
@@ -152,10 +204,89 @@ def growth_table(medians: Medians, names: tuple[str, ...]) -> str:
     return table(["network", "regions", "CPU s", "us a region", "programs", "pivots"], rows)
 
 
+def facets_table(medians: Medians) -> str:
+    """What irredundant half-spaces and adjacency cost, a region."""
+    rows = []
+    for name in WITH_FACETS:
+        run = medians[f"facets | {name}"]
+        times = np.cumsum([run[step] for step in ("cpu", "halfspaces", "adjacency")]) / run["regions"]
+        rows.append(
+            [
+                name,
+                f"{run['regions']:,.0f}",
+                f"{run['facets'] / run['regions']:.1f}",
+                f"{run['edges']:,.0f}",
+                *(f"{1e6 * t:,.1f}" for t in times),
+                f"{run['megabytes']:.0f}",
+            ]
+        )
+    head = ["network", "regions", "facets a region", "pairs", "regions only", "with half-spaces"]
+    note = (
+        "CPU time in microseconds a region, each column with all before it; searches are stopped after "
+        f"{FACET_REGIONS:,} regions. Pairs: regions found that share a facet. MB: of the whole process.\n\n"
+    )
+    return note + table([*head, "with adjacency", "MB"], rows)
+
+
+def walk_table(medians: Medians) -> str:
+    """Walks from a point in hundreds of dimensions."""
+    rows = []
+    for name, domain in WALKED.items():
+        for order in ("hops", "distance"):
+            run = medians[f"{order} | {name}"]
+            rows.append(
+                [
+                    name,
+                    f"{run['units']:,.0f}",
+                    domain,
+                    order,
+                    f"{run['regions']:,.0f}",
+                    f"{run['seconds']:.1f}",
+                    f"{run['cpu']:.1f}",
+                    f"{run['cpu'] / run['regions']:.3f}",
+                    f"{run['opened']:,.0f}",
+                    f"{run['megabytes']:.0f}",
+                ]
+            )
+    head = ["model", "units", "domain", "order", "regions", "s", "CPU s", "CPU s a region"]
+    note = (
+        f"From the first test image, until {WALK_REGIONS:,} regions or {WALK_SECONDS:g} s. Opened: regions "
+        "whose rows were computed.\n\n"
+    )
+    return note + table([*head, "opened", "MB"], rows)
+
+
+def measure_speed(repeats: int) -> Medians:
+    """The search against the peers, and its growth."""
+    fresh("cells", "10-12-12-1", script=__file__)  # compiles
+    pairs = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ("count", "cells")]]
+    medians = alternate(pairs, repeats, __file__)
+    medians |= alternate([(p, name) for name in BARS for p in ("highs", "relucent")], 1, __file__)
+    grown = [("count", name) for name in dict.fromkeys(BY_DIMENSION + BY_UNITS) if name not in BARS]
+    return medians | alternate(grown, 1, __file__)
+
+
+MEASURES = {
+    "speed": measure_speed,
+    "facets": lambda _: alternate([("facets", name) for name in WITH_FACETS], 1, __file__),
+    "walk": lambda _: alternate([(o, name) for name in WALKED for o in ("hops", "distance")], 1, __file__),
+}
+
+
+def render(medians: Medians) -> str:
+    """All tables."""
+    parts = ["# " + str(__doc__).splitlines()[0], speed_table(medians), decided_table(medians)]
+    parts += ["By dimension:", growth_table(medians, BY_DIMENSION)]
+    parts += ["By units:", growth_table(medians, BY_UNITS)]
+    parts += ["Irredundant half-spaces and adjacency, on request:", facets_table(medians)]
+    return "\n\n".join([*parts, "The walk from a point, facet by facet:", walk_table(medians)]) + "\n"
+
+
 def main() -> None:
-    """Run everything and write the tables."""
+    """Run everything, or one part, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--only", choices=list(MEASURES))
     parser.add_argument("--run")
     parser.add_argument("--network", default=REFERENCE)
     options = parser.parse_args()
@@ -164,19 +295,14 @@ def main() -> None:
         result["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         sys.stdout.write(json.dumps(result) + "\n")
         return
-    fresh("cells", "10-12-12-1", script=__file__)  # compiles
-    pairs = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ("count", "cells")]]
-    medians = alternate(pairs, options.repeats, __file__)
-    medians |= alternate([(p, name) for name in BARS for p in ("highs", "relucent")], 1, __file__)
-    grown = [("count", name) for name in dict.fromkeys(BY_DIMENSION + BY_UNITS) if name not in BARS]
-    medians |= alternate(grown, 1, __file__)
-    parts = ["# " + str(__doc__).splitlines()[0], speed_table(medians), decided_table(medians)]
-    parts += ["By dimension:", growth_table(medians, BY_DIMENSION)]
-    parts += ["By units:", growth_table(medians, BY_UNITS)]
     folder = Path(__file__).parent / "results"
-    text = "\n\n".join(parts) + "\n"
-    record = {"versions": versions(), "repeats": options.repeats, "medians": medians}
-    (folder / "lp_speed.json").write_text(json.dumps(record, indent=1) + "\n")
+    record = {"versions": versions(), "repeats": options.repeats, "medians": {}}
+    if options.only:  # the other parts stay as they are
+        record = json.loads((folder / "lp_speed.json").read_text()) | {"versions": versions()}
+    for part in [options.only] if options.only else MEASURES:
+        record["medians"] |= MEASURES[part](options.repeats)
+        (folder / "lp_speed.json").write_text(json.dumps(record, indent=1) + "\n")
+    text = render(record["medians"])
     (folder / "lp_speed.md").write_text(text)
     sys.stdout.write(text)
 

@@ -75,16 +75,32 @@ def test_windows_of_any_dimension(k: int) -> None:
     assert {p.tobytes() for p in tree.patterns} == {p.tobytes() for p in walked.patterns}
 
 
-@pytest.mark.parametrize("engine", [LayerSplit(), LayerSplit(cells="lp"), FacetFlip()])
+@pytest.mark.parametrize(
+    "engine",
+    [LayerSplit(), LayerSplit(cells="lp"), LayerSplit(cells="lp", solver="highs"), FacetFlip()],
+)
 def test_wrong_domains_end_in_the_right_error(engine: LayerSplit | FacetFlip) -> None:
     network = seeded(0, 2, 3, 1)
-    empty = Polyhedron(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([0.0, -1.0]))
-    with pytest.raises(EmptyDomainError):
-        count_regions(network, empty, engine)
+    rows, flat = np.concatenate([np.eye(2), -np.eye(2)]), np.array([0.0, 1.0, 0.0, 1.0])
+    empty = (
+        Polyhedron(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([0.0, -1.0])),  # unbounded, too
+        Polyhedron(rows, np.array([0.0, 1.0, -1.0, 1.0])),  # x <= 0 and x >= 1 in a box
+        Polyhedron(np.concatenate([rows, [[1.0, 1.0]]]), np.array([1.0, 1.0, 1.0, 1.0, -3.0])),
+        Polyhedron(rows, flat),  # x = 0: no interior
+    )
+    for domain in empty:
+        with pytest.raises(EmptyDomainError):
+            count_regions(network, domain, engine)
     with pytest.raises(UnboundedDomainError):
         enumerate_regions(network, Polyhedron.whole_space(2), engine).volumes()
     with pytest.raises(ValueError, match="dependent"):
         Slice([0.0, 0.0], [[1.0, 2.0], [2.0, 4.0]])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", [LayerSplit(cells="vertices"), LayerSplit(cells="lp", solver="simplex")])
+def test_engines_for_bounded_domains_refuse_others(engine: LayerSplit) -> None:
+    with pytest.raises(UnboundedDomainError):
+        count_regions(seeded(0, 2, 3, 1), Polyhedron.whole_space(2), engine)
 
 
 def test_a_solver_that_fails_says_so() -> None:

@@ -8,8 +8,26 @@ import networkx as nx
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.sparse import issparse
 
-from polytope import FacetFlip, LayerSplit, Polyhedron, RegionComplex, count_regions, enumerate_regions, mlp
+from polytope import (
+    FacetFlip,
+    LayerSplit,
+    Network,
+    Polyhedron,
+    RegionComplex,
+    Slice,
+    count_regions,
+    enumerate_regions,
+    mlp,
+)
+from polytope.ir import Convolution, Dense, Layer, hard_tanh, relu
+from polytope.regions.boundaries import boundaries
+from polytope.regions.crossing import Crosser, Crossings
+from polytope.regions.facets import FacetPoint
+from polytope.regions.found import Budget
+from polytope.regions.region_rows import RegionRows, region_rows
+from polytope.regions.walk import Walk, by_hops
 from tests.networks import NETWORKS, SHARED, integer, needs_shared, seeded
 
 Order = Literal["distance", "hops"]
@@ -153,6 +171,133 @@ def test_hundreds_of_dimensions(order: Order, whole: bool) -> None:
     assert domain.contains(regions.interior_points).all()
     assert (network.pattern(regions.interior_points) == regions.patterns).all()
     assert (network.pattern(start) == regions.patterns[0]).all()
+
+
+@pytest.mark.parametrize("order", ["distance", "hops"])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(
+    ("widths", "regions"),
+    [
+        ((100, 4, 1), 2**4),  # Zaslavsky: hyperplanes in general position, as many dimensions as hyperplanes
+        ((784, 3, 1), 2**3),
+        ((150, 3, 3, 1), None),
+        pytest.param((784, 3, 3, 1), None, marks=pytest.mark.slow),
+    ],
+)
+def test_small_networks_of_many_inputs_are_completed(
+    widths: tuple[int, ...], regions: int | None, whole: bool, order: Order
+) -> None:
+    """What units do, they do in the window of their normals: its whole space has the same regions."""
+    d = widths[0]
+    network = seeded(0, *widths)
+    domain = Polyhedron.whole_space(d) if whole else Polyhedron.box([-1] * d, [1] * d)
+    found = enumerate_regions(network, domain, FacetFlip(np.zeros(d), order))
+    assert found.complete
+    assert (network.pattern(found.interior_points) == found.patterns).all()
+    if regions:
+        assert len(found) == regions
+        assert len(found.neighbours) == regions * widths[1] // 2
+        return
+    normals = network.layers[0].maps[0].rows(np.arange(widths[1]))
+    window = network.restrict(Slice(np.zeros(d), np.linalg.qr(normals.T)[0].T))
+    tree = enumerate_regions(window, Polyhedron.whole_space(widths[1]), LP)
+    assert patterns(found) == patterns(tree)
+    assert edges(found) == edges(tree)
+
+
+def test_rows_that_float64_cannot_decide_in_many_dimensions_are_decided_exactly() -> None:
+    """A unit behind two others is implied by them on one cell, by no margin at all."""
+    d, rng = 90, np.random.default_rng(3)
+    W = rng.integers(-3, 4, (2, d)).astype(float)
+    network = mlp([(W, [1.0, 2.0]), ([[1.0, 1.0], [2.0, 3.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+    for order in ("hops", "distance"):
+        found = count_regions(network, Polyhedron.whole_space(d), FacetFlip(np.zeros(d), order))
+        assert (found.lower, found.complete) == (4, True)
+
+
+class Watched(Crosser):
+    """Checks that on either side of each facet the network takes the patterns that are said."""
+
+    def cross(
+        self, described: RegionRows, x0: np.ndarray, pattern: np.ndarray, facets: dict[int, FacetPoint]
+    ) -> Crossings:
+        """As the base class."""
+        behind = super().cross(described, x0, pattern, facets)
+        normals = described.rows(np.array(list(facets)))[:, :-1]
+        points = np.array([point for point, _ in facets.values()])
+        step = 1e-7 * np.linalg.norm(points - x0, axis=1)[:, None]
+        assert (self.network.pattern(points - step * normals) == pattern).all()
+        assert (self.network.pattern(points + step * normals) == behind.patterns).all()
+        return behind
+
+
+def assert_two_sides(network: Network, domain: Polyhedron, start: np.ndarray, limit: int) -> None:
+    """Walk to so many regions, watched."""
+    tables = boundaries(network)
+    walk = Walk(network, domain, tables, Budget(max_regions=limit), None)
+    walk.crosser = Watched(network, domain, tables, walk.exact)
+    walk.begin(start)
+    by_hops(walk)
+    assert len(walk.patterns) == limit
+    assert walk.tally["crossed"] >= limit - 1
+
+
+def convolutions(seed: int) -> Network:
+    """Two convolutions with ReLU on 144 inputs, 100 and 128 units, and a dense layer of 6."""
+    rng = np.random.default_rng(seed)
+    first = Convolution(rng.standard_normal((4, 1, 3, 3)), (1, 12, 12), (2, 2), (1, 1), ((0, 0), (0, 0)), 1)
+    second = Convolution(rng.standard_normal((8, 4, 2, 2)), (4, 5, 5), (1, 1), (1, 1), ((0, 0), (0, 0)), 1)
+    return Network(
+        (1, 12, 12),
+        (
+            Layer((0,), (first,), rng.standard_normal(100), relu()),
+            Layer((1,), (second,), rng.standard_normal(128), hard_tanh()),
+            Layer(
+                (2, 0), (Dense(rng.standard_normal((6, 128))), Dense(np.ones((6, 144)))), np.zeros(6), relu()
+            ),
+            Layer((3,), (Dense(rng.standard_normal((2, 6))),), np.zeros(2)),
+        ),
+    )
+
+
+def test_rows_of_all_units_are_those_of_each() -> None:
+    """One forward pass through sparse layers gives what a backward pass for each unit gives."""
+    network, box = convolutions(0), Polyhedron.box([0] * 144, [1] * 144)
+    tables, pattern = boundaries(network), network.pattern(np.full(144, 0.5))
+    every = region_rows(network, box, tables, pattern)
+    assert issparse(every.A)
+    assert len(every) > 288 + network.n_units - 10
+    for unit in range(0, network.n_units, 7):
+        some = region_rows(network, box, tables, pattern, np.array([unit]))
+        np.testing.assert_allclose(every.rows(every.unit == unit), some.rows(), atol=1e-12)
+        assert [every.cut(int(i)).boundary for i in np.flatnonzero(every.unit == unit)] == [
+            cut.boundary for cut in some.cuts
+        ]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_facets_in_convolutional_networks_have_two_sides(whole: bool) -> None:
+    start = np.maximum(np.random.default_rng(1).uniform(-1, 1, 144), 0.0)
+    domain = Polyhedron.whole_space(144) if whole else Polyhedron.box([0] * 144, [1] * 144)
+    assert_two_sides(convolutions(0), domain, start, 150)
+
+
+def test_the_time_limit_is_kept_between_decisions() -> None:
+    network, box = convolutions(1), Polyhedron.box([0] * 144, [1] * 144)
+    for order in ("hops", "distance"):
+        found = count_regions(network, box, FacetFlip(np.full(144, 0.3), order), max_seconds=0.5)
+        assert not found.complete
+        assert found.seconds < 3
+
+
+@needs_shared
+@pytest.mark.slow
+def test_a_convolutional_network_of_23328_units() -> None:
+    from adapters import load
+
+    network = load(SHARED / "models" / "mnist_cnn_avgpool.onnx")
+    image = np.load(SHARED / "data" / "mnist_10k.npz")["images"][0].ravel() / 255
+    assert_two_sides(network, Polyhedron.box(np.zeros(784), np.ones(784)), image, 100)
 
 
 @needs_shared

@@ -41,6 +41,26 @@ def test_unbounded_sets_have_no_volume() -> None:
         half.volume()
 
 
+def test_boxes_of_many_dimensions_are_known_by_their_bounds() -> None:
+    box = Polyhedron.box(np.zeros(784), np.arange(1.0, 785))
+    assert box.is_box
+    assert box.is_bounded
+    center, radius = box.inscribed_ball
+    assert radius == 0.5
+    np.testing.assert_array_equal(center, np.arange(1, 785) / 2)
+    cut = Polyhedron(np.concatenate([box.A, np.ones((1, 784))]), np.append(box.b, 100.0))
+    assert cut.is_bounded
+    assert not cut.is_box
+
+
+def test_some_bounds_of_coordinates_tell_nothing() -> None:
+    """A triangle and a strip with two upper bounds and one more row each."""
+    upper = np.eye(2)
+    assert Polyhedron(np.concatenate([upper, [[-1.0, -1.0]]]), np.ones(3)).is_bounded
+    assert not Polyhedron(np.concatenate([upper, [[1.0, -1.0]]]), np.ones(3)).is_bounded
+    assert not Polyhedron(np.array([[2.0, 0.0], [-1.0, 0.0], [1.0, 0.0]]), np.ones(3)).is_bounded
+
+
 @pytest.mark.parametrize(
     ("A", "b"),
     [([[1.0, 0.0]], [1.0, 2.0]), ([[np.nan, 0.0]], [1.0]), ([[0.0, 0.0]], [1.0]), ([1.0, 2.0], [1.0])],

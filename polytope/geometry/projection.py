@@ -90,7 +90,7 @@ def _tight(
             least = min(least, off)
             if off <= 1 / 8 or stuck > 3:
                 break
-            free = R * ((raw > low) & (raw < high))
+            free = R * ((raw >= low) & (raw <= high))
             gram = free @ R.T
             gram.flat[:: len(gram) + 1] += 1e-13 * (1.0 + np.trace(gram))
             multipliers = multipliers + np.linalg.solve(gram, miss)

@@ -15,6 +15,7 @@ from polytope.geometry.rational_lp import maximise
 from polytope.ir import Network
 from polytope.ir.maps import IntArray
 from polytope.regions import kernels_layer as layout
+from polytope.regions.bounding_box import bounding_box
 from polytope.regions.exact import ExactSigns
 from polytope.regions.flat_network import FlatNetwork, flatten
 from polytope.regions.found import Budget, Found, Path, Progress
@@ -25,7 +26,6 @@ from polytope.regions.lp_choice import SIMPLEX_CELLS
 from polytope.regions.lp_state import Root, drain, grow, new_work, reset
 from polytope.regions.open_cells import Bounds, open_cells
 from polytope.regions.small_facets import deep_point
-from polytope.regions.vertex_cell import _box
 
 FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at first and at most
 LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
@@ -35,7 +35,7 @@ COUNTS = ("programs", "pivots", "ball", "points", "multipliers", "bare", "exact"
 def problem(network: Network, domain: Polyhedron) -> tuple[FlatNetwork, Root]:
     """The flat network on the domain, and the first cell."""
     d = domain.dim
-    low, high, owner = _box(domain.A, domain.b, None)
+    low, high, owner = bounding_box(domain.A, domain.b)
     rows = [np.append(a, -c) for a, c in zip(domain.A, domain.b, strict=True)]
     for t in range(d):
         for side in range(2):
