@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import gcd, lcm
+from math import gcd, inf, lcm
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from polytope.errors import SolverError
 from polytope.geometry.rational_lp import HUGE, Row
 
-WORK = 4_000_000  # products of large integers: some seconds
 Integers = NDArray[np.object_]
 
 
@@ -145,7 +144,7 @@ class _Dictionary:
         return _Form(total, constant, common)
 
 
-def positive_point(rows: Sequence[Row], objective: Row, work: int = WORK) -> tuple[Fraction, ...] | None:
+def positive_point(rows: Sequence[Row], objective: Row, work: float = inf) -> tuple[Fraction, ...] | None:
     """A point of a polyhedron where an affine function is positive and largest; ``None`` where it never is.
 
     Arguments:
@@ -174,7 +173,7 @@ def positive_point(rows: Sequence[Row], objective: Row, work: int = WORK) -> tup
                 out[j] = Fraction(value)
             return tuple(out)
         state.exchange(*found)
-    raise SolverError(f"No decision after {work} products; the program has {len(state.rows)} rows.")
+    raise SolverError(f"No decision after {work:g} products; the program has {len(state.rows)} rows.")
 
 
 def _without_bounds(

@@ -8,6 +8,7 @@ larger than the value.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -79,8 +80,8 @@ class Crosser:
         far = patterns_across(self.network, self.tables, near, points, normals, sizes)
         for k, (i, (point, facet)) in enumerate(facets.items()):
             if facet is None and (far[k] != pattern).sum() != 1 and affordable(described):
-                unit = int(described.unit[i])  # many units within rounding
-                facet = exactly(described, unit, point, x0, pattern, self.exact)
+                with suppress(SolverError):  # too long: what lies behind is checked below
+                    facet = exactly(described, int(described.unit[i]), point, x0, pattern, self.exact)
             if facet is not None:
                 far[k] = pattern_across_exactly(self.network, self.tables, self.exact, pattern, facet)
         return self.inside(far, points, normals)

@@ -27,6 +27,7 @@ from polytope.regions.small_facets import exact_facet, exact_facets, same_hyperp
 
 EXACT_DIMENSIONS = 64  # above, exact linear programs are only for few rows besides those of a box
 EXACT_NUMBERS = 1 << 16  # in those rows
+WORK = 4_000_000  # products of large integers in one decision there: some seconds
 
 
 def facets_of(
@@ -71,12 +72,16 @@ def exactly(
     pattern: PatternArray,
     exact: ExactRows,
 ) -> ExactFacet | None:
-    """The facet of a region on a unit's boundary next to a point, in rationals."""
+    """The facet of a region on a unit's boundary next to a point, in rationals.
+
+    Raises:
+        SolverError: in so many dimensions it took too long.
+    """
     off = np.abs(described.at(near))
     i = int(np.where(described.unit == unit, off, np.inf).argmin())
     rows = [exact(cut, pattern).tolist() for cut in described.cuts]
     others = [row for row in rows if not same_hyperplane(row, rows[i])]
-    return exact_facet([*others, rows[i]], x0)
+    return exact_facet([*others, rows[i]], x0, _work(x0))
 
 
 def affordable(described: RegionRows) -> bool:
@@ -84,6 +89,10 @@ def affordable(described: RegionRows) -> bool:
     d = described.A.shape[1]
     inner = int(np.count_nonzero(described.bounds[2] < 0))
     return bool(d <= EXACT_DIMENSIONS or inner * d <= EXACT_NUMBERS)
+
+
+def _work(x0: FloatArray) -> float:
+    return WORK if len(x0) > EXACT_DIMENSIONS else np.inf
 
 
 SMALL = 1 << 16  # numbers in the rows that the compiled simplex method takes
@@ -210,7 +219,7 @@ class FacetSearch:
         if affordable(self._described):
             rest = [self._exact_row(j) for j in self.first.tolist() if j != i]
             try:
-                return exact_facet([*rest, self._exact_row(i)], self._x0)
+                return exact_facet([*rest, self._exact_row(i)], self._x0, _work(self._x0))
             except SolverError:  # more work than expected
                 pass
         self.undecided += 1

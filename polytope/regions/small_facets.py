@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from math import inf
 
 import numpy as np
 
@@ -13,18 +14,21 @@ from polytope.ir.maps import FloatArray
 from polytope.regions.found import ExactFacet
 
 
-def exact_facet(rows: Sequence[Row], inside: FloatArray | Sequence[Fraction]) -> ExactFacet | None:
+def exact_facet(
+    rows: Sequence[Row], inside: FloatArray | Sequence[Fraction], work: float = inf
+) -> ExactFacet | None:
     """The facet on the last row, or ``None`` where the other rows imply it.
 
     Arguments:
         rows: integer rows ``row[:d] . x + row[d] <= 0``.
         inside: a point where all of them are negative.
+        work: give up after about so many products of integers.
 
     Raises:
-        SolverError: the program is too large for exact arithmetic.
+        SolverError: that was too little.
     """
     *rest, row = rows
-    far = positive_point(rest, row)
+    far = positive_point(rest, row, work)
     if far is None:
         return None
     near = [Fraction(v) for v in inside]

@@ -18,12 +18,12 @@ from polytope.regions.adjacency import patterns_across
 from polytope.regions.boundaries import LayerBoundaries
 from polytope.regions.crossing import Crosser
 from polytope.regions.exact_rows import ExactRows
-from polytope.regions.facets import RAYS, FacetPoint, FacetSearch
+from polytope.regions.facets import EXACT_DIMENSIONS, RAYS, FacetPoint, FacetSearch
 from polytope.regions.found import Budget, Progress
 from polytope.regions.region_rows import RegionRows, region_rows
 
 REMEMBERED = 32  # regions whose rows are kept: a few megabytes each in hundreds of dimensions
-TOGETHER = 16  # rows that nearest points or linear programs decide between two looks at the budget
+TOGETHER = 16  # rows that are decided between two looks at the budget; linear programs in many dimensions: 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ def _opened(rows: RegionRows, facets: FacetSearch) -> Opened:
 
 def by_hops(walk: Walk) -> bool:
     """Ring after ring; in each, facets that are cheap to find first. Whether all regions were found."""
-    ring = [0]
+    ring, together = [0], TOGETHER if walk.domain.dim <= EXACT_DIMENSIONS else 1
     while ring:
         after: list[int] = []
         left: list[tuple[int, IntArray]] = []
@@ -180,7 +180,7 @@ def by_hops(walk: Walk) -> bool:
                 walk.tell(len(ring) + len(after))
                 if walk.budget.spent(len(walk.patterns)):
                     return False
-            left += [(region, rest[i : i + TOGETHER]) for i in range(0, len(rest), TOGETHER)]
+            left += [(region, rest[i : i + together]) for i in range(0, len(rest), together)]
         for region, rows in left:
             after += walk.cross(region, walk.open(region).facets.by_programs(rows))
             if walk.budget.spent(len(walk.patterns)):
