@@ -34,8 +34,10 @@ class FacetFlip:
     ============ ===================================================================================
 
     Only what the order needs is decided: with a budget, a region of an MLP with 512 units on 784 inputs took
-    about 0.03 s by hops and 0.3 s by distance, although deciding all its facets takes seconds. The whole of
-    R^d is a domain like any other.
+    about 0.025 s by hops and 0.15 s by distance, one of a convolutional network with 23,328 units 0.05 s and
+    0.9 s, although deciding all its facets takes much longer. The whole of R^d is a domain like any other.
+    Above 64 dimensions rows that float64 cannot tell are decided exactly where a region has few of them
+    besides those of a box; a walk that leaves one undecided is not complete.
 
     Arguments:
         start: a point of the domain, ``[d]``; its region is the first. ``None`` is the centre of a largest
