@@ -308,13 +308,20 @@ def test_a_run_out_of_memory_is_resumed(tmp_path: Path) -> None:
     assert len(enumerate_regions(network, box, directory=tmp_path, resume=True)) == 676
 
 
-def test_open_cells_are_where_the_rest_is() -> None:
+def test_open_cells_are_where_the_rest_is(tmp_path: Path) -> None:
     """A search from the open cells alone finds exactly the regions that the stopped one did not."""
     network, box = case()
-    part = enumerate_regions(network, box, max_regions=100)
-    rest = explore(network, box.A, box.b, keep="cells", start=part.open_cells)
-    assert rest.n_regions == 676 - len(part)
-    assert not {p.tobytes() for p in part.patterns} & {p.tobytes() for p in rest.patterns}
+    with ThreadPoolExecutor(2) as threads:
+        parts = [
+            enumerate_regions(network, box, max_regions=100),
+            enumerate_regions(network, box, max_regions=100, directory=tmp_path),
+            enumerate_regions(network, box, max_regions=100, executor=threads),
+        ]
+    for part in parts:
+        assert not part.complete
+        rest = explore(network, box.A, box.b, keep="cells", start=part.open_cells)
+        assert rest.n_regions == 676 - len(part)
+        assert not {p.tobytes() for p in part.patterns} & {p.tobytes() for p in rest.patterns}
 
 
 PEAK = """

@@ -27,7 +27,7 @@ from polytope.ir.archive import fingerprint, from_arrays, to_arrays
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.regions.complex import RegionComplex
-from polytope.regions.found import Facets
+from polytope.regions.found import Facets, Path
 from polytope.regions.shards import SHARDS, Progress, progress_of, shard_file, whole_file
 from polytope.regions.vertex_cell import matched
 from polytope.regions.vertex_search import VERTEX_CELLS
@@ -162,6 +162,11 @@ class StoredComplex(RegionComplex):
         return np.concatenate([np.zeros(0), *parts]).reshape(-1, self.domain.dim)
 
     @cached_property
+    def open_cells(self) -> tuple[Path, ...]:
+        """Branches of the search that are still to do."""
+        return tuple(path for path, _ in self.progress.open)
+
+    @cached_property
     def candidates(self) -> tuple[IntArray, ...] | None:
         """Per region the units and domain rows that can carry its facets, in a run that found no facets."""
         if self._has_facets:
@@ -262,6 +267,7 @@ def in_memory(stored: StoredComplex, network: Network, seconds: float) -> Region
         candidates=stored.candidates,
         known_facets=stored.known_facets,
         known_neighbours=stored.known_neighbours,
+        open_cells=stored.open_cells,
     )
 
 
