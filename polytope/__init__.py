@@ -25,6 +25,7 @@ from polytope.measures.lipschitz import (
 )
 from polytope.measures.output_bounds import output_bounds
 from polytope.measures.properties import PropertyCheck, check_property
+from polytope.measures.signomial import Signomial, newton_polytope, upper_hull, zonotope
 from polytope.measures.spline import MaxAffine, PowerCells, centroids, max_affine_form, power_diagram
 from polytope.measures.tropical import TropicalForm, tropical_form
 from polytope.measures.volumes import Volumes, region_volumes
@@ -128,6 +129,10 @@ __all__ = [  # noqa: RUF022
     "centroids",
     "tropical_form",
     "TropicalForm",
+    "Signomial",
+    "newton_polytope",
+    "upper_hull",
+    "zonotope",
     "hoffman_constant",
     "effective_radius",
     "radius_bound",

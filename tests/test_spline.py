@@ -30,7 +30,7 @@ def test_inside_a_parent_cell_the_region_has_the_least_power_distance(name: str)
     box = pt.Polyhedron.box(*unit_box_of(network))
     regions = pt.enumerate_regions(network, box)
     x = np.concatenate(
-        [np.random.default_rng(1).uniform(-1, 1, (300, network.input_dim)), regions.interior_points]
+        [np.random.default_rng(1).uniform(-1, 1, (100, network.input_dim)), regions.interior_points]
     )
     home = regions.locate(x)
     for number, layer in enumerate(network.layers, start=1):

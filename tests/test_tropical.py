@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import polytope as pt
-from polytope import Layer, errors
+from polytope import Layer, Signomial, errors, newton_polytope, upper_hull, zonotope
 from polytope.ir import Dense, absolute, leaky_relu, relu
-from polytope.measures.signomial import Signomial, essential, newton_polytope, upper_hull, zonotope
+from polytope.measures.signomial import essential
 from tests.networks import NETWORKS, integer, seeded
 
 

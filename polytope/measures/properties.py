@@ -226,10 +226,16 @@ class _Group:
                     if (self.conditions(points[i][None])[0, rows] < -CLEAR * size[rows]).all():
                         return _Outcome(self._lifted(points[i]), decided=True, regions=regions)
                     x = None if budget.spent(0) else touching.point(pattern, rows, self.strict[rows])
-                    if isinstance(x, np.ndarray):
+                    if isinstance(x, np.ndarray) and self._met(x, rows, size):
                         return _Outcome(self._lifted(x), decided=True, regions=regions)
-                    decided &= x == "none"
+                    decided &= isinstance(x, str) and x == "none"
         return _Outcome(None, decided, regions)
+
+    def _met(self, x: FloatArray, rows: IntArray, size: FloatArray) -> bool:
+        """Whether a point that is a counterexample in rationals is one in float64, up to rounding."""
+        assert self.domain is not None, "settled before"
+        near = (self.conditions(x[None])[0, rows] <= CLEAR * size[rows]).all()
+        return bool(near and self.domain.contains(x, 2.0**-40 * float(np.abs(x).max(initial=0.0)))[0])
 
     def _size(self, box: FloatArray, rng: np.random.Generator) -> FloatArray:
         """The size of the terms of each condition near the middle of the domain, ``[k]``."""
