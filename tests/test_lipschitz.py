@@ -6,7 +6,7 @@ import pytest
 import polytope as pt
 from polytope import errors
 from polytope.measures.operator_norm import operator_norms
-from tests.networks import NETWORKS, SHARED, needs_shared, seeded, unit_box_of
+from tests.networks import KNOWN_REGIONS, NETWORKS, SHARED, file_network, needs_shared, seeded, unit_box_of
 
 NORMS = [(p, q) for p in (1, 2, np.inf) for q in (1, 2, np.inf)]
 EXTREME = {  # unit balls of the 1- and inf-norm in R^3 by their corners
@@ -110,3 +110,14 @@ def test_a_collision_avoidance_network() -> None:
     assert bounds.lower <= exact * (1 + 1e-12)
     assert exact <= bounds.upper
     assert bounds.interval < bounds.norm_product
+
+
+@needs_shared
+@pytest.mark.parametrize("name", [n for n in KNOWN_REGIONS if n.startswith("deg_")])
+def test_degenerate_networks(name: str) -> None:
+    network = file_network(name)
+    box = pt.Polyhedron.box(*unit_box_of(network))
+    exact = pt.lipschitz_constant(pt.enumerate_regions(network, box))
+    bounds = pt.lipschitz_bounds(network, box, samples=500)
+    assert bounds.lower <= exact * (1 + 1e-12)
+    assert exact <= bounds.upper

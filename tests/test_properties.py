@@ -183,3 +183,16 @@ def test_linear_bounds_hold_for_every_preactivation(name: str) -> None:
             assert (z.max(axis=1) <= high + room).all()
             assert (least <= low + room).all()
             assert (high <= most + room).all()
+
+
+@pytest.mark.parametrize(("threshold", "status"), [(6.5, "violated"), (7, "violated"), (7.0000001, "holds")])
+def test_seven_inputs_by_linear_programs(threshold: float, status: str) -> None:
+    """The sum of positive parts of 7 inputs is 7 at one corner of the box, and less elsewhere."""
+    network = pt.mlp([(np.eye(7), np.zeros(7)), (np.ones((1, 7)), [0.0])])
+    assert pt.check_property(network, text(7, 1, f"(>= Y_0 {threshold})")).status == status
+    # positive and negative parts apart: 4 and 3 at a corner are 7 together, two times 3.5 cannot be
+    W, V = np.concatenate([np.eye(7), -np.eye(7)]), np.kron(np.eye(2), np.ones(7))
+    both = pt.mlp([(W, np.zeros(14)), (V, [0.0, 0.0])])
+    large = f"(>= (+ Y_0 Y_1) {threshold})"
+    assert pt.check_property(both, text(7, 2, large, "(>= Y_0 3)", "(>= Y_1 3)")).status == status
+    assert pt.check_property(both, text(7, 2, large, "(>= Y_0 3.5)", "(>= Y_1 3.5)")).status == "holds"

@@ -10,7 +10,7 @@ import polytope as pt
 from polytope import Layer, Signomial, errors, newton_polytope, upper_hull, zonotope
 from polytope.ir import Dense, absolute, leaky_relu, relu
 from polytope.measures.signomial import essential
-from tests.networks import NETWORKS, integer, seeded
+from tests.networks import NETWORKS, file_network, integer, needs_shared, seeded
 
 
 def small_residual(seed: int) -> pt.Network:
@@ -177,3 +177,16 @@ def test_the_published_bound_is_one(network: pt.Network) -> None:
     bound = pt.radius_bound(form.F[0], form.G[0])
     assert pt.effective_radius(regions) <= bound * (1 + 1e-9)
     assert bound.label == "upper bound"
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("name", "cells", "radius"),
+    [("deg_concurrent", 8, 0.0), ("deg_parallel_grid", 16, 0.5), ("deg_near_1e-9", 7, 1e-9)],
+)
+def test_degenerate_arrangements_have_a_monomial_for_each_cell(name: str, cells: int, radius: float) -> None:
+    """One layer, positive weights behind: also a cell of size 1e-9 between three lines."""
+    network = file_network(name)
+    assert pt.tropical_form(network).monomials == ((cells, 1),)
+    regions = pt.enumerate_regions(network, pt.Polyhedron.whole_space(2))
+    assert pt.effective_radius(regions) == pytest.approx(radius, rel=1e-6, abs=1e-15)
