@@ -155,6 +155,9 @@ def test_hoffman_constants_bound_distances() -> None:
         pt.hoffman_constant(np.vstack([np.eye(3), -np.ones(3)]), max_programs=1)
     with pytest.raises(ValueError, match="zero"):
         pt.hoffman_constant(np.zeros((2, 2)))
+    assert pt.hoffman_constant([[1.0, 0.0], [-1.0, 0.0]]) == 1  # opposite rows: never both
+    with pytest.raises(errors.SolverError, match="beyond what float64"):
+        pt.hoffman_constant([[1.0, 0.0], [-1.0, 2.0**-40]])  # nearly opposite: both, and H is about 2^41
 
 
 def test_effective_radius_of_known_networks() -> None:

@@ -40,6 +40,7 @@ def hoffman_constant(A: ArrayLike, *, max_programs: int = 10_000) -> float:
 
     Raises:
         ValueError: A has no row but zeros, is not finite, or the search needs more programs.
+        SolverError: the constant is too large for float64 programs.
 
     Example:
         >>> [round(hoffman_constant(A), 9) for A in (np.eye(3), np.vstack([np.eye(3), -np.ones(3)]))]
@@ -65,8 +66,13 @@ def hoffman_constant(A: ArrayLike, *, max_programs: int = 10_000) -> float:
         programs += 1
         J = np.array(sorted(chosen))
         value, v = _smallest_norm(rows[J] / scale)
-        if value > UNSURE or _surjective(rows[J]):
+        if value > UNSURE:
             least = min(least, value)
+        elif _surjective(rows[J]):
+            raise SolverError(
+                f"hoffman_constant: {len(J)} rows are so nearly not surjective that the constant, above "
+                f"{1 / (UNSURE * scale):.0e}, is beyond what float64 programs resolve."
+            )
         else:
             waiting += [chosen - {int(j)} for j in J[v > 1e-9]]
     return float(1.0 / (least * scale))
