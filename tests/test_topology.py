@@ -103,7 +103,7 @@ def test_a_level_with_interior() -> None:
 LAWFUL = [("seeded", 2), ("seeded", 3), ("integer", 2), ("integer", 3)]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("kind", "d"), LAWFUL)
 def test_laws(kind: str, d: int, seed: int) -> None:
     """Inclusion and exclusion, the boundary of a boundary, alternating sums; also at vertices' own levels."""
@@ -137,21 +137,21 @@ def test_laws(kind: str, d: int, seed: int) -> None:
 
 def test_components_and_holes_on_a_grid() -> None:
     """Labelled pixels of a fine grid have as many components, and as many holes."""
-    t = np.linspace(-2, 2, 801)
+    t = np.linspace(-2, 2, 401)
     grid = np.stack(np.meshgrid(t, t), axis=-1).reshape(-1, 2)
     seen = set()
-    for seed in (1, 4, 7, 11):
+    for seed, share in ((31, 0.95), (34, 0.5), (37, 0.5), (1, 0.5)):
         network = seeded(seed, 2, 8, 8, 1)
-        values = network(grid).reshape(801, 801)
-        level = float(np.median(values)) + 0.1
+        values = network(grid).reshape(401, 401)
+        level = float(np.quantile(values, share)) + 0.1 * (share == 0.5)
         found = pt.sublevel_topology(regions(network, 2.0), level)
         _, components = label(values <= level)
-        outside, count = label(values > level)
+        outside, count = label(values > level, np.ones((3, 3)))
         rim = np.concatenate([outside[0], outside[-1], outside[:, 0], outside[:, -1]])
         holes = count - len(np.unique(rim[rim > 0]))
         assert found.betti == (components, holes, 0)
         seen.add(found.betti)
-    assert len(seen) > 1
+    assert seen == {(1, 1, 0), (2, 0, 0), (3, 0, 0), (1, 0, 0)}
 
 
 @pytest.mark.parametrize("name", ["relu_1-6-6-1", "relu_2-5-5-1", "integer_2-5-4-1", "integer_3-5-4-1"])
@@ -184,7 +184,7 @@ def test_the_graph_of_parallel_strips_is_a_path() -> None:
 
 def test_the_graph_of_one_region_and_of_many() -> None:
     assert pt.dual_graph(regions(pt.mlp([([[1.0, 1.0]], [0.0])]), 1.0)).diameter == 0
-    complex = regions(seeded(2, 2, 30, 30, 1), 1.0)
+    complex = regions(seeded(2, 2, 16, 16, 1), 1.0)
     found = pt.dual_graph(complex)
     graph = complex.adjacency()
     assert found.diameter == nx.diameter(graph)
