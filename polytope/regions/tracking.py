@@ -87,7 +87,7 @@ def track(
     benchmarks/results/tracking.md). The search shares its work among neighbours in the tree and takes 1-10 us
     a region; the units' pieces at its earlier interior point take 2-20 us and say nothing about new regions,
     and its facets take milliseconds. Layers in front that did not change are a thin part of the tree. With
-    HiGHS the earlier points spared 15 % of the programs and no time: most prove that units do *not* cross.
+    HiGHS the earlier points spared 20 % of the programs and no time: most prove that units do *not* cross.
 
     Arguments:
         previous: a complex of another checkpoint of the same architecture, in the same window.
