@@ -61,3 +61,8 @@ def test_a_budget_leaves_an_interval() -> None:
     )
     assert (part.lower, part.complete, part.statistics["exhausted"]) == (2, False, 0)
     assert part.upper > 2
+
+
+def test_a_network_without_units_has_one_region() -> None:
+    found = enumerate_regions(seeded(0, 2, 1), Polyhedron.box([0, 0], [1, 1]), IntegerProgram())
+    assert found.patterns.shape == (1, 0)

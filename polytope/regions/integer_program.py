@@ -86,13 +86,13 @@ class IntegerProgram:
                     points.append(point)
             if progress:
                 progress(len(patterns), int(not done))
-        ceiling = Ceiling(network, domain.dim).whole
+        ceiling, kept = Ceiling(network, domain.dim).whole, len(patterns) * keep
         return Found(
             engine=f"integer program (HiGHS), slack {self.slack:g}",
             n_regions=len(patterns),
             open_bound=max(ceiling - len(patterns), 1),
-            patterns=np.array(patterns if keep else [], dtype=np.int8).reshape(-1, network.n_units),
-            interior_points=np.array(points if keep else []).reshape(-1, domain.dim),
+            patterns=np.array(patterns[:kept], dtype=np.int8).reshape(kept, network.n_units),
+            interior_points=np.array(points[:kept]).reshape(kept, domain.dim),
             statistics={"programs": len(seen) + done, "exhausted": done},
         )
 
