@@ -21,7 +21,9 @@ from polytope import (
     enumerate_regions,
     mlp,
 )
+from polytope.errors import SolverError
 from polytope.ir import Convolution, Dense, Layer, hard_tanh, relu
+from polytope.regions import facets
 from polytope.regions.boundaries import boundaries
 from polytope.regions.crossing import Crosser, Crossings
 from polytope.regions.facets import FacetPoint
@@ -311,3 +313,12 @@ def test_a_trained_network_with_784_inputs() -> None:
     regions = enumerate_regions(network, box, FacetFlip(image), max_regions=100)
     assert len(np.unique(regions.patterns, axis=0)) == 100
     assert (network.pattern(regions.interior_points) == regions.patterns).all()
+
+
+def test_undecided_rows_are_not_left_out_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With exact arithmetic out of reach, rows may stay undecided: then there are no facets to give."""
+    walk = FacetFlip(np.zeros(100), order="hops")
+    part = enumerate_regions(seeded(0, 100, 6, 4, 1), Polyhedron.whole_space(100), walk, max_regions=3)
+    monkeypatch.setattr(facets, "EXACT_NUMBERS", 0)
+    with pytest.raises(SolverError, match="not decided"):
+        _ = part.facets

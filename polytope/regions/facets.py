@@ -43,13 +43,22 @@ def facets_of(
     Arguments:
         patterns, interior_points: ``int8[R, units]``, ``[R, d]``.
         candidates: per region the units and domain rows that can carry facets; all, where ``None``.
+
+    Raises:
+        SolverError: in so many dimensions, it is not decided whether some row carries a facet.
     """
     exact = ExactRows(network, domain, tables)
     units, points, counts, small = [], [], [0], {}
     for number, (pattern, x0) in enumerate(zip(patterns, interior_points, strict=True)):
         carriers = None if candidates is None else candidates[number]
         described = region_rows(network, domain, tables, pattern, carriers)
-        found = FacetSearch(described, x0, pattern, exact).all()
+        search = FacetSearch(described, x0, pattern, exact)
+        found = search.all()
+        if search.undecided:
+            raise SolverError(
+                f"Whether {search.undecided} rows of region {number} carry facets is not decided in "
+                f"{domain.dim} dimensions."
+            )
         units.append(described.unit[list(found)])
         for k, (_, facet) in enumerate(found.values()):
             if facet is not None:
