@@ -55,9 +55,8 @@ def measure_plane(network: pt.Network, window: pt.Slice, i: int, j: int) -> None
     regions = pt.enumerate_regions(plane, square)
     border = pt.decision_boundary(regions)
     graph = pt.dual_graph(regions)
-    print(
-        f"{len(regions)} regions in the plane, mean degree {graph.mean_degree:.2f}, diameter {graph.diameter}"
-    )
+    print("in a plane through three points, all regions, so these are exact:")
+    print(f"{len(regions)} regions, mean degree {graph.mean_degree:.2f}, diameter {graph.diameter}")
     print(f"the decision boundary has {len(border)} facets of total length {border.area:.3f}")
     shape = pt.sublevel_topology(pt.enumerate_regions(plane.margin(i, j), square))
     print(f"where class {j} beats class {i}: {shape.betti[0]} components, {shape.betti[1]} holes")

@@ -15,9 +15,10 @@ MARKER = "POLYTOPE_TESTS_COMPILED"
 COMPILE = """
 import sys
 from pathlib import Path
-from polytope import LayerSplit, Polyhedron, enumerate_regions
-from tests.networks import seeded
 try:
+    from polytope import LayerSplit, Polyhedron, enumerate_regions
+    from tests.networks import seeded
+
     for cells in ("vertices", "lp"):
         enumerate_regions(seeded(0, 2, 3, 1), Polyhedron.box([-1, -1], [1, 1]), LayerSplit(cells=cells))
 finally:
@@ -35,8 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Wait for compiled code, where a test may need it."""
+    """Wait for compiled code, where a test may need it; not for ever, should its process be killed."""
     marker = os.environ.get(MARKER)
     if marker and not item.path.name.startswith("test_adapters"):
+        deadline = time.monotonic() + 600
         while not Path(marker).exists():
+            if time.monotonic() > deadline:
+                del os.environ[MARKER]
+                break
             time.sleep(0.2)

@@ -79,6 +79,11 @@ class Budget:
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} must be positive, not {limit}.")
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return any(limit is not None for limit in (self.max_regions, self.max_seconds, self.max_memory))
+
     def full(self) -> bool:
         """Whether the search must stop for want of memory."""
         return self.max_memory is not None and 2 * resident_bytes() - self.occupied >= self.max_memory

@@ -38,7 +38,7 @@ def search_vertices(
     """Find the regions of the network in the domain, or as many as the budget allows."""
     # a complete complex finds facet points when it is asked for them; in one that is cut short they cost a
     # linear program each, unless kept
-    points = domain.dim <= 2 and (budget.max_regions is not None or budget.max_seconds is not None)
+    points = domain.dim <= 2 and budget.limited
     found = explore(
         network,
         domain.A,
