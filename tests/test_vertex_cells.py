@@ -105,15 +105,18 @@ def test_looking_ahead_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("keep", ["count", "cells"])
-@pytest.mark.parametrize("step", [1, 7])
-def test_a_stopped_search_goes_on(keep: str, step: int) -> None:
+@pytest.mark.parametrize(("step", "workers"), [(1, 1), (7, 1), (20, 3)])
+def test_a_stopped_search_goes_on(keep: str, step: int, workers: int) -> None:
     network = seeded(6, 3, 6, 5, 1)
     box = Polyhedron.box([-1] * 3, [1] * 3)
     whole = explore(network, box.A, box.b, keep="cells")
-    part = explore(network, box.A, box.b, keep=keep, max_regions=step)
+    part = explore(network, box.A, box.b, keep=keep, max_regions=step, workers=workers)
     total, seen = part.n_regions, [p.tobytes() for p in part.patterns]
     while not part.complete:
-        part = explore(network, box.A, box.b, keep=keep, max_regions=step, start=part.open_cells)
+        assert total + part.open_bound >= whole.n_regions
+        assert part.open_bound <= sum(part.open_bounds)
+        start = part.open_cells
+        part = explore(network, box.A, box.b, keep=keep, max_regions=step, start=start, workers=workers)
         total += part.n_regions
         seen += [p.tobytes() for p in part.patterns]
     assert total == whole.n_regions
@@ -121,9 +124,10 @@ def test_a_stopped_search_goes_on(keep: str, step: int) -> None:
         assert sorted(seen) == sorted(p.tobytes() for p in whole.patterns)
 
 
-def test_workers_find_the_same() -> None:
-    network = seeded(2, 2, 16, 12, 8, 1)
+@pytest.mark.parametrize("workers", [2, 5])
+def test_workers_find_the_same(workers: int) -> None:
+    network = seeded(2, 2, 24, 16, 8, 1)
     box = Polyhedron.box([-1] * 2, [1] * 2)
-    one, two = (explore(network, box.A, box.b, keep="cells", workers=n) for n in (1, 2))
-    assert sorted(p.tobytes() for p in one.patterns) == sorted(p.tobytes() for p in two.patterns)
-    assert len(one.neighbours()) == len(two.neighbours())
+    one, many = (explore(network, box.A, box.b, keep="cells", workers=n) for n in (1, workers))
+    assert (one.patterns == many.patterns).all(), "what was given away comes in its place"
+    assert sorted(one.neighbours().tolist()) == sorted(many.neighbours(workers=workers).tolist())

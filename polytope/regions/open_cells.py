@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
+from polytope.ir.maps import IntArray
 from polytope.ir.network import Network
 from polytope.regions import kernels_layer as layout
 from polytope.regions.ceiling import Ceiling
@@ -47,8 +50,11 @@ class Bounds:
 
     def listed(self, w: Handle, at: int, n: int) -> int:
         """The boundaries of the units in a list."""
-        items = w.lists[at : at + 2 * n].reshape(-1, 2).tolist()
-        return sum(self.bends(u, item & 0xFFFFF, item >> 20 & 0xFFFFF) for u, item in items)
+        units, items = w.lists[at : at + 2 * n].reshape(-1, 2).T
+        kind, members = self.net.kind[units], self.net.n_seg[units].astype(np.int64)
+        pieces = (items >> 20 & 0xFFFFF) - (items & 0xFFFFF)
+        pairs = members * (members - 1) // 2
+        return int(np.where(kind == UNIT_PIECES, pieces, np.where(kind == UNIT_MAX, pairs, 0)).sum())
 
 
 def open_cells(w: Handle, bounds: Bounds, *, current: bool) -> tuple[list[tuple[Path, int]], int]:
@@ -59,33 +65,60 @@ def open_cells(w: Handle, bounds: Bounds, *, current: bool) -> tuple[list[tuple[
     Arguments:
         current: whether the present node is one of them.
     """
-    R = w.R
-    prefix = tuple(w.path[: R[layout.PLEN]].tolist())
-    depth = int(R[layout.DEPTH])
-    taken = tuple(((w.frames[:depth, layout.PU] << layout.UNIT) + w.frames[:depth, NEXT] - 1).tolist())
-    nodes = [(prefix + taken, present_bound(w, bounds))] if current else []
+    prefix, taken = _prefix(w), _taken(w)
+    nodes = []
+    if current:
+        path, cell = present(w, bounds)
+        nodes = [(path, bounds.node(*cell))]
     most = sum(bound for _, bound in nodes)
-    for f in range(depth - 1, -1, -1):
+    for f in range(len(taken) - 1, -1, -1):
         frame = w.frames[f]
-        rest = bounds.listed(w, int(frame[layout.LOFF]), int(frame[layout.LLEN]))
-        u, lo, hi = (int(frame[i]) for i in (layout.PU, layout.LO, layout.HI))
-        layer, split = int(frame[layout.LAYER]), int(frame[layout.OPP])
+        unit = int(frame[layout.PU]) << layout.UNIT
         for c in range(int(frame[NEXT]), int(frame[NUMBER])):
-            of_unit = bounds.bends(u, *((lo, split) if c == 0 else (split + 1, hi)))
-            bound = bounds.node(layer, rest + of_unit)
-            nodes.append(((*prefix, *taken[:f], (u << layout.UNIT) + c), bound))
+            bound = bounds.node(*_branch(frame, c, w, bounds))
+            nodes.append(((*prefix, *taken[:f], unit + c), bound))
             most += bound
-        since = int(R[layout.COUNT] - frame[FOUND])
-        most = min(most, bounds.node(layer, rest + bounds.bends(u, lo, hi)) - since)
+        since = int(w.R[layout.COUNT] - frame[FOUND])
+        most = min(most, bounds.node(*_branch(frame, None, w, bounds)) - since)
     return nodes, most
 
 
-def present_bound(w: Handle, bounds: Bounds) -> int:
-    """The most regions in the present node, in which the retained units and those not yet met are open."""
+def given_away(w: Handle, bounds: Bounds) -> tuple[Path, tuple[int, int]] | None:
+    """The last branch of the node highest up that has one left, no more to be done here; layer and bends."""
+    for f, frame in enumerate(w.frames[: w.R[layout.DEPTH]]):
+        if frame[NEXT] < frame[NUMBER]:
+            frame[NUMBER] -= 1
+            c = int(frame[NUMBER])
+            path = (*_prefix(w), *_taken(w)[:f], (int(frame[layout.PU]) << layout.UNIT) + c)
+            return path, _branch(frame, c, w, bounds)
+    return None
+
+
+def _branch(frame: IntArray, c: int | None, w: Handle, bounds: Bounds) -> tuple[int, int]:
+    """Layer and open bends of a branch of a node that was split; of the whole node."""
+    u, lo, hi, split = (int(frame[i]) for i in (layout.PU, layout.LO, layout.HI, layout.OPP))
+    ends = (lo, hi) if c is None else (lo, split) if c == 0 else (split + 1, hi)
+    rest = bounds.listed(w, int(frame[layout.LOFF]), int(frame[layout.LLEN]))
+    return int(frame[layout.LAYER]), rest + bounds.bends(u, *ends)
+
+
+def present(w: Handle, bounds: Bounds) -> tuple[Path, tuple[int, int]]:
+    """The present node, and its layer and bends that are open: those retained and those not yet met."""
     R = w.R
     bends = bounds.listed(w, int(R[layout.NOFF]), int(R[layout.NLEN]))
     at, left = int(R[layout.LOFF] + 2 * R[layout.POS]), int(R[layout.LLEN] - R[layout.POS])
     bends += bounds.listed(w, at, left)
     if R[layout.PU] >= 0:
         bends += bounds.bends(int(R[layout.PU]), int(R[layout.LO]), int(R[layout.HI]))
-    return bounds.node(int(R[layout.LAYER]), bends)
+    return _prefix(w) + _taken(w), (int(R[layout.LAYER]), bends)
+
+
+def _prefix(w: Handle) -> Path:
+    """The path that the search was given to begin with."""
+    return tuple(w.path[: w.R[layout.PLEN]].tolist())
+
+
+def _taken(w: Handle) -> Path:
+    """The branches taken since, one for each frame."""
+    frames = w.frames[: w.R[layout.DEPTH]]
+    return tuple(((frames[:, layout.PU] << layout.UNIT) + frames[:, NEXT] - 1).tolist())

@@ -34,7 +34,6 @@ FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at 
 EARLY_QUANTUM = 100  # the same in reduced networks that are looked ahead in, whose splits take longer
 CAREFUL_QUANTUM = 1_000  # the same where memory is limited
 LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
-TASKS = 64  # branches into which a search is divided for several workers
 CHUNK = 2**27  # bytes of patterns in an output buffer; what is not written to takes no memory
 
 
@@ -117,14 +116,16 @@ def _each(function: Callable[[Any], Any], items: Iterable[Any], workers: int) ->
 
 @dataclass(frozen=True)
 class Task:
-    """A branch of the search: its number in the order of the search, its path, the most regions in it.
+    """A branch of the search: its place in the order of the search, its path, the most regions in it.
 
-    ``None`` stands for the most regions of the whole network, which is computed only if the search stops.
+    What a task gives away is named by its own place and a number that falls, so it comes after the task's own
+    cells and before what was given away earlier. Bounds are computed only if the search stops: of a (layer,
+    bends open in it) until then, and ``None`` stands for the whole network.
     """
 
-    number: int
+    place: tuple[int, ...]
     path: Path
-    most: int | None = None
+    most: int | tuple[int, int] | None = None
 
 
 @dataclass
@@ -142,12 +143,13 @@ class _Shared:
     n_exact: int = 0
     margin: float = 2.0**20
     busy: int = 0
+    idle: int = 0
 
     def __post_init__(self) -> None:
-        self.lock = threading.RLock()
-        self.chunks: dict[int, list[dict[str, NDArray[Any]]]] = {}
-        self.open: dict[int, list[Task]] = {}
-        self.open_bound = 0
+        self.lock = threading.Condition()
+        self.chunks: dict[tuple[int, ...], list[dict[str, NDArray[Any]]]] = {}
+        self.open: dict[tuple[int, ...], list[Task]] = {}
+        self.saved = 0
         self.errors: list[BaseException] = []
 
 
@@ -208,29 +210,12 @@ def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[Path] |
     """Run all tasks; False if the bit sets are too short."""
     from polytope.regions import kernels_layer as layout
 
-    tasks = [Task(i + 1, path) for i, path in enumerate([()] if start is None else start)]
-    if workers > 1:
-        limit = 4
-        while len(tasks) < TASKS and limit <= 20 and start is None:
-            shared.chunks.clear()
-            shared.found = 0
-            shared.open.clear()
-            shared.open_bound = 0
-            shared.tasks.append(Task(0, ()))
-            if _Worker(problem, shared, limit).work() == layout.WORDS:
-                return False
-            if shared.stop:
-                return True
-            tasks = shared.open.pop(0, [])
-            if not tasks:
-                return True
-            limit += 3
-    shared.tasks.extend(Task(i + 1, task.path, task.most) for i, task in enumerate(tasks))
+    shared.tasks.extend(Task((i,), path) for i, path in enumerate([()] if start is None else start))
     if shared.progress:
         shared.progress(shared.found, len(shared.tasks))
-    if workers <= 1 or len(tasks) == 1:
-        return _Worker(problem, shared, 0).work() != layout.WORDS
-    team = [_Worker(problem, shared, 0) for _ in range(workers)]
+    if workers <= 1:
+        return _Worker(problem, shared).work() != layout.WORDS
+    team = [_Worker(problem, shared) for _ in range(workers)]
     results: list[int] = []
     threads = [threading.Thread(target=lambda t=t: results.append(t.work()), daemon=True) for t in team]
     for thread in threads:
@@ -239,7 +224,9 @@ def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[Path] |
         for thread in threads:
             thread.join()
     except BaseException:
-        shared.stop = True
+        with shared.lock:
+            shared.stop = True
+            shared.lock.notify_all()
         for thread in threads:
             thread.join()
         raise
@@ -251,13 +238,13 @@ def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[Path] |
 class _Worker:
     """One state of the compiled search, taking tasks from the shared queue."""
 
-    def __init__(self, problem: Any, shared: _Shared, limit: int) -> None:
+    def __init__(self, problem: Any, shared: _Shared) -> None:
         from polytope.regions.exact import ExactSigns
         from polytope.regions.vertex_state import new_work
 
         self.net, self.start, self.bounds = problem
         self.shared = shared
-        self.limit = limit
+        self.quantum = FIRST_QUANTUM
         chunk = int(np.clip(CHUNK // max(int(self.net.par[3]), 1), 256, 2**18))
         self.w = new_work(self.net, self.start, shared.keep, chunk)
         self.exact = ExactSigns(self.net)
@@ -269,24 +256,45 @@ class _Worker:
 
         code = layout.FINISHED
         try:
-            while True:
-                with self.shared.lock:
-                    if not self.shared.tasks:
-                        return code
-                    task = self.shared.tasks.popleft()
-                    self.shared.busy += 1
+            while code != layout.WORDS and (task := self._next()) is not None:
                 code = self._task(task)
-                with self.shared.lock:
-                    self.shared.busy -= 1
-                if code == layout.WORDS:
-                    self.shared.stop = True
-                    return code
+                self._done(code == layout.WORDS)
         except BaseException as error:
-            self.shared.stop = True
             self.shared.errors.append(error)
+            self._done(True)
             if threading.current_thread() is threading.main_thread():
                 raise
-            return layout.PAUSED
+        return code
+
+    def _next(self) -> Task | None:
+        """The next task; waits for one as long as others may still give something away."""
+        shared = self.shared
+        with shared.lock:
+            while not shared.tasks and shared.busy and not shared.stop:
+                shared.idle += 1
+                shared.lock.wait()
+                shared.idle -= 1
+            if not shared.tasks:
+                return None
+            shared.busy += 1
+            return shared.tasks.popleft()
+
+    def _done(self, stop: bool) -> None:
+        with self.shared.lock:
+            self.shared.busy -= 1
+            self.shared.stop |= stop
+            self.shared.lock.notify_all()
+
+    def _give_away(self, task: Task, given: int) -> int:
+        """Give the largest branches that are left to those who wait; how many of this task were given."""
+        from polytope.regions.open_cells import given_away
+
+        shared = self.shared
+        while len(shared.tasks) < shared.idle and (node := given_away(self.w, self.bounds)) is not None:
+            given += 1
+            shared.tasks.append(Task((*task.place, -given), *node))
+            shared.lock.notify()
+        return given
 
     def _task(self, task: Task) -> int:
         from polytope.regions import kernels_layer as layout
@@ -297,14 +305,13 @@ class _Worker:
         shared, keep = self.shared, self.shared.keep
         if shared.stop or self._over():
             shared.stop = True
-            most = _most(task, self.bounds)
-            self._open(task.number, [(task.path, most)], most)
+            self._open(task.place, [(task.path, task.most)])
             return layout.PAUSED
-        reset(self.net, self.w, self.start, keep, np.array(task.path, dtype=np.int64), self.limit)
+        reset(self.net, self.w, self.start, keep, np.array(task.path, dtype=np.int64))
         R = self.w.R
-        R[layout.BUDGET] = quantum = FIRST_QUANTUM
+        R[layout.BUDGET] = self.quantum
         chunks: list[dict[str, NDArray[Any]]] = []
-        counted, looked = 0, time.monotonic()
+        counted, given, looked = 0, 0, time.monotonic()
         most = QUANTUM if shared.full is None else CAREFUL_QUANTUM
         while True:
             R[layout.MAXIT] = counted + max(shared.max_regions - shared.found, 0)
@@ -317,6 +324,7 @@ class _Worker:
             with shared.lock:
                 shared.found += int(R[layout.COUNT]) - counted
                 counted = int(R[layout.COUNT])
+                given = self._give_away(task, given)
                 if code == layout.REDUCE:
                     continue
                 if code == layout.NEED_SIGN:
@@ -331,27 +339,23 @@ class _Worker:
                     else:
                         chunks.append(drain(self.w, keep))
                     continue
-                if code == layout.OPEN_NODE:
-                    nodes, _ = open_cells(self.w, self.bounds, current=True)
-                    self._open(task.number, nodes[:1], nodes[0][1])
-                    R[layout.PHASE] = 1
-                    continue
                 if code == layout.LOST:
                     raise ValueError("A branch to start from is not one of this network on this domain.")
                 if code == layout.PAUSED and not self._over():
                     slow = time.monotonic() - looked > LOOK_SECONDS
-                    quantum = max(quantum // 2, 1) if slow else min(2 * quantum, most)
-                    R[layout.BUDGET], looked = quantum, time.monotonic()
+                    self.quantum = max(self.quantum // 2, 1) if slow else min(2 * self.quantum, most)
+                    R[layout.BUDGET], looked = self.quantum, time.monotonic()
                     if shared.progress:
                         shared.progress(shared.found, len(shared.tasks) + shared.busy)
                     continue
                 if code == layout.PAUSED:
                     shared.stop = True
                     nodes, most = open_cells(self.w, self.bounds, current=R[layout.PHASE] == 0)
-                    self._open(task.number, nodes, min(most, _most(task, self.bounds) - counted))
+                    most = min(most, _most(task, self.bounds) - counted)
+                    self._open(task.place, nodes, most)
                 if keep and R[layout.OUTN]:
                     chunks.append(drain(self.w, keep))
-                shared.chunks[task.number] = shared.chunks.get(task.number, []) + chunks
+                shared.chunks[task.place] = chunks
                 shared.n_exact += int(R[layout.NEXACT])
                 shared.margin = min(shared.margin, float(self.w.fl[0]))
                 return code
@@ -362,11 +366,17 @@ class _Worker:
         spent = shared.found >= shared.max_regions or time.monotonic() >= shared.deadline
         return shared.stop or spent or (shared.full is not None and shared.full())
 
-    def _open(self, number: int, nodes: Sequence[tuple[Path, int]], most: int) -> None:
-        """Keep nodes for later, each with its bound; together they hold so many regions at most."""
+    def _open(
+        self,
+        place: tuple[int, ...],
+        nodes: Sequence[tuple[Path, int | tuple[int, int] | None]],
+        most: int | None = None,
+    ) -> None:
+        """Keep nodes for later, each with its bound; together they hold so many regions at most, if known."""
         with self.shared.lock:
-            self.shared.open.setdefault(number, []).extend(Task(number, *node) for node in nodes)
-            self.shared.open_bound += most
+            self.shared.open[place] = tasks = [Task(place, *node) for node in nodes]
+            if most is not None:
+                self.shared.saved += sum(_most(task, self.bounds) for task in tasks) - most
 
     def _search_reduced(self, part: Reduced | None, outer: Any) -> int:
         """The number of cells in the present one, found in its own network; -1 if a limit was reached.
@@ -381,7 +391,7 @@ class _Worker:
 
         part = reduce(self.net, outer, self._scratch()) if part is None else reduce_again(part, outer)
         w = new_work(part.net, part.start, 0, 1)
-        reset(part.net, w, part.start, 0, np.zeros(0, dtype=np.int64), 0)
+        reset(part.net, w, part.start, 0, np.zeros(0, dtype=np.int64))
         code = layout.PAUSED
         quantum = QUANTUM if part.net.par[4] == 0 else min(QUANTUM, EARLY_QUANTUM)
         while code != layout.FINISHED:
@@ -450,7 +460,9 @@ class _Worker:
 
 def _most(task: Task, bounds: Bounds) -> int:
     """The most regions in a branch."""
-    return bounds.ceiling.whole if task.most is None else task.most
+    if task.most is None:
+        return bounds.ceiling.whole
+    return bounds.node(*task.most) if isinstance(task.most, tuple) else task.most
 
 
 def _problem(network: Network, A: FloatArray, b: FloatArray, vertices: FloatArray | None, words: int) -> Any:
@@ -509,9 +521,10 @@ def _box_cell(
 
 def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, bounds: Bounds) -> VertexCells:
     """The results of all tasks in the order of the search."""
-    chunks = [c for number in sorted(shared.chunks) for c in shared.chunks[number]]
-    tasks = [task for number in sorted(shared.open) for task in shared.open[number]] + list(shared.tasks)
-    most = shared.open_bound + sum(_most(task, bounds) for task in shared.tasks)
+    chunks = [c for place in sorted(shared.chunks) for c in shared.chunks[place]]
+    tasks = [task for place in sorted(shared.open) for task in shared.open[place]] + list(shared.tasks)
+    open_bounds = tuple(_most(task, bounds) for task in tasks)
+    most = sum(open_bounds) - shared.saved
     at = 0
     for c in chunks:
         c["o_ext"] = c["o_ext"] + np.array([at, 0])
@@ -538,7 +551,7 @@ def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, bo
         n_regions=shared.found,
         complete=not tasks,
         open_cells=tuple(task.path for task in tasks),
-        open_bounds=tuple(_most(task, bounds) for task in tasks),
+        open_bounds=open_bounds,
         open_bound=min(most, bounds.ceiling.whole - shared.found) if tasks else 0,
         patterns=arrays["o_pat"],
         interior_points=arrays["o_point"],

@@ -102,7 +102,7 @@ def _reach(net: FlatNetwork, layer: int) -> int:
     return int((net.pre_off[readers + 1] - net.pre_off[readers]).sum())
 
 
-def reset(net: FlatNetwork, w: Work, start: Start, keep: int, path: NDArray[np.int64], limit: int) -> None:
+def reset(net: FlatNetwork, w: Work, start: Start, keep: int, path: NDArray[np.int64]) -> None:
     """The state at the root, about to follow a path; the output buffers stay as they are."""
     d, _, _words, _ = (int(x) for x in net.par[:4])
     VF, VI, rec_i, rec_f = start
@@ -132,7 +132,6 @@ def reset(net: FlatNetwork, w: Work, start: Start, keep: int, path: NDArray[np.i
         layout.LO: -1,
         layout.OPP: -1,
         layout.PLEN: len(path),
-        layout.LIMIT: limit,
         layout.KEEP: keep,
         layout.MAXIT: np.iinfo(np.int64).max,
         layout.LLEN: int(net.unit_off[1]),
