@@ -11,6 +11,7 @@ PolytopeError
 │   ├── EmptyDomainError         a domain without interior
 │   └── UnboundedDomainError     a bounded set was needed
 ├── IncompleteComplexError       a question that only a complete enumeration can answer
+├── FlowError                    a flow is not invertible there, or its training diverged
 ├── SolverError                  the linear-programming solver gave no answer
 └── CertificateError             a certificate does not prove what it claims
 
@@ -61,6 +62,10 @@ class UnboundedDomainError(GeometryError):
 
 class IncompleteComplexError(PolytopeError):
     """The question needs a complete enumeration, and this one was stopped by a budget."""
+
+
+class FlowError(PolytopeError):
+    """A flow is not invertible where it was asked, or its training diverged."""
 
 
 class SolverError(PolytopeError):

@@ -25,6 +25,14 @@ ALLOWED = {  # part -> parts it may import; itself always
         "polytope.batched",
         "polytope.regions",
     },
+    "polytope.flows": {
+        "polytope.errors",
+        "polytope.ir",
+        "polytope.geometry",
+        "polytope.batched",
+        "polytope.regions",
+        "polytope.measures",
+    },
     "polytope.report": {
         "polytope.errors",
         "polytope.ir",
@@ -48,6 +56,8 @@ HOMES = {  # third-party library -> where it may be imported
         "adapters/state_dict.py",
         "adapters/torch_export.py",
     ),
+    "zuko": ("polytope/flows/zuko_flows.py",),
+    "normflows": ("polytope/flows/normflows_flows.py",),
     "onnx": ("adapters/",),
     "onnxruntime": ("adapters/check.py",),
     "matplotlib": ("polytope/report/",),
@@ -123,7 +133,7 @@ def test_nobody_imports_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("polytope", "torch matplotlib onnx onnxruntime typer rich jinja2"),
+        ("polytope", "torch matplotlib onnx onnxruntime typer rich jinja2 zuko normflows"),
         ("adapters", "torch matplotlib onnx onnxruntime typer rich"),
         ("polytope.__main__", "torch matplotlib onnx onnxruntime"),
     ],

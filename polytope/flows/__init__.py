@@ -1,0 +1,39 @@
+"""Flow-based models: layers, training, and exact geometry of the piecewise-linear ones. Loads torch."""
+
+from polytope.flows.affine import ActNorm, InvertibleConv1x1, LULinear, Permute, Squeeze2d
+from polytope.flows.bijection import Bijection, Direction
+from polytope.flows.chain import Split2d
+from polytope.flows.couplings import AdditiveCoupling, AffineCoupling
+from polytope.flows.flow import Flow
+from polytope.flows.lowering import first_coupling_network, lower
+from polytope.flows.models import glow, multiscale_realnvp, nice, realnvp
+from polytope.flows.normflows_flows import from_normflows
+from polytope.flows.spline import MonotoneLinearSpline
+from polytope.flows.training import Training, bits_per_dimension, fit
+from polytope.flows.zuko_flows import from_zuko
+
+__all__ = [  # noqa: RUF022
+    "Flow",
+    "Bijection",
+    "Direction",
+    "AdditiveCoupling",
+    "AffineCoupling",
+    "ActNorm",
+    "LULinear",
+    "InvertibleConv1x1",
+    "MonotoneLinearSpline",
+    "Permute",
+    "Squeeze2d",
+    "Split2d",
+    "nice",
+    "realnvp",
+    "multiscale_realnvp",
+    "glow",
+    "from_zuko",
+    "from_normflows",
+    "fit",
+    "Training",
+    "bits_per_dimension",
+    "lower",
+    "first_coupling_network",
+]
