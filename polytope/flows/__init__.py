@@ -1,13 +1,17 @@
 """Flow-based models: layers, training, and exact geometry of the piecewise-linear ones. Loads torch."""
 
 from polytope.flows.affine import ActNorm, InvertibleConv1x1, LULinear, Permute, Squeeze2d
+from polytope.flows.base import BaseName
 from polytope.flows.bijection import Bijection, Direction
+from polytope.flows.boundary import PulledBack, pullback_decision_boundary
 from polytope.flows.chain import Split2d
 from polytope.flows.couplings import AdditiveCoupling, AffineCoupling
 from polytope.flows.flow import Flow
 from polytope.flows.lowering import first_coupling_network, lower
+from polytope.flows.mass import Masses, class_mass, region_mass
 from polytope.flows.models import glow, multiscale_realnvp, nice, realnvp
 from polytope.flows.normflows_flows import from_normflows
+from polytope.flows.regions import FlowRegions, flow_regions
 from polytope.flows.spline import MonotoneLinearSpline
 from polytope.flows.training import Training, bits_per_dimension, fit
 from polytope.flows.zuko_flows import from_zuko
@@ -16,6 +20,7 @@ __all__ = [  # noqa: RUF022
     "Flow",
     "Bijection",
     "Direction",
+    "BaseName",
     "AdditiveCoupling",
     "AffineCoupling",
     "ActNorm",
@@ -36,4 +41,11 @@ __all__ = [  # noqa: RUF022
     "bits_per_dimension",
     "lower",
     "first_coupling_network",
+    "flow_regions",
+    "FlowRegions",
+    "region_mass",
+    "class_mass",
+    "Masses",
+    "pullback_decision_boundary",
+    "PulledBack",
 ]
