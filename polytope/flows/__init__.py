@@ -6,7 +6,18 @@ from polytope.flows.bijection import Bijection, Direction
 from polytope.flows.boundary import PulledBack, pullback_decision_boundary
 from polytope.flows.chain import Split2d
 from polytope.flows.couplings import AdditiveCoupling, AffineCoupling
+from polytope.flows.dimension import Dimension, Method, intrinsic_dimension
 from polytope.flows.flow import Flow
+from polytope.flows.geometry import (
+    base_points,
+    base_step,
+    inverse_induced_metric,
+    jacobian,
+    jacobian_spectrum,
+    natural_step,
+    normal_eigenvalue_scaling,
+    tangent_normal_split,
+)
 from polytope.flows.lowering import first_coupling_network, lower
 from polytope.flows.mass import Masses, class_mass, region_mass
 from polytope.flows.models import glow, multiscale_realnvp, nice, realnvp
@@ -48,4 +59,15 @@ __all__ = [  # noqa: RUF022
     "Masses",
     "pullback_decision_boundary",
     "PulledBack",
+    "base_points",
+    "jacobian",
+    "inverse_induced_metric",
+    "jacobian_spectrum",
+    "tangent_normal_split",
+    "natural_step",
+    "base_step",
+    "normal_eigenvalue_scaling",
+    "intrinsic_dimension",
+    "Dimension",
+    "Method",
 ]
