@@ -5,8 +5,16 @@ from polytope.flows.base import BaseName
 from polytope.flows.bijection import Bijection, Direction
 from polytope.flows.boundary import PulledBack, pullback_decision_boundary
 from polytope.flows.chain import Split2d
+from polytope.flows.counterfactual import (
+    Counterfactual,
+    Evaluation,
+    Space,
+    counterfactual,
+    evaluate_counterfactual,
+)
 from polytope.flows.couplings import AdditiveCoupling, AffineCoupling
 from polytope.flows.dimension import Dimension, Method, intrinsic_dimension
+from polytope.flows.exact_counterfactual import ExactCounterfactual, exact_counterfactual
 from polytope.flows.flow import Flow
 from polytope.flows.geometry import (
     base_points,
@@ -70,4 +78,11 @@ __all__ = [  # noqa: RUF022
     "intrinsic_dimension",
     "Dimension",
     "Method",
+    "counterfactual",
+    "Counterfactual",
+    "Space",
+    "evaluate_counterfactual",
+    "Evaluation",
+    "exact_counterfactual",
+    "ExactCounterfactual",
 ]

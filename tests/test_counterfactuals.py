@@ -1,0 +1,187 @@
+"""Counterfactuals: closed forms for affine flows, exact ones never farther than those by gradients."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import polytope as pt
+from polytope import flows
+from polytope.errors import NotPiecewiseLinearError
+from tests.networks import seeded
+from tests.test_flows import disturbed, points
+
+STRETCH = np.array([[2.0, 0.0], [1.0, 0.5]])
+
+
+def affine_flow() -> flows.Flow:
+    return flows.Flow([flows.LULinear(2, matrix=STRETCH, bias=[1.0, -1.0])])
+
+
+def module(*widths: int, seed: int = 0) -> nn.Sequential:
+    """A classifier in torch with the weights of the seeded network."""
+    parts: list[nn.Module] = []
+    for layer in seeded(seed, *widths).layers:
+        W = torch.tensor(layer.maps[0].to_sparse().toarray())
+        linear = nn.Linear(W.shape[1], W.shape[0]).double()
+        linear.weight.data, linear.bias.data = W, torch.tensor(layer.bias)
+        parts += [linear, nn.ReLU()]
+    return nn.Sequential(*parts[:-1])
+
+
+def bent_flow(seed: int = 0, dim: int = 2) -> flows.Flow:
+    return disturbed(flows.nice(dim, couplings=2, hidden=(5,), knots=2), seed, 0.3)
+
+
+def test_steps_follow_the_metric() -> None:
+    """Plain ascent of w x: along J^T w in base space, along w in data space."""
+    flow, w = affine_flow(), torch.tensor([1.0, 2.0], dtype=torch.float64)
+    x = np.array([[0.3, 0.7], [-1.0, 0.0]])
+    for space, direction in (("base", STRETCH @ STRETCH.T @ w.numpy()), ("data", w.numpy())):
+        found = flows.counterfactual(
+            lambda y: y @ w, flow, x, 9.0, space=space, optimiser="ascent", learning_rate=0.01
+        )
+        assert found.success.all()
+        step = found.x - x
+        along = step @ direction / (direction @ direction)
+        np.testing.assert_allclose(step, along[:, None] * direction, atol=1e-12)
+        overshoot = (found.value - 9.0) / (0.01 * (w.numpy() @ direction))
+        assert ((overshoot >= 0) & (overshoot < 1)).all()
+
+
+def test_values_are_reached_from_both_sides() -> None:
+    found = flows.counterfactual(
+        lambda y: y[:, 0], affine_flow(), [[0.0, 0.0], [4.0, 0.0]], 2.0, record=True, learning_rate=0.01
+    )
+    assert found.value.tolist() == pytest.approx([2.0, 2.0], abs=0.05)
+    assert found.path is not None
+    assert (np.diff(found.path[:, :, 0], axis=0) * [1, -1] >= -1e-12).all()
+    assert len(found.path) == found.steps.max() + 1
+
+
+@pytest.mark.parametrize("space", ["base", "data"])
+def test_classes_are_reached(space: flows.Space) -> None:
+    """Points stop at their own first success, and do not change what the others do."""
+    flow, f = bent_flow(3), module(2, 6, 3, seed=6)
+    x = flow.sample(12, np.random.default_rng(0)).numpy()
+    target = (f(torch.tensor(x)).argmax(dim=1).numpy() + 1) % 3
+    found = flows.counterfactual(f, flow, x, target, space=space, stop=0.8, steps=300)
+    assert 4 <= found.success.sum() < 12
+    p = torch.softmax(f(torch.tensor(found.x)), dim=1).detach().numpy()
+    np.testing.assert_allclose(p[np.arange(12), target], found.value, atol=1e-12)
+    assert (found.value[found.success] >= 0.8).all()
+    alone = flows.counterfactual(f, flow, x[3:4], target[3:4], space=space, stop=0.8, steps=300)
+    np.testing.assert_allclose(alone.x[0], found.x[3], atol=1e-9)
+    np.testing.assert_allclose(flow.forward(found.z)[0].detach().numpy(), found.x, atol=1e-9)
+
+
+def test_evaluation() -> None:
+    flow = affine_flow()
+    found = flows.counterfactual(
+        lambda y: y[:, 0], flow, [[1.0, -1.0]], 3.0, space="data", optimiser="ascent", learning_rate=0.5
+    )
+    report = flows.evaluate_counterfactual(
+        found, flow, manifold=[[3.0, 0.0], [9.0, 9.0]], oracle=lambda y: (y[:, 0] > 2).astype(int), target=1
+    )
+    assert found.x.round(9).tolist() == [[3.0, -1.0]]
+    assert report.valid.tolist() == [True]
+    assert report.agrees is not None
+    assert report.agrees.tolist() == [True]
+    assert report.distance.tolist() == pytest.approx([1.0], abs=1e-9)
+    z = np.linalg.solve(STRETCH, [2.0, 0.0])
+    assert report.moved[0].tolist() == pytest.approx([2.0, np.linalg.norm(z)], abs=1e-9)
+    assert report.log_density[0] == pytest.approx(-z @ z / 2 - np.log(2 * np.pi), abs=1e-9)
+    own = flows.evaluate_counterfactual(found, flow, manifold=lambda y: np.abs(y[:, 1]))
+    assert own.distance.tolist() == pytest.approx([1.0], abs=1e-9)
+    with pytest.raises(ValueError, match="needs the target"):
+        flows.evaluate_counterfactual(found, flow, oracle=lambda y: y[:, 0])
+
+
+@pytest.mark.parametrize("norm", [1, 2, np.inf])
+def test_exact_for_affine_flows(norm: float) -> None:
+    """The distance to a half-plane: |w x + b - level| / |J^T w|_q, 1/p + 1/q = 1."""
+    w, x = np.array([1.0, 2.0]), np.array([0.3, 0.7])
+    found = flows.exact_counterfactual(pt.mlp([(w[None], [0.5])]), affine_flow(), x, -7.0, norm=norm)
+    dual = {1: np.inf, 2: 2, np.inf: 1}[norm]
+    assert found.certified
+    assert found.distance == pytest.approx((w @ x + 0.5 + 7) / np.linalg.norm(STRETCH.T @ w, dual), rel=1e-12)
+    assert found.lower_bound == found.distance
+    assert w @ found.x + 0.5 == pytest.approx(-7, abs=1e-12)
+
+
+@pytest.mark.parametrize("outputs", [2, 3])
+@pytest.mark.parametrize("margin", [0.0, 1.0])
+def test_exact_is_never_farther_than_gradients(outputs: int, margin: float) -> None:
+    """And its logits lead by the margin; no sampled base point that is nearer does."""
+    flow, f = bent_flow(3), module(2, 6, outputs, seed=6)
+    network = seeded(6, 2, 6, outputs)
+    x = flow.sample(2, np.random.default_rng(2)).numpy()
+    target = network(x).argsort(axis=1)[:, -2]
+    z0 = flows.base_points(flow, x)
+    near = flows.counterfactual(f, flow, x, target, stop=1 / (1 + np.exp(-margin)), steps=400)
+    rng = np.random.default_rng(0)
+    for i in range(len(x)):
+        found = flows.exact_counterfactual(f, flow, x[i], target[i], margin=margin, max_regions=2000)
+        assert found.certified
+        values = network(found.x)
+        lead = values[target[i]] - np.delete(values, target[i]).max()
+        assert lead == pytest.approx(margin, abs=1e-9)
+        assert found.distance == pytest.approx(np.linalg.norm(found.z - z0[i]), rel=1e-12)
+        if near.success[i]:
+            assert found.distance <= np.linalg.norm(near.z[i] - z0[i]) + 1e-9
+        ball = rng.standard_normal((2000, 2))
+        ball *= (found.distance * 0.999 * rng.random((2000, 1)) ** 0.5) / np.linalg.norm(
+            ball, axis=1, keepdims=True
+        )
+        images = network(flow.forward(z0[i] + ball)[0].detach().numpy())
+        others = np.delete(images, target[i], axis=1).max(axis=1)
+        assert (images[:, target[i]] - others < margin).all()
+
+
+def test_a_budget_leaves_an_honest_interval() -> None:
+    """The lower bound is below the exact distance, a known point above; more regions only narrow it."""
+    flow, network = bent_flow(3), seeded(6, 2, 6, 2)
+    x = flow.sample(1, np.random.default_rng(2)).numpy()[0]
+    target = int(network(x).argmin())
+    exact = flows.exact_counterfactual(network, flow, x, target, margin=2.0)
+    z0 = flows.base_points(flow, x[None])[0]
+    known = z0 + 1.5 * (exact.z - z0)
+    part = flows.exact_counterfactual(network, flow, x, target, margin=2.0, max_regions=1)
+    assert part.lower_bound <= exact.distance <= part.distance
+    values = network(flow.forward(known[None])[0].detach().numpy())[0]
+    if values[target] - values[1 - target] >= 2.0:
+        helped = flows.exact_counterfactual(network, flow, x, target, margin=2.0, max_regions=1, known=known)
+        assert exact.distance <= helped.distance <= 1.5 * exact.distance + 1e-9
+    there = flows.exact_counterfactual(network, flow, exact.x, target, margin=1.0)
+    assert (there.distance, there.certified) == (0.0, True)
+
+
+def test_targets_out_of_reach() -> None:
+    """A constant model never says the other class: the search ends with an infinite, certified distance."""
+    constant = pt.mlp([(np.zeros((2, 2)), [1.0, 0.0])])
+    found = flows.exact_counterfactual(constant, affine_flow(), [0.0, 0.0], 1)
+    assert (found.z, found.x, found.distance, found.lower_bound) == (None, None, np.inf, np.inf)
+    short = flows.counterfactual(lambda y: torch.tanh(y[:, 0]), affine_flow(), [[0.0, 0.0]], 2.0, steps=5)
+    assert short.success.tolist() == [False]
+    assert short.steps.tolist() == [5]
+
+
+def test_bad_questions_are_refused() -> None:
+    flow, f = bent_flow(), module(2, 6, 3)
+    x = points(2, 2).numpy()
+    with pytest.raises(ValueError, match="space is"):
+        flows.counterfactual(f, flow, x, 0, space="latent")
+    with pytest.raises(ValueError, match="stop lies in"):
+        flows.counterfactual(f, flow, x, 0, stop=1.0)
+    with pytest.raises(ValueError, match=r"classes 0\.\.2"):
+        flows.counterfactual(f, flow, x, 3)
+    with pytest.raises(ValueError, match=r"\[B, K\] or \[B\]"):
+        flows.counterfactual(lambda y: y[:1, :], flow, np.zeros((3, 2)), 0)
+    with pytest.raises(ValueError, match=r"class 0\.\.2"):
+        flows.exact_counterfactual(f, flow, x[0], 0.5)
+    with pytest.raises(ValueError, match="one point"):
+        flows.exact_counterfactual(f, flow, x, 0)
+    with pytest.raises(ValueError, match="margin"):
+        flows.exact_counterfactual(f, flow, x[0], 0, margin=-1.0)
+    with pytest.raises(NotPiecewiseLinearError, match="exact_counterfactual is exact"):
+        flows.exact_counterfactual(f, flows.realnvp(2, hidden=(4,)), x[0], 0)
