@@ -12,6 +12,7 @@ PolytopeError
 │   └── UnboundedDomainError     a bounded set was needed
 ├── IncompleteComplexError       a question that only a complete enumeration can answer
 ├── FlowError                    a flow is not invertible there, or its training diverged
+├── SymmetryError                the network does not have the symmetry that the question needs
 ├── SolverError                  the linear-programming solver gave no answer
 └── CertificateError             a certificate does not prove what it claims
 
@@ -66,6 +67,8 @@ class IncompleteComplexError(PolytopeError):
 
 class FlowError(PolytopeError):
     """A flow is not invertible where it was asked, or its training diverged."""
+class SymmetryError(PolytopeError):
+    """The network does not have the symmetry that the question needs."""
 
 
 class SolverError(PolytopeError):

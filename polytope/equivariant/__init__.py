@@ -8,6 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from polytope.equivariant.domains import (
+    fundamental_domain,
+    invariant_part,
+)
 from polytope.equivariant.groups import (
     FiniteGroup,
     cyclic,
@@ -17,6 +21,16 @@ from polytope.equivariant.groups import (
     generate,
     icosahedral,
     symmetric,
+)
+from polytope.equivariant.layerwise import (
+    LayerwiseAction,
+    layerwise_symmetry,
+)
+from polytope.equivariant.orbits import (
+    Orbits,
+    burnside_count,
+    orbits,
+    region_action,
 )
 from polytope.equivariant.representations import (
     Representation,
@@ -28,6 +42,10 @@ from polytope.equivariant.representations import (
     rotation2d,
     rotation3d,
     trivial,
+)
+from polytope.equivariant.symmetric_complex import (
+    SymmetricComplex,
+    enumerate_up_to_symmetry,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +69,16 @@ __all__ = [  # noqa: RUF022
     "image_grid",
     "direct_sum",
     "intertwiner_basis",
+    "layerwise_symmetry",
+    "LayerwiseAction",
+    "fundamental_domain",
+    "invariant_part",
+    "enumerate_up_to_symmetry",
+    "SymmetricComplex",
+    "region_action",
+    "orbits",
+    "Orbits",
+    "burnside_count",
 ]
 
 _LAZY: dict[str, str] = {  # public names whose modules load torch
