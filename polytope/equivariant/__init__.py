@@ -31,6 +31,13 @@ from polytope.equivariant.orbits import (
     burnside_count,
     orbits,
     region_action,
+from polytope.equivariant.harmonics import (
+    group_action,
+    group_harmonics,
+    near_identity,
+    polar_quadrature,
+    sphere_action,
+    spherical_harmonics,
 )
 from polytope.equivariant.representations import (
     Representation,
@@ -47,9 +54,13 @@ from polytope.equivariant.symmetric_complex import (
     SymmetricComplex,
     enumerate_up_to_symmetry,
 )
+from polytope.equivariant.spherical_images import random_rotations, spherical_segmentation
+from polytope.equivariant.wigner import WignerD, euler_angles, rotation_matrix
 
 if TYPE_CHECKING:
-    pass
+    from polytope.equivariant.lowering import lower
+    from polytope.equivariant.spherical_layers import S2Conv, SO3Conv, SO3Integrate, SO3ToS2
+    from polytope.equivariant.transforms import SO3FourierTransform, SphericalHarmonicTransform
 
 __all__ = [  # noqa: RUF022
     "FiniteGroup",
@@ -79,9 +90,34 @@ __all__ = [  # noqa: RUF022
     "orbits",
     "Orbits",
     "burnside_count",
+    "rotation_matrix",
+    "euler_angles",
+    "WignerD",
+    "spherical_harmonics",
+    "group_harmonics",
+    "sphere_action",
+    "group_action",
+    "polar_quadrature",
+    "near_identity",
+    "random_rotations",
+    "spherical_segmentation",
+    "SphericalHarmonicTransform",
+    "SO3FourierTransform",
+    "S2Conv",
+    "SO3Conv",
+    "SO3ToS2",
+    "SO3Integrate",
+    "lower",
 ]
 
 _LAZY: dict[str, str] = {  # public names whose modules load torch
+    "SphericalHarmonicTransform": "polytope.equivariant.transforms",
+    "SO3FourierTransform": "polytope.equivariant.transforms",
+    "S2Conv": "polytope.equivariant.spherical_layers",
+    "SO3Conv": "polytope.equivariant.spherical_layers",
+    "SO3ToS2": "polytope.equivariant.spherical_layers",
+    "SO3Integrate": "polytope.equivariant.spherical_layers",
+    "lower": "polytope.equivariant.lowering",
 }
 
 

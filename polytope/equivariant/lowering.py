@@ -1,0 +1,140 @@
+"""Torch layers to a ``Network``: what is affine becomes a map of a layer, what bends its activation.
+
+A layer of this package says what it is by one of two methods. ``affine(shape)`` gives the linear map and
+the bias on flat values of a shape (without the batch axis), and the shape of its result; ``bend(shape)``
+gives an activation and the shape of its result. ``nn.Sequential`` and the few layers of torch below are
+understood as they are; everything else is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import prod
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polytope.errors import NotPiecewiseLinearError
+from polytope.ir.activations import Activation, hard_tanh, leaky_relu, piecewise_linear, relu
+from polytope.ir.maps import Composition, Dense, FloatArray, LinearMap, Selection
+from polytope.ir.network import Layer, Network
+
+Shape = tuple[int, ...]
+AffineStep = tuple[LinearMap, FloatArray]
+AffineMap = tuple[LinearMap, FloatArray, Shape]
+
+
+@runtime_checkable
+class AffineLayer(Protocol):
+    """A layer that is affine."""
+
+    def affine(self, shape: Shape) -> AffineMap:
+        """The linear map, the bias, and the shape of the result, for values of one shape."""
+
+
+@runtime_checkable
+class BendingLayer(Protocol):
+    """A layer that is an activation."""
+
+    def bend(self, shape: Shape) -> tuple[Activation, Shape]:
+        """The activation, and the shape of its result, for values of one shape."""
+
+
+_BENDS: dict[type[nn.Module], Callable[[Any], Activation]] = {
+    nn.ReLU: lambda layer: relu(),
+    nn.LeakyReLU: lambda layer: leaky_relu(layer.negative_slope),
+    nn.Hardtanh: lambda layer: hard_tanh(layer.min_val, layer.max_val),
+    nn.Softshrink: lambda layer: soft_shrink(layer.lambd),
+}
+
+
+def soft_shrink(threshold: float) -> Activation:
+    r""":math:`h = \mathrm{sign}(z) \max(|z| - t, 0)`: odd, so it commutes with changes of sign."""
+    return piecewise_linear([-threshold, threshold], [1.0, 0.0, 1.0], [threshold, 0.0, -threshold])
+
+
+def lower(module: nn.Module, input_shape: Shape) -> Network:
+    """The network that a chain of layers computes, in float64 and on flat values.
+
+    Arguments:
+        module: a layer, or ``nn.Sequential`` of layers (nested ones too).
+        input_shape: the shape of one input, without the batch axis: ``(C, 2b, 2b)`` on the sphere.
+
+    Raises:
+        NotPiecewiseLinearError: a layer that is not known to be affine or piecewise linear.
+        ValueError: a layer reads another shape than the one before it gives.
+
+    Example:
+        >>> lower(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)), (2,)).widths
+        (3,)
+    """
+    shape = tuple(int(n) for n in input_shape)
+    layers: list[Layer] = []
+    pending: AffineStep | None = None
+    width = prod(shape)
+    for name, layer in _flat(module):
+        bend = _bend(layer, shape)
+        if bend is None:
+            linear, bias, shape = _affine(name, layer, shape)
+            pending = (linear, bias) if pending is None else _folded(pending, (linear, bias))
+            continue
+        linear, bias = pending or _identity(width)
+        layers.append(Layer((len(layers),), (linear,), bias, bend[0]))
+        width, shape, pending = layers[-1].width, bend[1], None
+    if pending or not layers:
+        linear, bias = pending or _identity(width)
+        layers.append(Layer((len(layers),), (linear,), bias))
+    return Network(tuple(int(n) for n in input_shape), tuple(layers))
+
+
+def _flat(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """The layers of a chain in order, with their names."""
+    if not isinstance(module, nn.Sequential):
+        yield name or type(module).__name__, module
+        return
+    for key, child in module.named_children():
+        yield from _flat(child, f"{name}.{key}" if name else key)
+
+
+def _bend(layer: nn.Module, shape: Shape) -> tuple[Activation, Shape] | None:
+    """The activation of a layer that bends."""
+    if isinstance(layer, BendingLayer):
+        return layer.bend(shape)
+    make = _BENDS.get(type(layer))
+    return None if make is None else (make(layer), shape)
+
+
+def _affine(name: str, layer: nn.Module, shape: Shape) -> AffineMap:
+    """The map of a layer that is affine."""
+    if isinstance(layer, AffineLayer):
+        return layer.affine(shape)
+    if isinstance(layer, nn.Identity):
+        return *_identity(prod(shape)), shape
+    if isinstance(layer, nn.Flatten) and layer.start_dim == 1 and layer.end_dim == -1:
+        return *_identity(prod(shape)), (prod(shape),)
+    if isinstance(layer, nn.Linear):
+        if shape != (layer.in_features,):
+            raise ValueError(f"Layer {name!r} (Linear) reads {layer.in_features} numbers, not shape {shape}.")
+        bias = np.zeros(layer.out_features) if layer.bias is None else array(layer.bias)
+        return Dense(array(layer.weight)), bias, (layer.out_features,)
+    raise NotPiecewiseLinearError(
+        f"Layer {name!r} ({type(layer).__name__}) is not known to be piecewise linear: it is none of torch's "
+        "ReLU, LeakyReLU, Hardtanh, Softshrink, Linear, Flatten, and has no affine(shape) or bend(shape)."
+    )
+
+
+def _folded(first: AffineStep, second: AffineStep) -> AffineStep:
+    """Two affine steps as one."""
+    return Composition(second[0], first[0]), second[0].apply(first[1][:, None])[:, 0] + second[1]
+
+
+def _identity(width: int) -> AffineStep:
+    """The affine step that changes nothing."""
+    return Selection(np.arange(width), width), np.zeros(width)
+
+
+def array(tensor: Tensor) -> FloatArray:
+    """A tensor's numbers in float64."""
+    return tensor.detach().to("cpu", torch.float64).numpy()
