@@ -34,6 +34,7 @@ from polytope.equivariant import (
     spherical_harmonics,
 )
 from polytope.errors import NotPiecewiseLinearError
+from tests.test_examples import run_example
 
 ANGLES = (0.3, 1.1, -2.0)
 TURNS = ANGLES, (2.5, 0.4, 0.7), (-1.0, 3.0, 1.3)
@@ -320,3 +321,11 @@ def test_what_does_not_fit_is_refused(call: Any, words: str) -> None:
 def test_a_layer_that_is_not_piecewise_linear_is_named() -> None:
     with pytest.raises(NotPiecewiseLinearError, match=r"'1' \(Sigmoid\)"):
         lower(nn.Sequential(nn.Linear(2, 2), nn.Sigmoid()), (2,))
+
+
+def test_the_example_shows_what_is_exact() -> None:
+    printed = run_example("equivariant/spherical_network.py")
+    rows = [line.split() for line in printed.splitlines() if line.startswith("oversampling")]
+    assert all(float(row[3].rstrip(",")) < 1e-12 for row in rows)
+    assert all(float(fine[6]) < float(coarse[6]) for coarse, fine in pairwise(rows))
+    assert "complete: True" in printed

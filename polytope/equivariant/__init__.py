@@ -12,6 +12,7 @@ from polytope.equivariant.domains import (
     fundamental_domain,
     invariant_part,
 )
+from polytope.equivariant.gauge_kernels import gauge_transform, kernel_basis, order_rotation, self_basis
 from polytope.equivariant.groups import (
     FiniteGroup,
     cyclic,
@@ -39,6 +40,7 @@ from polytope.equivariant.harmonics import (
     sphere_action,
     spherical_harmonics,
 )
+from polytope.equivariant.mesh import TangentBundle
 from polytope.equivariant.representations import (
     Representation,
     direct_sum,
@@ -58,6 +60,8 @@ from polytope.equivariant.spherical_images import random_rotations, spherical_se
 from polytope.equivariant.wigner import WignerD, euler_angles, rotation_matrix
 
 if TYPE_CHECKING:
+    from polytope.equivariant.gauge_layers import GaugeConv, RegularNonlinearity
+    from polytope.equivariant.lattice import LatticeGaugeConv, plaquettes, transform_links
     from polytope.equivariant.lowering import lower
     from polytope.equivariant.spherical_layers import S2Conv, SO3Conv, SO3Integrate, SO3ToS2
     from polytope.equivariant.transforms import SO3FourierTransform, SphericalHarmonicTransform
@@ -107,6 +111,16 @@ __all__ = [  # noqa: RUF022
     "SO3Conv",
     "SO3ToS2",
     "SO3Integrate",
+    "TangentBundle",
+    "order_rotation",
+    "gauge_transform",
+    "kernel_basis",
+    "self_basis",
+    "GaugeConv",
+    "RegularNonlinearity",
+    "LatticeGaugeConv",
+    "transform_links",
+    "plaquettes",
     "lower",
 ]
 
@@ -117,6 +131,11 @@ _LAZY: dict[str, str] = {  # public names whose modules load torch
     "SO3Conv": "polytope.equivariant.spherical_layers",
     "SO3ToS2": "polytope.equivariant.spherical_layers",
     "SO3Integrate": "polytope.equivariant.spherical_layers",
+    "GaugeConv": "polytope.equivariant.gauge_layers",
+    "RegularNonlinearity": "polytope.equivariant.gauge_layers",
+    "LatticeGaugeConv": "polytope.equivariant.lattice",
+    "transform_links": "polytope.equivariant.lattice",
+    "plaquettes": "polytope.equivariant.lattice",
     "lower": "polytope.equivariant.lowering",
 }
 
