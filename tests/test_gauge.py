@@ -98,6 +98,17 @@ def test_a_scanned_surface_is_a_sphere_too() -> None:
     assert commutation_defect(bundle, orders=(2, 2), channels=(1, 1)) < 1e-12
 
 
+@pytest.mark.parametrize("surface", [lambda: icosphere(2), pytest.param(bunny, marks=needs_shared)])
+def test_transport_is_that_of_geometry_centrals_connection_laplacian(surface: Any) -> None:
+    """The entry [j, i] is minus a weight times the transport from i to j, in a gauge of its own."""
+    potpourri3d = pytest.importorskip("potpourri3d")
+    x, faces = surface()
+    laplacian = potpourri3d.MeshVectorHeatSolver(x, faces).get_connection_laplacian().tocsr()
+    i, j, k = faces.T
+    around = -np.prod([np.ravel(laplacian[a, b]) for a, b in ((j, i), (k, j), (i, k))], axis=0)
+    assert np.abs(np.angle(around * np.exp(-1j * TangentBundle(x, faces).holonomy))).max() < 1e-12
+
+
 def test_transport_is_orthogonal_and_undone_on_the_way_back() -> None:
     (x, faces), _ = MESHES["icosphere"]
     bundle = TangentBundle(x, faces, turns(len(x)))
