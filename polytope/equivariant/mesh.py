@@ -41,7 +41,7 @@ class TangentBundle:
     Example:
         >>> x = [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
         >>> bundle = TangentBundle(x, [[0, 1, 2], [0, 3, 1], [0, 2, 3], [1, 3, 2]])
-        >>> bundle.euler_characteristic, round(bundle.holonomy.sum() / np.pi, 12)
+        >>> bundle.euler_characteristic, round(float(bundle.holonomy.sum()) / np.pi, 12)
         (2, 4.0)
     """
 

@@ -21,8 +21,8 @@ def rotation_matrix(alpha: ArrayLike, beta: ArrayLike, gamma: ArrayLike) -> Floa
     r""":math:`R_z(\alpha) R_y(\beta) R_z(\gamma)`, ``[..., 3, 3]``; the angles broadcast.
 
     Example:
-        >>> rotation_matrix(np.pi / 2, 0, 0).round().tolist()
-        [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+        >>> np.allclose(rotation_matrix(np.pi / 2, 0, 0), [[0, -1, 0], [1, 0, 0], [0, 0, 1]])
+        True
     """
     z, y, x = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (alpha, beta, gamma)))
     return _about(z, 0, 1) @ _about(y, 2, 0) @ _about(x, 0, 1)
@@ -78,8 +78,8 @@ def WignerD(l: int, alpha: ArrayLike, beta: ArrayLike, gamma: ArrayLike) -> Floa
         diagonalization", 2015, https://arxiv.org/abs/1507.04535.
 
     Example:
-        >>> WignerD(1, np.pi / 2, 0, 0).round().tolist()
-        [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]
+        >>> np.allclose(WignerD(1, np.pi / 2, 0, 0), [[0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+        True
     """
     if l != int(l) or l < 0:
         raise ValueError(f"WignerD: the degree must be an integer of at least 0, not {l!r}.")
