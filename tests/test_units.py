@@ -6,7 +6,8 @@ import pytest
 import polytope as pt
 from polytope.ir import Activation, Layer, Network, absolute, clip, leaky_relu, max_groups, relu
 from polytope.ir.maps import Dense
-from polytope.measures.units import bounding_box, fixed_units, unit_use
+from polytope.measures.units import bounding_box, fixed_units, seen_units, unit_use
+from polytope.regions.sampling import random_points
 
 ACTIVATIONS = {
     "relu": relu(),
@@ -80,3 +81,26 @@ def test_bounding_box_contains_the_domain_tightly() -> None:
 
 def test_an_unbounded_domain_proves_nothing() -> None:
     assert not fixed_units(network(relu(), 0), pt.Polyhedron.whole_space(2)).any()
+
+
+def test_regions_seen_prove_no_more_than_all_regions_show() -> None:
+    net = network(relu(), 3)
+    everything = pt.enumerate_regions(net, BOX)
+    seen = seen_units(net, BOX, everything.patterns[:5])
+    exact = unit_use(everything)
+    assert not (seen.fixed & exact.varying).any()
+    assert not (seen.varying & exact.fixed).any()
+    nothing = seen_units(net, BOX, everything.patterns[:0])
+    assert not nothing.varying.any()
+
+
+def test_units_of_a_box_in_many_dimensions_are_looked_at_quickly() -> None:
+    """Random points of a box are drawn at once: 3,000 coordinates take no linear algebra."""
+    d = 3000
+    box = pt.Polyhedron.box(np.arange(d) - 1.0, np.arange(d) + 1.0)
+    [x] = random_points(box, 500, np.random.default_rng(0))
+    assert (np.abs(x - np.arange(d)) <= 1).all()
+    np.testing.assert_allclose(x.mean(axis=0), np.arange(d), atol=0.2)  # 8 standard errors of the mean
+    triangle = pt.Polyhedron([[1.0, 1.0], [-1.0, 0.0], [0.0, -1.0]], [1.0, 0.0, 0.0])
+    [x] = random_points(triangle, 500, np.random.default_rng(0))
+    assert triangle.contains(x, tolerance=1e-9).all()

@@ -113,13 +113,9 @@ def prove_units(
         >>> prove_units(net, pt.Polyhedron.box([-1], [1])).fixed.tolist()
         [False, True]
     """
-    fixed = fixed_units(network, domain)
-    piece = network.pattern(domain.inscribed_ball[0][None])[0]
-    varying = np.zeros(network.n_units, dtype=bool)
-    seen = enumerate_regions(network, bounded_part(domain), Sampling(samples)).patterns
-    if len(seen):
-        piece = seen[0]
-        varying = (seen != piece).any(axis=0)
+    sampled = enumerate_regions(network, bounded_part(domain), Sampling(samples)).patterns
+    known = seen_units(network, domain, sampled)
+    fixed, varying, piece = known.fixed, known.varying, known.piece
     undecided = np.flatnonzero(~(fixed | varying))
     if len(undecided):
         depth = int(np.searchsorted(network.unit_offsets, undecided[-1], side="right"))
@@ -132,6 +128,17 @@ def prove_units(
             if regions.complete:
                 fixed[here] = ~varying[here]
     return UnitUse(fixed, varying, _slopes(network, piece) == 0, piece)
+
+
+def seen_units(network: Network, domain: Polyhedron, patterns: PatternArray) -> UnitUse:
+    """How the units are used, by interval arithmetic and by regions seen; without a search.
+
+    Arguments:
+        patterns: of regions of the domain, ``int8[n, units]``; that of a point inside where there are none.
+    """
+    seen = patterns if len(patterns) else network.pattern(domain.inscribed_ball[0][None])
+    varying = (seen != seen[0]).any(axis=0)
+    return UnitUse(fixed_units(network, domain), varying, _slopes(network, seen[0]) == 0, seen[0])
 
 
 def bounded_part(domain: Polyhedron) -> Polyhedron:

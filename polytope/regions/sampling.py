@@ -93,23 +93,38 @@ def clear_patterns(
 
 def random_points(domain: Polyhedron, n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
     """Points of the domain: uniform in a box, hit-and-run in any other polytope."""
-    rows = domain.A
-    is_box = ((rows != 0).sum(axis=1) == 1).all()
+    ends = _box_ends(domain)
+    if ends is not None:
+        low, high = ends
+        for start in range(0, n, BATCH):
+            u = rng.random((min(BATCH, n - start), domain.dim))
+            yield low * (1 - u) + high * u
+        return
     state = np.repeat(domain.inscribed_ball[0][None], min(n, BATCH), axis=0)
     for start in range(0, n, BATCH):
         count = min(BATCH, n - start)
-        steps = domain.dim if is_box else 8 * domain.dim
-        for step in range(steps):
-            axis = np.eye(domain.dim)[step % domain.dim] if is_box else None
-            state = _chord_step(domain, state, rng, axis)
+        for _ in range(8 * domain.dim):
+            state = _chord_step(domain, state, rng)
         yield state[:count]
 
 
-def _chord_step(
-    domain: Polyhedron, state: FloatArray, rng: np.random.Generator, axis: FloatArray | None
-) -> FloatArray:
-    """Every point to a uniform place on a chord through it: along an axis, or in a random direction."""
-    directions = rng.standard_normal(state.shape) if axis is None else np.broadcast_to(axis, state.shape)
+def _box_ends(domain: Polyhedron) -> tuple[FloatArray, FloatArray] | None:
+    """Low and high of a box; ``None`` for other domains."""
+    row, i = np.nonzero(domain.A)
+    if len(row) != len(domain.A) or (np.bincount(row, minlength=len(domain.A)) != 1).any():
+        return None
+    slope = domain.A[row, i]
+    low, high = np.full(domain.dim, -np.inf), np.full(domain.dim, np.inf)
+    with np.errstate(over="ignore"):
+        end = domain.b[row] / slope
+    np.minimum.at(high, i[slope > 0], end[slope > 0])
+    np.maximum.at(low, i[slope < 0], end[slope < 0])
+    return (low, high) if np.isfinite([low, high]).all() else None
+
+
+def _chord_step(domain: Polyhedron, state: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Every point to a uniform place on a chord through it in a random direction."""
+    directions = rng.standard_normal(state.shape)
     speed = directions @ domain.A.T
     slack = np.maximum(domain.b - state @ domain.A.T, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
