@@ -6,19 +6,20 @@ Neither torch nor onnx is imported before a model of that kind is given.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.files import load
 from adapters.refusals import presentable
 from polytope.ir import Network
+from polytope.ir.maps import FloatArray
 
 if TYPE_CHECKING:
     import onnx
     import torch
 
-__all__ = ["from_onnx", "from_torch", "load", "supported_ops", "supported_ops_markdown", "to_onnx"]
+__all__ = ["from_onnx", "from_torch", "load", "runtime", "supported_ops", "supported_ops_markdown", "to_onnx"]
 
 
 def from_onnx(
@@ -72,6 +73,16 @@ def to_onnx(network: Network, path: str | os.PathLike[str]) -> None:
     from adapters.onnx_export import write_onnx
 
     write_onnx(network, path)
+
+
+def runtime(network: Network) -> Callable[[FloatArray], FloatArray] | None:
+    """The runtime that a loaded network was compared with: ``[B, d]`` to ``[B, out]`` in the file's own type.
+
+    ``None`` for a network that was not loaded, or was changed since, and for modules and archives of arrays.
+    """
+    from adapters.check import runtime as known
+
+    return known(network)
 
 
 def supported_ops() -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,16 @@ from adapters.registry import rule_for
 from polytope.errors import CorruptFileError, ImportMismatchError
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
+from polytope.ir.near_bends import straddling
 
 Reference = Callable[[FloatArray], FloatArray]
 """The model itself: ``[B, d]`` to ``[B, out]``."""
 
 TOLERANCE = {"float64": 1e-9, "float32": 2e-4, "float16": 5e-2, "bfloat16": 2e-1}
 """Relative difference that each number type may show, against the largest output of the same input."""
+
+_RUNTIMES: WeakKeyDictionary[Network, Reference] = WeakKeyDictionary()
+"""The runtimes of the networks in memory: beside them, so that a network stays data that can be sent."""
 
 _EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 _LARGEST = {"float64": 1e300, "float32": 1e36, "float16": 6e4, "bfloat16": 1e36}
@@ -38,12 +43,20 @@ _SCALAR = {
 }
 
 
-def checked(network: Network, reference: Reference, dtype: str, *, steps: int = 0) -> Network:
-    """The network with ``import_error`` and ``dtype`` set.
+def checked(
+    network: Network,
+    reference: Reference,
+    dtype: str,
+    *,
+    steps: int = 0,
+    file_dtype: str | None = None,
+    lasting: bool = True,
+) -> Network:
+    """The network with ``import_error`` and ``dtype`` set, to the file's own type where it is another.
 
     The recorded error is the largest absolute difference on inputs of ordinary size (up to a few units);
     inputs of size 1000 are compared too, relative to their outputs. Rounding errors may add up over the
-    model's ``steps``.
+    model's ``steps``. A ``lasting`` reference can be run again later: ``runtime`` finds it.
 
     Raises:
         ImportMismatchError: a difference is beyond what the number type explains.
@@ -61,7 +74,18 @@ def checked(network: Network, reference: Reference, dtype: str, *, steps: int = 
             )
         difference = _compare(expected, got, max(256, steps) * magnitude, dtype)
         worst = worst if is_wide else difference
-    return replace(network, import_error=worst, dtype=dtype)
+    found = replace(network, import_error=worst, dtype=file_dtype or dtype)
+    if lasting:
+        _RUNTIMES[found] = reference
+    return found
+
+
+def runtime(network: Network) -> Reference | None:
+    """The runtime that a loaded network was compared with: ``[B, d]`` to ``[B, out]`` in the file's own type.
+
+    ``None`` for a network that was not loaded, or was changed since, and for modules and archives of arrays.
+    """
+    return _RUNTIMES.get(network)
 
 
 def _compare(expected: FloatArray, got: FloatArray, magnitude: FloatArray, dtype: str) -> float:
@@ -111,18 +135,8 @@ def probes(network: Network, rng: np.random.Generator) -> tuple[FloatArray, Floa
     wide = 1000.0 * rng.standard_normal((count, d))
     if count == 1:
         return np.concatenate([edges[0], random[0], random[1]]), wide
-    bends = _straddling(network, random[1], 4.0 * random[0][::-1] - 2.0) if count == 6 else np.zeros((0, d))
+    bends = straddling(network, random[1], 4.0 * random[0][::-1] - 2.0) if count == 6 else np.zeros((0, d))
     return np.concatenate([*edges, *random, 3.0 * random[1], bends]), wide
-
-
-def _straddling(network: Network, start: FloatArray, end: FloatArray) -> FloatArray:
-    """Pairs of close points between which a unit changes its piece, found by halving."""
-    low, high = start.copy(), end.copy()
-    for _ in range(16):
-        middle = (low + high) / 2
-        same = (network.pattern(middle) == network.pattern(low)).all(axis=1)[:, None]
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
-    return np.concatenate([low, high])
 
 
 _KINDS = {"float64": np.float64, "float16": np.float16}

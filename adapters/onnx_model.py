@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -74,7 +73,7 @@ def _verified(graph: Graph, network: Network, parts: Sequence[InputPart]) -> Net
     def reference(x: FloatArray) -> FloatArray:
         return session.rows(x, parts, batch, dtype)
 
-    found = replace(checked(network, reference, dtype, steps=len(graph.nodes)), dtype=dtype_of(graph))
+    found = checked(network, reference, dtype, steps=len(graph.nodes), file_dtype=dtype_of(graph))
     if batch == 1 and all(p.free for p in parts):
         _refuse_mixing(session, parts, dtype)
     return found

@@ -49,8 +49,9 @@ def network_from_module(
             program, parts, network = _traced(exported, names)
         except UnsupportedOpError as error:
             program, parts, network = _traced_in_smaller_steps(exported, names, error)
-        whole = torch_reference(module, parts, dtype)
-        return checked(network, program_reference(program, parts, dtype) if until else whole, dtype)
+        whole = torch_reference(module, parts, dtype)  # in inference mode, which ends here
+        reference = program_reference(program, parts, dtype) if until else whole
+        return checked(network, reference, dtype, lasting=bool(until))
 
 
 def network_from_weights(
