@@ -1,7 +1,8 @@
-# make audit: a report on the bundled model.   make test: the test suite.   Both set up .venv first.
+# make audit: a report on the bundled model.   make test: the test suite.   make docs: the pages, in build/docs.
+# All set up .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-.PHONY: audit test
+.PHONY: audit test docs
 
 audit: .venv/installed
 	$(BIN)/polytope audit examples/models/digits_mlp.onnx --window examples/data/digits_test.npz \
@@ -9,6 +10,9 @@ audit: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n auto -m "not slow and not gpu"
+
+docs: .venv/installed
+	$(BIN)/python -m mkdocs build --strict
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
