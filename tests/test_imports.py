@@ -42,6 +42,15 @@ ALLOWED = {  # part -> parts it may import; itself always
         "polytope.regions",
         "polytope.measures",
     },
+    "polytope.bench": {
+        "polytope.errors",
+        "polytope.ir",
+        "polytope.geometry",
+        "polytope.batched",
+        "polytope.regions",
+        "polytope.measures",
+        "polytope.report",
+    },
     "adapters": {"polytope.errors", "polytope.ir"},
 }
 COMPOSING = {"polytope", "polytope.__main__"}  # the public names, and the composition root
@@ -52,6 +61,7 @@ HOMES = {  # third-party library -> where it may be imported
         "polytope/batched/",
         "polytope/equivariant/",
         "polytope/flows/",
+        "polytope/bench/training.py",
         "adapters/check.py",
         "adapters/residual_dict.py",
         "adapters/state_dict.py",
@@ -66,7 +76,13 @@ HOMES = {  # third-party library -> where it may be imported
     "typer": ("polytope/__main__.py", "polytope/report/options.py", "polytope/report/terminal.py"),
     "rich": ("polytope/__main__.py", "polytope/report/terminal.py"),
     "numba": ("polytope/regions/kernels", "polytope/batched/kernels.py"),
-    "pyarrow": ("polytope/regions/shards.py", "polytope/regions/storage.py", "polytope/verify.py"),
+    "sklearn": ("polytope/bench/data.py",),
+    "pyarrow": (
+        "polytope/regions/shards.py",
+        "polytope/regions/storage.py",
+        "polytope/verify.py",
+        "polytope/bench/files.py",
+    ),
     "distributed": ("polytope/regions/executors.py",),
 }
 

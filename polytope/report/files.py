@@ -83,7 +83,7 @@ def points_from_npz(path: Path, network: Network, scale: float = 1.0) -> Points:
     Raises:
         ValueError: the archive cannot be read, or its arrays do not fit the network.
     """
-    arrays = _arrays(path)
+    arrays = read_arrays(path)
     name = next((n for n in POINT_NAMES if n in arrays), None)
     if name is None:
         raise ValueError(
@@ -124,7 +124,7 @@ def _check_points(path: Path, name: str, x: NDArray[Any], network: Network) -> N
         )
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an archive; sizes are checked first and objects are never unpickled."""
     _regular(path)
     try:

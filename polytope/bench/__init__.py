@@ -1,0 +1,1 @@
+"""Architecture benchmarks: region counts and local complexity across widths, depths and training."""

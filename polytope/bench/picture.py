@@ -1,0 +1,56 @@
+"""The picture of a benchmark: accuracy, regions and local complexity, architecture by architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polytope.bench.run import in_words
+from polytope.bench.summary import Line, Mean
+from polytope.report.colours import SERIES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_benchmark(lines: Sequence[Line], axes: Sequence[Axes]) -> None:
+    """Draw three panels; a point is a mean over seeds, its bar the 95 % confidence interval.
+
+    Arguments:
+        lines: of ``summary``.
+        axes: three.
+    """
+    architectures = list(dict.fromkeys(line.architecture for line in lines))
+    epochs = list(dict.fromkeys(line.epoch for line in lines))
+    shift = np.linspace(-0.22, 0.22, len(epochs)) if len(epochs) > 1 else np.zeros(1)
+    titles = ("accuracy on test images", "activation regions of a window", "units that bend near an image")
+    for ax, title in zip(axes, titles, strict=True):
+        ax.set_title(title, fontsize="medium")
+        names = [in_words(a) for a in architectures]
+        ax.set_xticks(range(len(names)), names, rotation=90 if len(names) > 4 else 0)
+        ax.grid(axis="y", alpha=0.3)
+    for number, epoch in enumerate(epochs):
+        own = {line.architecture: line for line in lines if line.epoch == epoch}
+        chosen = [own[a] for a in architectures]
+        place = np.arange(len(chosen)) + shift[number]
+        label = "before training" if epoch == 0 else f"after {epoch} epoch{'s' * (epoch > 1)}"
+        colour = SERIES[number % len(SERIES)]
+        for ax, means in zip(
+            axes,
+            ([c.accuracy for c in chosen], [c.regions for c in chosen], [c.complexity for c in chosen]),
+            strict=True,
+        ):
+            _bars(ax, place, means, colour, label)
+    axes[1].set_yscale("log")
+    axes[0].set_ylim(0, 1.02)
+    axes[2].set_ylim(bottom=0)
+    axes[0].legend(fontsize="small", loc="lower left")
+
+
+def _bars(ax: Axes, place: np.ndarray, means: Sequence[Mean], colour: str, label: str) -> None:
+    """Points with their intervals."""
+    values = [mean.value for mean in means]
+    margins = [mean.margin or 0.0 for mean in means]
+    ax.errorbar(place, values, yerr=margins, fmt="o", ms=4, capsize=2, color=colour, label=label)

@@ -1,0 +1,42 @@
+"""Figures without a window, and how they become files: SVG, PNG and PDF that are equal for equal input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+FORMATS = (".svg", ".png", ".pdf")
+DPI = 200
+"""Of PNG files, and of what is drawn as pixels in the others."""
+
+
+def new_figure(width: float = 6.4, height: float = 5.4) -> Figure:
+    """A figure of so many inches that belongs to no window."""
+    return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
+
+
+def picture_format(path: Path) -> str:
+    """The format that a path's suffix names.
+
+    Raises:
+        ValueError: it names none.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"{path.name!r} must end in one of {', '.join(FORMATS)}.")
+    return path.suffix.lower()
+
+
+def write_picture(figure: Figure, path: Path) -> Path:
+    """Write a figure in the format of the path's suffix; equal figures give equal files.
+
+    Raises:
+        ValueError: the suffix names no format.
+    """
+    kind = picture_format(path)
+    dates: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    with mpl.rc_context({"svg.hashsalt": "polytope", "svg.fonttype": "path"}):
+        figure.savefig(path, metadata=dates.get(kind))
+    return path

@@ -1,0 +1,239 @@
+"""Architecture benchmarks: networks that are what was trained, rows that survive a kill, honest tables."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from scipy.stats import t as student
+from torch import nn
+from typer.testing import CliRunner
+
+import polytope as pt
+from polytope.__main__ import app
+from polytope.bench.data import planes, read_data
+from polytope.bench.log import append_row, read_rows
+from polytope.bench.run import run_bench
+from polytope.bench.spec import ACTIVATIONS, INITIALISATIONS, Architecture, TrainingSpec, read_spec
+from polytope.bench.summary import mean_of
+from polytope.bench.training import _forward, checkpoints
+
+ROOT = Path(__file__).parents[1]
+STUDIES = sorted((ROOT / "benchmarks" / "architectures").glob("*.toml"))
+TINY = """
+title = "tiny"
+seeds = 2
+[data]
+train = 150
+test = 40
+[training]
+epochs = [0, 2]
+[measure]
+windows = 1
+points = 5
+[architectures]
+depth = [1, 2]
+width = 4
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A benchmark of four runs that take a moment."""
+    file = tmp_path / "tiny.toml"
+    file.write_text(TINY)
+    return file
+
+
+def test_a_benchmark_measures_what_the_engine_measures(tiny: Path, tmp_path: Path) -> None:
+    """The rows hold the counts, complexities and accuracies that the public functions give."""
+    spec = read_spec(tiny)
+    data = read_data(spec)
+    bench = run_bench(spec, data, tmp_path / "out")
+    assert bench.complete
+    assert [(row["depth"], row["seed"]) for row in bench.rows] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    row = bench.rows[3]
+    [plane] = planes(data, 1)
+    for epoch, network in checkpoints(Architecture(2, 4), data, spec.training, seed=1):
+        moment = row["epochs"][str(epoch)]
+        on_plane = network.restrict(plane)
+        regions = pt.enumerate_regions(on_plane, pt.Polyhedron.box([-1, -1], [2, 2]))
+        [window] = moment["windows"]
+        assert window == {
+            "lower": len(regions),
+            "upper": len(regions),
+            "linear": len(np.unique(regions.merged())),
+        }
+        assert moment["accuracy"] == (network(data.x_test).argmax(axis=1) == data.y_test).mean()
+        assert moment["log10_bound"] == pytest.approx(math.log10(pt.region_bounds(widths=[2, 4, 4]).upper))
+        radius = 0.05 * np.median(
+            [np.linalg.norm(a - b) for i, a in enumerate(data.x_test[:100]) for b in data.x_test[i + 1 : 100]]
+        )
+        counted = pt.local_complexity(network, data.x_test[:5], radius).per_layer.mean(axis=0)
+        assert moment["local_complexity"] == counted.tolist()
+
+
+def test_a_stopped_benchmark_goes_on_and_a_changed_one_keeps_what_did_not_change(
+    tiny: Path, tmp_path: Path
+) -> None:
+    spec, out = read_spec(tiny), tmp_path / "out"
+    data = read_data(spec)
+    begun = run_bench(spec, data, out, max_seconds=1e-9)
+    assert (len(begun.rows), begun.complete) == (1, False)
+    file = out / "rows.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole + b'{"run": "killed while wri')
+    told: list[str] = []
+    done = run_bench(spec, data, out, tell=lambda i, n, run: told.append(f"{i + 1}/{n} {run}"))
+    assert told == ["2/4 1 x 4, seed 1", "3/4 2 x 4, seed 0", "4/4 2 x 4, seed 1"]
+    assert file.read_bytes().startswith(whole)
+    assert file.read_bytes().count(b"\n") == 4
+    again = run_bench(spec, data, out, tell=lambda *_: pytest.fail("nothing is left to run"))
+    assert again.rows == done.rows
+
+    tiny.write_text(TINY.replace("seeds = 2", "seeds = 1").replace("[1, 2]", "[1, 3]"))
+    told.clear()
+    changed = run_bench(read_spec(tiny), data, out, tell=lambda i, n, run: told.append(run))
+    assert told == ["3 x 4, seed 0"]
+    assert [row["depth"] for row in changed.rows] == [1, 3]
+    tiny.write_text(TINY.replace("train = 150", "train = 151"))
+    other = read_spec(tiny)
+    assert not run_bench(other, read_data(other), out, max_seconds=1e-9).complete, "other images, other runs"
+
+
+def test_a_damaged_row_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    append_row(file, {"run": "a", "value": 1})
+    append_row(file, {"run": "b"})
+    assert list(read_rows(file)) == ["a", "b"]
+    file.write_text('{"run": "a"}\nnot json\n{"run": "b"}\n')
+    with pytest.raises(ValueError, match="line 2"):
+        read_rows(file)
+
+
+def test_the_command_writes_all_files_and_exits_4_when_stopped(tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["bench", str(tiny), "--out", str(out)]
+    stopped = CliRunner().invoke(app, [*command, "--max-seconds", "1e-9"])
+    assert stopped.exit_code == 4, stopped.stderr
+    assert "**1 of 4 runs: not finished**" in (out / "table.md").read_text()
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert done.exit_code == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["complete"]
+    assert (facts["runs"], len(facts["summary"])) == (4, 4)
+    rows = pq.read_table(out / "rows.parquet").to_pylist()
+    assert len(rows) == 4 * 2
+    for line in facts["summary"]:
+        own = [
+            row["regions_lower"]
+            for row in rows
+            if (row["depth"], row["epoch"]) == (line["architecture"]["depth"], line["epoch"])
+        ]
+        assert line["regions"]["value"] == np.mean(own)
+    assert "<svg" in (out / "plot.svg").read_text()
+    assert (out / "table.md").read_text().count("\n| ") == 5
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_networks_are_what_was_trained(activation: str, skip: bool) -> None:
+    """The canonical form equals torch's forward pass, for every kind of layer and beginning."""
+    data = read_data(read_spec(STUDIES[0]))
+    for initialisation in INITIALISATIONS:
+        architecture = Architecture(3, 6, initialisation, activation, skip)
+        [(_, network)] = checkpoints(architecture, data, TrainingSpec((0,)), seed=5)
+        weights = [layer.maps[0].to_sparse().toarray() for layer in network.layers]
+        linear = nn.ModuleList(nn.Linear(w.shape[1], w.shape[0]).double() for w in weights)
+        for layer, weight, own in zip(linear, weights, network.layers, strict=True):
+            layer.weight.data, layer.bias.data = torch.tensor(weight), torch.tensor(own.bias)
+        bend = {"relu": torch.relu, "absolute": torch.abs, "hard_tanh": nn.Hardtanh()}.get(
+            activation, nn.LeakyReLU(0.1)
+        )
+        expected = _forward(architecture, linear, bend, torch.tensor(data.x_test[:20]))
+        np.testing.assert_allclose(network(data.x_test[:20]), expected.detach().numpy(), rtol=0, atol=1e-13)
+        assert sum(p.numel() for p in linear.parameters()) == architecture.parameters(64, 10)
+
+
+def test_training_learns_and_starts_alike_for_equal_seeds() -> None:
+    data = read_data(read_spec(STUDIES[0]))
+    architecture, training = Architecture(2, 32), TrainingSpec((0, 15))
+    (_, first), (_, last) = checkpoints(architecture, data, training, seed=0)
+    assert (last(data.x_test).argmax(axis=1) == data.y_test).mean() > 0.9
+    (_, same), (_, again) = checkpoints(architecture, data, training, seed=0)
+    x = data.x_test[:5]
+    np.testing.assert_array_equal(first(x), same(x))
+    np.testing.assert_array_equal(last(x), again(x))
+    [(_, other)] = checkpoints(architecture, data, TrainingSpec((0,)), seed=1)
+    assert np.abs(first(x) - other(x)).max() > 1e-3
+
+
+def test_widths_come_nearest_to_the_parameters(tiny: Path) -> None:
+    tiny.write_text(
+        "[architectures]\ndepth = [1, 2, 5]\nparameters = [40, 5000]\nactivation = ['relu', 'absolute']"
+    )
+    found = read_spec(tiny).architectures(64, 10)
+    assert len(found) == 12
+    for chosen in found:
+        wanted = 40 if chosen.width == 1 else 5000
+        off = [abs(Architecture(chosen.depth, w).parameters(64, 10) - wanted) for w in range(1, 200)]
+        assert off[chosen.width - 1] == min(off)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 4.0], [5.0, 5.0], list(np.arange(30.0))])
+def test_intervals_are_students(values: list[float]) -> None:
+    found = mean_of(values)
+    spread = np.std(values, ddof=1) / len(values) ** 0.5
+    assert found.value == np.mean(values)
+    assert found.margin == pytest.approx(spread * student(len(values) - 1).ppf(0.975))
+    assert mean_of(values[:1]).margin is None
+
+
+WRONG = {
+    "depth = ": "not a TOML file",
+    "seeds = 0\n[architectures]\ndepth = 1\nwidth = 2": "seeds must be a positive whole number",
+    "seeds = 1": "[architectures] is missing",
+    "[architectures]\ndepth = 1": "either width or parameters",
+    "[architectures]\ndepth = 1\nwidth = 2\nparameters = 3": "either width or parameters",
+    "[architectures]\ndepth = 0\nwidth = 2": "depth must be a positive whole number",
+    "[architectures]\ndepth = 1\nwidth = 2\nactivation = 'gelu'": "activation must be one of relu",
+    "[architectures]\ndepth = 1\nwidth = 2\ncolour = 1": "knows no 'colour'",
+    "[architectures]\ndepth = 1\nwidth = 2\nskip = 1": "true or false",
+    "[architectures]\ndepth = 1\nwidth = 2\n[training]\nepochs = [3, 1]": "ascending",
+    "[architectures]\ndepth = 1\nwidth = 2\n[training]\nbatch = 'x'": "training.batch must be of type int",
+    "[architectures]\ndepth = 1\nwidth = 2\n[measure]\nlow = 5": "low below high",
+    "[architectures]\ndepth = 1\nwidth = 2\n[data]\nname = 'imagenet'": "'digits' or 'npz'",
+    "[architectures]\ndepth = 1\nwidth = 2\n[data]\ntrain = 5000": "are asked for of 1,797",
+    "[architectures]\ndepth = 1\nwidth = 2\n[data]\nname = 'npz'\nfile = 'missing.npz'": "no file",
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), WRONG.items(), ids=list(WRONG.values()))
+def test_a_wrong_specification_is_one_sentence_and_code_2(text: str, reason: str, tiny: Path) -> None:
+    tiny.write_text(text)
+    done = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["bench", str(tiny)])
+    assert done.exit_code == 2, done.exception
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_images_of_a_file(tiny: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (60, 4, 4), dtype=np.uint8), rng.integers(3, 6, 60)
+    np.savez(tmp_path / "own.npz", images=images, labels=labels)
+    table = "[data]\nname = 'npz'\nfile = 'own.npz'\ntrain = 40\ntest = 20\nscale = 255\n"
+    tiny.write_text("[architectures]\ndepth = 1\nwidth = 2\n" + table)
+    data = read_data(read_spec(tiny))
+    assert (data.x.shape, data.x_test.shape, data.classes) == ((40, 16), (20, 16), 3)
+    known = {
+        (image.reshape(16) / 255).tobytes(): label - 3 for image, label in zip(images, labels, strict=True)
+    }
+    assert all(known[x.tobytes()] == y for x, y in zip(data.x, data.y, strict=True))
+    np.savez(tmp_path / "own.npz", images=images)
+    with pytest.raises(ValueError, match="labels"):
+        read_data(read_spec(tiny))
+    with pytest.raises(ValueError, match="takes digits"):
+        read_data(read_spec(STUDIES[0]), tmp_path / "own.npz")
