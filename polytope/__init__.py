@@ -65,7 +65,9 @@ if TYPE_CHECKING:
         plot_complexity_map,
         plot_complexity_training,
     )
-    from polytope.report.plots import plot_regions
+    from polytope.report.graph_plots import plot_dual_graph, plot_region_bounds
+    from polytope.report.plots import plot_decision_boundary, plot_regions
+    from polytope.report.solid_plots import plot_regions_3d
 
 __all__ = [  # noqa: RUF022
     "Network",
@@ -139,6 +141,10 @@ __all__ = [  # noqa: RUF022
     "region_volumes",
     "Volumes",
     "plot_regions",
+    "plot_regions_3d",
+    "plot_decision_boundary",
+    "plot_dual_graph",
+    "plot_region_bounds",
     "plot_complexity_map",
     "plot_complexity_histogram",
     "plot_complexity_training",
@@ -173,6 +179,10 @@ _LAZY = {  # public names whose modules are loaded when first used
     "plot_complexity_histogram": "polytope.report.complexity_plots",
     "plot_complexity_training": "polytope.report.complexity_plots",
     "plot_regions": "polytope.report.plots",
+    "plot_regions_3d": "polytope.report.solid_plots",
+    "plot_decision_boundary": "polytope.report.plots",
+    "plot_dual_graph": "polytope.report.graph_plots",
+    "plot_region_bounds": "polytope.report.graph_plots",
     "audit": "polytope.report.audit",
     "Audit": "polytope.report.audit",
 }

@@ -26,7 +26,7 @@ from polytope.regions.layer_split import LayerSplit
 from polytope.report import options
 from polytope.report.files import points_from_npz
 from polytope.report.labels import LARGEST_WRITTEN, bound, in_words, log10
-from polytope.report.options import EngineName, chosen_engine, chosen_scope, in_bytes
+from polytope.report.options import Colour, EngineName, Subject, chosen_engine, chosen_scope, in_bytes
 from polytope.report.scope import Scope
 from polytope.report.terminal import STOPPED, audit_table, safe, sentences, watching
 from polytope.verify import verify_certificate
@@ -270,6 +270,55 @@ def complexity(
         ]:
             console.print(f"{title:18} {in_words(number)} ({number['label']})", highlight=False)
     finish(complete=facts["points"] == facts["points_given"])
+
+
+@app.command()
+def plot(
+    model: options.Model,
+    out: Annotated[Path, typer.Option("--out", help="The picture: .svg, .png or .pdf.")] = Path(
+        "regions.svg"
+    ),
+    what: Annotated[Subject, typer.Option("--what", help="What to draw.")] = Subject.REGIONS,
+    colour: Annotated[Colour, typer.Option("--color-by", help="What colours regions.")] = Colour.JACOBIAN,
+    domain: options.BoxFile = None,
+    box: options.Box = None,
+    vnnlib: options.Vnnlib = None,
+    window: options.Window = None,
+    window_indices: options.Indices = "0,1,2",
+    scale: options.Scale = 1.0,
+    radius: options.Radius = None,
+    engine: options.EngineOption = EngineName.AUTO,
+    max_regions: options.MaxRegions = 200_000,
+    max_seconds: options.MaxSeconds = 60.0,
+    until: options.Until = None,
+    input_shape: options.InputShape = None,
+) -> None:
+    """Draw the regions of a plane or a solid, the decision boundary, the dual graph, or local complexity."""
+    from polytope.report.drawing import draw_complex, draw_complexity
+    from polytope.report.picture_files import picture_format, write_picture
+
+    complete = True
+    with sentences(), watching(Console(stderr=True)) as watch:
+        picture_format(out)
+        network = load(model, until, input_shape)
+        scope = chosen_scope(network, domain, box, vnnlib, window, window_indices, scale, None)
+        watch.stage("regions")
+        if what is Subject.COMPLEXITY:
+            figure = draw_complexity(network, scope, radius)
+        else:
+            found = enumerate_regions(
+                scope.restricted(network),
+                scope.domain,
+                chosen_engine(engine),
+                max_regions=max_regions,
+                max_seconds=max_seconds,
+                progress=watch.regions,
+            )
+            complete = found.complete
+            figure = draw_complex(what, found, colour, corners=window is not None)
+        write_picture(figure, out)
+    Console(soft_wrap=True).print(f"written: {safe(str(out))}, {safe(scope.description)}", highlight=False)
+    finish(complete=complete or engine is EngineName.SAMPLING)
 
 
 @app.command()

@@ -46,7 +46,7 @@ def plot_benchmark(lines: Sequence[Line], axes: Sequence[Axes]) -> None:
     axes[1].set_yscale("log")
     axes[0].set_ylim(0, 1.02)
     axes[2].set_ylim(bottom=0)
-    axes[0].legend(fontsize="small", loc="lower left")
+    axes[0].legend(fontsize="small")
 
 
 def _bars(ax: Axes, place: np.ndarray, means: Sequence[Mean], colour: str, label: str) -> None:

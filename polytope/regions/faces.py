@@ -98,7 +98,7 @@ def face_lattice(found: VertexCells) -> FaceLattice:
     owner = np.repeat(np.arange(found.n_regions), np.diff(found.facet_offsets))
     cells = _incidence(owner, facet, (found.n_regions, n_facets))
     if d == 2:
-        place, vertex = _corners(found)
+        place, vertex = corners(found)
         return FaceLattice(points, (_incidence(facet[place], label[vertex], (n_facets, count)), cells))
     ends, on_facet, edge = _edges(found, label)
     facets = _incidence(facet[on_facet], edge, (n_facets, len(ends)))
@@ -132,7 +132,7 @@ def _incidence(row: IntArray, column: IntArray, shape: tuple[int, int]) -> csr_a
 
 def _by_names(found: VertexCells, seed: int) -> tuple[int, ...]:
     d = found.interior_points.shape[1]
-    place, vertex = _corners(found)
+    place, vertex = corners(found)
     facets = place[np.argsort(vertex, kind="stable")].reshape(-1, d)
     cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertex_offsets))
     names, changes = _random_names(found, seed)
@@ -163,7 +163,7 @@ def _by_vertices(found: VertexCells) -> tuple[int, ...]:
 
 def _vertices(found: VertexCells, shared: IntArray) -> tuple[int, IntArray]:
     """The number of different points among the cells' vertices, and which of them each is."""
-    place, vertex = _corners(found)
+    place, vertex = corners(found)
     starts = np.searchsorted(place, np.arange(len(found.facet_units) + 1))
     sizes = np.diff(starts)
     if (sizes[shared[:, 0]] != sizes[shared[:, 1]]).any():
@@ -204,7 +204,7 @@ def _is_plain(found: VertexCells) -> bool:
     return simple and once and not found.n_exact and not len(found.facet_more)
 
 
-def _corners(found: VertexCells) -> tuple[IntArray, IntArray]:
+def corners(found: VertexCells) -> tuple[IntArray, IntArray]:
     """The places of facets and the vertices on them, by ascending places."""
     words = found.incidences.view(np.uint64)
     bits = (words[:, :, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)

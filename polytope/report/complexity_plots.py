@@ -65,7 +65,7 @@ def plot_complexity_map(
     )
     ax.set_xlabel("first coordinate")
     ax.set_ylabel("second coordinate")
-    ax.figure.colorbar(image, ax=ax, label=f"units that change piece within {radius:g}")
+    ax.figure.colorbar(image, ax=ax, label=f"units that change piece within {radius:.3g}")
     return ax
 
 

@@ -25,6 +25,24 @@ class EngineName(StrEnum):
     SAMPLING = "sampling"
 
 
+class Subject(StrEnum):
+    """The pictures of the command line."""
+
+    REGIONS = "regions"
+    BOUNDARY = "boundary"
+    GRAPH = "graph"
+    BOUNDS = "bounds"
+    COMPLEXITY = "complexity"
+
+
+class Colour(StrEnum):
+    """The numbers that colour regions."""
+
+    JACOBIAN = "jacobian"
+    VOLUME = "volume"
+    CLASS = "class"
+
+
 Model = Annotated[
     Path, typer.Argument(help="Model file: .onnx, .npz, or another that `load` reads.", show_default=False)
 ]
