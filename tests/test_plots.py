@@ -73,8 +73,8 @@ def test_class_areas_tile_the_domain(network: pt.Network) -> None:
 
 
 def test_classes_have_their_names() -> None:
-    regions = pt.enumerate_regions(seeded(4, 2, 10, 10, 1), SQUARE)
-    ax = pt.plot_decision_boundary(regions, names=["cat", "dog"])
+    corner = pt.mlp([([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4), ([[1] * 4], [-0.5])])
+    ax = pt.plot_decision_boundary(pt.enumerate_regions(corner, SQUARE), names=["cat", "dog"])
     assert {text.get_text() for text in ax.get_legend().get_texts()} == {"cat", "dog", "decision boundary"}
     with pytest.raises(ValueError, match="2 classes, got 1"):
         pt.plot_decision_boundary(regions, names=["cat"])
