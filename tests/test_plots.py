@@ -74,7 +74,8 @@ def test_class_areas_tile_the_domain(network: pt.Network) -> None:
 
 def test_classes_have_their_names() -> None:
     corner = pt.mlp([([[1, 0], [-1, 0], [0, 1], [0, -1]], [0] * 4), ([[1] * 4], [-0.5])])
-    ax = pt.plot_decision_boundary(pt.enumerate_regions(corner, SQUARE), names=["cat", "dog"])
+    regions = pt.enumerate_regions(corner, SQUARE)
+    ax = pt.plot_decision_boundary(regions, names=["cat", "dog"])
     assert {text.get_text() for text in ax.get_legend().get_texts()} == {"cat", "dog", "decision boundary"}
     with pytest.raises(ValueError, match="2 classes, got 1"):
         pt.plot_decision_boundary(regions, names=["cat"])
