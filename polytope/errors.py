@@ -67,6 +67,8 @@ class IncompleteComplexError(PolytopeError):
 
 class FlowError(PolytopeError):
     """A flow is not invertible where it was asked, or its training diverged."""
+
+
 class SymmetryError(PolytopeError):
     """The network does not have the symmetry that the question needs."""
 

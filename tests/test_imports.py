@@ -26,6 +26,13 @@ ALLOWED = {  # part -> parts it may import; itself always
         "polytope.regions",
     },
     "polytope.flows": {
+        "polytope.errors",
+        "polytope.ir",
+        "polytope.geometry",
+        "polytope.batched",
+        "polytope.regions",
+        "polytope.measures",
+    },
     "polytope.equivariant": {
         "polytope.errors",
         "polytope.ir",

@@ -23,15 +23,6 @@ from polytope.equivariant.groups import (
     icosahedral,
     symmetric,
 )
-from polytope.equivariant.layerwise import (
-    LayerwiseAction,
-    layerwise_symmetry,
-)
-from polytope.equivariant.orbits import (
-    Orbits,
-    burnside_count,
-    orbits,
-    region_action,
 from polytope.equivariant.harmonics import (
     group_action,
     group_harmonics,
@@ -40,7 +31,17 @@ from polytope.equivariant.harmonics import (
     sphere_action,
     spherical_harmonics,
 )
+from polytope.equivariant.layerwise import (
+    LayerwiseAction,
+    layerwise_symmetry,
+)
 from polytope.equivariant.mesh import TangentBundle
+from polytope.equivariant.orbits import (
+    Orbits,
+    burnside_count,
+    orbits,
+    region_action,
+)
 from polytope.equivariant.representations import (
     Representation,
     direct_sum,
@@ -52,11 +53,11 @@ from polytope.equivariant.representations import (
     rotation3d,
     trivial,
 )
+from polytope.equivariant.spherical_images import random_rotations, spherical_segmentation
 from polytope.equivariant.symmetric_complex import (
     SymmetricComplex,
     enumerate_up_to_symmetry,
 )
-from polytope.equivariant.spherical_images import random_rotations, spherical_segmentation
 from polytope.equivariant.wigner import WignerD, euler_angles, rotation_matrix
 
 if TYPE_CHECKING:
