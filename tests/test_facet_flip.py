@@ -322,3 +322,22 @@ def test_undecided_rows_are_not_left_out_in_silence(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(facets, "EXACT_NUMBERS", 0)
     with pytest.raises(SolverError, match="not decided"):
         _ = part.facets
+
+
+@pytest.mark.parametrize("exponent", [-27, 27])
+def test_engines_agree_on_inputs_of_any_size(exponent: int) -> None:
+    """Powers of two change no digit: inputs of size 1e-8 and 1e8 give the regions of size 1."""
+    for network, inner, outer in ((seeded(0, 2, 6, 5, 1), 17, 71), (seeded(2, 1, 5, 5, 1), 5, 9)):
+        d, size = network.input_dim, 2.0**exponent
+        scaled = mlp([(np.eye(d) / size, np.zeros(d))]).then(network)
+        box = Polyhedron.box([-size] * d, [size] * d)
+        for domain, count in ((box, inner), (Polyhedron.whole_space(d), outer)):
+            for engine in (FacetFlip([0.1 * size] * d), LP, LayerSplit(cells="lp", solver="highs")):
+                found = enumerate_regions(scaled, domain, engine)
+                assert (len(found), found.complete) == (count, True)
+                assert (scaled.pattern(found.interior_points) == found.patterns).all()
+        for region in enumerate_regions(scaled, box):
+            A, b = region.halfspaces
+            corners = np.array(region.vertices())
+            assert (corners @ A.T <= b + 1e-9 * size).all()
+            assert Polyhedron(A, b).volume() == pytest.approx(region.volume(), rel=1e-9)

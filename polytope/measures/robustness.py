@@ -194,13 +194,13 @@ class _Search:
     def try_descent(self, rounds: int = 30, others: int = 9) -> None:
         """Walk downhill on the smallest margins: where the class changes, an upper bound on the distance."""
         rows = self._margin_rows(self.walk.network.pattern(self.start))
-        ahead = (rows[:, :-1] @ self.start + rows[:, -1]) / np.maximum(
-            lengths(rows[:, :-1], DUAL[self.norm]), 1e-300
-        )
+        lead, size = rows[:, :-1] @ self.start + rows[:, -1], lengths(rows[:, :-1], DUAL[self.norm])
+        ahead = np.divide(lead, size, out=np.full(len(rows), np.inf), where=size > lead * 2.0**-500)
         for j in np.argsort(ahead, kind="stable")[:others].tolist():
             y = self._downhill(j, rounds)
             if y is not None:
                 self._offer_first(y)
+        self._slide(min(40, len(self.start)))
 
     def _downhill(self, j: int, rounds: int) -> FloatArray | None:
         """Newton steps to a point where a margin is not positive, inside bounds on single coordinates."""
@@ -217,6 +217,35 @@ class _Search:
                 break
             y = np.clip(y - 1.02 * level * steepest(slope, self.norm), low, high)
         return None
+
+    def _slide(self, rounds: int) -> None:
+        """Along the decision boundary towards x: from the witness to where its own hyperplane is nearest."""
+        unit = self.walk.domain.unit_rows
+        low, high, _ = coordinate_bounds(unit[:, :-1], unit[:, -1], np.inf)
+        share = 1.0
+        for _ in range(rounds):
+            if self.witness is None or share < 1 / 64:
+                return
+            y, before = self.witness, self.best
+            j = int(_margins(self.walk.network(y), self.label).argmin())
+            row = self._margin_rows(self.walk.network.pattern(y))[j]
+            length = float(np.linalg.norm(row[:-1]))
+            if not length > 0:
+                return
+            A, c = row[None, :-1] / length, row[-1:] / length
+            aim = self.frontier.nearest_on(A, c, 0, (low, high), stop=np.inf, rounds=60).point
+            if aim is None:
+                return
+            self._offer_beyond(y + share * (aim - y), low, high)
+            share = min(1.0, 2 * share) if self.best < before * (1 - 1e-3) else share / 4
+
+    def _offer_beyond(self, aim: FloatArray, low: FloatArray, high: FloatArray) -> None:
+        """The first of some points on the ray to a place, and beyond it, where the class changes."""
+        times = np.linspace(0.0, 1.25, 41)[1:, None]
+        ray = np.clip(self.start + times * (aim - self.start), low, high)
+        lost = np.flatnonzero(_margins(self.walk.network(ray).T, self.label).min(axis=0) <= 0)
+        if len(lost):
+            self._offer_first(ray[lost[0]])
 
     def _offer_first(self, y: FloatArray) -> None:
         """The first change of class found by halving the way from x to y, where that lies in the domain."""

@@ -157,7 +157,7 @@ class Crosser:
         described = region_rows(self.network, self.domain, self.tables, pattern)
         limit = None if self.domain.is_bounded else 1.0
         point, size = near, float(np.abs(near).max(initial=0.0))
-        for bound in (8 * (1.0 + size), UNBOUNDED):
+        for bound in (8 * (1.0 + size), UNBOUNDED * max(1.0, size)):
             if len(described) * self.domain.dim > LARGE:
                 return near, False
             try:

@@ -288,7 +288,7 @@ def decider(network: Network, domain: Polyhedron, boundaries: Sequence[LayerBoun
     size = float(np.abs(center).max(initial=0.0))
     if domain.is_bounded:
         rows = list(domain.unit_rows)
-        scale = UNBOUNDED * max(size, min(radius, 1.0), 1e-300)
+        scale = UNBOUNDED * max(size, radius)
         probe = WarmProgram(domain.dim, scale)
         for axis in np.concatenate([np.eye(domain.dim), -np.eye(domain.dim)]):
             size = max(size, abs(probe.maximise(rows, np.append(axis, 0.0)).value))

@@ -98,12 +98,9 @@ def region_rows(
     elif not isinstance(stack, np.ndarray):
         stack = stack.toarray()
     length = lengths(stack)
-    size = max(
-        1.0 if len(faces) else 0.0,
-        float(np.abs(domain.unit_rows[faces, -1]).max(initial=0.0)),
-        largest(stack),
-        float(np.abs(constants).max(initial=0.0)),
-    )
+    reach = float(np.abs(domain.unit_rows[:, -1]).max(initial=0.0)) or 1.0  # size of the domain's points
+    level = float(np.abs(constants).max(initial=0.0))
+    size = max(largest(stack), level / max(reach, 1.0))
     real = length > 2.0**-44 * size
     owner, number, boundary = (
         np.concatenate([np.zeros(0, np.int64), *(parts[k] for parts in found)])[real] for k in (2, 3, 4)
@@ -116,7 +113,7 @@ def region_rows(
         np.concatenate([np.zeros(len(faces), np.int64), number]),
         np.concatenate([faces, boundary]),
         np.concatenate([np.ones(len(faces)), sign]),
-        bool((np.abs(constants[~real]) <= 2.0**-40 * size).any()),
+        bool((np.abs(constants[~real]) <= 2.0**-40 * max(size * reach, level)).any()),
     )
 
 
