@@ -56,6 +56,24 @@ def test_inside_a_parent_cell_the_region_has_the_least_power_distance(name: str)
         np.testing.assert_allclose(one.centroids[0], cells.centroids[0], rtol=1e-12, atol=1e-12 * size)
 
 
+@pytest.mark.parametrize("exponent", [-27, 27])
+def test_the_nearest_cell_inside_a_parent_is_the_region_at_every_scale(exponent: int) -> None:
+    """Inputs of size 1e-8 and 1e8: centroids are as many times larger or smaller."""
+    size = 2.0**exponent
+    network = pt.mlp([(np.eye(2) / size, [0, 0])]).then(seeded(0, 2, 6, 5, 1))
+    regions = pt.enumerate_regions(network, pt.Polyhedron.box([-size] * 2, [size] * 2))
+    for number, layer in enumerate(network.layers, start=1):
+        if layer.activation is None:
+            continue
+        front, here = network.unit_offsets[number - 1], network.unit_offsets[number]
+        _, parent = np.unique(regions.patterns[:, :front], axis=0, return_inverse=True)
+        for cell in range(parent.max() + 1):
+            inside = np.flatnonzero(parent == cell)
+            cells = pt.power_diagram(network, regions.patterns[inside], number)
+            own = regions.patterns[inside, front:here]
+            np.testing.assert_array_equal(own[cells.nearest(regions.interior_points[inside])], own)
+
+
 def test_two_lines_by_hand() -> None:
     """Units x and y: four quadrants; on all four mu is in {0, 1}^2 and tau = |mu|^2."""
     network = pt.mlp([(np.eye(2), [0, 0]), ([[1.0, 1.0]], [0])])
@@ -63,7 +81,8 @@ def test_two_lines_by_hand() -> None:
     cells = pt.power_diagram(network, codes, 1)
     np.testing.assert_array_equal(cells.centroids, codes)
     np.testing.assert_array_equal(cells.radii_squared, [0, 1, 1, 2])
-    assert cells.power([[0.5, -2.0]]).argmin() == 1
+    assert cells.power([[0.5, -2.0]]).argmin() == cells.nearest([[0.5, -2.0]]).item() == 1
+    np.testing.assert_array_equal(cells.power([[0.5, -2.0]]), [[4.25, 3.25, 8.25, 7.25]])  # |x - mu|^2 - tau
     np.testing.assert_array_equal(pt.centroids(network, [[0.5, -2.0]], dtype="float32"), [[1.0, 0.0]])
 
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from polytope.ir import Activation, Dense, Layer, Network
 from polytope.ir.activations import PatternArray
-from polytope.ir.maps import FloatArray
+from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.complex import Region
 
 
@@ -71,17 +71,39 @@ def max_affine_form(layer: Layer) -> MaxAffine:
 
 @dataclass(frozen=True, eq=False)
 class PowerCells:
-    r"""Cells of a power diagram: ``centroids [R, d]`` and ``radii_squared [R]``, which may be negative."""
+    r"""Cells of a power diagram.
+
+    Arguments:
+        centroids: :math:`\mu`, ``[R, d]``.
+        radii_squared: :math:`\tau`, ``[R]``; may be negative.
+        offsets: :math:`\beta = (\tau - \|\mu\|^2) / 2`, ``[R]``, without the cancellation.
+    """
 
     centroids: FloatArray
     radii_squared: FloatArray
+    offsets: FloatArray
 
     def power(self, x: ArrayLike) -> FloatArray:
-        r"""The power distances :math:`\|x - \mu\|^2 - \tau`, ``[B, d]`` to ``[B, R]``."""
+        r"""The power distances :math:`\|x - \mu\|^2 - \tau = \|x\|^2 - 2 (\langle \mu, x \rangle + \beta)`.
+
+        Points ``[B, d]`` to ``[B, R]``.
+        """
         points = np.atleast_2d(np.asarray(x, dtype=float))
-        apart = points[:, None, :] - self.centroids
-        powers: FloatArray = (apart**2).sum(axis=2) - self.radii_squared
+        powers: FloatArray = (points**2).sum(axis=1)[:, None] - 2 * self._heights(points)
         return powers
+
+    def nearest(self, x: ArrayLike) -> IntArray:
+        """The cell of least power distance of each point, ``[B, d]`` to ``int[B]``; of equal ones the first.
+
+        Right at all scales: what all cells have in common is left out.
+        """
+        points = np.atleast_2d(np.asarray(x, dtype=float))
+        cells: IntArray = self._heights(points).argmax(axis=1)
+        return cells
+
+    def _heights(self, points: FloatArray) -> FloatArray:
+        heights: FloatArray = points @ self.centroids.T + self.offsets
+        return heights
 
 
 def power_diagram(network: Network, region: Region | PatternArray, layer: int) -> PowerCells:
@@ -109,7 +131,7 @@ def power_diagram(network: Network, region: Region | PatternArray, layer: int) -
     patterns = region.pattern if isinstance(region, Region) else np.asarray(region, dtype=np.int8)
     J, c = summed.affine(np.atleast_2d(patterns)[:, : summed.n_units])
     centroids = J[:, 0]
-    return PowerCells(centroids, (centroids**2).sum(axis=1) + 2 * c[:, 0])
+    return PowerCells(centroids, (centroids**2).sum(axis=1) + 2 * c[:, 0], c[:, 0])
 
 
 def centroids(
