@@ -24,11 +24,11 @@ from polytope.regions.enumerate import RegionCount, count_regions, enumerate_reg
 from polytope.regions.executors import dask_executor
 from polytope.regions.layer_split import LayerSplit
 from polytope.report import options
-from polytope.report.files import points_from_npz
+from polytope.report.files import points_from_npz, property_from
 from polytope.report.labels import LARGEST_WRITTEN, bound, in_words, log10
 from polytope.report.options import Colour, EngineName, Subject, chosen_engine, chosen_scope, in_bytes
 from polytope.report.scope import Scope
-from polytope.report.terminal import STOPPED, audit_table, safe, sentences, watching
+from polytope.report.terminal import FAILED, STOPPED, audit_table, safe, sentences, watching
 from polytope.verify import verify_certificate
 
 app = typer.Typer(
@@ -219,6 +219,45 @@ def verify(
     finish(complete=proof.complete)
 
 
+@app.command()
+def check(
+    model: options.Model,
+    stated: Annotated[Path, typer.Argument(metavar="PROPERTY", help="VNN-LIB file.", show_default=False)],
+    enumerate_all: Annotated[
+        bool, typer.Option("--enumerate", help="Prove by all regions even where bounds would do.")
+    ] = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Threads of the search.")] = 1,
+    max_seconds: options.MaxSeconds = None,
+    until: options.Until = None,
+    input_shape: options.InputShape = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Decide a VNN-LIB property; code 1 if it is violated. An ONNX model confirms its counterexample."""
+    from polytope.measures.properties import check_property
+    from polytope.report.property import property_facts, property_verdict
+
+    with sentences(), Console(stderr=True).status("deciding the property"):
+        network = load(model, until, input_shape)
+        shape = shape_of(input_shape)
+        found = check_property(
+            network,
+            property_from(stated),
+            max_seconds=max_seconds,
+            workers=workers,
+            prove="enumeration" if enumerate_all else "any",
+            runtime=(lambda x: adapters.runtime(model, until=until, input_shape=shape)(x))
+            if model.suffix.lower() == ".onnx"
+            else None,
+        )
+    if as_json:
+        print_json(property_facts(found) | {"import_error": network.import_error})
+    else:
+        Console(soft_wrap=True).print(safe(property_verdict(found)), highlight=False)
+    if found.status == "violated":
+        raise typer.Exit(FAILED)
+    finish(complete=found.status == "holds")
+
+
 def count_facts(found: RegionCount, scope: Scope, network: Network) -> dict[str, Any]:
     """What ``polytope count --json`` prints; ``regions`` is the number found."""
     return {
@@ -375,12 +414,7 @@ def ops() -> None:
 
 def load(path: Path, until: str | None, input_shape: str | None) -> Network:
     """The network of a model file."""
-    shape = None
-    if input_shape is not None:
-        try:
-            shape = tuple(int(n) for n in input_shape.split(","))
-        except ValueError as error:
-            raise ValueError(f"--input-shape {input_shape!r} must be whole numbers: 1,28,28.") from error
+    shape = shape_of(input_shape)
     console = Console(stderr=True)
     with console.status("reading and checking the model"), warnings.catch_warnings(record=True) as noticed:
         warnings.simplefilter("always", UserWarning)
@@ -389,6 +423,14 @@ def load(path: Path, until: str | None, input_shape: str | None) -> Network:
         if notice.category is UserWarning:
             console.print(f"Note: {safe(str(notice.message))}", highlight=False)
     return network
+
+
+def shape_of(input_shape: str | None) -> tuple[int, ...] | None:
+    """The numbers of ``--input-shape``."""
+    try:
+        return None if input_shape is None else tuple(int(n) for n in input_shape.split(","))
+    except ValueError as error:
+        raise ValueError(f"--input-shape {input_shape!r} must be whole numbers: 1,28,28.") from error
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -13,7 +13,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
+import adapters
 from polytope.__main__ import app
+from polytope.errors import UnsupportedOpError
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "examples" / "models" / "digits_mlp.onnx"
@@ -243,3 +245,39 @@ def test_acas_xu_within_a_budget_is_honest(tmp_path: Path) -> None:
     jsonschema.validate(report, SCHEMA)
     assert report["regions"]["activation"]["label"] == "bound"
     assert report["regions"]["activation"]["lower"] >= 500
+
+
+def property_file(folder: Path, out: int, condition: str) -> Path:
+    """A property of digits close to grey: a box of 64 inputs."""
+    lines = [f"(declare-const X_{i} Real)" for i in range(64)]
+    lines += [f"(declare-const Y_{i} Real)" for i in range(out)]
+    lines += [f"(assert (<= X_{i} 0.5001)) (assert (>= X_{i} 0.5))" for i in range(64)]
+    file = folder / "stated.vnnlib"
+    file.write_text("\n".join([*lines, f"(assert {condition})"]))
+    return file
+
+
+def test_a_property_is_decided_and_its_counterexample_confirmed(tmp_path: Path) -> None:
+    """Of a model in a file: onnxruntime's own values satisfy the asserts at the witness."""
+    values = adapters.runtime(MODEL)(np.full((1, 64), 0.5))[0]
+    winner = int(values.argmax())
+    wins = property_file(tmp_path, 10, f"(>= Y_{winner} {values[winner] - 0.1:.6f})")
+    found = answer("check", MODEL, wins, code=1)
+    assert (found["status"], found["confirmed"], found["proof"]) == ("violated", True, "witness")
+    assert adapters.runtime(MODEL)(np.array([found["witness"]]))[0, winner] >= values[winner] - 0.1
+    done = polytope("check", MODEL, wins)
+    assert "violated, confirmed by onnxruntime, at the input 0.5" in done.stdout
+    never = property_file(tmp_path, 10, f"(>= Y_{winner} {values[winner] + 0.5:.6f})")
+    by_bounds = answer("check", MODEL, never)
+    assert (by_bounds["status"], by_bounds["regions"], by_bounds["proof"]) == ("holds", 0, "bounds")
+    by_regions = answer("check", MODEL, never, "--enumerate")
+    assert (by_regions["status"], by_regions["proof"]) == ("holds", "enumeration")
+    assert by_regions["regions"] >= 1
+    assert polytope("check", MODEL, never, "--enumerate", "--max-seconds", "1e-9").returncode == 4
+    wrong = polytope("check", MODEL, property_file(tmp_path, 3, "(>= Y_0 0)"))
+    assert (wrong.returncode, wrong.stderr.strip()[:30]) == (2, "The property declares 3 output")
+
+
+def test_only_onnx_models_have_a_runtime(tent: Path) -> None:
+    with pytest.raises(UnsupportedOpError, match="only ONNX models run in onnxruntime"):
+        adapters.runtime(tent)

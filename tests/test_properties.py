@@ -8,7 +8,6 @@ import pytest
 import polytope as pt
 from polytope import errors
 from polytope.measures.linear_bounds import linear_bounds
-from polytope.measures.properties import Runtime
 from polytope.measures.units import preactivation_bounds
 from tests.networks import NETWORKS, SHARED, integer, needs_shared, seeded, unit_box_of
 
@@ -120,6 +119,18 @@ def test_a_budget_leaves_it_undecided() -> None:
     assert pt.check_property(network, stated).status == "holds"
 
 
+def test_a_proof_says_what_it_rests_on() -> None:
+    """|x| <= 1 on the interval: bounds show Y < 3; two regions do too, cut once by the watched condition."""
+    stated = text(1, 1, "(>= Y_0 3)")
+    found = pt.check_property(ABSOLUTE, stated)
+    assert (found.status, found.proof, found.regions) == ("holds", "bounds", 0)
+    found = pt.check_property(ABSOLUTE, stated, prove="enumeration")
+    assert (found.status, found.proof, found.regions) == ("holds", "enumeration", 2)
+    assert pt.check_property(ABSOLUTE, text(1, 1, "(>= Y_0 0.5)"), prove="enumeration").proof == "witness"
+    with pytest.raises(ValueError, match="'any' or 'enumeration'"):
+        pt.check_property(ABSOLUTE, stated, prove="all")
+
+
 def test_the_runtime_confirms_a_counterexample() -> None:
     network = integer(3, 2, 4, 1)
     stated = text(2, 1, f"(>= Y_0 {network([[0.0, 0.0]])[0, 0] - 0.5})")
@@ -135,22 +146,19 @@ def test_the_runtime_confirms_a_counterexample() -> None:
 )
 def test_collision_avoidance_properties(net: str, number: int) -> None:
     """As published (Katz et al. 2017): 3 and 4 hold on these networks; 2 is violated on 2_9."""
-    from adapters import load
+    from adapters import load, runtime
 
     model = SHARED / "models" / f"acasxu_{net}.onnx"
     stated = Path(SHARED / "models" / "vnnlib" / f"acasxu_prop_{number}.vnnlib")
-    found = pt.check_property(load(model), stated, runtime=_runtime(model))
+    network = load(model)
+    found = pt.check_property(network, stated, prove="enumeration", runtime=runtime(model))
     assert found.status == ("violated" if number == 2 else "holds")
     assert found.confirmed is (True if number == 2 else None)
-
-
-def _runtime(model: Path) -> Runtime:
-    """The model in onnxruntime, ``[B, d]`` to ``[B, out]``."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(model))
-    name = session.get_inputs()[0].name
-    return lambda x: session.run(None, {name: x.astype(np.float32).reshape(-1, 1, 1, 5)})[0].reshape(-1, 5)
+    assert found.proof == ("witness" if number == 2 else "enumeration")
+    if number == 3:  # the proof is the count: every region of the box, some cut once more by a condition
+        box = pt.read_input_box(stated.read_text())
+        all_regions = pt.count_regions(network, pt.Polyhedron.box(box.low, box.high))
+        assert found.regions >= all_regions.lower == all_regions.upper
 
 
 @needs_shared

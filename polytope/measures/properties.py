@@ -3,7 +3,8 @@ r"""VNN-LIB properties decided by complete enumeration: a counterexample, or the
 The conditions of the unsafe set become units :math:`g_i = C_i (x, f(x)) - e_i` behind the network, so the
 exact search cuts its cells where a condition changes: a cell is unsafe where all conditions of a case are
 off. A small shift keeps cells that only touch the unsafe set; rational linear programs decide those.
-Counterexamples are looked for first by descent, and outer bounds may settle a case before any search.
+Counterexamples are looked for first by descent, and outer bounds may settle a case before any search, unless
+the enumeration is asked for.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from polytope.regions.vertex_cell import explore
 from polytope.regions.vertex_search import suits_vertices
 
 Status = Literal["violated", "holds", "undecided"]
+Proof = Literal["enumeration", "bounds", "witness"]
 Runtime = Callable[[FloatArray], FloatArray]
 
 SLICE = 100_000  # regions looked at together
@@ -52,7 +54,10 @@ class PropertyCheck:
         witness: ``[d]``, an input that satisfies all asserts, or ``None``.
         outputs: ``[out]``, the network's values there in float64.
         confirmed: whether the ``runtime`` given satisfies the asserts there too; ``None`` if none was given.
-        regions: regions that the proof looked at; 0 where bounds or a counterexample settled it.
+        regions: regions that the proof looked at; 0 where bounds or a counterexample settled it. Where the
+            property holds by enumeration, all regions of the network, cut along the conditions.
+        proof: what the status rests on: "enumeration" of all regions, "bounds" on outputs or inputs alone, or
+            a "witness"; ``None`` where undecided.
         seconds: the time taken.
     """
 
@@ -61,6 +66,7 @@ class PropertyCheck:
     outputs: FloatArray | None
     confirmed: bool | None
     regions: int
+    proof: Proof | None
     seconds: float
 
 
@@ -70,6 +76,7 @@ def check_property(
     *,
     max_seconds: float | None = None,
     workers: int = 1,
+    prove: Literal["any", "enumeration"] = "any",
     runtime: Runtime | None = None,
     rng: np.random.Generator | None = None,
 ) -> PropertyCheck:
@@ -80,11 +87,15 @@ def check_property(
         vnnlib: the property's text, a file, or what ``read_property`` made of one.
         max_seconds: budget; a check that it stops is undecided.
         workers: threads of the search, in bounded domains of up to six dimensions.
-        runtime: the model's own runtime, ``[B, d]`` to ``[B, out]``, to confirm a counterexample with.
+        prove: "enumeration" proves by all regions of the inputs even where bounds would do; "any" takes what
+            is cheaper.
+        runtime: the model's own runtime, ``[B, d]`` to ``[B, out]``, to confirm a counterexample with:
+            ``adapters.runtime(path)`` for an ONNX file.
         rng: source of randomness of the descent; ``numpy.random.default_rng(0)`` where ``None``.
 
     Raises:
-        ValueError: the text is no such property, or it declares other inputs or outputs than the network's.
+        ValueError: the text is no such property, it declares other inputs or outputs than the network's, or
+            there is no such kind of proof.
 
     References: Katz, Barrett, Dill, Julian, Kochenderfer (2017), "Reluplex" (the properties of ACAS Xu),
         https://arxiv.org/abs/1702.01135
@@ -96,6 +107,8 @@ def check_property(
         >>> [check_property(net, box + f"(assert (>= Y_0 {y}))").status for y in (0.5, 1, 1.001)]
         ['violated', 'violated', 'holds']
     """
+    if prove not in ("any", "enumeration"):
+        raise ValueError(f"check_property: prove must be 'any' or 'enumeration', not {prove!r}.")
     stated = vnnlib if isinstance(vnnlib, Property) else read_property(_text(vnnlib))
     for what, here, there in (
         ("inputs", stated.n_inputs, network.input_dim),
@@ -110,12 +123,15 @@ def check_property(
         groups.setdefault(case.domain_key, []).append(case)
     decided, regions = True, 0
     for cases in groups.values():
-        found = _Group.of(network, cases).settle(budget, workers, generator)
+        found = _Group.of(network, cases).settle(budget, workers, prove == "enumeration", generator)
         regions += found.regions
         decided &= found.decided
         if found.witness is not None:
             return _violated(network, found.witness, stated, runtime, regions, budget.seconds)
-    return PropertyCheck("holds" if decided else "undecided", None, None, None, regions, budget.seconds)
+    if not decided:
+        return PropertyCheck("undecided", None, None, None, regions, None, budget.seconds)
+    proof: Proof = "enumeration" if regions else "bounds"
+    return PropertyCheck("holds", None, None, None, regions, proof, budget.seconds)
 
 
 def _text(vnnlib: str | Path) -> str:
@@ -129,7 +145,7 @@ def _violated(
     if runtime is not None:
         y = np.asarray(runtime(x[None]), dtype=float).reshape(-1)
         confirmed = any(_satisfied(case, x, y) for case in stated.cases)
-    return PropertyCheck("violated", x, network(x[None])[0], confirmed, regions, seconds)
+    return PropertyCheck("violated", x, network(x[None])[0], confirmed, regions, "witness", seconds)
 
 
 def _satisfied(case: Case, x: FloatArray, y: FloatArray) -> bool:
@@ -182,8 +198,8 @@ class _Group:
         strict = np.concatenate([case.strict for case in cases])
         return cls(behind if window is None else behind.restrict(window), rows, strict, window, domain, fixed)
 
-    def settle(self, budget: Budget, workers: int, rng: np.random.Generator) -> _Outcome:
-        """Find a counterexample or prove that there is none."""
+    def settle(self, budget: Budget, workers: int, thorough: bool, rng: np.random.Generator) -> _Outcome:
+        """Find a counterexample or prove that there is none; if thorough, not by bounds alone."""
         if self.fixed is not None:
             return self._at_a_point(self.fixed)
         if self.domain is None:
@@ -192,8 +208,10 @@ class _Group:
             return _Outcome(self._lifted(self.domain.inscribed_ball[0]), decided=True)
         box = bounding_box(self.domain)
         assert box is not None, "every input is bounded"
-        low, _ = bounds_over_box(self.conditions, box)
-        open_cases = [rows for rows in self.rows if not (low[rows] > 0).any()]
+        open_cases = list(self.rows)
+        if not thorough:
+            low, _ = bounds_over_box(self.conditions, box)
+            open_cases = [rows for rows in self.rows if not (low[rows] > 0).any()]
         if not open_cases:
             return _Outcome(None, decided=True)
         size = self._size(box, rng)

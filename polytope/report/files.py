@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from polytope.geometry import Polyhedron
 from polytope.geometry.vnnlib import read_input_box
+from polytope.geometry.vnnlib_property import Property, read_property
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.report.scope import Scope, box_scope, polytope_scope
@@ -70,6 +71,19 @@ def domain_from_vnnlib(path: Path, network: Network) -> Scope:
         )
     origin = "the input box of" if box.exact else "the smallest box around the input set of"
     return box_scope(network.input_dim, box.low, box.high, why=f", {origin} {path.name}")
+
+
+def property_from(path: Path) -> Property:
+    """A VNN-LIB property.
+
+    Raises:
+        ValueError: the file is no such property.
+    """
+    text = _text(path)
+    try:
+        return read_property(text)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
 
 
 def points_from_npz(path: Path, network: Network, scale: float = 1.0) -> Points:

@@ -1,0 +1,33 @@
+"""What is known of a property: as one object for machines, and in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from polytope.measures.properties import PropertyCheck
+
+
+def property_facts(found: PropertyCheck) -> dict[str, Any]:
+    """The fields of the check, arrays as lists."""
+    facts = asdict(found)
+    for name in ("witness", "outputs"):
+        facts[name] = None if facts[name] is None else facts[name].tolist()
+    return facts
+
+
+def property_verdict(found: PropertyCheck) -> str:
+    """The answer and what it rests on."""
+    if found.status == "undecided":
+        return f"Undecided after {found.seconds:.1f} s and {found.regions:,} regions."
+    if found.status == "holds":
+        basis = f"all {found.regions:,} regions" if found.proof == "enumeration" else "bounds"
+        return f"The property holds: no input satisfies all asserts, proved by {basis}."
+    assert found.witness is not None, "a violated property has a counterexample"
+    seen = {
+        None: "",
+        True: ", confirmed by onnxruntime",
+        False: ", but onnxruntime's values do not satisfy it",
+    }
+    point = ", ".join(f"{v:.9g}" for v in found.witness.tolist())
+    return f"The property is violated{seen[found.confirmed]}, at the input {point}."
