@@ -35,12 +35,18 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="The exact geometry of trained piecewise-linear networks.",
+    help=(
+        "The exact geometry of trained piecewise-linear networks: linear regions and what follows from them. "
+        "Begin with: polytope audit MODEL.onnx --data X.npz"
+    ),
     epilog="Exit codes: 0 done, 1 check failed, 2 wrong usage, 3 file refused, 4 stopped by a budget.",
 )
 
+LOOK, LONG = "Look at a model", "Long runs, and proofs"
+MANY, READ = "Compare architectures", "What can be read"
 
-@app.command()
+
+@app.command(rich_help_panel=LOOK)
 def audit(
     model: options.Model,
     domain: options.BoxFile = None,
@@ -96,7 +102,7 @@ def audit(
     finish(complete=done.regions.complete or engine is EngineName.SAMPLING)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def count(
     model: options.Model,
     domain: options.BoxFile = None,
@@ -113,7 +119,7 @@ def count(
     input_shape: options.InputShape = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Count the activation regions in a domain: a number, or an interval if a budget ends the search."""
+    """Count the activation regions in a domain: exactly, or as an interval if a budget ends the search."""
     with sentences(), watching(Console(stderr=True)) as watch:
         network = load(model, until, input_shape)
         scope = chosen_scope(network, domain, box, vnnlib, window, window_indices, scale, None)
@@ -138,7 +144,7 @@ def count(
     finish(complete=found.complete or engine is EngineName.SAMPLING)
 
 
-@app.command()
+@app.command(rich_help_panel=LONG)
 def regions(
     model: options.Model,
     out: Annotated[Path, typer.Option("--out", help="Folder for the Parquet shards.")],
@@ -203,12 +209,12 @@ def regions(
     finish(complete=found.complete)
 
 
-@app.command()
+@app.command(rich_help_panel=LONG)
 def verify(
     directory: Annotated[Path, typer.Argument(help="Written by polytope regions --certificate.")],
     as_json: options.AsJson = False,
 ) -> None:
-    """Replay a certificate in rational arithmetic, and say what it proves; code 1 if it does not."""
+    """Replay a certificate in rational arithmetic, and say what it proves."""
     with sentences(), watching(Console(stderr=True)) as watch:
         watch.stage("replaying")
         proof = verify_certificate(directory, watch.regions)
@@ -277,7 +283,7 @@ def count_facts(found: RegionCount, scope: Scope, network: Network) -> dict[str,
     }
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def complexity(
     model: options.Model,
     data: Annotated[Path, typer.Option("--data", help=".npz with points X, and perhaps classes y.")],
@@ -311,7 +317,7 @@ def complexity(
     finish(complete=facts["points"] == facts["points_given"])
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def plot(
     model: options.Model,
     out: Annotated[Path, typer.Option("--out", help="The picture: .svg, .png or .pdf.")] = Path(
@@ -332,7 +338,7 @@ def plot(
     until: options.Until = None,
     input_shape: options.InputShape = None,
 ) -> None:
-    """Draw the regions of a plane or a solid, the decision boundary, the dual graph, or local complexity."""
+    """Draw regions in two or three dimensions, decision boundaries, the dual graph, or local complexity."""
     from polytope.report.drawing import draw_complex, draw_complexity
     from polytope.report.picture_files import picture_format, write_picture
 
@@ -360,7 +366,7 @@ def plot(
     finish(complete=complete or engine is EngineName.SAMPLING)
 
 
-@app.command()
+@app.command(rich_help_panel=MANY)
 def bench(
     spec: Annotated[Path, typer.Argument(help="TOML file: architectures, data, training, measures.")],
     out: Annotated[
@@ -376,7 +382,8 @@ def bench(
 ) -> None:
     """Count regions and local complexity across architectures, before and after training.
 
-    Every finished run is kept in the folder; the same command goes on where it was stopped.
+    Every finished run is kept in the folder, and the same command goes on where it was stopped. The TOML
+    file names architectures, data, training and measures; benchmarks/architectures/ has examples.
     """
     from polytope.bench.data import read_data
     from polytope.bench.files import write_files
@@ -406,7 +413,7 @@ def bench(
     finish(complete=done.complete)
 
 
-@app.command()
+@app.command(rich_help_panel=READ)
 def ops() -> None:
     """List the operators that model files may use."""
     print(adapters.supported_ops_markdown())

@@ -43,33 +43,60 @@ class Colour(StrEnum):
     CLASS = "class"
 
 
+WHERE, SEARCH, READING = "Where to look", "Search and budget", "Reading the model"
+
 Model = Annotated[
-    Path, typer.Argument(help="Model file: .onnx, .npz, or another that `load` reads.", show_default=False)
+    Path, typer.Argument(help="Model file: .onnx, .pt2, .pt, .pth or .npz.", show_default=False)
 ]
 BoxFile = Annotated[
-    Path | None, typer.Option("--domain", help='JSON: {"low": .., "high": ..} or {"A": .., "b": ..}.')
+    Path | None,
+    typer.Option(
+        "--domain", help='JSON: {"low": .., "high": ..} or {"A": .., "b": ..}.', rich_help_panel=WHERE
+    ),
 ]
 Box = Annotated[
     tuple[str, str] | None,
-    typer.Option("--box", metavar="LO HI", help="One number for all coordinates, or a list: -1,0 1,2."),
+    typer.Option(
+        "--box", metavar="LO HI", help="Two numbers, or two lists: -1,0 1,2.", rich_help_panel=WHERE
+    ),
 ]
-Vnnlib = Annotated[Path | None, typer.Option("--vnnlib", help="Take the input box of a VNN-LIB property.")]
+Vnnlib = Annotated[
+    Path | None, typer.Option("--vnnlib", help="The input box of a VNN-LIB property.", rich_help_panel=WHERE)
+]
 Window = Annotated[
-    Path | None, typer.Option("--window", help=".npz with points X: look at the plane through three.")
+    Path | None,
+    typer.Option("--window", help=".npz with points X: the plane through three.", rich_help_panel=WHERE),
 ]
-Indices = Annotated[str, typer.Option("--window-indices", help="Which three points, counted from 0.")]
+Indices = Annotated[
+    str,
+    typer.Option(
+        "--window-indices",
+        help="Which points, counted from 0; four of them span a solid.",
+        rich_help_panel=WHERE,
+    ),
+]
 Data = Annotated[Path | None, typer.Option("--data", help=".npz with points X, and perhaps classes y.")]
-Scale = Annotated[float, typer.Option("--scale", help="Divide the points of --data and --window by this.")]
-MaxRegions = Annotated[int | None, typer.Option("--max-regions", min=1, help="Stop after so many regions.")]
-MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", help="Stop the search after so long.")]
-Until = Annotated[str | None, typer.Option("--until", help="Stop at this tensor of the model.")]
+Scale = Annotated[
+    float, typer.Option("--scale", help="Divide the points of files by this: 255.", rich_help_panel=WHERE)
+]
+MaxRegions = Annotated[
+    int | None,
+    typer.Option("--max-regions", min=1, help="Stop after so many regions.", rich_help_panel=SEARCH),
+]
+MaxSeconds = Annotated[
+    float | None, typer.Option("--max-seconds", help="Stop after so long.", rich_help_panel=SEARCH)
+]
+Until = Annotated[
+    str | None, typer.Option("--until", help="Stop at this tensor of the model.", rich_help_panel=READING)
+]
 InputShape = Annotated[
-    str | None, typer.Option("--input-shape", help="One input without the batch: 1,28,28.")
+    str | None,
+    typer.Option("--input-shape", help="One input without the batch: 1,28,28.", rich_help_panel=READING),
 ]
 MaxMemory = Annotated[
-    float | None, typer.Option("--max-memory", help="Stop before this process takes so many megabytes.")
+    float | None, typer.Option("--max-memory", help="Stop before so many megabytes.", rich_help_panel=SEARCH)
 ]
-EngineOption = Annotated[EngineName, typer.Option("--engine", help="What searches.")]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="What searches.", rich_help_panel=SEARCH)]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Radius = Annotated[
     float | None, typer.Option("--radius", help="Radius of the neighbourhoods for local complexity.")
