@@ -105,16 +105,16 @@ def residual(seed: int) -> Network:
 def convolutional(seed: int) -> Network:
     """A window into a convolution, ReLU, max pooling by groups, and a dense output."""
     rng = np.random.default_rng(seed)
-    kernel = Convolution(rng.standard_normal((2, 1, 2, 2)), (1, 4, 4), (1, 1), (1, 1), ((0, 1), (1, 0)), 1)
-    index = np.arange(32).reshape(2, 2, 2, 2, 2).transpose(0, 1, 3, 2, 4).reshape(8, 4)
-    window = Dense(rng.standard_normal((16, 2)))
+    kernel = Convolution(rng.standard_normal((2, 1, 2, 2)), (1, 2, 4), (1, 1), (1, 1), ((0, 1), (1, 0)), 1)
+    index = np.arange(16).reshape(2, 1, 2, 2, 2).transpose(0, 1, 3, 2, 4).reshape(4, 4)
+    window = Dense(rng.standard_normal((8, 2)))
     return Network(
         (2,),
         (
-            Layer((0,), (window,), rng.standard_normal(16)),
-            Layer((1,), (kernel,), rng.standard_normal(32), relu()),
-            Layer((2,), (Dense(np.eye(32)),), np.zeros(32), max_groups(index)),
-            Layer((3,), (Dense(rng.standard_normal((3, 8))),), rng.standard_normal(3)),
+            Layer((0,), (window,), rng.standard_normal(8)),
+            Layer((1,), (kernel,), rng.standard_normal(16), relu()),
+            Layer((2,), (Dense(np.eye(16)),), np.zeros(16), max_groups(index)),
+            Layer((3,), (Dense(rng.standard_normal((3, 4))),), rng.standard_normal(3)),
         ),
     )
 
