@@ -29,6 +29,8 @@ def outlines(complex: RegionComplex) -> list[FloatArray]:
         raise ValueError(f"Outlines are of planes; this domain has {complex.domain.dim} dimensions.")
     if not complex.domain.is_bounded:
         raise UnboundedDomainError("Outlines need a bounded domain: an unbounded region has none.")
+    if complex.complete:
+        return list(cell_vertices(complex))
     return [_corners(*_edges(complex, i)) for i in range(len(complex))]
 
 
