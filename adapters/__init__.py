@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adapters.files import load, runtime
+from adapters.files import load
 from adapters.refusals import presentable
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
@@ -40,7 +40,7 @@ def from_onnx(
 
     place = None if folder is None else Path(folder)
     with presentable():
-        return network_from_onnx(model, until=until, input_shape=input_shape, folder=place)[0]
+        return network_from_onnx(model, until=until, input_shape=input_shape, folder=place)
 
 
 def from_torch(

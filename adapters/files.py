@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.refusals import presentable
-from polytope.errors import CorruptFileError, UnsafeFileError, UnsupportedOpError
+from polytope.errors import CorruptFileError, UnsafeFileError
 from polytope.ir import Activation, Network
-from polytope.ir.maps import FloatArray
 
 LARGEST_FILE = 2**31
 """Bytes that a model file may have."""
@@ -60,34 +59,6 @@ def load(
         return reader(file, data, until=until, input_shape=input_shape, activation=activation, module=module)
 
 
-def runtime(
-    path: str | os.PathLike[str],
-    *,
-    until: str | list[str] | tuple[str, ...] | None = None,
-    input_shape: Any = None,
-) -> Callable[[FloatArray], FloatArray]:
-    """An ONNX model in onnxruntime, with the inputs and outputs of the network that ``load`` makes of it.
-
-    Arguments:
-        path: ``.onnx``.
-        until, input_shape: as in :func:`load`.
-
-    Returns:
-        A function of points ``[B, d]`` to values ``[B, out]``, in the arithmetic of the model's own type.
-
-    Raises:
-        LoadError: as :func:`load`; the file is of another kind (``UnsupportedOpError``).
-    """
-    file = Path(path)
-    data = _contents(file)
-    if file.suffix.lower() != ".onnx":
-        raise UnsupportedOpError(f"{file.name}: only ONNX models run in onnxruntime. Export it to ONNX.")
-    from adapters.onnx_model import read_onnx
-
-    with presentable(file.name):
-        return read_onnx(file, data, until=until, input_shape=input_shape)[1]
-
-
 def _contents(file: Path) -> bytes:
     """The bytes of a regular file of bearable size."""
     try:
@@ -113,7 +84,7 @@ def _contents(file: Path) -> bytes:
 def _onnx(file: Path, data: bytes, *, until: Any, input_shape: Any, activation: Any, module: Any) -> Network:
     from adapters.onnx_model import read_onnx
 
-    return read_onnx(file, data, until=until, input_shape=input_shape)[0]
+    return read_onnx(file, data, until=until, input_shape=input_shape)
 
 
 def _npz(file: Path, data: bytes, *, until: Any, input_shape: Any, activation: Any, module: Any) -> Network:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from adapters.check import Reference, Session, checked
+from adapters.check import Session, checked
 from adapters.inputs import InputPart
 from adapters.onnx_file import parse_model, resolve_external
 from adapters.onnx_functions import without_functions
@@ -30,8 +30,8 @@ _MIXED = (
 
 def network_from_onnx(
     model: onnx.ModelProto, *, until: str | Sequence[str] | None, input_shape: Any, folder: Path | None
-) -> tuple[Network, Reference]:
-    """The network of an ONNX model, compared with onnxruntime, and the model there.
+) -> Network:
+    """The network of an ONNX model, compared with onnxruntime.
 
     A fixed first axis longer than one is taken for a batch; if the model mixes its entries, it is none,
     and the whole tensor is the input.
@@ -61,7 +61,7 @@ def _traced(graph: Graph, input_shape: Any) -> tuple[Network, list[InputPart]]:
             raise first from None
 
 
-def _verified(graph: Graph, network: Network, parts: Sequence[InputPart]) -> tuple[Network, Reference]:
+def _verified(graph: Graph, network: Network, parts: Sequence[InputPart]) -> Network:
     """Compare with onnxruntime, one sample at a time, or a whole frozen batch at a time."""
     dtype, batch = dtype_of(graph), max(p.frozen for p in parts)
     session, dtype = _session(_standalone(graph, parts), dtype)
@@ -76,7 +76,7 @@ def _verified(graph: Graph, network: Network, parts: Sequence[InputPart]) -> tup
     found = checked(network, reference, dtype, steps=len(graph.nodes), file_dtype=dtype_of(graph))
     if batch == 1 and all(p.free for p in parts):
         _refuse_mixing(session, parts, dtype)
-    return found, reference
+    return found
 
 
 def _session(model: bytes, dtype: str) -> tuple[Session, str]:
@@ -143,9 +143,7 @@ def _standalone(graph: Graph, parts: Sequence[InputPart]) -> bytes:
         ) from error
 
 
-def read_onnx(
-    path: Path, data: bytes, *, until: str | Sequence[str] | None, input_shape: Any
-) -> tuple[Network, Reference]:
-    """The network of an ONNX file, and the model in onnxruntime."""
+def read_onnx(path: Path, data: bytes, *, until: str | Sequence[str] | None, input_shape: Any) -> Network:
+    """The network of an ONNX file."""
     model = parse_model(data, path.name)
     return network_from_onnx(model, until=until, input_shape=input_shape, folder=path.parent)

@@ -24,12 +24,23 @@ from polytope.regions.enumerate import RegionCount, count_regions, enumerate_reg
 from polytope.regions.executors import dask_executor
 from polytope.regions.layer_split import LayerSplit
 from polytope.report import options
+from polytope.report.checks import FIGURES, read_check
 from polytope.report.files import points_from_npz, property_from
 from polytope.report.labels import LARGEST_WRITTEN, bound, in_words, log10
-from polytope.report.options import Colour, EngineName, Subject, chosen_engine, chosen_scope, in_bytes
+from polytope.report.options import (
+    Colour,
+    EngineName,
+    Subject,
+    chosen_engine,
+    chosen_scope,
+    in_bytes,
+    in_seconds,
+)
 from polytope.report.scope import Scope
-from polytope.report.terminal import FAILED, STOPPED, audit_table, safe, sentences, watching
+from polytope.report.terminal import FAILED, STOPPED, audit_table, end, safe, sentences, watching
 from polytope.verify import verify_certificate
+
+FIGURE_HELP = "; ".join(f"{name}: {figure.meaning}" for name, figure in FIGURES.items()) + "."
 
 app = typer.Typer(
     add_completion=False,
@@ -46,12 +57,12 @@ LOOK, LONG = "Look at a model", "Long runs, and proofs"
 MANY, READ = "Compare architectures", "What can be read"
 
 
-@app.command(rich_help_panel=LOOK)
+@app.command(rich_help_panel=LOOK, epilog="Figures for --fail-on. " + FIGURE_HELP)
 def audit(
     model: options.Model,
     domain: options.BoxFile = None,
     box: options.Box = None,
-    vnnlib: options.Vnnlib = None,
+    vnnlib: options.Properties = None,
     window: options.Window = None,
     window_indices: options.Indices = "0,1,2",
     data: options.Data = None,
@@ -60,30 +71,41 @@ def audit(
     out: Annotated[Path, typer.Option("--out", help="Folder for report.html and report.json.")] = Path(
         "audit"
     ),
+    budget: options.BudgetOption = "60s",
+    fail_on: options.FailOn = None,
     engine: options.EngineOption = EngineName.AUTO,
     max_regions: options.MaxRegions = 100_000,
-    max_seconds: options.MaxSeconds = 60.0,
     until: options.Until = None,
     input_shape: options.InputShape = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Audit a model file: regions, units, adjacency, local complexity, as HTML and JSON."""
+    """Audit a model file: conversion, units, regions, complexity, slopes, windows, as HTML and JSON.
+
+    A check of --fail-on also fails if its figure is missing, or is a bound that does not decide it.
+    """
     from polytope.report.audit import audit as run_audit
 
     with sentences(), watching(Console(stderr=True)) as watch:
+        seconds, checks, properties = in_seconds(budget), fail_on or [], vnnlib or []
+        for text in checks:
+            read_check(text)
         out.mkdir(parents=True, exist_ok=True)
         network = load(model, until, input_shape)
         points = points_from_npz(data, network, scale) if data else None
-        scope = chosen_scope(network, domain, box, vnnlib, window, window_indices, scale, points)
+        first = properties[0] if properties and not (domain or box or window) else None
+        scope = chosen_scope(network, domain, box, first, window, window_indices, scale, points)
         done = run_audit(
             network,
             scope,
             around=points.x if points else None,
             labels=points.labels if points else None,
             radius=radius,
+            properties=properties,
+            runtime=adapters.runtime(network),
+            fail_on=checks,
             engine=chosen_engine(engine),
             max_regions=max_regions,
-            max_seconds=max_seconds,
+            max_seconds=seconds,
             file=model,
             command=shlex.join(["polytope", *sys.argv[1:]]),
             progress=watch.regions,
@@ -99,6 +121,8 @@ def audit(
         console.print(audit_table(done.report))
         for path in written:
             console.print(f"written: {safe(str(path))}", highlight=False)
+    if done.failed:
+        end(FAILED, "Failed: " + "; ".join(done.failed) + ".")
     finish(complete=done.regions.complete or engine is EngineName.SAMPLING)
 
 
@@ -244,16 +268,13 @@ def check(
 
     with sentences(), Console(stderr=True).status("deciding the property"):
         network = load(model, until, input_shape)
-        shape = shape_of(input_shape)
         found = check_property(
             network,
             property_from(stated),
             max_seconds=max_seconds,
             workers=workers,
             prove="enumeration" if enumerate_all else "any",
-            runtime=(lambda x: adapters.runtime(model, until=until, input_shape=shape)(x))
-            if model.suffix.lower() == ".onnx"
-            else None,
+            runtime=adapters.runtime(network),
         )
     if as_json:
         print_json(property_facts(found) | {"import_error": network.import_error})

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 import adapters
 from polytope.__main__ import app
-from polytope.errors import UnsupportedOpError
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "examples" / "models" / "digits_mlp.onnx"
@@ -185,7 +184,9 @@ def test_audit_writes_both_files_and_prints_where(tmp_path: Path) -> None:
     report = json.loads((folder / "report.json").read_text())
     jsonschema.validate(report, SCHEMA)
     assert report["search"]["complete"]
-    assert report["model"]["import_error"]["value"] < 1e-3
+    assert report["conversion"]["when_loaded"]["value"] < 1e-3
+    assert [kind["points"] for kind in report["conversion"]["kinds"]] == ["data", "random", "near a bend"]
+    assert all(kind["largest"]["value"] < 1e-3 for kind in report["conversion"]["kinds"])
     assert report["local_complexity"]["points"] == 360
     assert "<svg" not in (folder / "report.html").read_text()
     assert "data:image/svg+xml" in (folder / "report.html").read_text()
@@ -195,6 +196,33 @@ def test_audit_json_is_the_report_and_nothing_else(tent: Path, tmp_path: Path) -
     jsonschema.validate(answer("audit", tent, "--box", 0, 1, "--out", tmp_path), SCHEMA)
     report = answer("audit", tent, "--box", 0, 1, "--max-regions", 2, "--out", tmp_path, code=4)
     jsonschema.validate(report, SCHEMA)
+
+
+def test_fail_on_is_code_1_with_the_reason(tent: Path, tmp_path: Path) -> None:
+    """The tent map of depth 3 has slope 8 everywhere, and a unit that is always on."""
+    options = ["audit", tent, "--box", 0, 1, "--out", tmp_path]
+    done = polytope(*options, "--fail-on", "lipschitz>8.5", "--fail-on", "regions<8")
+    assert done.returncode == 0, done.stderr
+    done = polytope(*options, "--fail-on", "lipschitz>50", "--fail-on", "always_on > 0")
+    assert done.returncode == 1
+    assert "always_on > 0: always_on is" in done.stderr
+    assert "lipschitz" not in done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert [check["result"] for check in report["checks"]] == ["passes", "fails"]
+    done = polytope(*options, "--fail-on", "distance<0.1")  # needs data
+    assert done.returncode == 1
+    assert "not computed" in done.stderr
+    done = polytope(*options, "--max-regions", 2, "--fail-on", "regions>5")  # an interval that holds 5
+    assert done.returncode == 1
+    for wrong in ("speed>3", "lipschitz=3", "lipschitz>fast"):
+        done = polytope(*options, "--fail-on", wrong)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--fail-on" in done.stderr
+    for wrong in ("soon", "-1s", "0", "nan", "60x"):
+        assert polytope(*options, "--budget", wrong).returncode == 2
+    help_text = polytope("audit", "--help").stdout
+    assert "dead_units" in help_text
+    assert "--budget" in help_text
 
 
 def test_complexity(tmp_path: Path) -> None:
@@ -238,7 +266,7 @@ def test_help_and_ops() -> None:
 def test_acas_xu_within_a_budget_is_honest(tmp_path: Path) -> None:
     model, box = SHARED / "models" / "acasxu_1_1.onnx", SHARED / "models" / "vnnlib" / "acasxu_prop_3.vnnlib"
     done = polytope(
-        "audit", model, "--vnnlib", box, "--max-seconds", 3, "--max-regions", 500, "--out", tmp_path
+        "audit", model, "--vnnlib", box, "--budget", "5s", "--max-regions", 500, "--out", tmp_path
     )
     assert done.returncode == 4, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
@@ -259,12 +287,14 @@ def property_file(folder: Path, out: int, condition: str) -> Path:
 
 def test_a_property_is_decided_and_its_counterexample_confirmed(tmp_path: Path) -> None:
     """Of a model in a file: onnxruntime's own values satisfy the asserts at the witness."""
-    values = adapters.runtime(MODEL)(np.full((1, 64), 0.5))[0]
+    runtime = adapters.runtime(adapters.load(MODEL))
+    assert runtime is not None
+    values = runtime(np.full((1, 64), 0.5))[0]
     winner = int(values.argmax())
     wins = property_file(tmp_path, 10, f"(>= Y_{winner} {values[winner] - 0.1:.6f})")
     found = answer("check", MODEL, wins, code=1)
     assert (found["status"], found["confirmed"], found["proof"]) == ("violated", True, "witness")
-    assert adapters.runtime(MODEL)(np.array([found["witness"]]))[0, winner] >= values[winner] - 0.1
+    assert runtime(np.array([found["witness"]]))[0, winner] >= values[winner] - 0.1
     done = polytope("check", MODEL, wins)
     assert "violated, confirmed by onnxruntime, at the input 0.5" in done.stdout
     never = property_file(tmp_path, 10, f"(>= Y_{winner} {values[winner] + 0.5:.6f})")
@@ -276,8 +306,3 @@ def test_a_property_is_decided_and_its_counterexample_confirmed(tmp_path: Path) 
     assert polytope("check", MODEL, never, "--enumerate", "--max-seconds", "1e-9").returncode == 4
     wrong = polytope("check", MODEL, property_file(tmp_path, 3, "(>= Y_0 0)"))
     assert (wrong.returncode, wrong.stderr.strip()[:30]) == (2, "The property declares 3 output")
-
-
-def test_only_onnx_models_have_a_runtime(tent: Path) -> None:
-    with pytest.raises(UnsupportedOpError, match="only ONNX models run in onnxruntime"):
-        adapters.runtime(tent)

@@ -1,5 +1,7 @@
 """The audit's report: labels that hold, a schema that fits, a page that is safe and self-contained."""
 
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -57,10 +59,11 @@ def test_complete_audit_is_exact(tmp_path: Path) -> None:
     counts = pt.local_complexity(net, data, 0.1, frames=2)
     assert complexity["total"]["lower"] == pytest.approx(counts.total.mean())
     assert sum(row["points"] for row in complexity["classes"]) == 30
-    assert done.report["not_done"] == []
     written = json.loads(done.write_json(tmp_path / "report.json").read_text())
     assert written == done.report
+    assert done.report["not_done"] == []
     assert len(done.pictures) == 1
+    assert [len(window.complex) for window in done.windows] == [len(regions)]
 
 
 @pytest.mark.parametrize("limit", [1, 5, 40])
@@ -74,22 +77,27 @@ def test_partial_audit_never_passes_for_complete(limit: int) -> None:
         assert number["label"] == "bound"
         assert number["lower"] <= truth["regions"][name]["value"] <= number["upper"]
     for name in ("dead", "always_on"):
-        number, exact = report["units"]["total"][name], truth["units"]["total"][name]["value"]
+        number = report["redundancy"]["domain"]["total"][name]
+        exact = truth["redundancy"]["domain"]["total"][name]["value"]
         low, high = (
             (number["value"],) * 2 if number["label"] == "exact" else (number["lower"], number["upper"])
         )
         assert low <= exact <= high
-    assert {n["label"] for n in report["adjacency"].values()} <= {"bound", "not computed"}
+    labels = {n["label"] for name, n in report["adjacency"].items() if name != "degrees"}
+    assert labels <= {"bound", "not computed"}
+    assert report["lipschitz"]["domain"]["lower"] <= truth["lipschitz"]["domain"]["value"]
+    assert report["lipschitz"]["domain"]["upper"] >= truth["lipschitz"]["domain"]["value"]
     page = "\n".join(report["verdict"])
     assert "exactly" not in page
     assert "interval" in page
 
 
 def test_what_would_cost_too_much_is_left_out_and_said() -> None:
-    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=None, max_regions=60).report
+    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=None).report
     assert report["not_done"] == []
-    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=0.05).report
+    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=1e-6).report
     check_schema(report)
+    assert report["not_done"]
     for item in report["not_done"]:
         assert item["what"]
         assert item["why"]
@@ -98,7 +106,7 @@ def test_what_would_cost_too_much_is_left_out_and_said() -> None:
 def test_an_audit_stopped_before_the_first_region_is_honest() -> None:
     report = pt.audit(network(40, 64, 64, 1), pt.Polyhedron.whole_space(40), max_seconds=1e-9).report
     check_schema(report)
-    assert report["units"] is None
+    assert report["redundancy"]["domain"] is None
     assert report["regions"]["activation"]["lower"] == 0
 
 
@@ -108,36 +116,53 @@ class _Outside(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
+        self.scripts = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in ("script", "link", "iframe", "object", "embed", "form", "base"):
+        if tag in ("link", "iframe", "object", "embed", "form", "base"):
             self.found.append(tag)
+        self.scripts += tag == "script"
         self.found += [f"{k}={v}" for k, v in attrs if k.startswith("on")]
         self.found += [
-            v for k, v in attrs if k in ("src", "href") and v and not v.startswith("data:image/svg+xml")
+            v
+            for k, v in attrs
+            if k in ("src", "href") and v and not v.startswith(("data:image/svg+xml", "#"))
         ]
 
 
 def test_page_escapes_names_and_loads_nothing(tmp_path: Path) -> None:
     hostile = "</code><script>alert(1)</script>\u202e\x1b[31m" + "x" * 5000
-    net = network(2, 4, 1)
+    net = network(2, 4, 2)
     net = pt.Network(
         net.input_shape, net.layers, input_names=(hostile,), output_names=("{{ 7*7 }}",), dtype=hostile
     )
     file = tmp_path / "<img src=x onerror=alert(1)>.onnx"
     file.write_bytes(b"not a model")
-    done = pt.audit(net, PLANE, file=file, command=f"polytope audit {hostile}")
+    prop = tmp_path / "<svg onload=alert(1)>.vnnlib"
+    prop.write_text("(assert (<script>alert(1)</script>))")
+    done = pt.audit(net, PLANE, file=file, command=f"polytope audit {hostile}", properties=[prop])
+    assert done.report["properties"][0]["status"] == "not checked"
     check_schema(done.report)
     page = done.write_html(tmp_path / "report.html").read_text()
     outside = _Outside()
     outside.feed(page)
     assert outside.found == []
-    assert "<script" not in page
+    assert outside.scripts == 2  # the data of the windows, and the page's own script, which runs by its hash
+    [allowed] = re.findall(r"script-src '(sha256-[^']+)'", page)
+    own = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    assert [_sha256(text) for text in own] == [allowed]
+    assert "default-src 'none'" in page
+    assert "alert(1)</script>" not in page
+    assert "onload=alert(1)>" not in page
     assert "\x1b" not in page
     assert "\u202e" not in page
     assert "{{ 7*7 }}" in page
     assert "x" * 2500 not in page
     assert not re.search(r"https?://", re.sub(r'"data:[^"]*"', "", page))
+
+
+def _sha256(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def test_every_number_of_the_page_has_its_label(tmp_path: Path) -> None:
@@ -157,6 +182,9 @@ def test_bad_arguments_are_named() -> None:
         ({"around": [[1.0, np.nan]]}, "finite"),
         ({"labels": [1]}, "labels need"),
         ({"around": [[1.0, 2.0]], "labels": [1, 2]}, "labels must"),
+        ({"max_seconds": -1.0}, "max_seconds must be positive"),
+        ({"radius": 0.0}, "radius must be"),
+        ({"fail_on": ["speed>3"]}, "no figure 'speed'"),
     ]:
         with pytest.raises(ValueError, match=reason):
             pt.audit(net, **arguments)

@@ -13,8 +13,8 @@ from polytope.ir import Network
 from polytope.measures.counting import region_bounds
 from polytope.measures.local_complexity import local_complexity
 from polytope.regions.enumerate import enumerate_regions
-from polytope.report.complexity import default_radius
 from polytope.report.labels import log10
+from polytope.report.subject import default_radius
 
 
 def measure(network: Network, data: Data, spec: MeasureSpec) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,29 +16,51 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.geometry import Polyhedron, Slice
-from polytope.ir import Network
+from polytope.ir import Network, mlp
 from polytope.ir.maps import FloatArray
-from polytope.measures.units import unit_use
 from polytope.regions.complex import RegionComplex
 from polytope.regions.enumerate import enumerate_regions
 from polytope.regions.found import Engine, Progress
 from polytope.regions.sampling import Sampling
-from polytope.report.complexity import complexity_facts, default_radius
+from polytope.report.checks import outcome, read_check
+from polytope.report.clock import Clock
+from polytope.report.complexity import complexity_facts
+from polytope.report.conversion import conversion_facts
+from polytope.report.density import density_facts
 from polytope.report.html import Picture, page, window_picture
-from polytope.report.model import model_facts, unit_facts
+from polytope.report.labels import exact
+from polytope.report.model import model_facts
+from polytope.report.property_checks import property_facts
+from polytope.report.redundancy import domain_units, redundancy_facts
 from polytope.report.regions import (
-    Allowance,
     adjacency_numbers,
     coverage,
     plane_outlines,
     region_numbers,
     search_facts,
 )
-from polytope.report.scope import Scope, default_scope, polytope_scope
+from polytope.report.scope import Scope
+from polytope.report.slopes import distance_facts, lipschitz_facts
+from polytope.report.subject import Runtime, Subject, checked_subject
 from polytope.report.verdict import verdict
+from polytope.report.windows import Window, windows
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PACKAGES = ("numpy", "scipy", "highspy", "numba", "networkx", "torch", "onnx", "onnxruntime")
+WEIGHTS = {
+    "conversion": 4.0,
+    "regions": 28.0,
+    "windows": 18.0,
+    "linear regions and pieces": 8.0,
+    "redundancy": 8.0,
+    "adjacency": 8.0,
+    "Lipschitz constants": 8.0,
+    "properties": 20.0,
+    "density": 10.0,
+    "local complexity": 10.0,
+    "distances": 14.0,
+}
+"""The questions in the order in which they are asked, and their shares of the budget."""
 
 Stage = Callable[[str], None]
 
@@ -49,12 +72,20 @@ class Audit:
     Arguments:
         report: the content of ``report.json``; every number in it carries a label.
         regions: the complex that it speaks about.
-        pictures: for the page.
+        windows: the planes that the page shows.
+        pictures: for the page, where it is printed or scripts do not run.
     """
 
     report: dict[str, Any]
     regions: RegionComplex
+    windows: tuple[Window, ...] = ()
     pictures: tuple[Picture, ...] = ()
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Why checks failed: one reason for each check that does not pass."""
+        rows = self.report["checks"]
+        return tuple(f"{row['check']}: {row['reason']}" for row in rows if row["result"] != "passes")
 
     def write_json(self, path: str | Path) -> Path:
         """Write the report for machines; ``polytope/report/templates/report.schema.json`` describes it."""
@@ -63,7 +94,8 @@ class Audit:
 
     def write_html(self, path: str | Path) -> Path:
         """Write the report for people: one file that opens from disk and loads nothing."""
-        Path(path).write_text(page(self.report, self.pictures), encoding="utf-8", errors="backslashreplace")
+        text = page(self.report, self.windows, self.pictures)
+        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
         return Path(path)
 
 
@@ -75,6 +107,9 @@ def audit(
     around: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     radius: float | None = None,
+    properties: Sequence[str | Path] = (),
+    runtime: Runtime | None = None,
+    fail_on: Sequence[str] = (),
     engine: Engine | None = None,
     max_regions: int | None = 100_000,
     max_seconds: float | None = 60.0,
@@ -85,23 +120,31 @@ def audit(
 ) -> Audit:
     r"""Ask a network everything that a reader of its file wants to know, within a budget.
 
+    Every question gets a share of the time that is left, and what it does not use flows on to later ones;
+    what did not fit is listed in the report, with the reason. A few answers cannot be stopped midway, so the
+    whole may take a little longer.
+
     Arguments:
         network: a piecewise-affine network.
         domain: where to look, in the coordinates of the window or of the input. By default around the data,
             or near the origin; the report says which.
         window: a slice of the input space that the domain lies in.
-        around: data points ``[n, d]`` or ``[n, *input_shape]`` for local complexity.
+        around: data points ``[n, d]`` or ``[n, *input_shape]``.
         labels: their classes, ``int[n]``.
         radius: of the local complexity; by default a twentieth of the median distance between points.
-        engine, max_regions, max_seconds: as in ``enumerate_regions``. Every follow-up question that would
-            take longer than ``max_seconds`` by itself is left out, and the report says so.
+        properties: VNN-LIB files to check.
+        runtime: the model's own runtime, ``[B, d]`` to ``[B, out]``, such as ``adapters.runtime(network)``.
+        fail_on: checks such as ``"dead_units>0.1"``; ``Audit.failed`` says which do not pass. A number that
+            is missing, or of which a bound leaves the answer open, fails its check.
+        engine, max_regions: as in ``enumerate_regions``.
+        max_seconds: budget of the whole audit.
         file: the model file, for its name, size and hash.
         command: how to repeat the audit, as shown in the report.
         progress: called with the numbers of regions found and of open cells.
         stage: called with a few words when a new question is begun.
 
     Raises:
-        ValueError: domain, points or labels do not fit the network.
+        ValueError: domain, points, labels or a check do not fit.
         EmptyDomainError: the domain has no interior.
 
     Example:
@@ -110,110 +153,155 @@ def audit(
         >>> pt.audit(net, pt.Polyhedron.box([-1], [1])).report["regions"]["activation"]
         {'label': 'exact', 'value': 2}
     """
+    checks = [read_check(text) for text in fail_on]
+    if max_seconds is not None and not max_seconds > 0:
+        raise ValueError(f"audit: max_seconds must be positive, not {max_seconds}.")
+    if radius is not None and not (np.isfinite(radius) and radius > 0):
+        raise ValueError(f"audit: radius must be a positive finite number, not {radius}.")
+    subject = checked_subject(network, domain, window, around, labels, runtime)
+    files = [Path(name) for name in properties]
     tell = stage or (lambda _: None)
-    points, classes = _data(network, around, labels)
-    scope = _scope(network, domain, window, points)
-    inside = scope.restricted(network)
-    tell("regions")
-    complex = enumerate_regions(
-        inside, scope.domain, engine, max_regions=max_regions, max_seconds=max_seconds, progress=progress
-    )
-    allowance = Allowance(max_seconds if max_seconds is not None else float("inf"))
-    tell("units")
-    sampled = _sampled(complex)
+    tell("preparing")
+    _prepare(subject)
+    clock = Clock(float("inf") if max_seconds is None else max_seconds, _shares(subject, files))
+    answers = _Answers(subject, clock, tell, radius, files)
+    complex = answers.ask(engine, max_regions, progress)
     report = {
         "schema": "polytope-audit",
         "schema_version": SCHEMA_VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": model_facts(network, Path(file) if file else None),
-        "domain": _domain_facts(scope),
-        "budget": {"max_regions": max_regions, "max_seconds": max_seconds},
+        "domain": _domain_facts(subject.scope),
+        "data": _data_facts(subject),
         "search": search_facts(complex),
-        "units": _unit_section(inside, complex, sampled),
+        **answers.facts,
+        "budget": {"max_regions": max_regions, "max_seconds": max_seconds, "questions": clock.facts()},
+        "not_done": clock.left_out,
+        "command": command,
+        "environment": _environment(),
     }
-    tell("linear regions and pieces")
-    report["regions"] = region_numbers(complex, len(sampled) if sampled else 0, allowance)
-    tell("adjacency")
-    report["adjacency"] = adjacency_numbers(complex, allowance)
-    tell("outlines")
-    polygons = plane_outlines(complex, allowance)
-    report["coverage"] = coverage(complex, polygons)
-    tell("local complexity")
-    report["local_complexity"] = _complexity(network, points, classes, radius, allowance)
-    tell("picture")
-    pictures = window_picture(complex, polygons)
-    report |= {"not_done": allowance.left_out, "command": command, "environment": _environment()}
+    report["checks"] = [outcome(check, report) for check in checks]
     report["verdict"] = verdict(report)
-    return Audit(report, complex, pictures)
+    return Audit(report, complex, tuple(answers.windows), answers.pictures)
 
 
-def _scope(
-    network: Network, domain: Polyhedron | Scope | None, window: Slice | None, points: FloatArray | None
-) -> Scope:
-    if isinstance(domain, Scope):
-        return domain
-    if domain is not None:
-        return polytope_scope(domain, window)
-    if window is not None:
-        raise ValueError(
-            "audit: a window needs a domain in its coordinates, such as Polyhedron.box([-1, -1], [2, 2])."
+def _shares(subject: Subject, files: Sequence[Path]) -> dict[str, float]:
+    """The weights of the questions; next to nothing for those that have no subject here."""
+    idle = set() if subject.points is not None else {"density", "local complexity", "distances"}
+    idle |= set() if files else {"properties"}
+    return {name: 1e-3 if name in idle else weight for name, weight in WEIGHTS.items()}
+
+
+class _Answers:
+    """The questions of an audit, asked one after another, each within its share of the time."""
+
+    def __init__(
+        self, subject: Subject, clock: Clock, tell: Stage, radius: float | None, files: Sequence[Path]
+    ) -> None:
+        self.subject, self.clock, self.tell, self.radius, self.files = subject, clock, tell, radius, files
+        self.facts: dict[str, Any] = {}
+        self.windows: list[Window] = []
+        self.pictures: tuple[Picture, ...] = ()
+
+    def begin(self, question: str) -> None:
+        """Go on to a question."""
+        if self.clock.spent:
+            self.clock.end()
+        self.tell(question)
+        self.clock.begin(question)
+
+    def ask(self, engine: Engine | None, max_regions: int | None, progress: Progress | None) -> RegionComplex:
+        """All answers; returns the complex that they speak about."""
+        subject, clock, facts = self.subject, self.clock, self.facts
+        self.begin("conversion")
+        facts["conversion"] = conversion_facts(subject, clock.seconds)
+        self.begin("regions")
+        complex = enumerate_regions(
+            subject.inside,
+            subject.scope.domain,
+            engine,
+            max_regions=max_regions,
+            max_seconds=clock.limit,
+            progress=progress,
         )
-    return default_scope(network, points)
+        sampled = _sampled(complex)
+        self.begin("windows")
+        self.windows = windows(subject, complex, clock)
+        self.pictures = tuple(window_picture(w) for w in self.windows[:1])
+        self.begin("linear regions and pieces")
+        facts["regions"] = region_numbers(complex, len(sampled) if sampled else 0, clock)
+        self.begin("redundancy")
+        use = domain_units(subject.inside, complex, sampled)
+        facts["redundancy"] = redundancy_facts(subject, use, complex, clock)
+        self.begin("adjacency")
+        facts["adjacency"] = adjacency_numbers(complex, clock)
+        facts["coverage"] = coverage(complex, self._outlines(complex))
+        self._about_the_data(complex)
+        self.clock.end()
+        return complex
+
+    def _outlines(self, complex: RegionComplex) -> list[FloatArray] | None:
+        """The outlines of the regions, where the domain is a plane and a window has them, or time is left."""
+        known = next((w.polygons for w in self.windows if w.complex is complex), None)
+        return plane_outlines(complex, self.clock) if known is None else known
+
+    def _about_the_data(self, complex: RegionComplex) -> None:
+        """Slopes, properties, density, complexity, distances."""
+        subject, clock, facts = self.subject, self.clock, self.facts
+        self.begin("Lipschitz constants")
+        facts["lipschitz"] = lipschitz_facts(subject, complex, clock)
+        self.begin("properties")
+        facts["properties"] = property_facts(subject, self.files, clock)
+        radius = subject.radius if self.radius is None else self.radius
+        self.begin("density")
+        facts["density"] = density_facts(subject, radius, clock)
+        self.begin("local complexity")
+        facts["local_complexity"] = self._complexity(radius)
+        self.begin("distances")
+        facts["distances"] = distance_facts(subject, clock)
+
+    def _complexity(self, radius: float) -> dict[str, Any] | None:
+        subject, clock = self.subject, self.clock
+        if subject.points is None or not subject.network.n_units:
+            return None
+        if radius <= 0:
+            clock.refuse(
+                "local complexity", "the data points coincide, so no radius suggests itself; give one"
+            )
+            return None
+        facts = complexity_facts(subject.network, subject.points, subject.labels, radius, clock.left)
+        if facts["points"] < facts["points_given"]:
+            rest = facts["points_given"] - facts["points"]
+            why = f"the first {facts['points']:,} took the time allowed"
+            clock.refuse(f"local complexity at the other {rest:,} data points", why)
+        return facts | {"radius_chosen_by": "default" if self.radius is None else "user"}
 
 
-def _data(
-    network: Network, around: ArrayLike | None, labels: ArrayLike | None
-) -> tuple[FloatArray | None, Any]:
-    """The points as rows, and their labels."""
-    if around is None:
-        if labels is not None:
-            raise ValueError("audit: labels need the points that they belong to (around=...).")
-        return None, None
-    x = np.asarray(around, dtype=float)
-    if x.ndim < 2 or not len(x) or x[0].size != network.input_dim:
-        raise ValueError(f"audit: around must have shape [n, {network.input_dim}], got {x.shape}.")
-    if not np.isfinite(x).all():
-        raise ValueError("audit: around holds a value that is not a finite number; leave such points out.")
-    classes = None if labels is None else np.asarray(labels).astype(np.int64)
-    if classes is not None and classes.shape != (len(x),):
-        raise ValueError(f"audit: labels must have shape [{len(x)}], got {classes.shape}.")
-    return x.reshape(len(x), -1), classes
+def _prepare(subject: Subject) -> None:
+    """Load torch, and what the searches compile once per installation, before the time counts."""
+    import_module("polytope.batched")
+    for d in {min(subject.scope.domain.dim, 7), 2}:
+        tiny = mlp([(np.eye(d)[:1], [0.1]), ([[1.0]], [0.0])])
+        enumerate_regions(tiny, Polyhedron.box([-1.0] * d, [1.0] * d))
 
 
 def _sampled(complex: RegionComplex) -> RegionComplex | None:
     """Regions hit by random points, where the search itself was stopped."""
     if complex.complete or not complex.domain.is_bounded:
         return None
-    return enumerate_regions(complex.network, complex.domain, Sampling(4096), max_seconds=10.0)
+    points = int(np.clip(2**21 // max(complex.network.n_units, 1), 64, 4096))
+    return enumerate_regions(complex.network, complex.domain, Sampling(points))
 
 
-def _unit_section(
-    network: Network, complex: RegionComplex, sampled: RegionComplex | None
-) -> dict[str, Any] | None:
-    """``None`` where not a single region was found, so that nothing is known."""
-    known = complex if len(complex) else sampled
-    if known is None or not len(known):
+def _data_facts(subject: Subject) -> dict[str, Any] | None:
+    """How many data points there are, and how many the largest output classifies as labelled."""
+    if subject.points is None:
         return None
-    return unit_facts(network, unit_use(known, sampled.patterns if sampled else None))
-
-
-def _complexity(
-    network: Network, points: FloatArray | None, classes: Any, radius: float | None, allowance: Allowance
-) -> dict[str, Any] | None:
-    if points is None or not network.n_units:
-        return None
-    chosen = default_radius(points) if radius is None else radius
-    if chosen <= 0 and radius is None:
-        allowance.refuse(
-            "local complexity", "the data points coincide, so no radius suggests itself; give one"
-        )
-        return None
-    facts = complexity_facts(network, points, classes, chosen, seconds=allowance.seconds / 4)
-    if facts["points"] < facts["points_given"]:
-        rest = facts["points_given"] - facts["points"]
-        why = f"the first {facts['points']:,} took a quarter of the time allowed"
-        allowance.refuse(f"local complexity at the other {rest:,} data points", why)
-    return facts | {"radius_chosen_by": "default" if radius is None else "user"}
+    n, right = len(subject.points), None
+    if subject.labels is not None and subject.network.output_dim > 1:
+        classes = [subject.network(subject.points[i : i + 256]).argmax(axis=1) for i in range(0, n, 256)]
+        right = exact(int((np.concatenate(classes) == subject.labels).sum()))
+    return {"points": n, "labelled": 0 if subject.labels is None else n, "right": right}
 
 
 def _domain_facts(scope: Scope) -> dict[str, Any]:

@@ -18,13 +18,6 @@ CHUNK = 64  # points between two looks at the clock
 DIRECTIONS = 25
 
 
-def default_radius(x: FloatArray) -> float:
-    """A twentieth of the median distance between two of the first points; 0 where they coincide."""
-    some = x[:100]
-    distances = np.linalg.norm(some[:, None] - some[None, :], axis=2)
-    return 0.05 * float(np.median(distances[np.triu_indices(len(some), 1)])) if len(some) > 1 else 0.0
-
-
 def complexity_facts(
     network: Network,
     x: FloatArray,

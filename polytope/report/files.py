@@ -38,7 +38,7 @@ def domain_from_json(path: Path, network: Network) -> Scope:
     Raises:
         ValueError: the file is not such an object, or does not fit the network.
     """
-    text = _text(path)
+    text = text_of(path)
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -59,7 +59,7 @@ def domain_from_vnnlib(path: Path, network: Network) -> Scope:
     Raises:
         ValueError: the file holds no such box, or one of another dimension.
     """
-    text = _text(path)
+    text = text_of(path)
     try:
         box = read_input_box(text)
     except ValueError as error:
@@ -79,7 +79,7 @@ def property_from(path: Path) -> Property:
     Raises:
         ValueError: the file is no such property.
     """
-    text = _text(path)
+    text = text_of(path)
     try:
         return read_property(text)
     except ValueError as error:
@@ -174,7 +174,12 @@ def _regular(path: Path) -> None:
         raise ValueError(f"There is no file {str(path)!r} that can be read. Check the path.")
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a regular file of bearable size.
+
+    Raises:
+        ValueError: there is no such file, or it is not text.
+    """
     _regular(path)
     if path.stat().st_size > LARGEST_TEXT:
         raise ValueError(f"{path.name} is larger than {LARGEST_TEXT:,} bytes, too large for a domain.")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.resources import files
 from typing import Any
 
 import jinja2
 
-from polytope.ir.maps import FloatArray
-from polytope.regions.complex import RegionComplex
 from polytope.report.labels import in_words
+from polytope.report.view import colours, packed
+from polytope.report.windows import Window
 
 LONGEST_NAME = 80
 LONGEST_TEXT = 2000
@@ -32,8 +35,8 @@ class Picture:
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode("ascii")
 
 
-def page(report: dict[str, Any], pictures: tuple[Picture, ...]) -> str:
-    """The HTML page of a report."""
+def page(report: dict[str, Any], windows: Sequence[Window], pictures: tuple[Picture, ...]) -> str:
+    """The HTML page of a report. Its one script runs by its hash: no other can, whatever a name holds."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("polytope.report"),
         autoescape=True,
@@ -46,7 +49,39 @@ def page(report: dict[str, Any], pictures: tuple[Picture, ...]) -> str:
         "name": shown,
         "name_long": partial(shown, longest=LONGEST_TEXT),
     }
-    return environment.get_template("report.html").render(report=report, pictures=pictures)
+    script, style = _part("window.js"), _part("report.css")
+    return environment.get_template("report.html").render(
+        report=report,
+        pictures=pictures,
+        titles=[window.place.title for window in windows],
+        shares=[window.share for window in windows],
+        windows=_data_block(windows),
+        script=script,
+        script_hash=_hash(script),
+        style=style,
+        style_hash=_hash(style),
+    )
+
+
+def _part(name: str) -> str:
+    return (files("polytope.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """The hash by which a page's policy admits an inline script or style."""
+    digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return f"sha256-{digest}"
+
+
+def _data_block(windows: Sequence[Window]) -> str:
+    """The windows as JSON that can stand between script tags: no character in it can end the block."""
+    if not windows:
+        return ""
+    found = [packed(window) for window in windows]
+    for window in found:
+        window["title"] = shown(window["title"], LONGEST_TEXT)
+    text = json.dumps({"windows": found, "colours": colours()}, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def shown(name: str, longest: int = LONGEST_NAME) -> str:
@@ -55,10 +90,8 @@ def shown(name: str, longest: int = LONGEST_NAME) -> str:
     return printable if len(printable) <= longest else printable[: longest - 1] + "…"
 
 
-def window_picture(complex: RegionComplex, polygons: Sequence[FloatArray] | None) -> tuple[Picture, ...]:
-    """The regions of a plane as a picture; none where there are no outlines to draw."""
-    if not polygons:
-        return ()
+def window_picture(window: Window) -> Picture:
+    """The regions of a plane as a picture that needs no script."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -66,13 +99,14 @@ def window_picture(complex: RegionComplex, polygons: Sequence[FloatArray] | None
 
     with mpl.rc_context({"svg.hashsalt": "polytope", "svg.fonttype": "path"}):
         figure = Figure(figsize=(6.4, 5.4), layout="constrained", dpi=160)
-        plot_regions(complex, figure.subplots(), polygons=polygons)
+        plot_regions(
+            window.complex,
+            figure.subplots(),
+            values=window.norms,
+            label="gradient norm",
+            polygons=window.polygons,
+        )
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
-    found = (
-        f"the {len(complex):,} regions"
-        if complex.complete
-        else f"the {len(complex):,} regions found (not all)"
-    )
-    caption = f"The plane with {found}, coloured by the norm of the affine map on each."
-    return (Picture(file.getvalue(), caption),)
+    caption = f"The first window, {len(window.complex):,} regions, coloured by the gradient norm on each."
+    return Picture(file.getvalue(), caption)

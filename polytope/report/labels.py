@@ -26,6 +26,13 @@ def bound(lower: int, upper: int, note: str = "") -> Labelled:
     return _noted(ends, note)
 
 
+def interval(lower: float, upper: float, note: str = "") -> Labelled:
+    """A real number proved to lie in ``lower .. upper``; infinite ends are not known."""
+    if lower == upper:
+        return exact(lower, note)
+    return _noted({"label": "bound", "lower": lower, "upper": upper if math.isfinite(upper) else None}, note)
+
+
 def at_least(lower: float, note: str = "") -> Labelled:
     """A number of which only a lower bound is known."""
     return _noted({"label": "bound", "lower": lower, "upper": None}, note)
@@ -39,6 +46,16 @@ def estimate(value: float, note: str = "") -> Labelled:
 def not_computed(reason: str) -> Labelled:
     """A number that is missing, and why."""
     return {"label": "not computed", "reason": reason}
+
+
+def share(number: Labelled, of: int) -> Labelled:
+    """A number of units as a share of all."""
+    if not of:
+        return not_computed("no unit bends")
+    return {
+        key: value / of if key in ("value", "lower", "upper") and value is not None else value
+        for key, value in number.items()
+    }
 
 
 def log10(n: int) -> float:

@@ -1,4 +1,4 @@
-"""The report on the model itself: file, inputs, outputs, layers, and how the units are used."""
+"""The report on the model itself: file, inputs, outputs, layers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from polytope.ir import Activation, Layer, Network
-from polytope.measures.units import UnitUse
-from polytope.report.labels import Labelled, bound, estimate, exact, not_computed
+from polytope.report.labels import exact
 
 
 def file_facts(path: Path) -> dict[str, Any]:
@@ -20,7 +19,7 @@ def file_facts(path: Path) -> dict[str, Any]:
 
 
 def model_facts(network: Network, file: Path | None) -> dict[str, Any]:
-    """What the file holds, and how far the conversion was checked."""
+    """What the file holds."""
     return {
         "file": file_facts(file) if file else None,
         "dtype": network.dtype,
@@ -30,15 +29,8 @@ def model_facts(network: Network, file: Path | None) -> dict[str, Any]:
         "input_dim": exact(network.input_dim),
         "output_dim": exact(network.output_dim),
         "units": exact(network.n_units),
-        "import_error": _import_error(network.import_error),
         "layers": [_layer(number, layer) for number, layer in enumerate(network.layers, start=1)],
     }
-
-
-def _import_error(error: float | None) -> Labelled:
-    if error is None or np.isnan(error):
-        return not_computed("the network does not come from a file that was compared with its runtime")
-    return estimate(float(error), "largest difference of an output seen on the inputs tried when loading")
 
 
 def _layer(number: int, layer: Layer) -> dict[str, Any]:
@@ -69,21 +61,3 @@ def bend_name(activation: Activation, n: int) -> str:
     if len(slopes) == 2 and slopes[1] == 1.0 and not shifted:
         return f"leaky ReLU, slope {slopes[0]:g}"
     return "piecewise linear, slopes " + ", ".join(f"{s:g}" for s in slopes)
-
-
-def unit_facts(network: Network, use: UnitUse) -> dict[str, Any]:
-    """Units per layer, and how many are dead or always on in the domain."""
-    rows = []
-    for number, layer in enumerate(network.layers, start=1):
-        if layer.activation:
-            units = slice(network.unit_offsets[number - 1], network.unit_offsets[number])
-            rows.append({"layer": number, **_use(use, units)})
-    return {"total": _use(use, slice(0, network.n_units)), "layers": rows}
-
-
-def _use(use: UnitUse, units: slice) -> dict[str, Labelled]:
-    return {
-        "units": exact(units.stop - units.start),
-        "dead": bound(*use.dead(units)),
-        "always_on": bound(*use.always_on(units)),
-    }

@@ -63,6 +63,31 @@ Box = Annotated[
 Vnnlib = Annotated[
     Path | None, typer.Option("--vnnlib", help="The input box of a VNN-LIB property.", rich_help_panel=WHERE)
 ]
+Properties = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--vnnlib",
+        help="VNN-LIB property to check; the input box of the first is the domain. Repeatable.",
+        rich_help_panel=WHERE,
+    ),
+]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-on",
+        metavar="CHECK",
+        help="End with code 1 if a figure compares so: 'dead_units>0.1'. Repeatable; figures below.",
+    ),
+]
+BudgetOption = Annotated[
+    str,
+    typer.Option(
+        "--budget",
+        "--max-seconds",
+        help="Time for everything: 60s, 5m, 1h, or none.",
+        rich_help_panel=SEARCH,
+    ),
+]
 Window = Annotated[
     Path | None,
     typer.Option("--window", help=".npz with points X: the plane through three.", rich_help_panel=WHERE),
@@ -132,6 +157,21 @@ def chosen_scope(
         low, high = (numbers("--box", side) for side in box)
         return box_scope(network.input_dim, low, high)
     return default_scope(network, points.x if points else None)
+
+
+def in_seconds(text: str) -> float | None:
+    """A time such as ``90``, ``60s``, ``5m`` or ``1h`` in seconds; ``None`` for ``none``."""
+    if text == "none":
+        return None
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    word, factor = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
+    try:
+        seconds = float(word) * factor
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e9:
+        raise ValueError(f"--budget {text!r} must be a positive time: 60s, 5m, 1h, or none.")
+    return seconds
 
 
 def in_bytes(megabytes: float | None) -> int | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import networkx as nx
 import numpy as np
 
 from polytope.ir.maps import FloatArray
+from polytope.measures.topology import dual_graph
 from polytope.regions.complex import RegionComplex
-from polytope.report.cost import Question, estimated_seconds, some_regions
+from polytope.report.clock import Clock
+from polytope.report.cost import estimated_seconds, some_regions
 from polytope.report.labels import Labelled, at_least, bound, estimate, exact, not_computed
 from polytope.report.planar import area, outlines
 
@@ -19,100 +20,103 @@ LARGEST_MAPS = 30_000_000
 TOLERANCE = "affine maps that differ by less than 2^-36 of their largest entry count as equal"
 
 
-@dataclass
-class Allowance:
-    """Seconds that each follow-up question may take, and what was left out for that or another reason."""
-
-    seconds: float
-    left_out: list[dict[str, str]] = field(default_factory=list)
-
-    def allows(self, complex: RegionComplex, question: Question, what: str) -> str:
-        """The empty string if a question fits; else why it does not, which is also kept."""
-        expected = estimated_seconds(complex, question)
-        if expected <= self.seconds:
-            return ""
-        cost = f"it would take about {expected:,.0f} s for {len(complex):,} regions"
-        return self.refuse(what, f"{cost}; {self.seconds:g} s are allowed")
-
-    def refuse(self, what: str, why: str) -> str:
-        """Keep that something was left out, and why."""
-        self.left_out.append({"what": what, "why": why})
-        return why
-
-
-def region_numbers(complex: RegionComplex, sampled: int, allowance: Allowance) -> dict[str, Labelled]:
+def region_numbers(complex: RegionComplex, sampled: int, clock: Clock) -> dict[str, Labelled]:
     """Activation regions, linear regions, affine pieces; intervals where the search was stopped.
 
     Arguments:
         complex: what the search found.
         sampled: number of regions hit by random points; another lower bound.
-        allowance: limits the cost of comparing affine maps.
+        clock: limits the cost of comparing affine maps.
     """
     lower, upper = max(complex.lower, sampled), complex.upper
     numbers = {"activation": bound(lower, upper)}
-    compared = _compared(complex, allowance)
+    compared = _compared(complex, clock)
     pieces = compared.pieces() if len(compared) else 0
     everything = complex.complete and len(compared) == len(complex)
     numbers["linear"] = bound(
         pieces, upper, "at least the affine pieces found, at most the activation regions"
     )
-    if everything and not _adjacency_refused(complex, allowance):
+    if everything and not _adjacency_refused(complex, clock):
         numbers["linear"] = exact(len(np.unique(complex.merged())), TOLERANCE)
     numbers["pieces"] = bound(pieces, pieces if everything else upper, TOLERANCE)
     return numbers
 
 
-def _compared(complex: RegionComplex, allowance: Allowance) -> RegionComplex:
-    """The regions whose affine maps are compared: all, or as many as the allowance lets pass."""
+def _compared(complex: RegionComplex, clock: Clock) -> RegionComplex:
+    """The regions whose affine maps are compared: all, or as many as the clock lets pass."""
     size = complex.network.output_dim * (complex.network.input_dim + 1)
     most = LARGEST_MAPS // size
     expected = estimated_seconds(complex, RegionComplex.pieces)
-    if expected > allowance.seconds:
-        most = min(most, int(len(complex) * allowance.seconds / (2 * expected)))
+    if expected > max(clock.left, 0.0):
+        most = min(most, int(len(complex) * max(clock.left, 0.0) / (2 * expected)))
     if most >= len(complex):
         return complex
     megabytes = 8e-6 * size * len(complex)
     why = f"all {len(complex):,} maps would take about {expected:,.0f} s and {megabytes:,.0f} MB"
-    allowance.refuse(f"comparing the affine maps of more than {most:,} regions", why)
+    clock.refuse(f"comparing the affine maps of more than {most:,} regions", why)
     return some_regions(complex, np.unique(np.linspace(0, len(complex) - 1, most).astype(np.int64)))
 
 
-def _adjacency_refused(complex: RegionComplex, allowance: Allowance) -> str:
+def _adjacency_refused(complex: RegionComplex, clock: Clock) -> str:
     what = "the adjacency graph and what needs it"
-    if known := next((item["why"] for item in allowance.left_out if item["what"] == what), ""):
+    if known := next((item["why"] for item in clock.left_out if item["what"] == what), ""):
         return known
-    return allowance.allows(complex, RegionComplex.adjacency, what)
+    return clock.allows(complex, RegionComplex.adjacency, what)
 
 
-def adjacency_numbers(complex: RegionComplex, allowance: Allowance) -> dict[str, Labelled]:
-    """Edges, degrees and components of the dual graph; of a partial complex only the edges found."""
-    names = ("edges", "mean_degree", "least_degree", "largest_degree", "components")
-    reason = _adjacency_refused(complex, allowance)
+GRAPH = ("edges", "mean_degree", "least_degree", "largest_degree", "components", "diameter", "gap")
+LARGEST_GRAPH = 20_000
+"""Regions up to which diameter and spectrum of their graph are computed."""
+
+
+def adjacency_numbers(complex: RegionComplex, clock: Clock) -> dict[str, Any]:
+    """Edges, degrees, components, diameter and spectral gap; of a partial complex only the edges found."""
+    reason = _adjacency_refused(complex, clock)
     if reason:
-        return dict.fromkeys(names, not_computed(reason))
+        return dict.fromkeys(GRAPH, not_computed(reason)) | {"degrees": None}
     graph = complex.adjacency()
     edges = graph.number_of_edges()
     if not complex.complete:
         missing = not_computed("the enumeration is not complete")
-        return dict.fromkeys(names, missing) | {"edges": at_least(edges, "edges between the regions found")}
-    degrees = [degree for _, degree in graph.degree()]
+        found = {"edges": at_least(edges, "edges between the regions found"), "degrees": None}
+        return dict.fromkeys(GRAPH, missing) | found
+    degrees = nx.degree_histogram(graph)
     return {
         "edges": exact(edges),
         "mean_degree": exact(2 * edges / len(complex)),
-        "least_degree": exact(min(degrees)),
-        "largest_degree": exact(max(degrees)),
+        "least_degree": exact(next(k for k, n in enumerate(degrees) if n)),
+        "largest_degree": exact(len(degrees) - 1),
         "components": exact(
             nx.number_connected_components(graph), "1 for a convex domain: a check of the graph"
         ),
+        **_global_numbers(complex, clock),
+        "degrees": {"label": "exact", "regions_with": degrees[:64]},
     }
 
 
-def plane_outlines(complex: RegionComplex, allowance: Allowance) -> list[FloatArray] | None:
+def _global_numbers(complex: RegionComplex, clock: Clock) -> dict[str, Labelled]:
+    """Diameter, and the second eigenvalue of the normalised Laplacian."""
+    if len(complex) > LARGEST_GRAPH or clock.left <= 0:
+        most = f"the graph has {len(complex):,} nodes, up to {LARGEST_GRAPH:,} are looked at"
+        reason = clock.refuse(
+            "diameter and spectrum of the adjacency graph",
+            most if len(complex) > LARGEST_GRAPH else "the budget was spent",
+        )
+        return dict.fromkeys(("diameter", "gap"), not_computed(reason))
+    graph = dual_graph(complex, eigenvalues=2)
+    gap = float(graph.spectrum[1]) if len(graph.spectrum) > 1 else 0.0
+    return {
+        "diameter": exact(graph.diameter, "most facets crossed between two regions on a shortest way"),
+        "gap": estimate(gap, "second eigenvalue of the normalised Laplacian, in floating point"),
+    }
+
+
+def plane_outlines(complex: RegionComplex, clock: Clock) -> list[FloatArray] | None:
     """The outlines of the regions of a bounded plane, if they do not cost too much."""
     if complex.domain.dim != 2 or not complex.domain.is_bounded:
         return None
-    what = "the outlines of the regions, their areas and the picture"
-    return None if allowance.allows(complex, outlines, what) else outlines(complex)
+    what = "the outlines of the regions and their areas"
+    return outlines(complex) if complex.complete or not clock.allows(complex, outlines, what) else None
 
 
 def coverage(complex: RegionComplex, polygons: list[FloatArray] | None) -> Labelled:

@@ -89,17 +89,22 @@ def watching(console: Console) -> Iterator[Watch]:
 def audit_table(report: dict[str, Any]) -> Table:
     """The main numbers of an audit, each with its label."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    units = report["units"]["total"] if report["units"] else {}
-    complexity = report["local_complexity"]
+    redundancy, complexity, distances = (
+        report[name] for name in ("redundancy", "local_complexity", "distances")
+    )
+    units = redundancy["domain"]["total"] if redundancy["domain"] else {}
     rows: list[tuple[str, Labelled | None]] = [
-        ("import error", report["model"]["import_error"]),
+        ("import error", report["conversion"]["when_loaded"]),
         ("activation regions", report["regions"]["activation"]),
         ("linear regions", report["regions"]["linear"]),
         ("affine pieces", report["regions"]["pieces"]),
         ("adjacent pairs", report["adjacency"]["edges"]),
         ("dead units", units.get("dead")),
         ("units always on", units.get("always_on")),
+        ("removed by simplify", redundancy["simplify"]["removed"]),
+        ("Lipschitz constant", report["lipschitz"]["domain"]),
         ("local complexity, mean", complexity and complexity["total"]),
+        ("nearest other class", distances and distances["least"]),
     ]
     for title, number in rows:
         if number:

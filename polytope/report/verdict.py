@@ -8,19 +8,29 @@ from polytope.report.labels import Labelled, in_words
 
 
 def verdict(report: dict[str, Any]) -> list[str]:
-    """What was read and how well, what was counted, and what lies idle."""
-    return [_conversion(report["model"]), _regions(report), _units(report)]
+    """What was read and how well, what was counted, and what follows from it."""
+    return [_conversion(report), _regions(report), _units(report)]
 
 
-def _conversion(model: dict[str, Any]) -> str:
+def _conversion(report: dict[str, Any]) -> str:
+    model, conversion = report["model"], report["conversion"]
     name = model["file"]["name"] if model["file"] else "The model"
     size = f"{model['input_dim']['value']:,} inputs, {model['output_dim']['value']:,} outputs"
     what = f"{name} is a piecewise-linear network with {size} and {model['units']['value']:,} units that bend"
-    error = model["import_error"]
+    compared = [kind for kind in conversion["kinds"] if kind["largest"]["label"] == "estimate"]
+    if compared:
+        tried = sum(kind["tried"] for kind in compared)
+        largest = max(kind["largest"]["value"] for kind in compared)
+        other = sum(kind["other_class"]["value"] for kind in compared)
+        classes = f"and in the class at {other:,}" if other else "and never in the class"
+        return (
+            f"{what}; its conversion differs from its own runtime by at most {largest:.2g} "
+            f"on {tried:,} inputs tried, {classes}."
+        )
+    error = conversion["when_loaded"]
     if error["label"] == "not computed":
         return f"{what}."
-    seen = f"by at most {error['value']:.2g} on the inputs tried"
-    return f"{what}; its conversion differs from its own runtime {seen}."
+    return f"{what}; its conversion differs by at most {error['value']:.2g} on the inputs tried when loading."
 
 
 def _regions(report: dict[str, Any]) -> str:
@@ -37,11 +47,20 @@ def _regions(report: dict[str, Any]) -> str:
 
 
 def _units(report: dict[str, Any]) -> str:
-    units = report["units"]
+    units = report["redundancy"]["domain"]
     if units is None:
         return "The budget ended before the first region was found, so nothing is known about the units."
     total = units["total"]
-    return (
+    text = (
         f"Of its {total['units']['value']:,} units, {in_words(total['dead'])} are dead there (constant) and "
-        f"{in_words(total['always_on'])} are always on (affine)."
+        f"{in_words(total['always_on'])} are always on (affine)"
     )
+    slope = report["lipschitz"]["domain"]
+    if slope["label"] != "not computed":
+        text += f"; its Lipschitz constant there is {in_words(slope)}"
+    if report["distances"]:
+        looked = len(report["distances"]["points"])
+        least = report["distances"]["least"]
+        if least["label"] != "not computed":
+            text += f", and the nearest of {looked} data points is {in_words(least)} away from another class"
+    return text + "."

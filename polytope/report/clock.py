@@ -1,0 +1,75 @@
+"""An audit's time: each question may take its share of what is left; what it does not use flows on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from polytope.regions.complex import RegionComplex
+from polytope.report.cost import Question, estimated_seconds
+
+
+@dataclass(eq=False)
+class Clock:
+    """Shares out a budget, and keeps what was left out and why.
+
+    Arguments:
+        budget: seconds for all questions together; infinite for no limit.
+        weights: of the questions that will be asked, in their order.
+    """
+
+    budget: float
+    weights: dict[str, float]
+    seconds: float = float("inf")
+    left_out: list[dict[str, str]] = field(default_factory=list)
+    spent: list[dict[str, Any]] = field(default_factory=list)
+    _started: float = field(default_factory=monotonic)
+    _began: float = field(default_factory=monotonic)
+
+    def begin(self, question: str) -> float:
+        """The seconds that a question may take: its share of what is left for it and later ones."""
+        weight = self.weights.pop(question)
+        self._began = monotonic()
+        left = max(self.budget - (self._began - self._started), 0.0)
+        self.seconds = left * weight / (weight + sum(self.weights.values()))
+        self.spent.append({"question": question, "allowed": self.seconds, "used": 0.0})
+        return self.seconds
+
+    def end(self) -> None:
+        """The present question is answered."""
+        self.spent[-1]["used"] = monotonic() - self._began
+
+    @property
+    def left(self) -> float:
+        """Seconds left for the present question."""
+        return self.seconds - (monotonic() - self._began)
+
+    @property
+    def limit(self) -> float | None:
+        """What is left as a limit of a search: positive, ``None`` if there is none."""
+        return None if self.seconds == float("inf") else max(self.left, 1e-3)
+
+    def allows(self, complex: RegionComplex, question: Question, what: str) -> str:
+        """The empty string if a question about a complex fits; else why it does not, which is also kept."""
+        expected = estimated_seconds(complex, question)
+        if expected <= max(self.left, 0.0):
+            return ""
+        cost = f"it would take about {expected:,.0f} s for {len(complex):,} regions"
+        return self.refuse(what, f"{cost}; {max(self.left, 0):.2g} s of the budget are left for it")
+
+    def refuse(self, what: str, why: str) -> str:
+        """Keep that something was left out, and why."""
+        self.left_out.append({"what": what, "why": why})
+        return why
+
+    def facts(self) -> list[dict[str, Any]]:
+        """What each question was allowed and took, in seconds; ``None`` allowed is no limit."""
+        return [
+            {
+                "question": row["question"],
+                "allowed": None if row["allowed"] == float("inf") else round(row["allowed"], 3),
+                "used": round(row["used"], 3),
+            }
+            for row in self.spent
+        ]

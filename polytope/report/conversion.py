@@ -1,0 +1,109 @@
+"""The report on the conversion: the network in float64 against the file's own runtime."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope.ir.maps import FloatArray
+from polytope.ir.near_bends import straddling
+from polytope.regions.sampling import random_points
+from polytope.report.labels import Labelled, estimate, not_computed
+from polytope.report.subject import Subject
+
+MOST_POINTS = 1024
+CHUNK = 32  # points between two looks at the clock
+HALVINGS = 24  # pairs of points are 2^-24 of their segment apart: the resolution of float32
+NO_RUNTIME = "the network does not come from a file that was compared with its runtime"
+
+
+def conversion_facts(subject: Subject, seconds: float) -> dict[str, Any]:
+    """The largest differences at data points, at random points, and at points on both sides of a bend.
+
+    Every input is rounded to the file's number type first, so both sides see the same numbers.
+
+    Arguments:
+        seconds: each kind of points may take a third of it.
+    """
+    rng = np.random.default_rng(0)
+    kinds = {
+        "data": subject.points,
+        "random": _random(subject, rng),
+        "near a bend": _near_bends(subject, rng),
+    }
+    return {
+        "runtime": subject.runtime is not None,
+        "when_loaded": _when_loaded(subject.network.import_error),
+        "kinds": [
+            {"points": name, **_compared(subject, x, seconds / len(kinds))}
+            for name, x in kinds.items()
+            if x is not None
+        ],
+    }
+
+
+def _when_loaded(error: float | None) -> Labelled:
+    if error is None or np.isnan(error):
+        return not_computed(NO_RUNTIME)
+    return estimate(float(error), "largest difference of an output on the inputs tried when loading")
+
+
+def _random(subject: Subject, rng: np.random.Generator) -> FloatArray | None:
+    """Points of the data's box, or of the domain."""
+    if subject.data_box is not None:
+        return np.concatenate([*random_points(subject.data_box, 256, rng)])
+    if not subject.scope.domain.is_bounded:
+        return None
+    t = np.concatenate([*random_points(subject.scope.domain, 256, rng)])
+    window = subject.scope.window
+    return t if window is None else np.asarray(window.lift(t))
+
+
+def _near_bends(subject: Subject, rng: np.random.Generator) -> FloatArray | None:
+    """Close pairs on both sides of a bend, on segments between data points, or random ones."""
+    x = subject.points if subject.points is not None else _random(subject, rng)
+    if x is None or len(x) < 2 or not subject.network.n_units:
+        return None
+    ends = rng.permutation(len(x))[: 2 * (min(len(x), 128) // 2)].reshape(2, -1)
+    return straddling(subject.network, x[ends[0]], x[ends[1]], HALVINGS)
+
+
+def _compared(subject: Subject, x: FloatArray, seconds: float) -> dict[str, Any]:
+    """Differences at as many points as the time allows."""
+    if subject.runtime is None:
+        missing = not_computed(NO_RUNTIME)
+        return {"tried": 0, "largest": missing, "relative": missing, "other_class": missing}
+    kind = {"float64": np.float64, "float16": np.float16}.get(subject.network.dtype, np.float32)
+    rounded = x[:MOST_POINTS].astype(kind).astype(float)
+    parts, tried, start = [np.zeros((0, 3))], 0, monotonic()
+    while tried < len(rounded) and (not tried or monotonic() - start < seconds):
+        some = rounded[tried : tried + CHUNK]
+        parts.append(_differences(subject.runtime(some), subject.network(some)))
+        tried += len(some)
+    found = np.concatenate(parts)
+    if not len(found):
+        missing = not_computed("the outputs are beyond the range of the file's number type")
+        return {"tried": tried, "largest": missing, "relative": missing, "other_class": missing}
+    return {
+        "tried": tried,
+        "largest": estimate(float(found[:, 0].max())),
+        "relative": estimate(float(found[:, 1].max())),
+        "other_class": estimate(int(found[:, 2].sum())),
+    }
+
+
+def _differences(theirs: FloatArray, ours: FloatArray) -> FloatArray:
+    """Largest, relative to the largest output, and whether the class differs; where both are finite."""
+    fine = np.isfinite(theirs).all(axis=1) & np.isfinite(ours).all(axis=1)
+    theirs, ours = theirs[fine], ours[fine]
+    largest = np.abs(theirs - ours).max(axis=1)
+    relative = largest / np.maximum(np.abs(ours).max(axis=1), np.finfo(float).tiny)
+    return np.stack([largest, relative, _class(theirs) != _class(ours)], axis=1)
+
+
+def _class(outputs: FloatArray) -> NDArray[np.int64]:
+    """The largest output; of a single one, its sign."""
+    return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(np.int64)

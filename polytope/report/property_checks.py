@@ -1,0 +1,58 @@
+"""The report on VNN-LIB properties: violated with a counterexample, proved to hold, or undecided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from polytope.geometry.vnnlib_property import read_property
+from polytope.measures.properties import PropertyCheck, check_property
+from polytope.report.clock import Clock
+from polytope.report.files import text_of
+from polytope.report.subject import Subject
+
+MOST_COORDINATES = 32
+"""Coordinates of a counterexample that are written."""
+
+
+def property_facts(subject: Subject, files: Sequence[Path], clock: Clock) -> list[dict[str, Any]]:
+    """What is known of each property, within its part of the time."""
+    rows = []
+    for i, file in enumerate(files):
+        if clock.left <= 0:
+            why = clock.refuse(f"the property {file.name}", "the time allowed was used before")
+            rows.append(_row(file, "undecided", why))
+            continue
+        limit = None if clock.limit is None else clock.left / (len(files) - i)
+        rows.append(_checked(subject, file, limit, clock))
+    return rows
+
+
+def _checked(subject: Subject, file: Path, limit: float | None, clock: Clock) -> dict[str, Any]:
+    text = text_of(file)
+    try:
+        stated = read_property(text)
+        found = check_property(subject.network, stated, max_seconds=limit, runtime=subject.runtime)
+    except ValueError as error:
+        why = " ".join(str(error).split())
+        clock.refuse(f"the property {file.name}", why)
+        return _row(file, "not checked", why)
+    if found.status == "undecided":
+        clock.refuse(f"a decision of the property {file.name}", "the time allowed was used")
+    return _row(file, found.status, "", found)
+
+
+def _row(file: Path, status: str, why: str, found: PropertyCheck | None = None) -> dict[str, Any]:
+    witness = None if found is None or found.witness is None else found.witness
+    outputs = None if found is None or found.outputs is None else found.outputs
+    return {
+        "file": file.name,
+        "status": status,
+        "label": "exact" if status in ("holds", "violated") else "not computed",
+        "why": why,
+        "counterexample": None if witness is None else witness[:MOST_COORDINATES].tolist(),
+        "outputs": None if outputs is None else outputs[:MOST_COORDINATES].tolist(),
+        "confirmed": None if found is None else found.confirmed,
+        "regions": 0 if found is None else found.regions,
+    }

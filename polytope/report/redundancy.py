@@ -1,0 +1,146 @@
+"""The report on size and redundancy: dead, always-on and duplicate units, and what `simplify` saves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from polytope.geometry import Polyhedron
+from polytope.ir import LinearMap, Network
+from polytope.measures.simplify import Simplified, simplify
+from polytope.measures.units import UnitUse, seen_units, unit_use
+from polytope.regions.boundaries import boundaries
+from polytope.regions.complex import RegionComplex
+from polytope.regions.sampling import clear_patterns, random_points
+from polytope.report.clock import Clock
+from polytope.report.labels import Labelled, at_least, bound, estimate, exact, not_computed
+from polytope.report.subject import Subject
+
+LARGEST_MATRICES = 50_000_000
+"""Numbers of a network's maps as sparse matrices, up to which it is rebuilt without some units."""
+
+
+def domain_units(inside: Network, complex: RegionComplex, sampled: RegionComplex | None) -> UnitUse | None:
+    """The use of units in the domain; ``None`` where not a single region was found."""
+    known = complex if len(complex) else sampled
+    if known is None or not len(known):
+        return None
+    return unit_use(known, sampled.patterns if sampled else None)
+
+
+def redundancy_facts(
+    subject: Subject, use: UnitUse | None, complex: RegionComplex, clock: Clock
+) -> dict[str, Any]:
+    """How the units are used in the domain, in the data's box and at the data; what `simplify` removes."""
+    in_box = _box_use(subject, clock) if subject.scope.window is not None else None
+    if in_box is not None and subject.data_box is not None:
+        simplified = _simplified(
+            subject.network, subject.data_box, in_box, "the data's bounding box", complex, clock
+        )
+    else:
+        simplified = _simplified(subject.inside, complex.domain, use, "the domain", complex, clock)
+    return {
+        "domain": None if use is None else _per_layer(subject.network, use),
+        "data_box": None if in_box is None else _per_layer(subject.network, in_box),
+        "data": _at_data(subject),
+        "simplify": simplified,
+    }
+
+
+def _box_use(subject: Subject, clock: Clock) -> UnitUse | None:
+    """The use of units in the bounding box of the data: intervals, and points of the box."""
+    box = subject.data_box
+    if box is None or subject.points is None:
+        return None
+    if clock.left <= 0:
+        clock.refuse("the use of units in the data's bounding box", "the budget was spent")
+        return None
+    rng = np.random.default_rng(0)
+    inner = np.concatenate([*random_points(box, 256, rng)])
+    x = subject.points[:256]
+    near = x + 1e-3 * (inner[: len(x)] - x)  # off the bends that data with zeros lie on
+    patterns, _ = clear_patterns(subject.network, boundaries(subject.network), np.concatenate([near, inner]))
+    return seen_units(subject.network, box, patterns)
+
+
+def _per_layer(network: Network, use: UnitUse) -> dict[str, Any]:
+    """Units by layer, and how many are dead or always on."""
+    rows = []
+    for number, layer in enumerate(network.layers, start=1):
+        if layer.activation:
+            units = slice(network.unit_offsets[number - 1], network.unit_offsets[number])
+            rows.append({"layer": number, **_use(use, units)})
+    return {"total": _use(use, slice(0, network.n_units)), "layers": rows}
+
+
+def _use(use: UnitUse, units: slice) -> dict[str, Labelled]:
+    return {
+        "units": exact(units.stop - units.start),
+        "dead": bound(*use.dead(units)),
+        "always_on": bound(*use.always_on(units)),
+    }
+
+
+def _at_data(subject: Subject) -> dict[str, Labelled] | None:
+    """Units on one piece at all data points: what the data shows, not a proof."""
+    if subject.points is None or not subject.network.n_units:
+        return None
+    x = subject.points[:4096]
+    patterns = [subject.network.pattern(x[i : i + 256]) for i in range(0, len(x), 256)]
+    one_piece = np.logical_and.reduce([(p == patterns[0][0]).all(axis=0) for p in patterns])
+    return {
+        "points": exact(len(x)),
+        "one_piece": estimate(int(one_piece.sum()), "on one piece at all of these points"),
+    }
+
+
+def _simplified(
+    network: Network,
+    domain: Polyhedron,
+    use: UnitUse | None,
+    where: str,
+    complex: RegionComplex,
+    clock: Clock,
+) -> dict[str, Any]:
+    """What is left without fixed, duplicate and unread units."""
+    names = ("units_before", "units_after", "removed", "duplicates", "unread", "difference")
+    why = ""
+    stored = sum(_entries(linear) for layer in network.layers for linear in layer.maps)
+    if use is None:
+        why = "no region was found"
+    elif stored > LARGEST_MATRICES:
+        why = f"the network's maps are {stored:,} numbers as matrices; up to {LARGEST_MATRICES:,} are rebuilt"
+    elif clock.left <= 0:
+        why = "the budget was spent"
+    elif not network.n_units:
+        why = "no unit bends"
+    if why or use is None:
+        clock.refuse("what simplify would save", why)
+        return {"where": where} | dict.fromkeys(names, not_computed(why))
+    found = simplify(network, domain, use=use, samples=200)
+    return {"where": where, **_saved(network, use, found)}
+
+
+def _entries(linear: LinearMap) -> int:
+    """About how many numbers a map is as a sparse matrix, from its middle row."""
+    rows = linear.shape[0]
+    return rows * int(np.count_nonzero(linear.rows(np.array([rows // 2]))))
+
+
+def _saved(network: Network, use: UnitUse, found: Simplified) -> dict[str, Labelled]:
+    """The numbers of units before and after; bounds where some units stayed open."""
+    before, after = network.n_units, found.network.n_units
+    exactly = use.complete
+    note = "" if exactly else "units that were not decided stay"
+    twins, unread = int((found.duplicate >= 0).sum()), int(found.unread.sum())
+    return {
+        "units_before": exact(before),
+        "units_after": exact(after, note),
+        "removed": exact(before - after) if exactly else at_least(before - after, note),
+        "duplicates": exact(twins) if exactly else at_least(twins, note),
+        "unread": exact(unread) if exactly else at_least(unread, note),
+        "difference": estimate(
+            found.difference, "largest difference of the outputs at points tried, relative to the largest"
+        ),
+    }

@@ -1,0 +1,169 @@
+"""The report on slopes and distances: Lipschitz constants, and how far data points are from another class."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from polytope.geometry import Polyhedron, Slice
+from polytope.ir import Network
+from polytope.ir.maps import FloatArray
+from polytope.measures.lipschitz import lipschitz_bounds, region_lipschitz
+from polytope.measures.operator_norm import operator_norms
+from polytope.measures.robustness import Radius, robustness_radius
+from polytope.regions.complex import RegionComplex
+from polytope.report.clock import Clock
+from polytope.report.cost import estimated_seconds, some_regions
+from polytope.report.labels import Labelled, at_least, exact, interval, not_computed
+from polytope.report.subject import Subject, to_distances
+
+LARGEST_JACOBIAN = 1 << 24
+"""Numbers in the arrays of an interval Jacobian, up to which certified bounds are computed."""
+MOST_POINTS = 256
+NEAREST = 20
+"""Data points whose distance to the decision boundary is looked for."""
+
+
+def lipschitz_facts(subject: Subject, complex: RegionComplex, clock: Clock) -> dict[str, Any]:
+    """The 2-to-2 Lipschitz constant over the domain, over the data's box, and the slopes at data points."""
+    domain = _over_domain(subject, complex, clock)
+    data = _at_points(subject, clock)
+    return {
+        "domain": domain,
+        "data_box": _over_box(subject, data["largest"]["value"] if data else 0.0, clock),
+        "data": data,
+    }
+
+
+def _over_domain(subject: Subject, complex: RegionComplex, clock: Clock) -> Labelled:
+    """The greatest norm over the regions; enclosed with certified bounds where regions are missing."""
+    if not len(complex):
+        return not_computed("no region was found")
+    K = to_distances(subject.scope.window, complex.domain.dim)
+    straight = _straightened(complex, K)
+    some = _affordable(straight, clock)
+    greatest = float(region_lipschitz(some).max())
+    if complex.complete and len(some) == len(complex):
+        return exact(greatest, "up to the rounding of the last operations")
+    if not complex.domain.is_bounded or _too_large(straight.network):
+        return at_least(greatest, "the steepest of the regions looked at")
+    bounds = lipschitz_bounds(straight.network, straight.domain, samples=100)
+    return interval(greatest, max(bounds.upper, greatest), "the steepest region looked at; a certified bound")
+
+
+def _affordable(complex: RegionComplex, clock: Clock) -> RegionComplex:
+    """All regions, or as many as two thirds of the time are enough for."""
+    expected = estimated_seconds(complex, region_lipschitz)
+    allowed = max(2 * clock.left / 3, 0.0)
+    if expected <= allowed:
+        return complex
+    most = max(int(len(complex) * allowed / expected), 24)
+    why = f"all {len(complex):,} would take about {expected:,.0f} s"
+    clock.refuse(f"the slopes of more than {most:,} regions", why)
+    return some_regions(complex, np.unique(np.linspace(0, len(complex) - 1, most).astype(np.int64)))
+
+
+def _straightened(complex: RegionComplex, K: FloatArray) -> RegionComplex:
+    """The complex in coordinates u, t = K u, in which lengths are those of the input space."""
+    network = complex.network.restrict(Slice(np.zeros(len(K)), K.T))
+    domain = Polyhedron(complex.domain.A @ K, complex.domain.b)
+    points = complex.interior_points @ np.linalg.inv(K).T
+    return replace(complex, network=network, domain=domain, interior_points=points)
+
+
+def _over_box(subject: Subject, steepest: float, clock: Clock) -> Labelled | None:
+    """Certified bounds over the data's box, where that is not the domain; the steepest point known in it."""
+    box = subject.data_box
+    if box is None or subject.scope.window is None:
+        return None
+    what = "a certified Lipschitz bound over the data's bounding box"
+    if _too_large(subject.network):
+        return not_computed(clock.refuse(what, "the interval Jacobians would not fit"))
+    if clock.left <= 0:
+        return not_computed(clock.refuse(what, "the budget was spent"))
+    bounds = lipschitz_bounds(subject.network, box, samples=64)
+    lower = max(bounds.lower, steepest)
+    return interval(lower, max(bounds.upper, lower), "the steepest point looked at; a certified bound")
+
+
+def _too_large(network: Network) -> bool:
+    widest = max(len(layer.bias) for layer in network.layers)
+    return widest * max(network.input_dim, network.output_dim) > LARGEST_JACOBIAN
+
+
+def _at_points(subject: Subject, clock: Clock) -> dict[str, Any] | None:
+    """The norms of the Jacobians at data points: each exact, and together a lower bound on the constant."""
+    if subject.points is None:
+        return None
+    network, x = subject.network, subject.points[:MOST_POINTS]
+    step = max(1, (1 << 22) // (network.input_dim * network.output_dim))
+    norms: list[FloatArray] = []
+    while sum(map(len, norms)) < len(x) and (not norms or clock.left > 0):
+        done = sum(map(len, norms))
+        norms.append(operator_norms(network.jacobian(x[done : done + step])))
+    found = np.concatenate(norms)
+    if len(found) < len(x):
+        clock.refuse(f"slopes at {len(x) - len(found):,} of {len(x):,} data points", "the time was used")
+    return {
+        "points": len(found),
+        "median": exact(float(np.median(found))),
+        "largest": exact(float(found.max())),
+    }
+
+
+def distance_facts(subject: Subject, clock: Clock) -> dict[str, Any] | None:
+    """The distances of the first data points from the decision boundary, in the whole input space."""
+    if subject.points is None:
+        return None
+    x = subject.points[:NEAREST]
+    rows: list[dict[str, Any]] = []
+    for i, point in enumerate(x):
+        if clock.left <= 0:
+            why = f"the time allowed was used by the first {i}"
+            clock.refuse(f"the distance to the decision boundary at {len(x) - i} of {len(x)} points", why)
+            break
+        limit = None if clock.limit is None else max(clock.left / (len(x) - i), 0.05)
+        found = robustness_radius(subject.network, point, max_seconds=limit)
+        rows.append({"point": i, "class": _class(subject, point), "distance": _distance(found)})
+    if not rows:
+        return None
+    exactly = [row["distance"]["value"] for row in rows if row["distance"]["label"] == "exact"]
+    return {
+        "norm": 2,
+        "points": rows,
+        "exact": len(exactly),
+        "least": _least([row["distance"] for row in rows]),
+        "median": _median([row["distance"] for row in rows]),
+    }
+
+
+def _class(subject: Subject, point: FloatArray) -> int:
+    values = subject.network(point[None])[0]
+    return int(values.argmax()) if len(values) > 1 else int(values[0] > 0)
+
+
+def _distance(found: Radius) -> Labelled:
+    if found.exact and np.isfinite(found.value):
+        return exact(found.value)
+    if found.exact:
+        return not_computed("there is no other class")
+    return interval(found.lower, found.value)
+
+
+def _ends(distances: list[Labelled]) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper ends of distances; from 0 to infinity where nothing is known."""
+    low = [d.get("value", d.get("lower", np.inf)) for d in distances]
+    high = [d.get("value", d["upper"] if d.get("upper") is not None else np.inf) for d in distances]
+    return np.array(low, dtype=float), np.array(high, dtype=float)
+
+
+def _least(distances: list[Labelled]) -> Labelled:
+    low, high = (ends.min() for ends in _ends(distances))
+    return interval(float(low), float(high)) if np.isfinite(low) else not_computed("there is no other class")
+
+
+def _median(distances: list[Labelled]) -> Labelled:
+    low, high = (float(np.median(ends)) for ends in _ends(distances))
+    return interval(low, high) if np.isfinite(low) else not_computed("there is no other class")

@@ -1,0 +1,128 @@
+"""What an audit is about: the network, the part of the input space looked at, data points, the runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from polytope.geometry import Polyhedron, Slice
+from polytope.ir import Network
+from polytope.ir.maps import FloatArray
+from polytope.report.scope import Scope, default_scope, polytope_scope
+
+Runtime = Callable[[FloatArray], FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What the questions of an audit are asked about.
+
+    Arguments:
+        network: on the whole input space.
+        scope: the domain, and the window that it lies in.
+        points: data points ``[n, d]``, at least one; ``None`` for none.
+        labels: their classes, ``int[n]``.
+        runtime: the model's own, ``[B, d]`` to ``[B, out]``.
+    """
+
+    network: Network
+    scope: Scope
+    points: FloatArray | None = None
+    labels: NDArray[np.int64] | None = None
+    runtime: Runtime | None = None
+
+    @cached_property
+    def inside(self) -> Network:
+        """The network as a function of the domain's coordinates."""
+        return self.scope.restricted(self.network)
+
+    @cached_property
+    def radius(self) -> float:
+        """The radius of neighbourhoods that suits the points; 0 without any."""
+        return 0.0 if self.points is None else default_radius(self.points)
+
+    @cached_property
+    def data_box(self) -> Polyhedron | None:
+        """The bounding box of the data; coordinates that do not vary are given a little room."""
+        if self.points is None:
+            return None
+        low, high = self.points.min(axis=0), self.points.max(axis=0)
+        room = 1e-6 * max(float(np.abs(self.points).max()), 1e-300)
+        return Polyhedron.box(low - room * (low == high), high + room * (low == high))
+
+
+def default_radius(x: FloatArray) -> float:
+    """A twentieth of the median distance between two of the first points; 0 where they coincide."""
+    some = x[:100]
+    distances = np.linalg.norm(some[:, None] - some[None, :], axis=2)
+    return 0.05 * float(np.median(distances[np.triu_indices(len(some), 1)])) if len(some) > 1 else 0.0
+
+
+def to_distances(window: Slice | None, dim: int) -> FloatArray:
+    """The matrix K ``[k, k]`` with t = K u, where u are coordinates of a window in which lengths are true.
+
+    With the directions D of the window, D D^T = L L^T, K is the inverse of L^T.
+    """
+    if window is None:
+        return np.eye(dim)
+    gram = window.directions @ window.directions.T
+    if (gram == np.eye(dim)).all():
+        return np.eye(dim)
+    K: FloatArray = np.linalg.inv(np.linalg.cholesky(gram).T)
+    return K
+
+
+def checked_subject(
+    network: Network,
+    domain: Polyhedron | Scope | None,
+    window: Slice | None,
+    around: ArrayLike | None,
+    labels: ArrayLike | None,
+    runtime: Runtime | None,
+) -> Subject:
+    """The subject that the arguments of ``audit`` name.
+
+    Raises:
+        ValueError: domain, points or labels do not fit the network.
+    """
+    points, classes = _data(network, around, labels)
+    subject = Subject(network, _scope(network, domain, window, points), points, classes, runtime)
+    assert subject.inside.layers, "the scope fits"
+    return subject
+
+
+def _scope(
+    network: Network, domain: Polyhedron | Scope | None, window: Slice | None, points: FloatArray | None
+) -> Scope:
+    if isinstance(domain, Scope):
+        return domain
+    if domain is not None:
+        return polytope_scope(domain, window)
+    if window is not None:
+        raise ValueError(
+            "audit: a window needs a domain in its coordinates, such as Polyhedron.box([-1, -1], [2, 2])."
+        )
+    return default_scope(network, points)
+
+
+def _data(
+    network: Network, around: ArrayLike | None, labels: ArrayLike | None
+) -> tuple[FloatArray | None, NDArray[np.int64] | None]:
+    """The points as rows, and their labels."""
+    if around is None:
+        if labels is not None:
+            raise ValueError("audit: labels need the points that they belong to (around=...).")
+        return None, None
+    x = np.asarray(around, dtype=float)
+    if x.ndim < 2 or not len(x) or x[0].size != network.input_dim:
+        raise ValueError(f"audit: around must have shape [n, {network.input_dim}], got {x.shape}.")
+    if not np.isfinite(x).all():
+        raise ValueError("audit: around holds a value that is not a finite number; leave such points out.")
+    classes = None if labels is None else np.asarray(labels).astype(np.int64)
+    if classes is not None and classes.shape != (len(x),):
+        raise ValueError(f"audit: labels must have shape [{len(x)}], got {classes.shape}.")
+    return x.reshape(len(x), -1), classes

@@ -1,0 +1,319 @@
+"use strict";
+// The interactive windows: regions on a canvas; drag or arrows move, wheel, pinch or +/- zoom, hover inspects.
+(() => {
+const decoded = (text, Type) => {
+  if (text === null) return null;
+  const raw = atob(text), bytes = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+  return new Type(bytes.buffer);
+};
+const number = (x) => {
+  if (x === 0) return "0";
+  const text = x.toPrecision(6);
+  return text.includes("e") ? text : String(Number(text));
+};
+const element = (tag, text) => {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  return made;
+};
+
+/** The regions of one window: outlines in its coordinates, a grid that finds the region at a point. */
+class Regions {
+  constructor(data) {
+    Object.assign(this, data);
+    this.n = data.regions;
+    this.corners = decoded(data.corners, Float32Array);
+    this.maps = decoded(data.maps, Float32Array);
+    this.numbers = {
+      output: data.classes === null ? decoded(data.values, Float32Array) : decoded(data.classes, Uint16Array),
+      norm: decoded(data.norms, Float32Array),
+      complexity: decoded(data.complexity, Float32Array),
+    };
+    const counts = decoded(data.counts, Uint16Array);
+    this.start = new Uint32Array(this.n + 1);
+    for (let i = 0; i < this.n; i++) this.start[i + 1] = this.start[i] + counts[i];
+    this.boxes = new Float32Array(4 * this.n);
+    for (let i = 0; i < this.n; i++) {
+      let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
+      for (let k = this.start[i]; k < this.start[i + 1]; k++) {
+        const x = this.corners[2 * k], y = this.corners[2 * k + 1];
+        x0 = Math.min(x0, x); x1 = Math.max(x1, x); y0 = Math.min(y0, y); y1 = Math.max(y1, y);
+      }
+      this.boxes.set([x0, y0, x1, y1], 4 * i);
+    }
+    this.side = Math.max(1, Math.min(200, Math.ceil(Math.sqrt(this.n))));
+    this.cells = Array.from({length: this.side ** 2}, () => []);
+    const cell = (v) => Math.max(0, Math.min(this.side - 1, Math.floor(v * this.side)));
+    for (let i = 0; i < this.n; i++)
+      for (let gx = cell(this.boxes[4 * i]); gx <= cell(this.boxes[4 * i + 2]); gx++)
+        for (let gy = cell(this.boxes[4 * i + 1]); gy <= cell(this.boxes[4 * i + 3]); gy++)
+          this.cells[gx * this.side + gy].push(i);
+    this.cell = cell;
+  }
+
+  /** The region at a place, both from 0 to 1; -1 outside. */
+  at(x, y) {
+    if (!(x >= 0 && x <= 1 && y >= 0 && y <= 1)) return -1;
+    let best = -1, deepest = -1e-6;
+    for (const i of this.cells[this.cell(x) * this.side + this.cell(y)]) {
+      let depth = Infinity;
+      for (let k = this.start[i], j = this.start[i + 1] - 1; k < this.start[i + 1]; j = k++) {
+        const ax = this.corners[2 * j], ay = this.corners[2 * j + 1];
+        const dx = this.corners[2 * k] - ax, dy = this.corners[2 * k + 1] - ay;
+        const length = Math.hypot(dx, dy);
+        if (length > 0) depth = Math.min(depth, (dx * (y - ay) - dy * (x - ax)) / length);
+      }
+      if (depth > deepest && depth < Infinity) { deepest = depth; best = i; }
+    }
+    return best;
+  }
+
+  /** Smallest and largest of the numbers to colour by. */
+  range(mode) {
+    let low = Infinity, high = -Infinity;
+    for (const v of this.numbers[mode]) { if (v < low) low = v; if (v > high) high = v; }
+    return [low, high];
+  }
+}
+
+/** A figure with its canvas, controls, legend and the panel about the region looked at. */
+class View {
+  constructor(figure, windows, colours) {
+    this.figure = figure;
+    this.windows = windows;
+    this.colours = colours;
+    for (const name of ["canvas", "legend", "panel"]) this[name] = figure.querySelector("." + name);
+    this.context = this.canvas.getContext("2d");
+    this.region = -1;
+    this.pointers = new Map();
+    this.select = figure.querySelector(".which");
+    this.colour = figure.querySelector(".colour");
+    this.select.addEventListener("change", () => this.choose(Number(this.select.value)));
+    this.colour.addEventListener("change", () => this.paint());
+    for (const [name, act] of [["in", () => this.zoom(1.5)], ["out", () => this.zoom(1 / 1.5)], ["all", () => this.reset()]])
+      figure.querySelector(".zoom-" + name).addEventListener("click", act);
+    this.listen();
+    figure.classList.add("live");
+    new ResizeObserver(() => this.resize()).observe(this.canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    this.choose(0);
+  }
+
+  choose(which) {
+    this.regions = this.windows[which] instanceof Regions ? this.windows[which]
+      : (this.windows[which] = new Regions(this.windows[which]));
+    const missing = this.regions.numbers.complexity === null;
+    this.colour.querySelector("[value=complexity]").disabled = missing;
+    if (missing && this.colour.value === "complexity") this.colour.value = "output";
+    this.canvas.setAttribute("aria-label", `${this.regions.n} regions of ${this.regions.title}. ` +
+      "Arrow keys move, plus and minus zoom, 0 shows all. The region in the middle is described below.");
+    this.paint();
+    this.reset();
+    this.inspect(-1);
+  }
+
+  get span() { return [0, 1].map((a) => this.regions.high[a] - this.regions.low[a]); }
+
+  resize() {
+    const box = this.canvas.getBoundingClientRect();
+    if (!box.width || !box.height) return;
+    this.ratio = window.devicePixelRatio || 1;
+    const before = this.width;
+    [this.width, this.height] = [box.width, box.height];
+    this.canvas.width = Math.round(box.width * this.ratio);
+    this.canvas.height = Math.round(box.height * this.ratio);
+    if (before === undefined) this.reset(); else { this.scale *= this.width / before; this.draw(); }
+  }
+
+  reset() {
+    if (!this.width) return;
+    const [w, h] = this.span;
+    this.scale = 0.97 * Math.min(this.width / w, this.height / h);
+    this.center = [0, 1].map((a) => (this.regions.high[a] + this.regions.low[a]) / 2);
+    this.draw();
+  }
+
+  /** Zoom by a factor, keeping a point of the canvas (by default its middle) where it is. */
+  zoom(factor, x = this.width / 2, y = this.height / 2) {
+    const [tx, ty] = this.place(x, y);
+    const least = 0.2 * Math.min(this.width / this.span[0], this.height / this.span[1]);
+    this.scale = Math.max(least, Math.min(least * 1e6, this.scale * factor));
+    this.center = [tx - (x - this.width / 2) / this.scale, ty + (y - this.height / 2) / this.scale];
+    this.draw();
+  }
+
+  move(dx, dy) {
+    this.center = [0, 1].map((a) => Math.max(this.regions.low[a], Math.min(this.regions.high[a],
+      this.center[a] + [-dx, dy][a] / this.scale)));
+    this.draw();
+  }
+
+  /** The window's coordinates of a point of the canvas. */
+  place(x, y) {
+    return [this.center[0] + (x - this.width / 2) / this.scale, this.center[1] - (y - this.height / 2) / this.scale];
+  }
+
+  listen() {
+    const c = this.canvas;
+    const local = (e) => { const b = c.getBoundingClientRect(); return [e.clientX - b.left, e.clientY - b.top]; };
+    c.addEventListener("pointerdown", (e) => {
+      c.setPointerCapture(e.pointerId);
+      this.pointers.set(e.pointerId, local(e));
+      this.hover(...local(e));
+    });
+    c.addEventListener("pointermove", (e) => {
+      const now = local(e), before = this.pointers.get(e.pointerId);
+      if (before && this.pointers.size === 1) this.move(now[0] - before[0], now[1] - before[1]);
+      if (before && this.pointers.size === 2) {
+        const [other] = [...this.pointers].filter(([id]) => id !== e.pointerId).map(([, p]) => p);
+        const gap = (p) => Math.hypot(p[0] - other[0], p[1] - other[1]) || 1;
+        this.zoom(gap(now) / gap(before), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
+      }
+      if (before) this.pointers.set(e.pointerId, now); else this.hover(...now);
+    });
+    for (const name of ["pointerup", "pointercancel"])
+      c.addEventListener(name, (e) => this.pointers.delete(e.pointerId));
+    c.addEventListener("wheel", (e) => {
+      if (document.activeElement !== c && !e.ctrlKey) return; // the page scrolls until the picture is chosen
+      e.preventDefault();
+      this.zoom(Math.exp(-e.deltaY * (e.deltaMode ? 0.05 : 0.0015)), ...local(e));
+    }, {passive: false});
+    c.addEventListener("keydown", (e) => {
+      const step = 0.1 * Math.min(this.width, this.height);
+      const moves = {ArrowLeft: [step, 0], ArrowRight: [-step, 0], ArrowUp: [0, step], ArrowDown: [0, -step]};
+      if (moves[e.key]) this.move(...moves[e.key]);
+      else if (e.key === "+" || e.key === "=") this.zoom(1.5);
+      else if (e.key === "-") this.zoom(1 / 1.5);
+      else if (e.key === "0") this.reset();
+      else return;
+      e.preventDefault();
+      this.hover(this.width / 2, this.height / 2);
+    });
+    c.addEventListener("focus", () => this.draw());
+    c.addEventListener("blur", () => this.draw());
+  }
+
+  hover(x, y) {
+    const t = this.place(x, y), r = this.regions;
+    const found = r.at(...[0, 1].map((a) => (t[a] - r.low[a]) / this.span[a]));
+    this.inspect(found, t);
+  }
+
+  /** Say what the region is, and its affine map. */
+  inspect(i, t) {
+    if (i !== this.region) { this.region = i; this.draw(); }
+    this.figure.dataset.region = i;
+    const r = this.regions;
+    if (i < 0) {
+      this.panel.replaceChildren(element("p", "Point at a region, or move with the arrow keys, to see its affine map."));
+      return;
+    }
+    const best = r.classes === null ? "" : ` · largest output ${r.numbers.output[i]}`;
+    const complexity = r.numbers.complexity === null ? "" : ` · ${r.numbers.complexity[i]} units bend within ${number(r.radius)}`;
+    const head = element("p", `Region ${i} of ${r.n}${best} · gradient norm ${number(r.numbers.norm[i])}${complexity}`);
+    const where = element("p", `at t = (${number(t[0])}, ${number(t[1])}), where f(t) = a t₁ + b t₂ + c:`);
+    const table = element("table"), top = element("tr"), body = element("tbody");
+    for (const title of ["output", "f(t)", "a", "b", "c"]) top.append(element("th", title));
+    table.append(element("thead"), body);
+    table.tHead.append(top);
+    for (let k = 0; k < r.outputs; k++) {
+      const [a, b, c] = r.maps.subarray(3 * (i * r.outputs + k), 3 * (i * r.outputs + k) + 3);
+      const row = element("tr");
+      row.append(element("th", String(k)));
+      for (const v of [a * t[0] + b * t[1] + c, a, b, c]) row.append(element("td", number(v)));
+      body.append(row);
+    }
+    this.panel.replaceChildren(head, where, table);
+    if (r.outputs < r.all_outputs) this.panel.append(element("p", `The first ${r.outputs} of ${r.all_outputs} outputs.`));
+  }
+
+  /** Colours of all regions, and what they mean. */
+  paint() {
+    const r = this.regions, mode = this.colour.value, values = r.numbers[mode];
+    this.legend.replaceChildren();
+    if (mode === "output" && r.classes !== null) {
+      const palette = this.colours.classes;
+      this.fill = Array.from(values, (v) => palette[v % palette.length]);
+      for (const v of [...new Set(values)].sort((a, b) => a - b)) {
+        const item = element("span", `output ${v}`), swatch = element("i");
+        swatch.style.background = palette[v % palette.length];
+        item.prepend(swatch);
+        this.legend.append(item);
+      }
+    } else {
+      const ramp = this.colours.ramp, [low, high] = r.range(mode);
+      const tone = (v) => ramp[high > low ? Math.round((v - low) / (high - low) * (ramp.length - 1)) : 0];
+      this.fill = Array.from(values, tone);
+      const bar = element("b");
+      bar.style.background = `linear-gradient(to right, ${ramp.join(",")})`;
+      this.legend.append(element("span", number(low)), bar, element("span", number(high)));
+    }
+    this.draw();
+  }
+
+  draw() {
+    if (this.scheduled || !this.width) return;
+    this.scheduled = true;
+    requestAnimationFrame(() => { this.scheduled = false; this.render(); });
+  }
+
+  render() {
+    const r = this.regions, g = this.context, [w, h] = this.span, s = this.scale;
+    const style = getComputedStyle(this.figure);
+    g.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    g.clearRect(0, 0, this.width, this.height);
+    const ox = this.width / 2 + (r.low[0] - this.center[0]) * s, oy = this.height / 2 - (r.low[1] - this.center[1]) * s;
+    const kx = w * s, ky = -h * s; // a place (x, y) from 0 to 1 is drawn at (ox + kx x, oy + ky y)
+    const trace = (i) => {
+      g.beginPath();
+      for (let k = r.start[i]; k < r.start[i + 1]; k++) g.lineTo(ox + kx * r.corners[2 * k], oy + ky * r.corners[2 * k + 1]);
+      g.closePath();
+    };
+    const [left, right] = [-ox / kx, (this.width - ox) / kx], [bottom, top] = [(this.height - oy) / ky, -oy / ky];
+    const seen = [];
+    for (let i = 0; i < r.n; i++)
+      if (r.boxes[4 * i] <= right && r.boxes[4 * i + 2] >= left && r.boxes[4 * i + 1] <= top && r.boxes[4 * i + 3] >= bottom) seen.push(i);
+    g.lineWidth = 0.7; // in its own colour: no seams between neighbours
+    for (const i of seen) {
+      trace(i);
+      g.fillStyle = g.strokeStyle = this.fill[i];
+      g.fill();
+      g.stroke();
+    }
+    g.strokeStyle = "rgba(255,255,255,.55)";
+    g.lineWidth = 0.6;
+    if (seen.length < 4000) for (const i of seen) { trace(i); g.stroke(); }
+    g.font = "12px system-ui, sans-serif";
+    for (const [x, y, name] of r.marks) this.mark(g, this.width / 2 + (x - this.center[0]) * s, this.height / 2 - (y - this.center[1]) * s, String(name));
+    if (this.region >= 0) {
+      trace(this.region);
+      g.strokeStyle = "#000"; g.lineWidth = 4; g.stroke();
+      g.strokeStyle = "#fff"; g.lineWidth = 2; g.stroke();
+    }
+    if (document.activeElement === this.canvas) {
+      g.strokeStyle = style.color; g.lineWidth = 1;
+      g.beginPath();
+      g.moveTo(this.width / 2 - 8, this.height / 2); g.lineTo(this.width / 2 + 8, this.height / 2);
+      g.moveTo(this.width / 2, this.height / 2 - 8); g.lineTo(this.width / 2, this.height / 2 + 8);
+      g.stroke();
+    }
+    this.canvas.dataset.scale = s;
+    this.canvas.dataset.center = this.center.join(" ");
+    this.canvas.dataset.drawn = seen.length;
+  }
+
+  mark(g, x, y, name) {
+    g.beginPath(); g.arc(x, y, 4, 0, 7);
+    g.fillStyle = "#fff"; g.fill(); g.strokeStyle = "#000"; g.lineWidth = 1.5; g.stroke();
+    g.strokeStyle = "#fff"; g.lineWidth = 3; g.strokeText(name, x + 7, y + 4);
+    g.fillStyle = "#000"; g.fillText(name, x + 7, y + 4);
+  }
+}
+
+const source = document.getElementById("windows");
+if (source) {
+  const given = JSON.parse(source.textContent);
+  new View(document.getElementById("view"), given.windows, given.colours);
+}
+})();

@@ -1,0 +1,216 @@
+"""Windows through the data for the interactive pictures: which planes, their regions, and one number each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from polytope.geometry import Polyhedron, Slice
+from polytope.ir import Network
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.measures.local_complexity import local_complexity
+from polytope.measures.operator_norm import operator_norms
+from polytope.regions.complex import RegionComplex
+from polytope.regions.enumerate import enumerate_regions
+from polytope.regions.sampling import random_points
+from polytope.report.clock import Clock
+from polytope.report.planar import outlines
+from polytope.report.scope import window_scope
+from polytope.report.subject import Subject, to_distances
+
+MOST_REGIONS = 20_000
+"""Regions in a picture: a window that has more is drawn in part, around its centre."""
+LARGEST_MAPS = 2_000_000
+"""Numbers that the affine maps of a picture may fill."""
+LEAST_REGIONS = 300
+SHRINKS = 14
+TRIED = 32  # points at which the time of a picture's numbers is measured
+CHUNK = 1024  # regions between two looks at the clock
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A part of a plane that is to be drawn.
+
+    Arguments:
+        plane: in the input space; ``None`` where that is a plane itself.
+        domain: in the plane's coordinates.
+        center: what to keep in sight if a part is drawn.
+        marks: data points in it, ``[n, 2]``, and their numbers ``int[n]``.
+    """
+
+    title: str
+    network: Network
+    plane: Slice | None
+    domain: Polyhedron
+    center: FloatArray
+    marks: FloatArray
+    numbers: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A plane with its regions.
+
+    Arguments:
+        complex: all the regions of the part that is drawn.
+        polygons: their outlines.
+        maps: their affine maps in the plane's coordinates, ``(J [R, out, 2], c [R, out])``.
+        share: side of the part that is drawn, as a share of the window's.
+        complexity: ``int[R]``, units that bend near the middle of a region; ``None`` where left out.
+        radius: of that, in the input space.
+    """
+
+    place: Place
+    complex: RegionComplex
+    polygons: list[FloatArray]
+    maps: tuple[FloatArray, FloatArray]
+    share: float
+    complexity: IntArray | None
+    radius: float
+
+    @property
+    def norms(self) -> FloatArray:
+        """The norm of each region's Jacobian along the plane, by lengths of the input space, ``[R]``."""
+        return operator_norms(self.maps[0] @ to_distances(self.place.plane, 2))
+
+
+def windows(subject: Subject, complex: RegionComplex, clock: Clock) -> list[Window]:
+    """The windows that time allows, each complete in the part that is drawn."""
+    drawn: list[Window] = []
+    places = list(_places(subject))
+    for i, place in enumerate(places):
+        what = f"a picture of {place.title}"
+        if clock.left <= 0:
+            clock.refuse(what, "the time allowed was used before")
+            continue
+        most = _most_regions(subject, place, clock.left / (len(places) - i))
+        whole = place.domain is complex.domain and complex.complete and len(complex) <= most
+        found = (complex, 1.0) if whole else _part(place, clock, clock.left / 2 / (len(places) - i), most)
+        if found is None:
+            clock.refuse(what, "no part of it could be completed in the time allowed")
+        else:
+            drawn.append(_window(subject, place, *found, clock))
+    return drawn
+
+
+def _most_regions(subject: Subject, place: Place, seconds: float) -> int:
+    """The regions that a picture shows at most: as many as half the time is enough to look at."""
+    most = max(min(MOST_REGIONS, LARGEST_MAPS // (3 * place.network.output_dim)), LEAST_REGIONS)
+    if seconds == float("inf"):
+        return most
+    [t] = random_points(place.domain, TRIED, np.random.default_rng(0))
+    start = perf_counter()
+    place.network.affine(place.network.pattern(t))
+    local_complexity(place.network, t, 1e-3, frames=2)
+    return int(np.clip(TRIED * seconds / (2 * (perf_counter() - start)), LEAST_REGIONS, most))
+
+
+def _places(subject: Subject) -> Iterator[Place]:
+    """The domain, if it is a plane, else the plane through three data points, or along two axes of a box."""
+    scope, x = subject.scope, subject.points
+    whole = scope.domain.dim == 2 and scope.domain.is_bounded
+    if whole:
+        marks, numbers = _in_plane(subject, scope.window, scope.domain)
+        center = marks.mean(axis=0) if 0 < len(marks) <= 3 else scope.domain.inscribed_ball[0]
+        title = scope.description if len(scope.description) < 200 else "the domain"
+        yield Place(title, subject.inside, scope.window, scope.domain, center, marks, numbers)
+    if x is not None and len(x) >= 3 and subject.network.input_dim > 2:
+        chosen = _of_three_classes(subject)
+        if not whole or (subject.labels is not None and chosen != [0, 1, 2]):
+            place = _through(subject, chosen)
+            if place:
+                yield place
+    elif not whole and scope.low is not None and scope.high is not None and scope.domain.dim > 2:
+        yield _along_axes(subject, scope.low, scope.high)
+
+
+def _of_three_classes(subject: Subject) -> list[int]:
+    """The first point of each of three classes, where the data has so many; else the first three points."""
+    if subject.labels is None:
+        return [0, 1, 2]
+    _, first = np.unique(subject.labels, return_index=True)
+    return sorted(first.tolist())[:3] if len(first) >= 3 else [0, 1, 2]
+
+
+def _through(subject: Subject, chosen: list[int]) -> Place | None:
+    """The window through three data points."""
+    assert subject.points is not None, "the caller looked"
+    names = "data points " + ", ".join(map(str, chosen[:-1])) + f" and {chosen[-1]}"
+    try:
+        scope = window_scope(subject.points[chosen], names=names)
+    except ValueError:  # the points lie on a line
+        return None
+    marks, numbers = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), np.array(chosen)
+    inside, center = scope.restricted(subject.network), np.full(2, 1 / 3)
+    return Place(scope.description, inside, scope.window, scope.domain, center, marks, numbers)
+
+
+def _along_axes(subject: Subject, low: FloatArray, high: FloatArray) -> Place:
+    """The plane through the middle of a box, along its two widest sides."""
+    first, second = np.sort(np.argsort(high - low, kind="stable")[-2:]).tolist()
+    middle = (low + high) / 2
+    base = middle.copy()
+    base[[first, second]] = 0.0
+    inner = Slice(base, np.eye(len(low))[[first, second]])
+    outer = subject.scope.window
+    plane = inner if outer is None else Slice(outer.lift(base[None])[0], inner.directions @ outer.directions)
+    domain = Polyhedron.box(low[[first, second]], high[[first, second]])
+    title = f"the plane through the middle of the domain along coordinates {first} and {second}"
+    center, none = middle[[first, second]], np.zeros((0, 2))
+    return Place(
+        title, subject.inside.restrict(inner), plane, domain, center, none, np.zeros(0, dtype=np.int64)
+    )
+
+
+def _in_plane(subject: Subject, plane: Slice | None, domain: Polyhedron) -> tuple[FloatArray, IntArray]:
+    """The data points in a part of a plane: coordinates and numbers."""
+    if subject.points is None:
+        return np.zeros((0, 2)), np.zeros(0, dtype=np.int64)
+    x = subject.points[:2000]
+    t = x if plane is None else np.linalg.lstsq(plane.directions.T, (x - plane.base).T, rcond=None)[0].T
+    away = np.abs(x - t) if plane is None else np.abs(plane.lift(t) - x)
+    size = float(np.abs(x).max()) or 1.0
+    near = (away.max(axis=1) <= 1e-9 * size) & domain.contains(t)
+    return t[near], np.flatnonzero(near)
+
+
+def _part(place: Place, clock: Clock, seconds: float, most: int) -> tuple[RegionComplex, float] | None:
+    """All regions of the place, or of the largest part around its centre that has at most so many."""
+    domain, share = place.domain, 1.0
+    limit = None if clock.limit is None else max(seconds / 3, 1e-3)
+    for _ in range(SHRINKS):
+        found = enumerate_regions(place.network, domain, max_regions=most, max_seconds=limit)
+        if found.complete:
+            return found, share
+        if clock.left <= 0:
+            return None
+        share /= 2
+        b = place.domain.b * share + (1 - share) * (place.domain.A @ place.center)
+        domain = Polyhedron(place.domain.A, b)
+    return None
+
+
+def _window(subject: Subject, place: Place, complex: RegionComplex, share: float, clock: Clock) -> Window:
+    polygons = outlines(complex)
+    K = to_distances(place.plane, 2)
+    corners = np.concatenate(polygons) @ np.linalg.inv(K).T
+    radius = subject.radius or 0.02 * float(np.ptp(corners, axis=0).max())
+    maps = complex.network.affine(complex.patterns)
+    return Window(place, complex, polygons, maps, share, _complexities(complex, K, radius, clock), radius)
+
+
+def _complexities(complex: RegionComplex, K: FloatArray, radius: float, clock: Clock) -> IntArray | None:
+    """Units that change piece among four points in the plane at a distance from each region's middle."""
+    counts: list[IntArray] = []
+    for i in range(0, len(complex), CHUNK):
+        if clock.left <= 0:
+            why = f"the time allowed ended after {i:,} of {len(complex):,} regions"
+            clock.refuse("local complexity in a picture", why)
+            return None
+        x = complex.interior_points[i : i + CHUNK]
+        counts.append(local_complexity(complex.network, x, radius, frames=K.T).total.astype(np.int64))
+    return np.concatenate(counts)

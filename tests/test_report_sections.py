@@ -1,0 +1,234 @@
+"""The sections of the audit, each with answers worked by hand, and the sharing out of its time."""
+
+import json
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+import polytope as pt
+from polytope.report.clock import Clock
+from polytope.report.conversion import conversion_facts
+from polytope.report.labels import at_least, bound, estimate, exact, interval, not_computed, share
+from polytope.report.subject import checked_subject, to_distances
+
+SCHEMA = json.loads((files("polytope.report") / "templates" / "report.schema.json").read_text())
+ABSOLUTE = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [-1.0])])  # |x| - 1
+LINE = pt.Polyhedron.box([-2], [2])
+PLANE = pt.Polyhedron.box([-1, -1], [1, 1])
+HALF = pt.mlp([([[1.0, 0.0]], [0.0]), ([[1.0], [-1.0]], [0.0, 0.0])])  # relu(x) and -relu(x) of (x, y)
+
+
+def audited(*arguments: object, **options: object) -> dict[str, object]:
+    """The report, which fits its schema."""
+    report = pt.audit(*arguments, **options).report  # type: ignore[arg-type]
+    jsonschema.validate(json.loads(json.dumps(report, allow_nan=False)), SCHEMA)
+    return report
+
+
+def test_distances_and_slopes_of_the_absolute_value() -> None:
+    report = audited(ABSOLUTE, LINE, around=[[0.25], [-0.5], [1.5]])
+    found = report["distances"]
+    assert [row["distance"]["value"] for row in found["points"]] == pytest.approx([0.75, 0.5, 0.5])
+    assert [row["class"] for row in found["points"]] == [0, 0, 1]
+    assert found["exact"] == 3
+    assert found["least"] == {"label": "exact", "value": pytest.approx(0.5)}
+    assert found["median"]["value"] == pytest.approx(0.5)
+    assert report["lipschitz"]["domain"]["value"] == pytest.approx(1.0)
+    assert report["lipschitz"]["domain"]["label"] == "exact"
+    assert report["lipschitz"]["data"]["largest"]["value"] == pytest.approx(1.0)
+    assert "0.5 away from another class" in report["verdict"][2]
+
+
+def test_lengths_in_a_window_are_those_of_the_input_space() -> None:
+    """The slope of relu(x) is 1, also in a window whose first coordinate runs twice as fast, and skew."""
+    window = pt.Slice.through([0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [3.0, 5.0, 1.0])
+    K = to_distances(window, 2)
+    u = np.random.default_rng(0).standard_normal((5, 2))
+    lengths = np.linalg.norm((u @ K.T) @ window.directions, axis=1)
+    np.testing.assert_allclose(lengths, np.linalg.norm(u, axis=1))
+    net = pt.mlp([([[1.0, 0.0, 0.0]], [0.0]), ([[1.0]], [0.0])])
+    done = pt.audit(net, PLANE, window=window)
+    assert done.report["lipschitz"]["domain"]["value"] == pytest.approx(1.0)
+    assert sorted(done.windows[0].norms) == pytest.approx([0.0, 1.0])
+
+
+def test_density_on_segments_and_in_squares() -> None:
+    report = audited(ABSOLUTE, LINE, around=[[-1.0], [1.5]])
+    segments = report["density"]["segments"]
+    assert segments["regions"] == {"label": "exact", "value": 2.0}
+    assert segments["density"] == {"label": "exact", "value": pytest.approx(2 / 2.5)}
+    assert report["density"]["squares"] is None
+    # squares of side 0.4 (a twentieth of the median distance 4, twice) around three points; x = 0 cuts two
+    report = audited(HALF, PLANE, around=[[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
+    squares = report["density"]["squares"]
+    assert report["density"]["side"] == pytest.approx(0.4)
+    assert squares["complete"] == squares["places"] == 3
+    assert squares["regions"]["value"] == pytest.approx(5 / 3)
+    assert squares["densest"]["value"] == pytest.approx(2 / 0.16)
+    assert report["data"]["points"] == 3
+
+
+def test_redundancy_worked_by_hand() -> None:
+    """Of relu(x), x + 3, relu(2 x), relu(x - 5) on [-1, 1] one bends, one repeats it, two are fixed."""
+    net = pt.mlp([([[1.0], [1.0], [2.0], [1.0]], [0.0, 3.0, 0.0, -5.0]), ([[1.0, 1, 1, 1]], [0.0])])
+    found = audited(net, pt.Polyhedron.box([-1], [1]))["redundancy"]
+    assert {name: n["value"] for name, n in found["domain"]["total"].items()} == {
+        "units": 4,
+        "dead": 1,
+        "always_on": 1,
+    }
+    assert found["simplify"]["removed"] == {"label": "exact", "value": 3}
+    assert found["simplify"]["duplicates"]["value"] == 1
+    assert found["simplify"]["where"] == "the domain"
+    assert found["data_box"] is None
+
+
+def test_a_window_is_not_the_box_of_the_data() -> None:
+    """A unit that is dead in a plane need not be dead in the data's box, which is what simplify looks at."""
+    rng = np.random.default_rng(0)
+    net = pt.mlp([(rng.standard_normal((12, 9)), rng.standard_normal(12)), (np.ones((2, 12)), [0.0, 1.0])])
+    x = rng.uniform(-0.1, 0.1, (40, 9))
+    found = audited(net, around=x, labels=np.zeros(40, dtype=int), max_seconds=5.0)["redundancy"]
+    total = found["data_box"]["total"]
+    fixed = sum(total[name].get("value", total[name].get("lower")) for name in ("dead", "always_on"))
+    removed = found["simplify"]["removed"]
+    assert 0 < fixed == removed.get("value", removed.get("lower"))
+    assert found["data"]["one_piece"]["value"] >= fixed
+    assert "data" in found["simplify"]["where"]
+
+
+def converted(network: pt.Network, x: object, runtime: object) -> dict[str, dict[str, object]]:
+    """The comparison by kind of points."""
+    subject = checked_subject(network, PLANE, None, x, None, runtime)  # type: ignore[arg-type]
+    return {kind["points"]: kind for kind in conversion_facts(subject, 60.0)["kinds"]}
+
+
+@pytest.mark.parametrize("error", [0.0, 1e-3])
+def test_the_conversion_is_measured_at_data_random_points_and_bends(error: float) -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (50, 2))
+    kinds = converted(HALF, x, lambda rows: HALF(rows) + error)
+    assert kinds.keys() == {"data", "random", "near a bend"}
+    for kind in kinds.values():
+        assert kind["largest"] == {"label": "estimate", "value": pytest.approx(error)}
+        assert kind["other_class"]["value"] == 0
+        assert kind["tried"] > 0
+    assert converted(HALF, x + 2, lambda rows: -HALF(rows))["data"]["other_class"]["value"] == 50
+    assert converted(HALF, x, None)["data"]["largest"]["label"] == "not computed"
+
+
+def test_inputs_are_rounded_to_the_type_of_the_file() -> None:
+    seen = []
+    net = pt.Network(HALF.input_shape, HALF.layers, dtype="float32")
+
+    def runtime(x: np.ndarray) -> np.ndarray:
+        seen.append(x)
+        return np.full((len(x), 2), np.inf)
+
+    kinds = converted(net, [[0.1, 0.2], [0.3, 0.7]], runtime)
+    assert all((x == x.astype(np.float32)).all() for x in seen)
+    assert {kind["largest"]["label"] for kind in kinds.values()} == {"not computed"}  # beyond the range
+
+
+def test_properties_are_checked_and_confirmed(tmp_path: Path) -> None:
+    box = "(declare-const X_0 Real)(declare-const Y_0 Real)(assert (<= X_0 1))(assert (>= X_0 -1))"
+    texts = {"violated": "(assert (>= Y_0 -0.5))", "holds": "(assert (>= Y_0 0.001))", "not checked": "(oops"}
+    names = [tmp_path / f"{status}.vnnlib" for status in texts]
+    for name, text in zip(names, texts.values(), strict=True):
+        name.write_text(box + text)
+    report = audited(
+        ABSOLUTE, LINE, properties=names, runtime=ABSOLUTE, fail_on=["violated>1", "undecided>0"]
+    )
+    rows = report["properties"]
+    assert [row["status"] for row in rows] == list(texts)
+    [x], [y] = rows[0]["counterexample"], rows[0]["outputs"]
+    assert y == pytest.approx(abs(x) - 1)
+    assert y >= -0.5
+    assert rows[0]["confirmed"] is True
+    assert rows[1]["counterexample"] is None
+    assert any("not checked" in item["what"] for item in report["not_done"])
+    assert [check["result"] for check in report["checks"]] == ["passes", "fails"]
+
+
+def test_a_share_is_of_what_is_left_and_flows_on() -> None:
+    clock = Clock(8.0, {"first": 1.0, "second": 3.0, "third": 4.0})
+    assert clock.begin("first") == pytest.approx(1.0, rel=0.01)
+    clock.end()
+    assert clock.begin("second") == pytest.approx(8.0 * 3 / 7, rel=0.01)
+    clock.end()
+    assert clock.begin("third") == pytest.approx(8.0, rel=0.01)
+    assert clock.limit is not None
+    assert Clock(float("inf"), {"all": 1.0}).limit is None
+    assert [row["question"] for row in clock.facts()] == ["first", "second", "third"]
+
+
+def test_time_is_kept_by_every_question() -> None:
+    """The whole takes about the budget, also where there is more to do; a wide margin for busy machines."""
+    rng = np.random.default_rng(0)
+    widths = [30, 60, 60, 4]
+    net = pt.mlp([(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in pairwise(widths)])
+    report = audited(net, around=rng.standard_normal((400, 30)), max_seconds=2.0)
+    questions = report["budget"]["questions"]
+    assert sum(row["used"] for row in questions) < 30
+    assert {row["question"] for row in questions} >= {"regions", "windows", "distances"}
+    assert report["not_done"]
+
+
+@pytest.mark.parametrize(
+    ("check", "number", "result"),
+    [
+        ("dead_units>0.1", exact(0.2), "fails"),
+        ("dead_units > 0.2", exact(0.2), "passes"),
+        ("dead_units>=.2", exact(0.2), "fails"),
+        ("distance<1e-1", interval(0.2, 0.4), "passes"),
+        ("distance<0.3", interval(0.2, 0.4), "undecided"),
+        ("distance<=0.4", interval(0.2, 0.4), "fails"),
+        ("regions>10", bound(11, 10**400), "fails"),
+        ("regions>12", bound(11, 10**400), "undecided"),
+        ("regions<10", bound(11, 10**400), "passes"),
+        ("lipschitz>50", at_least(20.0), "undecided"),
+        ("lipschitz>10", at_least(20.0), "fails"),
+        ("accuracy<0.9", estimate(0.95), "passes"),
+        ("accuracy<0.9", not_computed("no labels"), "undecided"),
+    ],
+)
+def test_a_check_passes_only_if_it_is_sure(
+    check: str, number: dict[str, object], result: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from polytope.report import checks
+
+    read = checks.read_check(check)
+    monkeypatch.setattr(checks, "FIGURES", {read.figure: checks.Figure("", lambda _: number)})
+    found = checks.outcome(read, {})
+    assert found["result"] == result
+    assert found["figure"] == number
+    assert read.figure in found["reason"]
+
+
+def test_every_figure_is_in_every_report() -> None:
+    from polytope.report.checks import FIGURES
+
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 2))
+    full = pt.audit(HALF, around=x, labels=np.zeros(20), runtime=HALF)
+    bare = pt.audit(pt.mlp([([[1.0, 1.0]], [0.0])]), pt.Polyhedron.box([0, 0], [1, 1]))
+    for figure in FIGURES.values():
+        for report in (full.report, bare.report):
+            assert figure.read(report)["label"] in ("exact", "bound", "estimate", "not computed")
+    needs = {name for name, figure in FIGURES.items() if figure.read(full.report)["label"] == "not computed"}
+    assert needs == {"violated", "undecided"}
+    right = (HALF(x).argmax(axis=1) == 0).mean()
+    assert FIGURES["accuracy"].read(full.report)["value"] == pytest.approx(right)
+    assert share(bound(1, 3), 4) == {"label": "bound", "lower": 0.25, "upper": 0.75}
+
+
+@pytest.mark.parametrize(
+    "text", ["dead_units", "dead_units=1", "dead_units>x", ">1", "dead_units>1;", "speed>3"]
+)
+def test_what_is_no_check_is_refused(text: str) -> None:
+    from polytope.report.checks import read_check
+
+    with pytest.raises(ValueError, match="--fail-on"):
+        read_check(text)
