@@ -50,7 +50,7 @@ PACKAGES = ("numpy", "scipy", "highspy", "numba", "networkx", "torch", "onnx", "
 WEIGHTS = {
     "conversion": 4.0,
     "regions": 28.0,
-    "windows": 18.0,
+    "windows": 24.0,
     "linear regions and pieces": 8.0,
     "redundancy": 8.0,
     "adjacency": 8.0,

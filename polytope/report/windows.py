@@ -21,13 +21,13 @@ from polytope.report.planar import outlines
 from polytope.report.scope import window_scope
 from polytope.report.subject import Subject, to_distances
 
-MOST_REGIONS = 20_000
+MOST_REGIONS = 25_000
 """Regions in a picture: a window that has more is drawn in part, around its centre."""
 LARGEST_MAPS = 2_000_000
 """Numbers that the affine maps of a picture may fill."""
 LEAST_REGIONS = 300
-SHRINKS = 14
-TRIED = 32  # points at which the time of a picture's numbers is measured
+SHRINKS = 24  # each to half the area
+TRIED = 64  # points at which the time of a picture's numbers is measured
 CHUNK = 1024  # regions between two looks at the clock
 
 
@@ -103,9 +103,11 @@ def _most_regions(subject: Subject, place: Place, seconds: float) -> int:
     if seconds == float("inf"):
         return most
     [t] = random_points(place.domain, TRIED, np.random.default_rng(0))
-    start = perf_counter()
-    place.network.affine(place.network.pattern(t))
-    local_complexity(place.network, t, 1e-3, frames=2)
+    patterns = place.network.pattern(t)
+    for _ in range(2):  # the first time tables are made
+        start = perf_counter()
+        place.network.affine(patterns)
+        local_complexity(place.network, t, 1e-3, frames=2)
     return int(np.clip(TRIED * seconds / (2 * (perf_counter() - start)), LEAST_REGIONS, most))
 
 
@@ -188,7 +190,7 @@ def _part(place: Place, clock: Clock, seconds: float, most: int) -> tuple[Region
             return found, share
         if clock.left <= 0:
             return None
-        share /= 2
+        share /= 2**0.5
         b = place.domain.b * share + (1 - share) * (place.domain.A @ place.center)
         domain = Polyhedron(place.domain.A, b)
     return None
