@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import polytope as pt
 from polytope.__main__ import app
 from polytope.bench.data import planes, read_data
 from polytope.bench.log import append_row, read_rows
-from polytope.bench.run import run_bench
+from polytope.bench.run import run_bench, run_name
 from polytope.bench.spec import ACTIVATIONS, INITIALISATIONS, Architecture, TrainingSpec, read_spec
 from polytope.bench.summary import mean_of
 from polytope.bench.training import _forward, checkpoints
@@ -237,3 +238,46 @@ def test_images_of_a_file(tiny: Path, tmp_path: Path) -> None:
         read_data(read_spec(tiny))
     with pytest.raises(ValueError, match="takes digits"):
         read_data(read_spec(STUDIES[0]), tmp_path / "own.npz")
+
+
+@pytest.mark.parametrize("name", ["depth_width_digits", "depth_width_mnist"])
+def test_the_committed_tables_follow_from_the_committed_rows(name: str) -> None:
+    """The summary is made again from the rows; its numbers are those of the table."""
+    folder = ROOT / "benchmarks" / "results" / name
+    spec = read_spec(ROOT / "benchmarks" / "architectures" / f"{name}.toml")
+    kept = list(read_rows(folder / "rows.jsonl").values())
+    architectures = spec.architectures(*((64, 10) if "digits" in name else (784, 10)))
+    rows = [
+        row
+        for a in architectures
+        for row in kept
+        if (row["depth"], row["width"]) == (a.depth, a.width) and row["seed"] < spec.seeds
+    ]
+    assert len(rows) == len(architectures) * spec.seeds
+    facts = json.loads((folder / "summary.json").read_text())
+    if "digits" in name:
+        data = read_data(spec)
+        assert facts["images"] == data.digest
+        names = {run_name(spec, data, a, seed) for a in architectures for seed in range(spec.seeds)}
+        assert {row["run"] for row in rows} == names, "the rows are of this very specification"
+    table = (folder / "table.md").read_text(encoding="utf-8")
+    for architecture in architectures:
+        for epoch in spec.training.epochs:
+            own = [row["epochs"][str(epoch)] for row in rows if row["width"] == architecture.width]
+            assert all(w["lower"] == w["upper"] for moment in own for w in moment["windows"])
+            mean = mean_of([np.mean([w["lower"] for w in moment["windows"]]) for moment in own])
+            cells = f"| {architecture.depth} x {architecture.width} | "
+            [line] = [t for t in table.splitlines() if t.startswith(cells) and f" | {epoch} | " in t]
+            assert f" | {mean} | " in line
+
+
+def test_the_study_quotes_its_tables() -> None:
+    """Every mean with an interval, and every ratio, stands in a committed table."""
+    text = " ".join((ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8").split())
+    tables = "".join(
+        (ROOT / "benchmarks" / "results" / name / "table.md").read_text(encoding="utf-8")
+        for name in ("depth_width_digits", "depth_width_mnist")
+    )
+    quoted = re.findall(r"[\d.,]*\d ± [\d.,]*\d|\d+\.\d+ \(\d+\.\d+ to \d+\.\d+\)|10\^\d+\.\d", text)
+    assert len(quoted) > 25
+    assert [number for number in quoted if number not in tables] == []
