@@ -8,6 +8,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from polytope.equivariant.certify import (
+    EquivarianceCertificate,
+    certify_equivariance,
+)
+from polytope.equivariant.defect import (
+    defect,
+    equivariance_error,
+    region_equivariance,
+)
 from polytope.equivariant.domains import (
     fundamental_domain,
     invariant_part,
@@ -41,6 +50,10 @@ from polytope.equivariant.orbits import (
     burnside_count,
     orbits,
     region_action,
+)
+from polytope.equivariant.pieces import (
+    SymmetricPieces,
+    pieces_up_to_symmetry,
 )
 from polytope.equivariant.representations import (
     Representation,
@@ -85,6 +98,11 @@ __all__ = [  # noqa: RUF022
     "image_grid",
     "direct_sum",
     "intertwiner_basis",
+    "equivariance_error",
+    "certify_equivariance",
+    "EquivarianceCertificate",
+    "region_equivariance",
+    "defect",
     "layerwise_symmetry",
     "LayerwiseAction",
     "fundamental_domain",
@@ -123,6 +141,8 @@ __all__ = [  # noqa: RUF022
     "transform_links",
     "plaquettes",
     "lower",
+    "pieces_up_to_symmetry",
+    "SymmetricPieces",
 ]
 
 _LAZY: dict[str, str] = {  # public names whose modules load torch

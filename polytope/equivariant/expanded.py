@@ -7,14 +7,15 @@ input have equal rows however a network spells them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_array, eye_array, hstack, vstack
 
 from polytope.equivariant.matching import Match, UnitSearch
 from polytope.equivariant.rounding import product
-from polytope.ir import Activation, Network
+from polytope.ir import Activation, Layer, Network, Sparse
 from polytope.ir.bends import members
 from polytope.ir.maps import FloatArray, IntArray
 
@@ -107,6 +108,15 @@ def expanded(network: Network, *, all_values: bool = True) -> Expanded:
         exact = exact and unrounded
     output, unrounded = product(output, reduction)
     return Expanded(d, tuple(layers), output, representative, factor, pieces, exact and unrounded)
+
+
+def with_outputs(network: Network, rows: csr_array) -> Network:
+    """The network with other outputs, ``rows [out, d + U + 1]`` over its input, its units, and 1."""
+    d, bending = network.input_dim, [n for n, la in enumerate(network.layers, start=1) if la.activation]
+    ends = [0, d, *(d + network.unit_offsets[n] for n in bending)]
+    maps = tuple(Sparse(csr_array(rows[:, a:b])) for a, b in pairwise(ends))
+    last = Layer((0, *bending), maps, rows[:, [rows.shape[1] - 1]].toarray()[:, 0])
+    return replace(network, layers=(*network.layers, last), output_names=("outputs",), import_error=None)
 
 
 def _folded(network: Network) -> tuple[list[tuple[csr_array, Activation, int]], csr_array, bool]:
