@@ -17,6 +17,10 @@ from polytope.equivariant.defect import (
     equivariance_error,
     region_equivariance,
 )
+from polytope.equivariant.discovery import (
+    input_symmetry_group,
+    output_representation,
+)
 from polytope.equivariant.domains import (
     fundamental_domain,
     invariant_part,
@@ -105,6 +109,8 @@ __all__ = [  # noqa: RUF022
     "defect",
     "layerwise_symmetry",
     "LayerwiseAction",
+    "input_symmetry_group",
+    "output_representation",
     "fundamental_domain",
     "invariant_part",
     "enumerate_up_to_symmetry",
