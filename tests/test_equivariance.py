@@ -188,13 +188,13 @@ def test_pieces_of_a_function_whose_units_are_not_permuted() -> None:
         pieces_up_to_symmetry(seeded(0, 2, 4, 1), C2, trivial(C2.group), SQUARE)
 
 
-@pytest.mark.parametrize("norm", [1, 2, np.inf])
+@pytest.mark.parametrize("norm", [2, *(pytest.param(p, marks=pytest.mark.slow) for p in (1, np.inf))])
 def test_the_robustness_radius_is_constant_on_orbits(norm: float) -> None:
     """An orthogonal action that also permutes coordinates up to sign preserves all three norms."""
     net = group_network(D4, 22, blocks=1, depth=1)
     net.layers[1].bias[:] = -net([[0.7, 0.9]])[0]  # a point of the boundary
     x = np.array([0.7, 0.2])
-    radii = [robustness_radius(net, M @ x, norm) for M in D4.matrices]
+    radii = [robustness_radius(net, M @ x, norm) for M in D4.matrices[::2]]
     assert all(radius.exact for radius in radii)
     assert 0 < radii[0].value < 1
     np.testing.assert_allclose([radius.value for radius in radii], radii[0].value, atol=1e-9)

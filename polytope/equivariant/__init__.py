@@ -62,12 +62,14 @@ from polytope.equivariant.pieces import (
 from polytope.equivariant.representations import (
     Representation,
     direct_sum,
+    feature_grid,
     image_grid,
     intertwiner_basis,
     permutation,
     regular,
     rotation2d,
     rotation3d,
+    tensor_product,
     trivial,
 )
 from polytope.equivariant.spherical_images import random_rotations, spherical_segmentation
@@ -83,6 +85,13 @@ if TYPE_CHECKING:
     from polytope.equivariant.lowering import lower
     from polytope.equivariant.spherical_layers import S2Conv, SO3Conv, SO3Integrate, SO3ToS2
     from polytope.equivariant.transforms import SO3FourierTransform, SphericalHarmonicTransform
+    from polytope.equivariant.layers import (
+        DeepSets,
+        GroupConv2d,
+        GroupPool,
+        LiftingConv2d,
+        SetLinear,
+    )
 
 __all__ = [  # noqa: RUF022
     "FiniteGroup",
@@ -100,7 +109,9 @@ __all__ = [  # noqa: RUF022
     "rotation2d",
     "rotation3d",
     "image_grid",
+    "feature_grid",
     "direct_sum",
+    "tensor_product",
     "intertwiner_basis",
     "equivariance_error",
     "certify_equivariance",
@@ -149,6 +160,11 @@ __all__ = [  # noqa: RUF022
     "lower",
     "pieces_up_to_symmetry",
     "SymmetricPieces",
+    "LiftingConv2d",
+    "GroupConv2d",
+    "GroupPool",
+    "SetLinear",
+    "DeepSets",
 ]
 
 _LAZY: dict[str, str] = {  # public names whose modules load torch
@@ -164,6 +180,11 @@ _LAZY: dict[str, str] = {  # public names whose modules load torch
     "transform_links": "polytope.equivariant.lattice",
     "plaquettes": "polytope.equivariant.lattice",
     "lower": "polytope.equivariant.lowering",
+    "LiftingConv2d": "polytope.equivariant.layers",
+    "GroupConv2d": "polytope.equivariant.layers",
+    "GroupPool": "polytope.equivariant.layers",
+    "SetLinear": "polytope.equivariant.layers",
+    "DeepSets": "polytope.equivariant.layers",
 }
 
 

@@ -8,7 +8,7 @@ References: Serre (1977), "Linear Representations of Finite Groups"
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -206,6 +206,20 @@ def direct_sum(*parts: Representation) -> Representation:
     same_group(*parts)
     blocks = [block_diag(*matrices) for matrices in zip(*(part.matrices for part in parts), strict=True)]
     return Representation(parts[0].group, np.array(blocks), max(part.tolerance for part in parts))
+
+
+def tensor_product(*parts: Representation) -> Representation:
+    r"""Kronecker products :math:`\rho_1(g) \otimes \rho_2(g) \otimes \dots`, last indices run fastest."""
+    if not parts:
+        raise ValueError("tensor_product: at least one representation is needed.")
+    same_group(*parts)
+    products = [reduce(np.kron, matrices) for matrices in zip(*(p.matrices for p in parts), strict=True)]
+    return Representation(parts[0].group, np.array(products), max(part.tolerance for part in parts))
+
+
+def feature_grid(group: FiniteGroup, height: int, width: int, channels: int = 1) -> Representation:
+    r"""Features ``[channels, G, height, width]``: :math:`(\rho(h) F)(c, g, p) = F(c, h^{-1} g, h^{-1} p)`."""
+    return tensor_product(trivial(group, channels), regular(group), image_grid(group, height, width))
 
 
 def intertwiner_basis(rho_in: Representation, rho_out: Representation) -> FloatArray:
