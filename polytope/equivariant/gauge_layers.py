@@ -7,6 +7,8 @@ is piecewise linear: ``lower`` makes a chain of them a ``Network``.
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import torch
 from scipy.sparse import coo_array, csr_array, eye_array, kron
@@ -67,8 +69,8 @@ class EdgeConv(nn.Module):
             )
         blocks = array(self.blocks())
         _, rows, columns = blocks.shape
-        n_points = int(np.prod(self.field_in[:-2]))
-        i, j = self.edges.numpy().T
+        n_points = prod(self.field_in[:-2])
+        i, j = self.edges.cpu().numpy().T
         row = np.broadcast_to((i[:, None] * rows + np.arange(rows))[:, :, None], blocks.shape)
         column = np.broadcast_to((j[:, None] * columns + np.arange(columns))[:, None, :], blocks.shape)
         entries = (blocks.ravel(), (row.ravel(), column.ravel()))
@@ -164,7 +166,7 @@ class _OnComponents(nn.Module):
         """The linear map on flat fields, no bias, and the shape of the result."""
         if shape[-1] != self.matrix.shape[1]:
             raise ValueError(f"Expected {self.matrix.shape[1]} components, got a field of shape {shape}.")
-        points, out_shape = int(np.prod(shape[:-1])), (*shape[:-1], self.matrix.shape[0])
+        points, out_shape = prod(shape[:-1]), (*shape[:-1], self.matrix.shape[0])
         linear = Sparse(csr_array(kron(eye_array(points), csr_array(array(self.matrix)))))
         return linear, np.zeros(points * self.matrix.shape[0]), out_shape
 

@@ -9,6 +9,7 @@ parts are exactly equivariant; a ReLU is up to aliasing, which falls as ``bandli
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import numpy as np
 import torch
@@ -92,12 +93,12 @@ class _SpectralConv(nn.Module):
         check_shape(self, shape, (self.c_in, *self.source.grid_shape))
         n = self.source.n_coefficients
         with torch.no_grad():
-            probes = torch.eye(self.c_in * n, dtype=self.weight.dtype).reshape(-1, self.c_in, n)
-            mixing = self.spectral(probes).flatten(1).T
+            probes = torch.eye(self.c_in * n, dtype=self.weight.dtype, device=self.weight.device)
+            mixing = self.spectral(probes.reshape(-1, self.c_in, n)).flatten(1).T
         analysis, _ = self.source.maps(self.c_in)
         _, synthesis = self.target.maps(self.c_out)
         inner = Composition(Sparse(csr_array(array(mixing))), analysis)
-        bias = np.repeat(array(self.bias), self.target.b**3 * 8)
+        bias = np.repeat(array(self.bias), prod(self.target.grid_shape))
         return Composition(synthesis, inner), bias, self.out_shape
 
     @property
@@ -109,10 +110,11 @@ class _SpectralConv(nn.Module):
 class S2Conv(_SpectralConv):
     r"""Correlation of signals on the sphere with kernels: signals on the group.
 
-    .. math:: (\kappa \star f)(R) = \langle f, L_R \kappa \rangle, \qquad
-              (\kappa \star f)^l_{mn} = f^l_m\, \kappa^l_n .
+    .. math:: (\kappa \star f)^l_{mn} = f^l_m\, \kappa^l_n .
 
-    The left index is the signal's: a rotation multiplies both sides by :math:`D^l` on the left.
+    The left index is the signal's: a rotation multiplies both sides by :math:`D^l` on the left. The average
+    :math:`\langle f, L_R \kappa \rangle` over the sphere, as a signal in R, has these coefficients over
+    :math:`\sqrt{2l+1}`, a factor that a kernel absorbs.
 
     Arguments:
         c_in, c_out: channels.
@@ -238,7 +240,7 @@ class SO3ToS2(nn.Module):
         _, synthesis = self.target.maps(channels)
         inner = Composition(repeated(Dense(array(reducing)), channels), analysis)
         out_shape = (channels, *self.target.grid_shape)
-        return Composition(synthesis, inner), np.zeros(int(np.prod(out_shape))), out_shape
+        return Composition(synthesis, inner), np.zeros(prod(out_shape)), out_shape
 
 
 class SO3Integrate(nn.Module):

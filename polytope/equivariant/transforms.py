@@ -174,7 +174,7 @@ class SO3FourierTransform(Transform):
         s, j, l, m, k = np.nonzero(polar)  # noqa: E741
         rows = np.ravel_multi_index((s, j, m, k), (2, n, orders, orders))
         columns = np.ravel_multi_index((l, m, k), (self.bandlimit, orders, orders))
-        columns = np.searchsorted(self.place.numpy(), columns)
+        columns = np.searchsorted(self.place.cpu().numpy(), columns)
         shape = (2 * n * orders**2, self.n_coefficients)
         by_beta = csr_array((polar[s, j, l, m, k], (rows, columns)), shape=shape)
         stages = [repeated(Sparse(csr_array(stage)), channels) for stage in (by_gamma, by_alpha, by_beta)]
