@@ -132,24 +132,27 @@ class SO3FourierTransform(Transform):
         kept = _kept(b, bandlimit)
         super().__init__(b, kept, (2 * b,) * 3, group_dim(kept))
         beta, weights = polar_quadrature(b, grid)
-        factors = group_factors(kept, equal_angles(b), beta, equal_angles(b))
-        for name, factor in zip(("left", "polar", "right"), factors, strict=True):
+        left, polar, right = group_factors(kept, equal_angles(b), beta, equal_angles(b))
+        by_order = np.ascontiguousarray(polar.reshape(2, 2 * b, kept, -1).transpose(0, 3, 1, 2))
+        for name, factor in (("left", left), ("polar", by_order), ("right", right)):
             self.register_buffer(name, torch.from_numpy(factor), persistent=False)
         area = np.broadcast_to(weights[:, None, None] / (4 * b * b), self.grid_shape)
         self.register_buffer("weights", torch.from_numpy(area.copy()), persistent=False)
         order = np.arange(2 * kept - 1) - kept + 1
         inside = np.maximum(abs(order[:, None]), abs(order)) <= np.arange(kept)[:, None, None]
-        self.register_buffer("place", torch.from_numpy(np.flatnonzero(inside)), persistent=False)
+        by_degree = np.flatnonzero(inside)  # into [l, m, n]; the products below want [m, n, l]
+        place = by_degree % len(order) ** 2 * kept + by_degree // len(order) ** 2
+        self.register_buffer("place", torch.from_numpy(place), persistent=False)
 
     def _analyse(self, signal: Tensor) -> Tensor:
         """By gamma, alpha, beta; signals are the last axis, so that each step is one matrix product."""
-        b, orders, n = self.bandlimit, 2 * self.bandlimit - 1, 2 * self.b
+        orders, n = 2 * self.bandlimit - 1, 2 * self.b
         samples = (signal * self.weights).reshape(-1, n, n, n).permute(2, 3, 1, 0).reshape(n, n, -1)
         total = samples.new_zeros(())
         for left, polar, right in zip(self.left, self.polar, self.right, strict=True):
             turned = left @ (right @ samples).flatten(1)
-            total = total + polar.flatten(2).permute(2, 1, 0) @ turned.reshape(orders**2, n, -1)
-        coefficients = total.transpose(0, 1).reshape(b * orders**2, -1)[self.place]
+            total = total + polar.mT @ turned.reshape(orders**2, n, -1)
+        coefficients = total.flatten(0, 1)[self.place]
         return coefficients.T.reshape(*signal.shape[:-3], -1)
 
     def _synthesise(self, coefficients: Tensor) -> Tensor:
@@ -157,10 +160,10 @@ class SO3FourierTransform(Transform):
         b, orders, n = self.bandlimit, 2 * self.bandlimit - 1, 2 * self.b
         flat = coefficients.reshape(-1, self.n_coefficients).T
         padded = flat.new_zeros(b * orders**2, flat.shape[1]).index_copy(0, self.place, flat)
-        by_order = padded.reshape(b, orders**2, -1).transpose(0, 1)
+        by_order = padded.reshape(orders**2, b, -1)
         total = flat.new_zeros(())
         for left, polar, right in zip(self.left, self.polar, self.right, strict=True):
-            turned = left.T @ (polar.flatten(2).permute(2, 0, 1) @ by_order).reshape(orders, -1)
+            turned = left.T @ (polar @ by_order).reshape(orders, -1)
             total = total + right.T @ turned.reshape(n, orders, -1)
         samples = total.reshape(n, n, n, -1).permute(3, 2, 0, 1)
         return samples.reshape(*coefficients.shape[:-1], n, n, n)
@@ -171,12 +174,13 @@ class SO3FourierTransform(Transform):
         left, right, polar = array(self.left), array(self.right), array(self.polar)
         by_alpha = block_diag([kron(eye_array(n), kron(part.T, eye_array(orders))) for part in left])
         by_gamma = hstack([kron(eye_array(n * n), part.T) for part in right])
-        s, j, l, m, k = np.nonzero(polar)  # noqa: E741
-        rows = np.ravel_multi_index((s, j, m, k), (2, n, orders, orders))
-        columns = np.ravel_multi_index((l, m, k), (self.bandlimit, orders, orders))
-        columns = np.searchsorted(self.place.cpu().numpy(), columns)
+        s, order, j, degree = np.nonzero(polar)
+        rows = np.ravel_multi_index((s, j, order), (2, n, orders**2))
+        number = np.zeros(orders**2 * self.bandlimit, dtype=np.int64)
+        number[self.place.cpu().numpy()] = np.arange(self.n_coefficients)
+        columns = number[order * self.bandlimit + degree]
         shape = (2 * n * orders**2, self.n_coefficients)
-        by_beta = csr_array((polar[s, j, l, m, k], (rows, columns)), shape=shape)
+        by_beta = csr_array((polar[s, order, j, degree], (rows, columns)), shape=shape)
         stages = [repeated(Sparse(csr_array(stage)), channels) for stage in (by_gamma, by_alpha, by_beta)]
         synthesis = Composition(stages[0], Composition(stages[1], stages[2]))
         weights = Diagonal(np.tile(array(self.weights).ravel(), channels))
