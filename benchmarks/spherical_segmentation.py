@@ -155,9 +155,11 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
     spherical = [r for r in rows if r["model"] == "S2CNN"]
     planar = [r for r in rows if r["model"] == "CNN"]
     turns = sorted({r["turns"] for r in planar})
-    for key, style in (("upright", "--"), ("turned", "-")):
+    for key, style, width in (("turned", "-", 4.0), ("upright", "--", 1.2)):
         level = np.mean([r[key]["area"] for r in spherical])
-        axes.axhline(level, color="tab:blue", linestyle=style, label=f"S2CNN, upright training: {key} test")
+        label = f"S2CNN trained upright: {key} test"
+        shade = "tab:blue" if key == "turned" else "black"
+        axes.axhline(level, color=shade, linestyle=style, linewidth=width, label=label)
         axes.plot(
             range(len(turns)),
             [np.mean([r[key]["area"] for r in planar if r["turns"] == k]) for k in turns],

@@ -136,8 +136,7 @@ class SO3FourierTransform(Transform):
         by_order = np.ascontiguousarray(polar.reshape(2, 2 * b, kept, -1).transpose(0, 3, 1, 2))
         for name, factor in (("left", left), ("polar", by_order), ("right", right)):
             self.register_buffer(name, torch.from_numpy(factor), persistent=False)
-        area = np.broadcast_to(weights[:, None, None] / (4 * b * b), self.grid_shape)
-        self.register_buffer("weights", torch.from_numpy(area.copy()), persistent=False)
+        self.register_buffer("weights", torch.from_numpy(weights / (4 * b * b)), persistent=False)
         order = np.arange(2 * kept - 1) - kept + 1
         inside = np.maximum(abs(order[:, None]), abs(order)) <= np.arange(kept)[:, None, None]
         by_degree = np.flatnonzero(inside)  # into [l, m, n]; the products below want [m, n, l]
@@ -147,12 +146,12 @@ class SO3FourierTransform(Transform):
     def _analyse(self, signal: Tensor) -> Tensor:
         """By gamma, alpha, beta; signals are the last axis, so that each step is one matrix product."""
         orders, n = 2 * self.bandlimit - 1, 2 * self.b
-        samples = (signal * self.weights).reshape(-1, n, n, n).permute(2, 3, 1, 0).reshape(n, n, -1)
-        total = samples.new_zeros(())
+        samples = signal.reshape(-1, n, n, n).permute(2, 3, 1, 0).reshape(n, n, -1)
+        parts = []
         for left, polar, right in zip(self.left, self.polar, self.right, strict=True):
             turned = left @ (right @ samples).flatten(1)
-            total = total + polar.mT @ turned.reshape(orders**2, n, -1)
-        coefficients = total.flatten(0, 1)[self.place]
+            parts.append((polar.mT * self.weights) @ turned.reshape(orders**2, n, -1))
+        coefficients = (parts[0] + parts[1]).flatten(0, 1)[self.place]
         return coefficients.T.reshape(*signal.shape[:-3], -1)
 
     def _synthesise(self, coefficients: Tensor) -> Tensor:
@@ -161,11 +160,11 @@ class SO3FourierTransform(Transform):
         flat = coefficients.reshape(-1, self.n_coefficients).T
         padded = flat.new_zeros(b * orders**2, flat.shape[1]).index_copy(0, self.place, flat)
         by_order = padded.reshape(orders**2, b, -1)
-        total = flat.new_zeros(())
+        parts = []
         for left, polar, right in zip(self.left, self.polar, self.right, strict=True):
             turned = left.T @ (polar @ by_order).reshape(orders, -1)
-            total = total + right.T @ turned.reshape(n, orders, -1)
-        samples = total.reshape(n, n, n, -1).permute(3, 2, 0, 1)
+            parts.append(right.T @ turned.reshape(n, orders, -1))
+        samples = (parts[0] + parts[1]).reshape(n, n, n, -1).permute(3, 2, 0, 1)
         return samples.reshape(*coefficients.shape[:-1], n, n, n)
 
     def maps(self, channels: int) -> tuple[LinearMap, LinearMap]:
@@ -183,7 +182,7 @@ class SO3FourierTransform(Transform):
         by_beta = csr_array((polar[s, order, j, degree], (rows, columns)), shape=shape)
         stages = [repeated(Sparse(csr_array(stage)), channels) for stage in (by_gamma, by_alpha, by_beta)]
         synthesis = Composition(stages[0], Composition(stages[1], stages[2]))
-        weights = Diagonal(np.tile(array(self.weights).ravel(), channels))
+        weights = Diagonal(np.tile(np.repeat(array(self.weights), n * n), channels))
         return Composition(Transposed(synthesis), weights), synthesis
 
 
