@@ -147,7 +147,7 @@ class SO3FourierTransform(Transform):
         """By gamma, alpha, beta; signals are the last axis, so that each step is one matrix product."""
         orders, n = 2 * self.bandlimit - 1, 2 * self.b
         samples = signal.reshape(-1, n, n, n).permute(2, 3, 1, 0).reshape(n, n, -1)
-        parts = []
+        parts: list[Tensor] = []
         for left, polar, right in zip(self.left, self.polar, self.right, strict=True):
             turned = left @ (right @ samples).flatten(1)
             parts.append((polar.mT * self.weights) @ turned.reshape(orders**2, n, -1))
@@ -160,7 +160,7 @@ class SO3FourierTransform(Transform):
         flat = coefficients.reshape(-1, self.n_coefficients).T
         padded = flat.new_zeros(b * orders**2, flat.shape[1]).index_copy(0, self.place, flat)
         by_order = padded.reshape(orders**2, b, -1)
-        parts = []
+        parts: list[Tensor] = []
         for left, polar, right in zip(self.left, self.polar, self.right, strict=True):
             turned = left.T @ (polar @ by_order).reshape(orders, -1)
             parts.append(right.T @ turned.reshape(n, orders, -1))
