@@ -82,9 +82,6 @@ from polytope.equivariant.wigner import WignerD, euler_angles, rotation_matrix
 if TYPE_CHECKING:
     from polytope.equivariant.gauge_layers import GaugeConv, RegularNonlinearity
     from polytope.equivariant.lattice import LatticeGaugeConv, plaquettes, transform_links
-    from polytope.equivariant.lowering import lower
-    from polytope.equivariant.spherical_layers import S2Conv, SO3Conv, SO3Integrate, SO3ToS2
-    from polytope.equivariant.transforms import SO3FourierTransform, SphericalHarmonicTransform
     from polytope.equivariant.layers import (
         DeepSets,
         GroupConv2d,
@@ -92,6 +89,9 @@ if TYPE_CHECKING:
         LiftingConv2d,
         SetLinear,
     )
+    from polytope.equivariant.lowering import lower
+    from polytope.equivariant.spherical_layers import S2Conv, SO3Conv, SO3Integrate, SO3ToS2
+    from polytope.equivariant.transforms import SO3FourierTransform, SphericalHarmonicTransform
 
 __all__ = [  # noqa: RUF022
     "FiniteGroup",
