@@ -125,6 +125,29 @@ def test_float32_agrees_away_from_ties(name: str) -> None:
     np.testing.assert_array_equal(double.per_layer, single.per_layer)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_what_cancels_is_zero(dtype: str) -> None:
+    """Biases 0: a unit behind units that are off is 0, and a remainder of rounding must not make it cross.
+
+    Every unit of the second layer reads two of the first, so that around many points it is 0 at all vertices,
+    or at some; around the last point everything is off.
+    """
+    rng = np.random.default_rng(5)
+    first = np.abs(rng.standard_normal((40, 6)))
+    pairs = np.zeros((30, 40))
+    for row in pairs:
+        row[rng.permutation(40)[:2]] = rng.standard_normal(2)
+    last = np.where(rng.random((20, 30)) < 0.1, rng.standard_normal((20, 30)), 0.0)
+    layers = [first, pairs, last, np.ones((1, 20))]
+    network = ir.mlp([(W, np.zeros(len(W))) for W in layers])
+    x = np.concatenate([rng.standard_normal((60, 6)) + 0.5, [[-9.0] * 6]])
+    expected = brute_force(network, x, 0.5, np.broadcast_to(np.eye(6), (len(x), 6, 6)))
+    found = local_complexity(network, x, 0.5, frames=np.eye(6), dtype=dtype, rechecked=0)
+    np.testing.assert_array_equal(found.per_layer, expected)
+    assert not found.total[-1]
+    assert expected[:, 1:].any(axis=0).all()
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_reference_mode_is_the_published_procedure(name: str) -> None:
     """Signs at all vertices against the first, outputs as a layer, the partial batch left at zero."""

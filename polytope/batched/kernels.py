@@ -2,7 +2,8 @@
 
 Around one point most units keep their piece. A unit that is off at all vertices adds nothing behind it: its
 column is skipped. A unit that is on at all of them is affine there, so that the vertices x + r v and x - r v
-share one product. Sums run over eight rows of weights at a time, which are read where they lie.
+share one product; and what it adds is the same around all points: only units that are not as at most points
+are added point by point. Sums run over eight rows of weights at a time, which are read where they lie.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ Reals = NDArray[np.float32] | NDArray[np.float64]
 
 Tally = NDArray[np.int32]
 
+Flags = NDArray[np.bool_]
+
 STEP = 8
-"""Rows of weights added at a time; lists of units are padded to a multiple with coefficients 0."""
+"""Rows of weights added at a time; lists of units are padded to a multiple, with factors 0."""
 
 RELAXED = {"nsz", "reassoc", "contract"}  # sums may be reordered and fused; infinities and NaN are kept
 
@@ -66,12 +69,25 @@ def _padded(units: IntArray, used: int) -> int:
 
 
 @njit(cache=True, fastmath=RELAXED, nogil=True)
-def second_layer(z1: Reals, offsets: Reals, weights: Reals, z2: Reals, out: Reals, crossed: IntArray) -> None:
+def second_layer(
+    z1: Reals,
+    offsets: Reals,
+    usual: Flags,
+    shared: Reals,
+    noise: Reals,
+    weights: Reals,
+    z2: Reals,
+    out: Reals,
+    crossed: IntArray,
+) -> None:
     """Pre-activations of the second layer at the vertices, and how many units of the first layer cross.
 
     Arguments:
         z1: the first layer at the points, ``[B, n]``.
         offsets: what the directions add to it, ``[P, n]``.
+        usual: ``bool[n]``, the units that are on at most points.
+        shared: what these add to the second layer, ``offsets[:, usual] @ weights[usual]``, ``[P, m]``.
+        noise: ``[B, m]``, the size up to which values of the second layer are rounding: they are 0.
         weights: the second layer's matrix, transposed, ``[n, m]``.
         z2: the second layer at the points, ``[B, m]``.
         out: filled with the second layer at the vertices, ``[B, 2P, m]``.
@@ -83,36 +99,49 @@ def second_layer(z1: Reals, offsets: Reals, weights: Reals, z2: Reals, out: Real
     reach = np.zeros(n, weights.dtype)
     for p in range(directions):
         reach = np.maximum(reach, np.abs(offsets[p]))
-    on, bent = np.empty(n + 8, np.int64), np.empty(n + 8, np.int64)
+    other, bent = np.empty(n + 8, np.int64), np.empty(n + 8, np.int64)
     odd, even = np.zeros((directions, n + 8), weights.dtype), np.zeros((directions, n + 8), weights.dtype)
     odd_sum, even_sum = np.empty((directions, m), weights.dtype), np.empty((directions, m), weights.dtype)
     for i in range(len(z1)):
-        n_on, n_bent = 0, 0
+        n_on, n_other, n_bent = 0, 0, 0
         for j in range(n):
-            if z1[i, j] + reach[j] > 0:
-                on[n_on] = j
-                n_on += 1
-                if z1[i, j] - reach[j] <= 0:
-                    bent[n_bent] = j
-                    n_bent += 1
+            on, off = z1[i, j] + reach[j] > 0, z1[i, j] - reach[j] <= 0
+            n_on += on
+            n_other += on != usual[j] or (on and off)
+            if on and off:
+                bent[n_bent] = j
+                n_bent += 1
         crossed[i] = n_bent
+        alone = n_on <= n_other  # the units that are on by themselves, nothing from what is usual
+        n_other = 0
+        for j in range(n):
+            on = z1[i, j] + reach[j] > 0
+            if on if alone else on != usual[j] or (on and z1[i, j] - reach[j] <= 0):
+                other[n_other] = j
+                n_other += 1
         for p in range(directions):
-            for k in range(n_on):
-                z, t = z1[i, on[k]], offsets[p, on[k]]
+            for k in range(n_other):
+                j = other[k]
+                z, t = z1[i, j], offsets[p, j]
                 up, down = z + t, z - t
-                odd[p, k] = half * ((up if up > zero else zero) - (down if down > zero else zero))
+                moved = half * ((up if up > zero else zero) - (down if down > zero else zero))
+                odd[p, k] = moved - t if usual[j] and not alone else moved
             for k in range(n_bent):
                 even[p, k] = half * max(abs(offsets[p, bent[k]]) - abs(z1[i, bent[k]]), zero)
-            odd[p, n_on : n_on + 8] = 0
+            odd[p, n_other : n_other + 8] = 0
             even[p, n_bent : n_bent + 8] = 0
-            odd_sum[p] = 0
+            if alone:
+                odd_sum[p] = 0
+            else:
+                odd_sum[p] = shared[p]
             even_sum[p] = z2[i]
-        _add_products(odd_sum, odd, on, weights, _padded(on, n_on))
+        _add_products(odd_sum, odd, other, weights, _padded(other, n_other))
         _add_products(even_sum, even, bent, weights, _padded(bent, n_bent))
         for p in range(directions):
             for j in range(m):
-                out[i, p, j] = even_sum[p, j] + odd_sum[p, j]
-                out[i, directions + p, j] = even_sum[p, j] - odd_sum[p, j]
+                up, down = even_sum[p, j] + odd_sum[p, j], even_sum[p, j] - odd_sum[p, j]
+                out[i, p, j] = up if abs(up) > noise[i, j] else zero
+                out[i, directions + p, j] = down if abs(down) > noise[i, j] else zero
 
 
 @njit(cache=True, nogil=True)
@@ -126,22 +155,42 @@ def _positives(z: Reals, positive: Tally) -> None:
             positive[j] += row[j] > 0
 
 
+@njit(cache=True, fastmath=RELAXED, nogil=True)
+def _add_relu_products(out: Reals, z: Reals, units: IntArray, weights: Reals) -> None:
+    """``out[v] += sum_k relu(z[v, units[k]]) weights[k]`` over the rows, a multiple of ``STEP``."""
+    full, n = weights.shape
+    zero = weights.dtype.type(0)
+    for k in range(0, full, 8):
+        w0, w1, w2, w3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+        w4, w5, w6, w7 = weights[k + 4], weights[k + 5], weights[k + 6], weights[k + 7]
+        u0, u1, u2, u3 = units[k], units[k + 1], units[k + 2], units[k + 3]
+        u4, u5, u6, u7 = units[k + 4], units[k + 5], units[k + 6], units[k + 7]
+        for v in range(len(z)):
+            h, row = z[v], out[v]
+            c0, c1, c2, c3 = max(h[u0], zero), max(h[u1], zero), max(h[u2], zero), max(h[u3], zero)
+            c4, c5, c6, c7 = max(h[u4], zero), max(h[u5], zero), max(h[u6], zero), max(h[u7], zero)
+            for j in range(n):
+                row[j] += (
+                    c0 * w0[j]
+                    + c1 * w1[j]
+                    + c2 * w2[j]
+                    + c3 * w3[j]
+                    + c4 * w4[j]
+                    + c5 * w5[j]
+                    + c6 * w6[j]
+                    + c7 * w7[j]
+                )
+
+
 @njit(cache=True, nogil=True)
-def _sorted_out(z: Reals, positive: Tally, on: IntArray, c: Reals) -> tuple[int, int]:
-    """List the units that are on at some vertex, and their outputs; their number and how many cross."""
-    _positives(z, positive)
+def _listed(positive: Tally, vertices: int, on: IntArray) -> tuple[int, int]:
+    """List the units that are on at some vertex; their number and how many cross."""
     used, crossed = 0, 0
-    for j in range(z.shape[1]):
+    for j in range(len(positive)):
         if positive[j] > 0:
             on[used] = j
             used += 1
-            crossed += positive[j] < len(z)
-    zero = c.dtype.type(0)
-    for v in range(len(z)):
-        for k in range(used):
-            value = z[v, on[k]]
-            c[v, k] = value if value > zero else zero
-        c[v, used : used + 8] = 0
+            crossed += positive[j] < vertices
     return used, crossed
 
 
@@ -152,13 +201,18 @@ def next_layer(z: Reals, weights: Reals, bias: Reals, out: Reals, crossed: IntAr
     ``weights [n, m]`` is the matrix, transposed; ``crossed`` gets how many units of z cross, ``int[B]``.
     """
     _, vertices, n = z.shape
-    on, c = np.empty(n + 8, np.int64), np.empty((vertices, n + 8), weights.dtype)
-    positive = np.empty(n, np.int32)
+    on, positive = np.empty(n + 8, np.int64), np.empty(n, np.int32)
+    w = np.empty((n + 8, weights.shape[1]), weights.dtype)
     for i in range(len(z)):
-        used, crossed[i] = _sorted_out(z[i], positive, on, c)
+        _positives(z[i], positive)
+        used, crossed[i] = _listed(positive, vertices, on)
+        full = _padded(on, used)
+        for k in range(used):
+            w[k] = weights[on[k]]
+        w[used:full] = 0
         for v in range(vertices):
             out[i, v] = bias
-        _add_products(out[i], c, on, weights, _padded(on, used))
+        _add_relu_products(out[i], z[i], on, w[:full])
 
 
 @njit(cache=True, fastmath=RELAXED, nogil=True)
@@ -176,13 +230,27 @@ def _farthest(z: Reals, centre: Reals) -> float:
     return float(np.sqrt(far))
 
 
+@njit(cache=True, fastmath=RELAXED, nogil=True)
+def _lengths(squares: Reals, positive: Tally, centre: Reals, out: Reals) -> None:
+    """The norms of the columns of a matrix, from its squares, on the units that are on somewhere."""
+    m = squares.shape[1]
+    out[:m] = 0
+    for i in range(len(centre)):
+        if positive[i] > 0 or centre[i] > 0:
+            row = squares[i]
+            for j in range(m):
+                out[j] += row[j]
+    for j in range(m):
+        out[j] = np.sqrt(out[j])
+
+
 @njit(cache=True, nogil=True)
 def last_layer(
     z: Reals,
     z_centre: Reals,
     weights: Reals,
     bias: Reals,
-    norms: Reals,
+    squares: Reals,
     next_centre: Reals,
     slack: float,
     crossed: IntArray,
@@ -191,28 +259,32 @@ def last_layer(
     r"""How many units of ``z [B, V, n]`` and of the last layer behind it cross.
 
     Unit k of the last layer differs from its value at the centre by at most :math:`\|w_k\| \max_v
-    \|h_v - h_c\|`: where that cannot change its sign, it is not computed at all.
+    \|h_v - h_c\|`, with the weights of units that are on somewhere: where that cannot change its sign, it is
+    not computed at all.
 
     Arguments:
         z, z_centre: the layer in front at the vertices, and at the points, ``[B, n]``.
-        weights, bias, norms: the last layer's matrix, transposed, ``[n, m]``, bias and norms of its rows.
+        weights, bias: the last layer's matrix, transposed, ``[n, m]``, and bias.
+        squares: the squares of its weights, ``[n, m]``.
         next_centre: the last layer at the points, ``[B, m]``.
         slack: room for rounding, relative to the size of the terms.
         crossed, next_crossed: filled with the counts of both layers, ``int[B]``.
     """
     _, vertices, n = z.shape
     m = weights.shape[1]
-    on, c = np.empty(n + 8, np.int64), np.empty((vertices, n + 8), weights.dtype)
+    on, chosen = np.empty(n + 8, np.int64), np.empty(m + 32, np.int64)
     positive = np.empty(max(n, m + 32), np.int32)
-    chosen, places = np.empty(m + 32, np.int64), np.arange(n + 8)
+    lengths = np.empty(m, weights.dtype)
     rows, sums = np.empty((n + 8) * (m + 32), weights.dtype), np.empty(vertices * (m + 32), weights.dtype)
     for i in range(len(z)):
-        used, crossed[i] = _sorted_out(z[i], positive, on, c)
+        _positives(z[i], positive)
+        used, crossed[i] = _listed(positive[:n], vertices, on)
         far = _farthest(z[i], z_centre[i])
         size = np.sqrt(np.sum(np.maximum(z_centre[i], 0) ** 2)) + far
+        _lengths(squares, positive, z_centre[i], lengths)
         n_chosen = 0
         for k in range(m):
-            if abs(next_centre[i, k]) <= norms[k] * (far + slack * size) + slack * abs(bias[k]):
+            if abs(next_centre[i, k]) <= lengths[k] * (far + slack * size) + slack * abs(bias[k]):
                 chosen[n_chosen] = k
                 n_chosen += 1
         full = _padded(on, used)
@@ -220,14 +292,15 @@ def last_layer(
         chosen[n_chosen:width] = 0
         w = rows[: full * width].reshape(full, width)
         out = sums[: vertices * width].reshape(vertices, width)
-        for q in range(full):
+        for q in range(used):
             source = weights[on[q]]
             for k in range(width):
                 w[q, k] = source[chosen[k]]
+        w[used:] = 0
         for v in range(vertices):
             for k in range(width):
                 out[v, k] = bias[chosen[k]]
-        _add_products(out, c, places, w, full)
+        _add_relu_products(out, z[i], on, w)
         _positives(out, positive)
         total = 0
         for k in range(n_chosen):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.batched.kernels import crossings, last_layer, next_layer, second_layer
+from polytope.batched.kernels import Flags, crossings, last_layer, next_layer, second_layer
 from polytope.batched.network import BatchedNetwork
 from polytope.ir.maps import FloatArray, IntArray
 
@@ -23,13 +23,14 @@ class ReluChain:
     Arguments:
         net: the network on torch; its first layer that bends may be any affine map of the input.
         weights: the matrices of the layers from the second on, transposed, ``[n, m]``.
-        biases, norms: their biases, and the norms of the rows of their matrices.
+        biases: their biases.
+        squares: the squares of the last matrix, transposed, ``[n, m]``.
     """
 
     net: BatchedNetwork
     weights: tuple[Reals, ...]
     biases: tuple[Reals, ...]
-    norms: tuple[Reals, ...]
+    squares: Reals
 
     @classmethod
     def of(cls, net: BatchedNetwork) -> ReluChain | None:
@@ -48,8 +49,8 @@ class ReluChain:
             biases.append(layer.bias.numpy())
         if not all(layer.activation and layer.activation.relu for _, layer in layers):
             return None
-        norms = tuple(np.linalg.norm(W, axis=1) for W in matrices)
-        return cls(net, tuple(np.ascontiguousarray(W.T) for W in matrices), tuple(biases), norms)
+        weights = tuple(np.ascontiguousarray(W.T) for W in matrices)
+        return cls(net, weights, tuple(biases), weights[-1] ** 2)
 
     def offsets(self, moves: FloatArray) -> Reals:
         """What directions ``[P, d]`` add to the first layer, ``[P, n]``."""
@@ -72,22 +73,43 @@ class ReluChain:
             np.empty((batch, 2 * len(offsets), len(b)), offsets.dtype)
             for b in self.biases[:-1] or self.biases
         ]
+        common, noise = self._common(centre[0], offsets), self._noise(centre[0], offsets)
         for start in range(0, len(points), batch):
             here = slice(start, min(start + batch, len(points)))
             some = [z[: here.stop - here.start] for z in room]
-            self._fill([z[here] for z in centre], offsets, some, counts[:, here])
+            self._fill([z[here] for z in centre], offsets, common, noise[here], some, counts[:, here])
         return np.ascontiguousarray(counts.T)
 
-    def _fill(self, centre: list[Reals], offsets: Reals, room: list[Reals], counts: IntArray) -> None:
+    def _common(self, z1: Reals, offsets: Reals) -> tuple[Flags, Reals]:
+        """The units that are on at most points, and what they add along the directions."""
+        usual = (z1 > 0).mean(axis=0) > 0.5
+        return usual, offsets[:, usual] @ self.weights[0][usual]
+
+    def _noise(self, z1: Reals, offsets: Reals) -> Reals:
+        """The rounding of the second layer at the vertices, ``[B, m]``: some units of the terms' size."""
+        size = np.maximum(z1, 0) + np.abs(offsets).max(axis=0)
+        size = size @ np.abs(self.weights[0]) + np.abs(self.biases[0])
+        size *= 4 * np.finfo(size.dtype).eps
+        return size
+
+    def _fill(
+        self,
+        centre: list[Reals],
+        offsets: Reals,
+        common: tuple[Flags, Reals],
+        noise: Reals,
+        room: list[Reals],
+        counts: IntArray,
+    ) -> None:
         """Fill ``counts [layers, B]``, with room for the vertices' values of each layer but the ends."""
-        second_layer(centre[0], offsets, self.weights[0], centre[1], room[0], counts[0])
+        second_layer(centre[0], offsets, *common, noise, self.weights[0], centre[1], room[0], counts[0])
         last = len(self.weights) - 1
         if last == 0:
             crossings(room[0], counts[1])
             return
         for k in range(1, last):
             next_layer(room[k - 1], self.weights[k], self.biases[k], room[k], counts[k])
-        W, bias, norms = self.weights[last], self.biases[last], self.norms[last]
+        W, bias = self.weights[last], self.biases[last]
         slack = 8.0 * float(np.finfo(W.dtype).eps) * len(W)
-        behind = (centre[last], W, bias, norms, centre[last + 1], slack)
+        behind = (centre[last], W, bias, self.squares, centre[last + 1], slack)
         last_layer(room[last - 1], *behind, counts[last], counts[last + 1])
