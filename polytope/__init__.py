@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         integrated_gradients,
         linear_explanation,
     )
+    from polytope.measures.class_topology import decision_topology
     from polytope.measures.decision_boundary import DecisionBoundary, decision_boundary
     from polytope.measures.local_complexity import LocalComplexity, local_complexity
     from polytope.measures.neighbourhood import ExactComplexity, exact_local_complexity
@@ -112,6 +113,7 @@ __all__ = [  # noqa: RUF022
     "Simplified",
     "level_set_topology",
     "sublevel_topology",
+    "decision_topology",
     "Topology",
     "dual_graph",
     "DualGraph",
@@ -172,6 +174,7 @@ _LAZY = {  # public names whose modules are loaded when first used
     "Simplified": "polytope.measures.simplify",
     "level_set_topology": "polytope.measures.topology",
     "sublevel_topology": "polytope.measures.topology",
+    "decision_topology": "polytope.measures.class_topology",
     "Topology": "polytope.measures.topology",
     "dual_graph": "polytope.measures.topology",
     "DualGraph": "polytope.measures.topology",
