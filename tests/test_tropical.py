@@ -138,6 +138,17 @@ def test_hoffman_constants(A: np.ndarray, expected: float) -> None:
     assert pt.hoffman_constant(A) == pytest.approx(expected, rel=1e-7)
 
 
+def test_fractions_that_floats_cannot_hold() -> None:
+    """Rows 1 and 2 are opposite, but not after rounding: then the constant would be about 1e16."""
+    third, seventh = Fraction(1, 3), Fraction(1, 7)
+    rows = [[third, seventh], [-third, -seventh], [third * 3, seventh * 3], [Fraction(0), Fraction(1)]]
+    A = np.array(rows, dtype=object)
+    # J = {1, 3}: |v (-1/3, -1/7) + (1 - v) (0, 1)| is least at v = 7/8, where the second entry is 0
+    assert pt.hoffman_constant(A) == pytest.approx(24 / 7)
+    with pytest.raises(errors.SolverError, match="beyond what float64"):
+        pt.hoffman_constant(A.astype(float))
+
+
 def test_hoffman_constants_bound_distances() -> None:
     """The law itself: the distance to {A x <= b} is at most H times the largest violation."""
     from polytope.measures.hoffman import _distance_from_origin

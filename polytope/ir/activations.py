@@ -140,6 +140,10 @@ class Activation(ABC):
     def is_convex(self) -> bool:
         """Whether every unit is the maximum of its pieces."""
 
+    @abstractmethod
+    def is_uniform(self) -> bool:
+        """Whether all units bend at the same values, each of its own pre-activation alone."""
+
 
 @dataclass(frozen=True, eq=False)
 class PiecewiseLinear(Activation):
@@ -268,6 +272,10 @@ class PiecewiseLinear(Activation):
         bends = np.isfinite(self.breakpoints)
         return bool((~bends | (np.diff(self.slopes, axis=1) >= 0)).all())
 
+    def is_uniform(self) -> bool:
+        """Whether one row of breakpoints stands for all units."""
+        return len(self.breakpoints) == 1
+
 
 @dataclass(frozen=True, eq=False)
 class MaxGroups(Activation):
@@ -378,6 +386,10 @@ class MaxGroups(Activation):
     def is_convex(self) -> bool:
         """A maximum is."""
         return True
+
+    def is_uniform(self) -> bool:
+        """Never: groups read different pre-activations."""
+        return False
 
 
 def _unit_index(pattern: PatternArray) -> IntArray:

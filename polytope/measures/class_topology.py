@@ -11,7 +11,7 @@ from polytope.regions.enumerate import enumerate_regions
 
 
 def decision_topology(complex: RegionComplex, *, tolerance: float = 2.0**-36) -> Topology:
-    r"""The decision boundary of all classes together, as the zero set of :math:`\max_i (f_i - \max_{j \ne i} f_j)`.
+    r"""The boundary between all classes: the zero set of :math:`\max_i (f_i - \max_{j \ne i} f_j)`.
 
     That is how far the largest output leads the second: never negative, and 0 where the class changes. Of a
     scalar output the boundary is its zero set. ``level_set_topology`` of ``network.margin(i, j)`` is the
@@ -48,7 +48,7 @@ def decision_topology(complex: RegionComplex, *, tolerance: float = 2.0**-36) ->
 
 
 def lead(network: Network) -> Network:
-    r"""The scalar network :math:`\max_i (f_i - \max_{j \ne i} f_j)`: the first output's lead over the second."""
+    r"""The scalar network :math:`\max_i (f_i - \max_{j \ne i} f_j)`: the largest output's lead."""
     k = network.output_dim
     others = np.array([[j for j in range(k) if j != i] for i in range(k)])
     rivals = Layer(

@@ -19,10 +19,9 @@ from scipy.optimize import linprog
 
 from polytope.errors import SolverError
 from polytope.geometry.rational_lp import maximise
-from polytope.ir.dyadic import dyadic
 from polytope.ir.maps import FloatArray
 from polytope.measures.labelled import Labelled
-from polytope.measures.signomial import Signomial, pruned
+from polytope.measures.signomial import Signomial, pruned, whole_numbers
 from polytope.regions.complex import RegionComplex
 
 UNSURE = 1e-7  # a smallest norm below this, of rows of greatest entry 1, is checked in rationals
@@ -35,7 +34,8 @@ def hoffman_constant(A: ArrayLike, *, max_programs: int = 10_000) -> float:
     of the combination that shows it.
 
     Arguments:
-        A: rows, ``[m, d]``.
+        A: rows, ``[m, d]``, in float64 or as an object array of fractions: which rows are surjective is then
+            decided for these.
         max_programs: the most linear programs; their number can grow exponentially with m.
 
     Raises:
@@ -46,12 +46,13 @@ def hoffman_constant(A: ArrayLike, *, max_programs: int = 10_000) -> float:
         >>> [round(hoffman_constant(A), 9) for A in (np.eye(3), np.vstack([np.eye(3), -np.ones(3)]))]
         [1.0, 3.0]
     """
-    rows = np.atleast_2d(np.asarray(A, dtype=float))
-    if rows.ndim != 2 or not np.isfinite(rows).all():
-        raise ValueError(f"hoffman_constant: A must be a finite matrix [m, d], not of shape {rows.shape}.")
-    rows = np.unique(rows[np.abs(rows).max(axis=1, initial=0.0) > 0], axis=0)
-    if not len(rows):
+    given = np.atleast_2d(np.asarray(A))
+    if given.ndim != 2 or not np.isfinite(given.astype(float)).all():
+        raise ValueError(f"hoffman_constant: A must be a finite matrix [m, d], not of shape {given.shape}.")
+    distinct = {tuple(row): whole_numbers(row) for row in given.tolist() if any(row)}
+    if not distinct:
         raise ValueError("hoffman_constant: every row of A is zero.")
+    rows, integers = np.array([*distinct], dtype=float), [*distinct.values()]
     scale = float(np.abs(rows).max())
     waiting, seen, least, programs = [frozenset(range(len(rows)))], set(), np.inf, 0
     while waiting:
@@ -68,7 +69,7 @@ def hoffman_constant(A: ArrayLike, *, max_programs: int = 10_000) -> float:
         value, v = _smallest_norm(rows[J] / scale)
         if value > UNSURE:
             least = min(least, value)
-        elif _surjective(rows[J]):
+        elif _surjective([integers[j] for j in J.tolist()]):
             raise SolverError(
                 f"hoffman_constant: {len(J)} rows are so nearly not surjective that the constant, above "
                 f"{1 / (UNSURE * scale):.0e}, is beyond what float64 programs resolve."
@@ -90,11 +91,10 @@ def _smallest_norm(rows: FloatArray) -> tuple[float, FloatArray]:
     return float(found.fun), np.asarray(found.x[:m])
 
 
-def _surjective(rows: FloatArray) -> bool:
+def _surjective(rows: list[list[int]]) -> bool:
     """Whether some x has ``rows @ x < 0``, in rational arithmetic."""
-    integers = [dyadic(row).integers.tolist() for row in rows]  # each row times a positive number
     try:
-        maximise([[*row, 1] for row in integers], [0] * (rows.shape[1] + 1))
+        maximise([[*row, 1] for row in rows], [0] * (len(rows[0]) + 1))
     except SolverError:
         return False
     return True
@@ -155,11 +155,11 @@ def radius_bound(F: Signomial, G: Signomial | None = None, *, max_programs: int 
         ValueError: a system needs more programs.
     """
     forms = [pruned(F)] + ([] if G is None else [pruned(G)])
-    tables = [form.exponents.astype(float) for form in forms]
+    tables = [form.exponents for form in forms]
     spread = max(float(np.ptp(form.coefficients.astype(float))) for form in forms)
     greatest = 0.0
     for pair in product(*[range(len(table)) for table in tables]):
         system = np.concatenate([a - a[i] for a, i in zip(tables, pair, strict=True)])
-        if np.abs(system).max(initial=0.0) > 0:
+        if system.any():
             greatest = max(greatest, hoffman_constant(system, max_programs=max_programs))
     return Labelled(greatest * spread, "upper bound")

@@ -180,14 +180,16 @@ def _wins_exactly(F: Signomial, i: int, others: IntArray) -> bool:
     """Whether a monomial is somewhere greater than all others, in rational arithmetic."""
     d = F.exponents.shape[1]
     rows = [
-        _integers([*(F.exponents[j] - F.exponents[i]), Fraction(1), F.coefficients[j] - F.coefficients[i]])
+        whole_numbers(
+            [*(F.exponents[j] - F.exponents[i]), Fraction(1), F.coefficients[j] - F.coefficients[i]]
+        )
         for j in others.tolist()
     ]
     cap = [0] * d + [1, -1]  # the lead t is at most 1
     return maximise([*rows, cap], [0] * d + [1, 0]).value > 0
 
 
-def _integers(row: Sequence[Any]) -> list[int]:
+def whole_numbers(row: Sequence[Any]) -> list[int]:
     """A positive multiple in whole numbers."""
     common = lcm(*(Fraction(v).denominator for v in row))
     return [int(v * common) for v in row]

@@ -81,6 +81,35 @@ def boundaries(network: Network) -> tuple[LayerBoundaries, ...]:
 
 
 def _layer_boundaries(number: int, activation: Activation | None, width: int) -> LayerBoundaries:
+    """The boundaries of a layer; those of uniform units are the first one's, moved on."""
+    if activation is None or width < 2 or not activation.is_uniform():
+        return _collected(number, activation, width)
+    one = _collected(number, activation, 1)
+    m, unit = len(one.unit), np.arange(width)
+    [of_unit] = one.pieces
+    starts, rows = one.first_piece[-1], len(one.row_boundary)
+    moved = (unit[:, None] * m + one.row_boundary).ravel()
+    ends = (unit[:, None] * rows + one.rows_end[1:]).ravel()
+    return LayerBoundaries(
+        number=number,
+        unit=np.repeat(unit, m),
+        index=np.repeat(unit, m)[:, None] + np.tile(one.index, (width, 1)),
+        coefficients=np.tile(one.coefficients, (width, 1)),
+        offset=np.tile(one.offset, width),
+        pieces=tuple(
+            tuple(tuple((first + b, sign, strict) for b, sign, strict in piece) for piece in of_unit)
+            for first in range(0, width * m, m)
+        )
+        if m
+        else (of_unit,) * width,
+        first_piece=np.arange(width + 1) * starts,
+        rows_end=np.append(0, ends),
+        row_boundary=moved,
+        row_sign=np.tile(one.row_sign, width),
+    )
+
+
+def _collected(number: int, activation: Activation | None, width: int) -> LayerBoundaries:
     """Collect the rows of all pieces; rows that differ only in sign share one boundary."""
     known: dict[tuple[int, int, int, float, float, float], int] = {}
     owners: list[int] = []

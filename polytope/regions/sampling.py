@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from polytope.errors import UnboundedDomainError
+from polytope.geometry.lp import coordinate_bounds
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
@@ -93,9 +94,8 @@ def clear_patterns(
 
 def random_points(domain: Polyhedron, n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
     """Points of the domain: uniform in a box, hit-and-run in any other polytope."""
-    ends = _box_ends(domain)
-    if ends is not None:
-        low, high = ends
+    if domain.is_box:
+        low, high, _ = coordinate_bounds(domain.A, -domain.b, np.inf)
         for start in range(0, n, BATCH):
             u = rng.random((min(BATCH, n - start), domain.dim))
             yield low * (1 - u) + high * u
@@ -106,20 +106,6 @@ def random_points(domain: Polyhedron, n: int, rng: np.random.Generator) -> Itera
         for _ in range(8 * domain.dim):
             state = _chord_step(domain, state, rng)
         yield state[:count]
-
-
-def _box_ends(domain: Polyhedron) -> tuple[FloatArray, FloatArray] | None:
-    """Low and high of a box; ``None`` for other domains."""
-    row, i = np.nonzero(domain.A)
-    if len(row) != len(domain.A) or (np.bincount(row, minlength=len(domain.A)) != 1).any():
-        return None
-    slope = domain.A[row, i]
-    low, high = np.full(domain.dim, -np.inf), np.full(domain.dim, np.inf)
-    with np.errstate(over="ignore"):
-        end = domain.b[row] / slope
-    np.minimum.at(high, i[slope > 0], end[slope > 0])
-    np.maximum.at(low, i[slope < 0], end[slope < 0])
-    return (low, high) if np.isfinite([low, high]).all() else None
 
 
 def _chord_step(domain: Polyhedron, state: FloatArray, rng: np.random.Generator) -> FloatArray:
