@@ -185,3 +185,20 @@ def test_bad_questions_are_refused() -> None:
         flows.exact_counterfactual(f, flow, x[0], 0, margin=-1.0)
     with pytest.raises(NotPiecewiseLinearError, match="exact_counterfactual is exact"):
         flows.exact_counterfactual(f, flows.realnvp(2, hidden=(4,)), x[0], 0)
+
+
+@pytest.mark.parametrize("norm", [1, 2, np.inf])
+def test_squares_in_the_plane_and_the_walk_agree(norm: float) -> None:
+    """Two searches that share nothing but the network, in a domain that cuts off part of the target."""
+    flow, network = bent_flow(3), seeded(6, 2, 6, 2)
+    x = flow.sample(1, np.random.default_rng(2)).numpy()[0]
+    target = int(network(x).argmin())
+    domain = pt.Polyhedron.box([-3, -3], [3, 3])
+    found = flows.exact_counterfactual(network, flow, x, target, norm=norm, domain=domain)
+    rows = np.array([[1.0, -1.0], [-1.0, 1.0]])[[target]]
+    margin = flows.lower(flow).then(network).then(pt.mlp([(rows, [0.0])]))
+    start = flows.base_points(flow, x[None])[0]
+    walk = pt.robustness_radius(margin, start, norm, domain=domain)
+    assert found.certified
+    assert walk.exact
+    assert found.distance == pytest.approx(walk.value, rel=1e-9)

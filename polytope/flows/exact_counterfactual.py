@@ -1,8 +1,9 @@
 r"""The nearest counterfactual in base space, with a certificate, or an interval for its distance.
 
 :math:`\min \{\|z - g^{-1}(x)\|_p : f_t(g(z)) \ge f_j(g(z)) + m\ \forall j \ne t\}` is the distance to the
-zero set of one piecewise-linear function behind the flow, :math:`m(z) = \min_j (f_t - f_j)(g(z)) - m`. So the
-walk of ``robustness_radius`` outward from the base point, nearest regions first, finds it.
+zero set of one piecewise-linear function behind the flow, :math:`\min_j (f_t - f_j)(g(z)) - m`. In the plane
+it is found by enumeration around the base point, elsewhere by the walk of ``robustness_radius``, nearest
+regions first.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from polytope.flows.composition import compose
 from polytope.flows.flow import Flow
 from polytope.flows.geometry import base_points
 from polytope.flows.mass import behind_flow
+from polytope.flows.planar_search import nearest_in_plane
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Dense, Layer, Network, max_groups
 from polytope.ir.maps import FloatArray
@@ -100,7 +102,37 @@ def exact_counterfactual(
     reached = _target_margin(whole, float(target), margin, start)
     if float(reached(start)[0]) >= 0:
         return ExactCounterfactual(start, point, 0.0, 0.0, True, 0)
-    found = robustness_radius(
+    look = domain or Polyhedron.whole_space(flow.dim)
+    found = _search(reached, start, norm, look, max_regions, max_seconds, progress)
+    if known is not None and not found.exact:
+        found = _nearer(found, reached, start, np.asarray(known, dtype=float).ravel(), norm)
+    z = found.witness
+    image = None if z is None else flow.network("forward")(z)
+    return ExactCounterfactual(z, image, found.value, found.lower, found.exact, found.regions)
+
+
+def _search(
+    reached: Network,
+    start: FloatArray,
+    norm: float,
+    domain: Polyhedron,
+    max_regions: int | None,
+    max_seconds: float | None,
+    progress: Progress | None,
+) -> Radius:
+    """By enumeration in the plane, where that finds something; else by the walk from region to region."""
+    found = None
+    if len(start) == 2 and norm in (1, 2, np.inf) and domain.contains(start[None], 1e-9)[0]:
+        found = nearest_in_plane(
+            reached,
+            start,
+            norm,
+            domain,
+            max_regions=max_regions,
+            max_seconds=max_seconds,
+            progress=progress,
+        )
+    return found or robustness_radius(
         reached,
         start,
         norm,
@@ -109,11 +141,6 @@ def exact_counterfactual(
         max_seconds=max_seconds,
         progress=progress,
     )
-    if known is not None and not found.exact:
-        found = _nearer(found, reached, start, np.asarray(known, dtype=float).ravel(), norm)
-    z = found.witness
-    image = None if z is None else flow.network("forward")(z)
-    return ExactCounterfactual(z, image, found.value, found.lower, found.exact, found.regions)
 
 
 def _target_margin(whole: Network, target: float, margin: float, start: FloatArray) -> Network:

@@ -76,7 +76,7 @@ def fit(
         raise ValueError("fit: steps, batch_size and learning_rate must be positive.")
     generator, started = rng or np.random.default_rng(0), monotonic()
     draw = data if callable(data) else _batches(flow, np.asarray(data, dtype=float))
-    optimiser = torch.optim.Adam(flow.parameters(), lr=learning_rate)
+    optimiser = torch.optim.Adam(flow.parameters(), lr=learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps if decay else 10**9)
     losses = np.zeros(steps)
     for step in range(steps):
