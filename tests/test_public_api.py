@@ -10,6 +10,8 @@ import pytest
 import adapters
 import polytope as pt
 from tests.pages import ROOT, run_page
+from polytope import equivariant
+from polytope.__main__ import app
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -36,6 +38,25 @@ def test_the_readme_code_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     np.savez(tmp_path / "points.npz", X=np.zeros((3, 64)))
     monkeypatch.chdir(tmp_path)
     assert run_page(ROOT / "README.md", tmp_path) >= 2
+def test_the_companion_names_exist_and_the_readme_names_them() -> None:
+    table = README.split("## Symmetry")[1].split("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", table)) - {"docs", "examples"}
+    assert named <= set(equivariant.__all__)
+    assert len(set(equivariant.__all__)) == len(equivariant.__all__)
+    for name in equivariant.__all__:
+        assert inspect.getdoc(getattr(equivariant, name)), name
+        assert f"`{name}`" in README, name
+    with pytest.raises(AttributeError, match="nothing_like_this"):
+        _ = equivariant.nothing_like_this
+
+
+def test_the_readme_python_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    blocks = [code for language, code in BLOCKS if language == "python"]
+    assert blocks
+    for code in blocks:
+        (tmp_path / "examples").symlink_to(ROOT / "examples")
+        monkeypatch.chdir(tmp_path)
+        exec(compile(code, "README.md", "exec"), {})
     assert (tmp_path / "report.html").is_file()
     assert (tmp_path / "audit" / "report.json").is_file()
     import matplotlib.pyplot as plt
