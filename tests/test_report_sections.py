@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import polytope as pt
+from polytope.measures.units import unit_use
 from polytope.report.clock import Clock
 from polytope.report.conversion import conversion_facts
 from polytope.report.labels import at_least, bound, estimate, exact, interval, not_computed, share
+from polytope.report.redundancy import domain_units, redundancy_facts
 from polytope.report.subject import checked_subject, to_distances
 
 SCHEMA = json.loads((files("polytope.report") / "templates" / "report.schema.json").read_text())
@@ -92,7 +94,13 @@ def test_a_window_is_not_the_box_of_the_data() -> None:
     rng = np.random.default_rng(0)
     net = pt.mlp([(rng.standard_normal((12, 9)), rng.standard_normal(12)), (np.ones((2, 12)), [0.0, 1.0])])
     x = rng.uniform(-0.1, 0.1, (40, 9))
-    found = audited(net, around=x, labels=np.zeros(40, dtype=int), max_seconds=5.0)["redundancy"]
+    subject = checked_subject(net, None, None, x, None, None)
+    assert subject.scope.kind == "window"
+    complex = pt.enumerate_regions(subject.inside, subject.scope.domain)
+    clock = Clock(float("inf"), {})
+    found = redundancy_facts(subject, domain_units(subject.inside, complex, None), complex, clock)
+    dead = found["domain"]["total"]["dead"]
+    assert dead == {"label": "exact", "value": int(unit_use(complex).dead()[0])}
     total = found["data_box"]["total"]
     fixed = sum(total[name].get("value", total[name].get("lower")) for name in ("dead", "always_on"))
     removed = found["simplify"]["removed"]
@@ -170,7 +178,7 @@ def test_time_is_kept_by_every_question() -> None:
     rng = np.random.default_rng(0)
     widths = [30, 60, 60, 4]
     net = pt.mlp([(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in pairwise(widths)])
-    report = audited(net, around=rng.standard_normal((400, 30)), max_seconds=2.0)
+    report = audited(net, around=rng.standard_normal((400, 30)), max_seconds=1.0)
     questions = report["budget"]["questions"]
     assert sum(row["used"] for row in questions) < 30
     assert {row["question"] for row in questions} >= {"regions", "windows", "distances"}
