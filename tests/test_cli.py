@@ -177,7 +177,7 @@ def test_domains_from_files(tent: Path, tmp_path: Path) -> None:
 def test_audit_writes_both_files_and_prints_where(tmp_path: Path) -> None:
     folder = tmp_path / "a report"
     window = ["--window", DIGITS, "--window-indices", "6,15,13", "--data", DIGITS]
-    done = polytope("audit", MODEL, *window, "--out", folder)
+    done = polytope("audit", MODEL, *window, "--budget", "40s", "--out", folder)
     assert done.returncode == 0, done.stderr
     assert "exact" in done.stdout
     assert str(folder / "report.html") in done.stdout

@@ -19,11 +19,11 @@ from polytope.report.cost import estimated_seconds, some_regions
 from polytope.report.labels import Labelled, at_least, exact, interval, not_computed
 from polytope.report.subject import Subject, to_distances
 
-LARGEST_JACOBIAN = 1 << 24
+LARGEST_JACOBIAN = 1 << 22
 """Numbers in the arrays of an interval Jacobian, up to which certified bounds are computed."""
 MOST_POINTS = 256
-NEAREST = 20
-"""Data points whose distance to the decision boundary is looked for."""
+NEAREST = 10
+"""Data points whose distance to the decision boundary is looked for, each in a sixtieth of the budget."""
 
 
 def lipschitz_facts(subject: Subject, complex: RegionComplex, clock: Clock) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _over_box(subject: Subject, steepest: float, clock: Clock) -> Labelled | Non
         return None
     what = "a certified Lipschitz bound over the data's bounding box"
     if _too_large(subject.network):
-        return not_computed(clock.refuse(what, "the interval Jacobians would not fit"))
+        return not_computed(clock.refuse(what, "the interval Jacobians of so many inputs take too long"))
     if clock.left <= 0:
         return not_computed(clock.refuse(what, "the budget was spent"))
     bounds = lipschitz_bounds(subject.network, box, samples=64)
@@ -124,7 +124,7 @@ def distance_facts(subject: Subject, clock: Clock) -> dict[str, Any] | None:
             why = f"the time allowed was used by the first {i}"
             clock.refuse(f"the distance to the decision boundary at {len(x) - i} of {len(x)} points", why)
             break
-        limit = None if clock.limit is None else max(clock.left / (len(x) - i), 0.05)
+        limit = None if clock.limit is None else max(min(clock.left / (len(x) - i), clock.budget / 60), 0.05)
         found = robustness_radius(subject.network, point, max_seconds=limit)
         rows.append({"point": i, "class": _class(subject, point), "distance": _distance(found)})
     if not rows:
