@@ -38,6 +38,8 @@ def test_the_readme_code_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     np.savez(tmp_path / "points.npz", X=np.zeros((3, 64)))
     monkeypatch.chdir(tmp_path)
     assert run_page(ROOT / "README.md", tmp_path) >= 2
+
+
 def test_the_companion_names_exist_and_the_readme_names_them() -> None:
     table = README.split("## Symmetry")[1].split("\n## ")[0]
     named = set(re.findall(r"`(\w+)`", table)) - {"docs", "examples"}

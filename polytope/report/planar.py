@@ -34,27 +34,6 @@ def outlines(complex: RegionComplex) -> list[FloatArray]:
     return [_corners(*_edges(complex, i)) for i in range(len(complex))]
 
 
-def polygons(complex: RegionComplex) -> list[FloatArray]:
-    """The corners of every region of a bounded plane complex, fast enough for pictures of 100,000 regions.
-
-    Of a complete complex they come from one more search, in microseconds a region; of a partial one from
-    its ``outlines``. Corners nearer to each other than float64 tells apart may be out of order.
-
-    Raises:
-        ValueError, UnboundedDomainError: as ``outlines``.
-    """
-    if not complex.complete or complex.domain.dim != 2 or not complex.domain.is_bounded:
-        return outlines(complex)
-    return [_around(corners) for corners in cell_vertices(complex)]
-
-
-def _around(corners: FloatArray) -> FloatArray:
-    """Points of a convex polygon in their order, counterclockwise."""
-    x, y = (corners - corners.mean(axis=0)).T
-    ordered: FloatArray = corners[np.argsort(np.arctan2(y, x))]
-    return ordered
-
-
 def area(outline: FloatArray) -> float:
     """The area inside an outline, by the shoelace formula around its first corner."""
     x, y = (outline - outline[0]).T

@@ -16,7 +16,7 @@ from polytope.ir.maps import FloatArray
 from polytope.measures.decision_boundary import decision_boundary
 from polytope.regions.complex import RegionComplex
 from polytope.report.colours import class_colours
-from polytope.report.planar import polygons as polygons_of
+from polytope.report.planar import outlines
 from polytope.report.solid_plots import plot_boundary_3d
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def plot_regions(
     colours = jacobian_norms(complex) if values is None else np.asarray(values, dtype=float)
     if colours.shape != (len(complex),):
         raise ValueError(f"values: one number for each of {len(complex)} regions, got {colours.shape}.")
-    drawn = polygons_of(complex) if polygons is None else polygons
+    drawn = outlines(complex) if polygons is None else polygons
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     many = len(drawn) > MANY
@@ -148,7 +148,7 @@ def plot_decision_boundary(
 
 def class_parts(complex: RegionComplex) -> Iterator[tuple[int, FloatArray]]:
     """The part of every class in every region of a plane, as a class and the corners of a polygon."""
-    for corners, pattern in zip(polygons_of(complex), complex.patterns, strict=True):
+    for corners, pattern in zip(outlines(complex), complex.patterns, strict=True):
         J, c = complex.network.affine(pattern)
         if len(J) == 1:
             J, c = np.concatenate([np.zeros_like(J), J]), np.append(0.0, c)
