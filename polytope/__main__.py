@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 
 import adapters
+from polytope.bench.command import bench
 from polytope.ir import Network
 from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
 from polytope.regions.executors import dask_executor
@@ -387,51 +388,7 @@ def plot(
     finish(complete=complete or engine is EngineName.SAMPLING)
 
 
-@app.command(rich_help_panel=MANY)
-def bench(
-    spec: Annotated[Path, typer.Argument(help="TOML file: architectures, data, training, measures.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the rows and results; bench/NAME by default.")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help=".npz with images and labels, where the file asks for one.")
-    ] = None,
-    max_seconds: Annotated[
-        float | None, typer.Option("--max-seconds", help="Begin no further run after so long.")
-    ] = None,
-    as_json: options.AsJson = False,
-) -> None:
-    """Count regions and local complexity across architectures, before and after training.
-
-    Every finished run is kept in the folder, and the same command goes on where it was stopped. The TOML
-    file names architectures, data, training and measures; benchmarks/architectures/ has examples.
-    """
-    from polytope.bench.data import read_data
-    from polytope.bench.files import write_files
-    from polytope.bench.run import run_bench
-    from polytope.bench.spec import read_spec
-
-    folder = out or Path("bench") / spec.stem
-    console = Console(stderr=True)
-    with sentences(f"Stopped by the keyboard: the same command goes on in {folder}."):
-        asked = read_spec(spec)
-        images = read_data(asked, data)
-        with console.status("benchmark") as status:
-            done = run_bench(
-                asked,
-                images,
-                folder,
-                max_seconds=max_seconds,
-                tell=lambda i, n, run: status.update(f"run {i + 1} of {n}: {run}"),
-            )
-        written = write_files(done, folder) if done.rows else []
-    if as_json:
-        print_json(json.loads((folder / "summary.json").read_text()))
-    else:
-        print(f"{len(done.rows)} of {done.total} runs")
-        for path in written:
-            Console(soft_wrap=True).print(f"written: {safe(str(path))}", highlight=False)
-    finish(complete=done.complete)
+app.command(rich_help_panel=MANY)(bench)
 
 
 @app.command(rich_help_panel=READ)

@@ -195,11 +195,11 @@ def test_intervals_are_students(values: list[float]) -> None:
 
 WRONG = {
     "depth = ": "not a TOML file",
-    "seeds = 0\n[architectures]\ndepth = 1\nwidth = 2": "seeds must be a positive whole number",
+    "seeds = 0\n[architectures]\ndepth = 1\nwidth = 2": "seeds must be a whole number from 1",
     "seeds = 1": "[architectures] is missing",
     "[architectures]\ndepth = 1": "either width or parameters",
     "[architectures]\ndepth = 1\nwidth = 2\nparameters = 3": "either width or parameters",
-    "[architectures]\ndepth = 0\nwidth = 2": "depth must be a positive whole number",
+    "[architectures]\ndepth = 0\nwidth = 2": "depth must be a whole number from 1 to 1,000",
     "[architectures]\ndepth = 1\nwidth = 2\nactivation = 'gelu'": "activation must be one of relu",
     "[architectures]\ndepth = 1\nwidth = 2\ncolour = 1": "knows no 'colour'",
     "[architectures]\ndepth = 1\nwidth = 2\nskip = 1": "true or false",

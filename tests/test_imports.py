@@ -80,8 +80,13 @@ HOMES = {  # third-party library -> where it may be imported
     "onnxruntime": ("adapters/check.py",),
     "matplotlib": ("polytope/report/",),
     "jinja2": ("polytope/report/html.py",),
-    "typer": ("polytope/__main__.py", "polytope/report/options.py", "polytope/report/terminal.py"),
-    "rich": ("polytope/__main__.py", "polytope/report/terminal.py"),
+    "typer": (
+        "polytope/__main__.py",
+        "polytope/bench/command.py",
+        "polytope/report/options.py",
+        "polytope/report/terminal.py",
+    ),
+    "rich": ("polytope/__main__.py", "polytope/bench/command.py", "polytope/report/terminal.py"),
     "numba": ("polytope/regions/kernels", "polytope/batched/kernels.py"),
     "sklearn": ("polytope/bench/data.py",),
     "pyarrow": (

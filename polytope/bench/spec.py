@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 ACTIVATIONS = ("relu", "leaky_relu", "absolute", "hard_tanh")
 INITIALISATIONS = ("torch", "he", "glorot", "orthogonal")
-MOST_RUNS = 100_000
+LARGEST = {"depth": 1000, "width": 10**6, "parameters": 10**9, "seeds": 10**5}
 
 
 @dataclass(frozen=True)
@@ -240,8 +240,10 @@ def _known(path: Path, where: str, table: Mapping[str, Any], names: set[str]) ->
 
 
 def _positive(path: Path, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= 10**9:
-        raise ValueError(f"{path.name}: {name} must be a positive whole number, not {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LARGEST[name]:
+        raise ValueError(
+            f"{path.name}: {name} must be a whole number from 1 to {LARGEST[name]:,}, not {value!r}."
+        )
     return value
 
 
