@@ -85,11 +85,8 @@ def _colours(complex: RegionComplex, colour: Colour) -> tuple[FloatArray, str]:
     """A number for each region, and what it is."""
     if colour is Colour.JACOBIAN:
         return jacobian_norms(complex), "norm of the Jacobian (Frobenius)"
-    if colour is Colour.VOLUME:
-        return np.log10(np.maximum(complex.volumes(), 1e-300)), "decimal logarithm of the volume"
-    outputs = complex.network(complex.interior_points)
-    classes = outputs.argmax(axis=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
-    return classes.astype(float), "class at the interior point"
+    volumes = np.maximum(complex.volumes(), 1e-300)  # smaller ones are 0 in float64
+    return np.log10(volumes), "decimal logarithm of the volume"
 
 
 def _mark(ax: Any) -> None:

@@ -40,7 +40,6 @@ class Colour(StrEnum):
 
     JACOBIAN = "jacobian"
     VOLUME = "volume"
-    CLASS = "class"
 
 
 WHERE, SEARCH, READING = "Where to look", "Search and budget", "Reading the model"

@@ -18,8 +18,8 @@ from polytope.geometry import Polyhedron
 from polytope.ir.maps import FloatArray
 from polytope.measures.decision_boundary import DecisionBoundary
 from polytope.regions.complex import RegionComplex
-from polytope.report.colours import SERIES
-from polytope.report.solid import around, solid
+from polytope.report.colours import MUTED, SERIES
+from polytope.report.solid import Solid, around, solid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,8 +44,9 @@ def plot_regions_3d(
 ) -> Axes:
     r"""Draw the regions of a solid, each coloured by one number, as far as a reader can see them.
 
-    Facets are drawn on the boundary of the regions that are shown. By default the corner that points to the
-    reader is cut out: regions whose interior point lies in it are left out, so that the inside is seen.
+    Facets are drawn on the boundary of the regions that are shown, where they face the reader. By default
+    the corner that points to the reader is cut out: regions whose interior point lies in it are left out, so
+    that the inside is seen.
 
     Arguments:
         complex: a complete complex in a bounded domain of three dimensions.
@@ -63,8 +64,8 @@ def plot_regions_3d(
         >>> import polytope as pt
         >>> net = pt.mlp([(np.eye(3), [0.0] * 3), ([[1.0] * 3], [0.0])])
         >>> ax = plot_regions_3d(pt.enumerate_regions(net, pt.Polyhedron.box([-1] * 3, [1] * 3)))
-        >>> len(ax.collections[0].get_facecolor())  # of 8 cubes, 7 are shown
-        24
+        >>> len(ax.collections[0].get_facecolor())  # 7 of 8 cubes are shown, 12 squares seen
+        12
     """
     facets = solid(complex)
     colours = _norms(complex) if values is None else np.asarray(values, dtype=float)
@@ -72,7 +73,7 @@ def plot_regions_3d(
     if colours.shape != (len(complex),) or visible.shape != (len(complex),):
         raise ValueError(f"values and shown: one for each of {len(complex)} regions.")
     drawn = visible[facets.region] & ((facets.across < 0) | ~visible[facets.across])
-    chosen = np.flatnonzero(drawn)
+    chosen = np.array([f for f in np.flatnonzero(drawn).tolist() if _faces_reader(complex, facets, f)], int)
     scale = ScalarMappable(Normalize(float(colours.min()), float(colours.max())), cmap)
     axes = _axes(ax)
     polygons = [facets.polygon(int(facet)) for facet in chosen]
@@ -95,7 +96,8 @@ def plot_boundary_3d(
     """
     axes = _axes(ax)
     pairs = sorted({(int(i), int(j)) for i, j in found.classes})
-    colours = {pair: SERIES[number % len(SERIES)] for number, pair in enumerate(pairs)}
+    palette = (*SERIES[:7], *MUTED)
+    colours = {pair: palette[number % len(palette)] for number, pair in enumerate(pairs)}
     polygons = [around(points) for points in found.points]
     shades = np.array([to_rgba(colours[int(i), int(j)], 0.85) for i, j in found.classes]).reshape(-1, 4)
     _add(axes, polygons, shades)
@@ -116,10 +118,23 @@ def _cut_open(complex: RegionComplex) -> NDArray[np.bool_]:
     """All regions but those of the corner that points to the reader; all of them where that were all."""
     corners = complex.domain.vertices()
     middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
-    elevation, azimuth = np.radians(VIEW)
-    reader = np.array([np.cos(azimuth), np.sin(azimuth), np.sin(elevation)])
-    kept: NDArray[np.bool_] = ~((complex.interior_points - middle) * np.sign(reader) > 0).all(axis=1)
+    kept: NDArray[np.bool_] = ~((complex.interior_points - middle) * np.sign(_reader()) > 0).all(axis=1)
     return kept if kept.any() else ~kept
+
+
+def _reader() -> FloatArray:
+    """The direction to the reader, of length 1."""
+    elevation, azimuth = np.radians(VIEW)
+    level = np.cos(elevation)
+    return np.array([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)])
+
+
+def _faces_reader(complex: RegionComplex, facets: Solid, facet: int) -> bool:
+    """Whether the outside of a facet is turned to the reader; else the region hides it."""
+    points = facets.polygon(facet)
+    normal = np.linalg.svd(points - points.mean(axis=0))[2][2]
+    outward = np.sign(normal @ (points[0] - complex.interior_points[facets.region[facet]]))
+    return bool(outward * (normal @ _reader()) > 0)
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -155,6 +170,7 @@ def _frame(axes: Any, domain: Polyhedron) -> None:
     axes.set_ylim(low[1], high[1])
     axes.set_zlim(low[2], high[2])
     axes.set_box_aspect(tuple(high - low))
+    axes.set_proj_type("ortho")
     axes.view_init(*VIEW)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_major_locator(MaxNLocator(4))
