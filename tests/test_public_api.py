@@ -9,9 +9,8 @@ import pytest
 
 import adapters
 import polytope as pt
-from tests.pages import ROOT, run_page
 from polytope import equivariant
-from polytope.__main__ import app
+from tests.pages import ROOT, run_page
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
