@@ -51,20 +51,6 @@ def test_the_companion_names_exist_and_the_readme_names_them() -> None:
         _ = equivariant.nothing_like_this
 
 
-def test_the_readme_python_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    blocks = [code for language, code in BLOCKS if language == "python"]
-    assert blocks
-    for code in blocks:
-        (tmp_path / "examples").symlink_to(ROOT / "examples")
-        monkeypatch.chdir(tmp_path)
-        exec(compile(code, "README.md", "exec"), {})
-    assert (tmp_path / "report.html").is_file()
-    assert (tmp_path / "audit" / "report.json").is_file()
-    import matplotlib.pyplot as plt
-
-    plt.close("all")
-
-
 def test_the_readme_map_matches_the_tree() -> None:
     for name in re.findall(r"^(\w+/)", README.split("## The tree")[1], flags=re.MULTILINE):
         assert (ROOT / name).is_dir(), name
