@@ -47,8 +47,8 @@ def mean_of(values: Sequence[float]) -> Mean:
     """The mean of one number for each seed.
 
     Example:
-        >>> mean_of([1.0, 3.0])
-        Mean(value=2.0, margin=12.70620473617471, n=2)
+        >>> print(mean_of([1.0, 3.0]))
+        2 ± 13
     """
     x = np.asarray(values, dtype=float)
     if len(x) < 2:
