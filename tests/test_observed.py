@@ -76,6 +76,39 @@ def test_chosen_preactivations_of_a_transformer_block(shared_frame: bool) -> Non
     assert model.training
 
 
+class Gated(nn.Module):
+    """A gated MLP block: SiLU of one projection times another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.up, self.down = nn.Linear(8, 12), nn.Linear(8, 12), nn.Linear(12, 8)
+        self.act = nn.SiLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The block."""
+        return self.down(self.act(self.gate(x)) * self.up(x))
+
+
+def test_blocks_of_published_transformers() -> None:
+    """An encoder layer with attention in front, observed through its fused evaluation; and a gated block."""
+    torch.manual_seed(0)
+    encoder = nn.TransformerEncoderLayer(8, 2, 16, activation="gelu", batch_first=True).double()
+    x = np.random.default_rng(5).normal(size=(3, 4, 8))
+    frame = np.linalg.qr(np.random.default_rng(6).standard_normal((32, 3)))[0].T
+    found = pt.local_complexity(encoder, x, 0.5, layers=["linear1"], frames=frame)
+    gated = Gated().double()
+    other = pt.local_complexity(gated, x, 0.5, frames=frame)
+    assert other.layers == ("act",)
+    encoder.eval()
+    for point, count, gates in zip(x, found.total, other.total, strict=True):
+        vertices = torch.tensor(point + 0.5 * np.concatenate([frame, -frame]).reshape(6, 4, 8))
+        with torch.no_grad():
+            attended = encoder.norm1(vertices + encoder._sa_block(vertices, None, None))
+            for z, expected in ((encoder.linear1(attended), count), (gated.gate(vertices), gates)):
+                on = (z > 0).flatten(1)
+                assert int((on != on[0]).any(0).sum()) == expected
+
+
 def test_wrong_modules_and_names_are_told() -> None:
     x = np.zeros((1, 3, 8))
     with pytest.raises(ValueError, match="no activation submodule"):
