@@ -128,7 +128,7 @@ def plot(result: dict, path: Path) -> None:
     pt.plot_regions(result["pulled"].complex, ax=left)
     for facet in result["pulled"].base.points:
         left.plot(*facet.T, color="black", linewidth=2)
-    left.set_title("base space: regions of the classifier behind the flow")
+    left.set_title("base space: regions, boundary")
     right.scatter(*moons(np.random.default_rng(2), 2000)[0].T, s=2, color="0.7")
     for facet in result["pulled"].points:
         right.plot(*facet.T, color="black", linewidth=2)
