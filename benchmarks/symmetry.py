@@ -142,7 +142,8 @@ def write(rows: list[Row], folder: Path) -> None:
     names = list(asdict(rows[0]))
     table = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     table += ["| " + " | ".join(str(v) for v in asdict(row).values()) + " |" for row in rows]
-    text = f"# {str(__doc__).splitlines()[0]}\n\n" + "\n".join(str(__doc__).splitlines()[4:]).strip()
+    about = " ".join(str(__doc__).split()).split("with and without symmetry. ")[1]
+    text = f"# {str(__doc__).splitlines()[0]}\n\n{about}"
     (folder / "symmetry.md").write_text(f"{text}\n\n{here['machine']}.\n\n" + "\n".join(table) + "\n")
 
 
