@@ -104,7 +104,7 @@ def certify_equivariance(
         >>> swap = permutation(cyclic(2), [[0, 1], [1, 0]])
         >>> net = pt.mlp([([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0]), ([[1.0, 2.0]], [0.0])])
         >>> proof = certify_equivariance(net, swap, trivial(swap.group), pt.Polyhedron.box([-1, -1], [1, 1]))
-        >>> proof.exact, round(proof.max_error[1], 9), proof.proved
+        >>> proof.exact, round(float(proof.max_error[1]), 9), proof.proved
         (True, 1.0, (True, False))
     """
     require_fit(network, rho_in, rho_out)
