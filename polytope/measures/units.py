@@ -21,7 +21,7 @@ from polytope.ir.maps import FloatArray
 from polytope.regions.boundaries import boundaries
 from polytope.regions.complex import RegionComplex
 from polytope.regions.enumerate import enumerate_regions
-from polytope.regions.sampling import Sampling
+from polytope.regions.sampling import clear_patterns, random_points
 
 BoolArray = NDArray[np.bool_]
 
@@ -113,8 +113,10 @@ def prove_units(
         >>> prove_units(net, pt.Polyhedron.box([-1], [1])).fixed.tolist()
         [False, True]
     """
-    sampled = enumerate_regions(network, bounded_part(domain), Sampling(samples)).patterns
-    known = seen_units(network, domain, sampled)
+    tables = boundaries(network)
+    drawn = random_points(bounded_part(domain), samples, np.random.default_rng(0))
+    sampled = [clear_patterns(network, tables, points)[0] for points in drawn]
+    known = seen_units(network, domain, np.concatenate(sampled))
     fixed, varying, piece = known.fixed, known.varying, known.piece
     undecided = np.flatnonzero(~(fixed | varying))
     if len(undecided):
