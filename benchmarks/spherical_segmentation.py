@@ -139,7 +139,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         some = [r for r in rows if (r["model"], r["turns"]) == (model, turns)]
         upright, turned = (np.array([r[key]["area"] for r in some]) for key in ("upright", "turned"))
         by_samples = [np.mean([r[key]["samples"] for r in some]) for key in ("upright", "turned")]
-        seen = f"{turns} turns of each" if turns else "upright"
+        seen = f"{turns} random turn{'s' * (turns > 1)} of each" if turns else "upright"
         lines.append(
             f"| {model} | {seen} | {some[0]['parameters']} | {len(some)} | {upright.mean():.1f} "
             f"({upright.min():.1f} to {upright.max():.1f}) | {turned.mean():.1f} ({turned.min():.1f} to "
