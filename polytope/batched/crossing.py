@@ -1,4 +1,8 @@
-r"""The crossing count: vertices streamed through a network, compared as they come, never stored."""
+r"""The crossing count: vertices streamed through a network, compared as they come, never stored.
+
+``torch.compile`` is not used: on a CPU it made the streamed steps of three layers of 200 units 1.13 times as
+fast in float32 and 0.98 times in bfloat16, for seconds of compilation. On a GPU it was not measured.
+"""
 
 from __future__ import annotations
 

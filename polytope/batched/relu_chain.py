@@ -87,10 +87,10 @@ class ReluChain:
 
     def _noise(self, z1: Reals, offsets: Reals) -> Reals:
         """The rounding of the second layer at the vertices, ``[B, m]``: some units of the terms' size."""
-        size = np.maximum(z1, 0) + np.abs(offsets).max(axis=0)
-        noise: Reals = size @ np.abs(self.weights[0]) + np.abs(self.biases[0])
-        noise *= 4 * np.finfo(noise.dtype).eps
-        return noise
+        terms = np.maximum(z1, 0) + np.abs(offsets).max(axis=0)
+        size: Reals = terms @ np.abs(self.weights[0]) + np.abs(self.biases[0])
+        size *= 4 * np.finfo(size.dtype).eps
+        return size
 
     def _fill(
         self,
