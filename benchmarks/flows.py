@@ -136,7 +136,7 @@ def steps() -> Figures:
 
     smooth = disturbed(flows.realnvp(3, couplings=6, hidden=(32,)))
     x = smooth.sample(50, np.random.default_rng(0)).numpy()
-    sizes = np.geomspace(2e-4, 1e-5, 5)
+    sizes = np.geomspace(1e-3, 1e-5, 5)
     slope = np.polyfit(np.log(sizes), [np.log(np.linalg.norm(remainder(smooth, x, s))) for s in sizes], 1)[0]
     bent = disturbed(flows.nice(3, couplings=4, hidden=(16,), knots=3))
     x = bent.sample(200, np.random.default_rng(0)).numpy()
