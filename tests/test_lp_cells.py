@@ -145,3 +145,19 @@ def test_exact_arithmetic_alone_finds_the_same() -> None:
     found = search.search(Budget(), None)
     assert found.statistics["multipliers"] == 0
     assert {p.tobytes() for p in found.patterns} == patterns_of(network, domain, HIGHS)
+
+
+@pytest.mark.parametrize("power", [-60, 30, 60])
+@pytest.mark.parametrize("solver", ["simplex", "highs"])
+def test_a_network_in_another_unit_of_length_has_the_same_regions(power: int, solver: str) -> None:
+    """Powers of two round nothing, so the counts are equal."""
+    rng, unit = np.random.default_rng(3), 2.0**power
+    W, b, V, c = (rng.standard_normal(shape) for shape in ((4, 2), 4, (3, 4), 3))
+    counts = []
+    for scale in (1.0, unit):
+        network = mlp([(W, b * scale), (V, c * scale), (np.ones((1, 3)), np.zeros(1))])
+        box = Polyhedron.box([-2 * scale] * 2, [2 * scale] * 2)
+        found = count_regions(network, box, LayerSplit(cells="lp", solver=solver))
+        assert found.complete
+        counts.append(found.lower)
+    assert counts[0] == counts[1] == count_regions(network, box, LayerSplit(cells="vertices")).lower

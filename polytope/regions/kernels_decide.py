@@ -443,7 +443,7 @@ def start_list(w):
     R[NLEN] = 0
     R[BEST] = -1
     R[NPUSH] = 0
-    w.fl[2] = 1e9
+    w.fl[2] = 1e308
 
 
 @kernel

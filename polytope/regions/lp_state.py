@@ -142,7 +142,7 @@ def reset(net: FlatNetwork, w: LpWork, root: Root, *, keep: bool, path: Path = (
     margin = 8 * layout.U * net.xmax
     box = np.minimum(root.center - root.low, root.high - root.center) - margin
     w.fl[:] = 0.0
-    w.fl[2] = 1e9
+    w.fl[2] = 1e308
     w.fl[9] = 1e3
     w.fl[RADIUS] = min(slack.min(initial=np.inf), box.min())
     if not w.fl[RADIUS] > 0:

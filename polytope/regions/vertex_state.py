@@ -143,7 +143,7 @@ def reset(net: FlatNetwork, w: Work, start: Start, keep: int, path: NDArray[np.i
     for register, value in values.items():
         w.R[register] = value
     w.lists[: 2 * int(net.unit_off[1]) : 2] = np.arange(int(net.unit_off[1]))
-    w.fl[2] = 1e9
+    w.fl[2] = 1e308
 
 
 def _enlarge(w: Work, *names: str) -> None:
