@@ -79,9 +79,14 @@ def runtime(network: Network) -> Callable[[FloatArray], FloatArray] | None:
     """The runtime that a loaded network was compared with: ``[B, d]`` to ``[B, out]`` in the file's own type.
 
     ``None`` for a network that was not loaded, or was changed since, and for modules and archives of arrays.
+
+    Raises:
+        TypeError: this is no network.
     """
     from adapters.check import runtime as known
 
+    if not isinstance(network, Network):
+        raise TypeError(f"runtime: expected a Network, as load gives it, not {type(network).__name__}.")
     return known(network)
 
 

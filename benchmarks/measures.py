@@ -135,12 +135,11 @@ def properties(nets: Path, models: Path) -> Iterator[Row]:
     """
     for net in ACAS:
         network = load(models / f"acasxu_{net}.onnx")
-        session = runtime(models / f"acasxu_{net}.onnx")
         for number in (1, 2, 3, 4):
             file = models / "vnnlib" / f"acasxu_prop_{number}.vnnlib"
             start = time.process_time()
             found = pt.check_property(
-                network, file, workers=2, prove="enumeration", runtime=session, max_seconds=300
+                network, file, workers=2, prove="enumeration", runtime=runtime(network), max_seconds=300
             )
             yield {
                 "network": f"acasxu_{net}",

@@ -148,10 +148,9 @@ def test_collision_avoidance_properties(net: str, number: int) -> None:
     """As published (Katz et al. 2017): 3 and 4 hold on these networks; 2 is violated on 2_9."""
     from adapters import load, runtime
 
-    model = SHARED / "models" / f"acasxu_{net}.onnx"
     stated = Path(SHARED / "models" / "vnnlib" / f"acasxu_prop_{number}.vnnlib")
-    network = load(model)
-    found = pt.check_property(network, stated, prove="enumeration", runtime=runtime(model))
+    network = load(SHARED / "models" / f"acasxu_{net}.onnx")
+    found = pt.check_property(network, stated, prove="enumeration", runtime=runtime(network))
     assert found.status == ("violated" if number == 2 else "holds")
     assert found.confirmed is (True if number == 2 else None)
     assert found.proof == ("witness" if number == 2 else "enumeration")

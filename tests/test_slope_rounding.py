@@ -25,7 +25,7 @@ def test_slopes_are_rounded(activation: PiecewiseLinear) -> None:
     )
     net, start, _ = _problem(Network((2,), layers), BOX.A, BOX.b, None, 1)
     w = new_work(net, start, 0, 1)
-    reset(net, w, start, 0, np.zeros(0, dtype=np.int64), 0)
+    reset(net, w, start, 0, np.zeros(0, dtype=np.int64))
     w.Z[3] = 0.0  # as if the rows were exact
     for u in range(4):
         for piece in range(int(net.n_seg[u])):
