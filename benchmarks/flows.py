@@ -125,6 +125,21 @@ def identities() -> Figures:
     }
 
 
+def bends(flow: flows.Flow, x: np.ndarray) -> np.ndarray:
+    """The sides of all LeakyReLU units of a flow's conditioners at data points, ``bool[B, units]``."""
+    sides: list[np.ndarray] = []
+
+    def note(module: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        sides.append((inputs[0] > 0).numpy())
+
+    units = [module for module in flow.modules() if isinstance(module, torch.nn.LeakyReLU)]
+    hooks = [unit.register_forward_hook(note) for unit in units]
+    flows.base_points(flow, x)
+    for hook in hooks:
+        hook.remove()
+    return np.concatenate(sides, axis=1)
+
+
 def steps() -> Figures:
     """Gradient steps in base space against natural steps."""
 
@@ -137,6 +152,11 @@ def steps() -> Figures:
     smooth = disturbed(flows.realnvp(3, couplings=6, hidden=(32,)))
     x = smooth.sample(50, np.random.default_rng(0)).numpy()
     sizes = np.geomspace(1e-3, 1e-5, 5)
+    before = bends(smooth, x)
+    unbent = np.ones(len(x), dtype=bool)  # a kink of a conditioner adds a remainder of first order
+    for size in sizes:
+        unbent &= (bends(smooth, flows.base_step(score, smooth, x, size)) == before).all(axis=1)
+    x = x[unbent]
     slope = np.polyfit(np.log(sizes), [np.log(np.linalg.norm(remainder(smooth, x, s))) for s in sizes], 1)[0]
     bent = disturbed(flows.nice(3, couplings=4, hidden=(16,), knots=3))
     x = bent.sample(200, np.random.default_rng(0)).numpy()
@@ -145,6 +165,7 @@ def steps() -> Figures:
     stayed = (network.pattern(ends[0]) == network.pattern(ends[1])).all(axis=1)
     return {
         "Real NVP: slope of the remainder, off 2": abs(float(slope) - 2),
+        "Real NVP: points whose conditioners did not bend, of 50": int(unbent.sum()),
         "NICE inside a region: remainder": float(np.abs(remainder(bent, x, 1e-3)[stayed]).max()),
         "points that stayed, of 200": int(stayed.sum()),
     }
@@ -255,10 +276,10 @@ def main() -> int:
     options = parser.parse_args()
     known: dict[str, Any] = {}
     record = options.write / "flows.json" if options.write else None
-    if record and options.names and record.exists():
-        known = json.loads(record.read_text())["experiments"]
     chosen = options.names or list(BARS)
     done = {name: run(name, options) for name in chosen}
+    if record and options.names and record.exists():
+        known = json.loads(record.read_text())["experiments"]
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     machine = (
         f"{platform.machine()}, Python {platform.python_version()}, torch {version('torch')}, "

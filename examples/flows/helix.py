@@ -39,7 +39,7 @@ def sample(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def train_flow(rng: np.random.Generator, full: bool, share: float) -> flows.Flow:
     """A Real NVP of 12 couplings."""
-    width, batch, steps, rate = (256, 500, 5000, 1e-3) if full else (64, 250, 1500, 3e-3)
+    width, batch, steps, rate = (256, 500, 5000, 1e-3) if full else (64, 250, 3000, 3e-3)
     masks = [[mask == "1" for mask in word] for word in MASKS]
     flow = flows.realnvp(3, masks=masks, hidden=(width, width), rng=rng).float()
     flows.fit(flow, sample, steps=int(share * steps), batch_size=batch, learning_rate=rate, rng=rng)
