@@ -75,7 +75,7 @@ def test_holonomies_add_up_to_the_euler_characteristic_in_any_gauge(name: str) -
     assert bundle.euler_characteristic == chi
     for gauge in (np.zeros(len(x)), turns(len(x)), 100 * turns(len(x), 1)):
         holonomy = bundle.turned(gauge).holonomy
-        assert abs(holonomy.sum() - 2 * np.pi * chi) < 1e-11
+        assert abs(holonomy.sum() - 2 * np.pi * chi) < 1e-12
         assert np.abs(holonomy - bundle.holonomy).max() < 1e-12
         # the transports give the curvature that the angles give
         assert np.abs(holonomy - (bundle.scaled_angles.sum(axis=1) - np.pi)).max() < 1e-12
@@ -92,8 +92,8 @@ def test_a_scanned_surface_is_a_sphere_too() -> None:
     x, faces = bunny()
     bundle = TangentBundle(x, faces, turns(len(x)))
     assert (len(x), len(faces), bundle.euler_characteristic) == (1241, 2478, 2)
-    assert abs(bundle.holonomy.sum() - 4 * np.pi) < 1e-11
-    assert np.abs(bundle.holonomy - (bundle.scaled_angles.sum(axis=1) - np.pi)).max() < 1e-11
+    assert abs(bundle.holonomy.sum() - 4 * np.pi) < 1e-12
+    assert np.abs(bundle.holonomy - (bundle.scaled_angles.sum(axis=1) - np.pi)).max() < 1e-12
     torch.manual_seed(0)
     assert commutation_defect(bundle, orders=(2, 2), channels=(1, 1)) < 1e-12
 
