@@ -37,7 +37,7 @@ WEIGHTS = {
     "adjacency": 8.0,
     "Lipschitz constants": 8.0,
     "properties": 20.0,
-    "density": 10.0,
+    "density": 15.0,
     "local complexity": 10.0,
     "distances": 14.0,
 }
