@@ -17,12 +17,26 @@ from sklearn.datasets import load_diabetes
 from polytope import flows
 
 
-def train_flow(x: np.ndarray, steps: int) -> flows.Flow:
-    """A NICE flow with LU layers: piecewise linear."""
+def train_flow(x: np.ndarray, steps: int, kept: int = 82) -> tuple[flows.Flow, int]:
+    """A NICE flow with LU layers, piecewise linear, as it was at the step that ``kept`` rows liked best.
+
+    Those rows take no part in the descent: without them a flow learns 260 patients by heart.
+    """
     rng = np.random.default_rng(0)
-    flow = flows.nice(x.shape[1], couplings=6, hidden=(32,), linear=True, rng=rng)
-    flows.fit(flow, x, steps=steps, batch_size=128, learning_rate=3e-3, rng=rng)
-    return flow
+    flow = flows.nice(x.shape[1], couplings=4, hidden=(16,), linear=True, rng=rng)
+    best = (np.inf, 0, flow.state_dict())
+
+    def look(step: int, steps: int, loss: float) -> None:
+        nonlocal best
+        if step % 10 == 0 or step == steps:
+            with torch.no_grad():
+                told = -float(flow.log_prob(x[:kept]).mean())
+            if told < best[0]:
+                best = told, step, {name: values.clone() for name, values in flow.state_dict().items()}
+
+    flows.fit(flow, x[kept:], steps=steps, batch_size=128, learning_rate=3e-3, rng=rng, progress=look)
+    flow.load_state_dict(best[2])
+    return flow, best[1]
 
 
 def train_regressor(x: np.ndarray, y: np.ndarray, steps: int) -> torch.nn.Sequential:
@@ -51,18 +65,22 @@ def measure(full: bool = False, share: float = 1.0) -> dict:
     x = x + 0.2 * (rng.random(x.shape) - 0.5)  # columns are discrete, one has two values
     y = (loaded.target[order] - loaded.target.mean()) / loaded.target.std()
     train, held_out = slice(100, None), slice(0, 100)
-    flow, net = train_flow(x[train], int(share * 1200)), train_regressor(x[train], y[train], int(share * 800))
+    flow, step = train_flow(x[train], int(share * 600))
+    net = train_regressor(x[train], y[train], int(share * 800))
     with torch.no_grad():
         told = net(torch.tensor(x[held_out]))[:, 0].numpy()
-        usual = flow.log_prob(x[train]).numpy()
+        usual, starts = flow.log_prob(x[train]).numpy(), flow.log_prob(x[held_out]).numpy()
     fifth = float(np.quantile(usual, 0.05))
     figures = {
         "regressor's R^2 on held-out patients": float(
             1 - ((told - y[held_out]) ** 2).mean() / y[held_out].var()
         ),
         "5th percentile of the training data's log-density": fifth,
+        "held-out patients: median log-density": float(np.median(starts)),
+        "held-out patients: percent above the 5th percentile": 100 * float((starts >= fifth).mean()),
+        "training stopped at step": step,
     }
-    densities = {"data": usual}
+    densities = {"training data": usual, "held out": starts}
     for space in ("base", "data"):
         for name, sign in (("down", -1.0), ("up", 1.0)):
             found = flows.counterfactual(
