@@ -159,7 +159,7 @@ def _add(axes: Any, polygons: Sequence[FloatArray], colours: NDArray[np.float64]
         linewidths=0.4 if len(polygons) <= MANY else 0.1,
     )
     faces.set_rasterized(len(polygons) > MANY)
-    axes.add_collection3d(faces)
+    axes.add_collection(faces, autolim=False)  # the padding of uneven polygons has no value to scale by
 
 
 def _frame(axes: Any, domain: Polyhedron) -> None:
