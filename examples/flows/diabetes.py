@@ -4,7 +4,8 @@
 
 A flow and a ReLU regressor are fitted to scikit-learn's diabetes data, ten columns of 442 patients. Each of
 100 patients is moved until the prediction has changed by a deviation of the target, down and up, in base and
-in data space. In base space they stay as likely as the data, in data space they do not. Measured values.
+in data space. In base space most stay above the 5th percentile of the training data's log-density, in data
+space few do. Training of the flow stops where patients set aside like it best. Measured values.
 """
 
 import argparse
