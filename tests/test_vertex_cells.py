@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
@@ -131,3 +132,14 @@ def test_workers_find_the_same(workers: int) -> None:
     one, many = (explore(network, box.A, box.b, keep="cells", workers=n) for n in (1, workers))
     assert (one.patterns == many.patterns).all(), "what was given away comes in its place"
     assert sorted(one.neighbours().tolist()) == sorted(many.neighbours(workers=workers).tolist())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_any_thread_is_raised(workers: int) -> None:
+    """A search that failed must not pass for a complete one."""
+    network, box = seeded(2, 2, 6, 5, 1), Polyhedron.box([-1] * 2, [1] * 2)
+    wrong = [(1 << 40,)]
+    with ThreadPoolExecutor(1) as pool:
+        for call in (explore, lambda *a, **k: pool.submit(explore, *a, **k).result()):
+            with pytest.raises(ValueError, match="not one of this network"):
+                call(network, box.A, box.b, start=wrong, workers=workers)

@@ -214,7 +214,10 @@ def _search(problem: Any, shared: _Shared, workers: int, start: Sequence[Path] |
     if shared.progress:
         shared.progress(shared.found, len(shared.tasks))
     if workers <= 1:
-        return _Worker(problem, shared).work() != layout.WORDS
+        code = _Worker(problem, shared).work()
+        if shared.errors:
+            raise shared.errors[0]
+        return code != layout.WORDS
     team = [_Worker(problem, shared) for _ in range(workers)]
     results: list[int] = []
     threads = [threading.Thread(target=lambda t=t: results.append(t.work()), daemon=True) for t in team]
@@ -262,8 +265,6 @@ class _Worker:
         except BaseException as error:
             self.shared.errors.append(error)
             self._done(True)
-            if threading.current_thread() is threading.main_thread():
-                raise
         return code
 
     def _next(self) -> Task | None:
