@@ -121,7 +121,8 @@ def _affine(name: str, layer: nn.Module, shape: Shape) -> AffineMap:
         return Dense(array(layer.weight)), bias, (layer.out_features,)
     raise NotPiecewiseLinearError(
         f"Layer {name!r} ({type(layer).__name__}) is not known to be piecewise linear: it is none of torch's "
-        "ReLU, LeakyReLU, Hardtanh, Softshrink, Linear, Flatten, and has no affine(shape) or bend(shape)."
+        "ReLU, LeakyReLU, Hardtanh, Softshrink, Linear, Flatten, and has no affine(shape) or bend(shape). "
+        "adapters.from_torch traces modules of ordinary operators: group convolutions and Deep Sets too."
     )
 
 
