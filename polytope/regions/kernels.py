@@ -46,7 +46,6 @@ from polytope.regions.kernels_layer import (
     ITOP,
     KEEP,
     LAYER,
-    LIMIT,
     LIVE,
     LLEN,
     LO,
@@ -59,7 +58,6 @@ from polytope.regions.kernels_layer import (
     NLEN,
     NOFF,
     NPUSH,
-    OPEN_NODE,
     OPP,
     PAUSED,
     PHASE,
@@ -234,8 +232,6 @@ def may_split(net, w):
     R = w.R
     if R[FORCED] < R[PLEN]:
         return 0
-    if R[LIMIT] > 0 and R[PLEN] + R[DEPTH] >= R[LIMIT]:
-        return OPEN_NODE
     R[BUDGET] -= 1
     if R[BUDGET] < 0:
         R[BUDGET] = 0

@@ -22,10 +22,10 @@ U = 2.0**-53
 VOFF, K, IOFF, SIMPLE, LAYER, LOFF, LLEN, POS, LO, HI, OPP, HASH = range(12)
 RECN, EXN, VTOP, ITOP, LTOP, TI, TF, PU, NOFF, NLEN, BEST, NPUSH, LIVE, SINCE = range(12, 26)
 N_NODE = 26
-DEPTH, MEMO, NREQ, COUNT, BUDGET, DONE, PLEN, FORCED, LIMIT, KEEP = range(26, 36)
-OUTN, OUTF, OUTV, OUTX, PHASE, TRICK, QA, QB, QUNIT, ASKED, MAXIT, WHAT = range(36, 48)
-NEXACT = 48
-N_REG = 49
+DEPTH, MEMO, NREQ, COUNT, BUDGET, DONE, PLEN, FORCED, KEEP = range(26, 35)
+OUTN, OUTF, OUTV, OUTX, PHASE, TRICK, QA, QB, QUNIT, ASKED, MAXIT, WHAT = range(35, 47)
+NEXACT = 47
+N_REG = 48
 
 # entries of the trail above the numbers of layers: units fixed, without and with their rows let go
 FIX, FIX_ROWS = 1 << 40, 1 << 41
@@ -33,7 +33,7 @@ FIX, FIX_ROWS = 1 << 40, 1 << 41
 MOST = 12  # bends in one list of cells (kernels_arrange), which has a place for each choice of sides
 
 # what a call comes back with
-FINISHED, NEED_SIGN, GROW, FLUSH, PAUSED, OPEN_NODE, WORDS, REDUCE, LOST = range(9)
+FINISHED, NEED_SIGN, GROW, FLUSH, PAUSED, WORDS, REDUCE, LOST = range(8)
 
 # a step of a path: the unit that was split, shifted, and the branch that was taken
 UNIT, BRANCH = 20, (1 << 20) - 1
