@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,8 @@ from polytope.errors import CorruptFileError, IncompleteComplexError
 from polytope.ir.archive import fingerprint, from_arrays, to_arrays
 from polytope.regions import frontier
 from polytope.regions.found import Engine
+from polytope.regions.frontier import run_slice
+from polytope.regions.shards import sole_writer
 from polytope.regions.vertex_cell import explore
 from tests.networks import NETWORKS, needs_shared, seeded, unit_box_of
 
@@ -234,7 +237,33 @@ def test_another_network_in_the_directory_is_noticed(run: Path) -> None:
 def test_leftovers_of_a_write_are_removed(run: Path) -> None:
     (run / "regions" / "shard-000099.parquet.part").write_bytes(b"half")
     assert load_complex(run).complete
+    assert list(run.rglob("*.part"))  # whoever reads does not disturb who may be writing
+    assert enumerate_regions(*case(), directory=run, resume=True).complete
     assert not list(run.rglob("*.part"))
+
+
+def test_one_process_writes_at_a_time(run: Path) -> None:
+    (run / "regions" / "shard-000001.parquet").rename(run / "kept")
+    for later in (run / "regions").glob("shard-*.parquet"):
+        if later.name > "shard-000001":
+            later.unlink()
+    with sole_writer(run):
+        with pytest.raises(ValueError, match="Another process is writing"):
+            enumerate_regions(*case(), directory=run, resume=True)
+        assert load_complex(run).progress.shards == 1
+    assert len(enumerate_regions(*case(), directory=run, resume=True)) == 676
+
+
+def test_workers_write_shards_where_they_see_the_directory(run: Path) -> None:
+    network, box = case()
+    problem = pickle.dumps((network, box, "vertices"))
+    with sole_writer(run) as mark:
+        written = run_slice(problem, ((),), 50, 10.0, "cells", mark).shard
+        assert isinstance(written, Path)
+        assert pq.read_metadata(written).num_rows == 50
+        sent = run_slice(problem, ((),), 50, 10.0, "cells", mark.with_stem("elsewhere")).shard
+        assert isinstance(sent, bytes)
+        assert sent == written.read_bytes()
 
 
 def test_a_full_disk_loses_nothing(
@@ -358,6 +387,8 @@ import sys
 from polytope import LayerSplit, Polyhedron, enumerate_regions
 from polytope.regions import frontier
 from polytope.regions.found import Engine
+from polytope.regions.frontier import run_slice
+from polytope.regions.shards import sole_writer
 from polytope.regions.vertex_cell import explore
 from tests.networks import file_network, seeded, unit_box_of
 

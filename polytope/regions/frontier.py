@@ -31,7 +31,15 @@ from polytope.regions.executors import Pool, pool_of
 from polytope.regions.found import Budget, Found, Path
 from polytope.regions.found import Progress as Report
 from polytope.regions.lp_choice import SIMPLEX_CELLS
-from polytope.regions.shards import Progress, advanced, beginning, shard_of, write_shard
+from polytope.regions.shards import (
+    Progress,
+    add_shard,
+    advanced,
+    beginning,
+    set_aside,
+    shard_of,
+    sole_writer,
+)
 from polytope.regions.storage import (
     StoredComplex,
     create,
@@ -60,32 +68,44 @@ class Part(NamedTuple):
 
     regions: int
     left: tuple[tuple[Path, int], ...]
-    shard: bytes
+    shard: bytes | File
 
 
-def run_slice(problem: bytes, batch: Batch, rows: int, seconds: float, keep: str = "cells") -> Part:
+def run_slice(
+    problem: bytes,
+    batch: Batch,
+    rows: int,
+    seconds: float,
+    keep: str = "cells",
+    mark: File | None = None,
+    number: int = 0,
+) -> Part:
     """What a worker does: search from some branches until so many regions or seconds are spent.
 
     Arguments:
         keep: as for ``explore``; of "vertices", evidence is made.
+        mark: the directory's; a worker that sees it writes the shard there, and does not send it.
+        number: of the slice; Dask would answer the same call with the same result.
     """
     network, domain, cells, exact = _problem(problem)
     if cells == "simplex":
         from polytope.regions.lp_search import LpSearch
 
         budget = Budget(rows, max(seconds, 1e-3))
-        return _part(LpSearch(network, domain, keep=keep != "count").search(budget, None, batch), batch, keep)
+        cut = LpSearch(network, domain, keep=keep != "count").search(budget, None, batch)
+        return _part(cut, batch, keep, mark)
     deadline = monotonic() + seconds
     found = explore(network, domain.A, domain.b, keep=keep, start=batch, max_regions=rows, deadline=deadline)
-    return _part(with_evidence(found, exact) if keep == "vertices" else found, batch, keep)
+    return _part(with_evidence(found, exact) if keep == "vertices" else found, batch, keep, mark)
 
 
-def _part(found: VertexCells | Found, batch: Batch, keep: str) -> Part:
+def _part(found: VertexCells | Found, batch: Batch, keep: str, mark: File | None) -> Part:
     """What goes back."""
     left = tuple(zip(found.open_cells, found.open_bounds, strict=True))
     if keep == "count":
         return Part(found.n_regions, left, b"")
-    return Part(found.n_regions, left, shard_of(found, batch))
+    shard = shard_of(found, batch)
+    return Part(found.n_regions, left, (mark and set_aside(mark, shard)) or shard)
 
 
 @lru_cache(maxsize=1)
@@ -158,12 +178,12 @@ def _into(
     certificate = read_manifest(directory).get("certificate") is True
     keep = "vertices" if certificate else "cells"
     problem = pickle.dumps((network, domain, cells))
-    run = _Run(directory, problem, keep, budget, progress, load_complex(directory).progress)
-    with pool_of(executor, workers) as pool:
+    with sole_writer(directory) as mark, pool_of(executor, workers) as pool:
+        run = _Run((directory, mark), problem, keep, budget, progress, load_complex(directory).progress)
         run.all(pool, workers if executor is None else None)
-    done = load_complex(directory)
-    if certificate and done.complete and (run.slices or not has_certificate(directory)):
-        write_certificate(directory, done.progress)
+        done = load_complex(directory)
+        if certificate and done.complete and (run.slices or not has_certificate(directory)):
+            write_certificate(directory, done.progress)
     return done
 
 
@@ -188,14 +208,14 @@ class _Run:
 
     def __init__(
         self,
-        directory: File | None,
+        place: tuple[File, File] | None,
         problem: bytes,
         keep: str,
         budget: Budget,
         report: Report | None,
         state: Progress,
     ) -> None:
-        self.directory, self.problem, self.keep = directory, problem, keep
+        self.place, self.problem, self.keep = place, problem, keep  # the directory, and its mark
         self.budget, self.report, self.state = budget, report, state
         self.waiting: list[Path] = [path for path, _ in state.open]
         self.busy: dict[Future[Part], _Slice] = {}
@@ -210,9 +230,9 @@ class _Run:
             found = [part for future in done if (part := self._take(pool, future)) is not None]
             if pool.size(workers) > 1:
                 self._hand_out(pool, workers)  # nobody is idle while this process writes
-            if self.directory is not None:
+            if self.place is not None:
                 for i, part in enumerate(found, start=number):
-                    write_shard(self.directory, i, part.shard)
+                    add_shard(self.place[0], i, part.shard)
             if self.report:
                 self.report(self.state.regions, len(self.state.open))
             self._hand_out(pool, workers)
@@ -245,7 +265,10 @@ class _Run:
         if self.budget.max_seconds is not None:
             seconds = min(seconds, max(self.budget.max_seconds - self.budget.seconds, 0.0))
         self.slices += 1
-        future, runner = pool.submit(run_slice, self.problem, batch, rows, seconds, self.keep)
+        mark = self.place and self.place[1]
+        future, runner = pool.submit(
+            run_slice, self.problem, batch, rows, seconds, self.keep, mark, self.slices
+        )
         self.busy[future] = _Slice(batch, rows, runner)
 
     def _take(self, pool: Pool, future: Future[Part]) -> Part | None:

@@ -29,6 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path as File
 from typing import TYPE_CHECKING, BinaryIO
+from uuid import uuid4
 
 import numpy as np
 
@@ -39,7 +40,7 @@ from polytope.regions.vertex_cell import VertexCells
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SHARDS = "regions"  # the folder
+SHARDS, LOCK = "regions", "writing.lock"  # the folder, and a file that its writer holds
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,51 @@ def shard_of(found: VertexCells | Found, taken: Sequence[Path]) -> bytes:
     return bytes(out.getvalue())
 
 
-def write_shard(directory: File, number: int, shard: bytes) -> None:
-    """Add a shard to a directory, whole or not at all."""
+@contextmanager
+def sole_writer(directory: File) -> Iterator[File]:
+    """Be the only process that adds to a directory, which is there; removes what a killed one left half done.
+
+    Yields:
+        A mark: a file in the directory, by which workers can tell that they see the same one.
+
+    Raises:
+        ValueError: another process is adding to it.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        lock = FileLock(directory / LOCK).acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(f"Another process is writing into {directory}: wait until it has ended.") from error
+    with lock:
+        for leftover in directory.rglob("*.part"):
+            leftover.unlink()
+        mark = (directory / SHARDS / f"{uuid4().hex}.part").resolve()
+        mark.touch()
+        try:
+            yield mark
+        finally:
+            mark.unlink(missing_ok=True)
+
+
+def set_aside(mark: File, shard: bytes) -> File | None:
+    """Write a shard beside the mark, to be added later; ``None`` if we do not see the mark or may not."""
+    aside = mark.with_stem(uuid4().hex)
+    try:
+        if not mark.exists():
+            return None
+        with whole_file(aside) as file:
+            file.write(shard)
+    except PermissionError:
+        return None
+    return aside
+
+
+def add_shard(directory: File, number: int, shard: bytes | File) -> None:
+    """Add a shard, as bytes or set aside, to a directory, whole or not at all."""
+    if isinstance(shard, File):
+        shard.replace(shard_file(directory, number))
+        return
     with whole_file(shard_file(directory, number)) as file:
         file.write(shard)
 
@@ -104,8 +148,6 @@ def progress_of(directory: File, whole: int) -> Progress:
     """
     import pyarrow.parquet as pq
 
-    for leftover in directory.rglob("*.part"):
-        leftover.unlink()
     progress = beginning(whole)
     while (file := shard_file(directory, progress.shards)).exists():
         try:
