@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from polytope import LayerSplit, Network, Polyhedron, enumerate_regions
-from polytope.ir import Activation, absolute, clip, hard_tanh, leaky_relu, relu
+from polytope.ir import Activation, Dense, Layer, absolute, clip, hard_tanh, leaky_relu, max_groups, relu
 from polytope.regions import flat_network
+from polytope.regions.packed import PackedPatterns, as_kept
 from polytope.regions.vertex_cell import VertexCells, explore
 from tests.networks import NETWORKS, integer, seeded, seeds, unit_box_of
 
@@ -143,3 +144,22 @@ def test_an_error_in_any_thread_is_raised(workers: int) -> None:
         for call in (explore, lambda *a, **k: pool.submit(explore, *a, **k).result()):
             with pytest.raises(ValueError, match="not one of this network"):
                 call(network, box.A, box.b, start=wrong, workers=workers)
+
+
+@pytest.mark.parametrize("kind", [relu(), max_groups([[0, 1], [2, 3], [4, 5], [6, 7]]), hard_tanh()])
+@pytest.mark.parametrize("last", [1, 7, 8, 9, 16])
+@pytest.mark.parametrize("d", [2, 3])
+def test_patterns_are_packed_where_all_units_have_two_pieces(kind: Activation, last: int, d: int) -> None:
+    """And are read as the patterns of the interior points, unpacked once."""
+    rng = np.random.default_rng(last)
+    first = Layer((0,), (Dense(rng.normal(size=(8, d))),), rng.normal(size=8), kind)
+    second = Layer((1,), (Dense(rng.normal(size=(last, first.width))),), rng.normal(size=last), relu())
+    network = Network((d,), (first, second, Layer((2,), (Dense(np.ones((1, last))),), np.zeros(1))))
+    box = Polyhedron.box([-1] * d, [1] * d)
+    found = enumerate_regions(network, box)
+    assert isinstance(as_kept(found), PackedPatterns) == (kind.n_pieces(0) == 2)
+    assert len(found) > 2
+    assert np.array_equal(found.patterns, network.pattern(found.interior_points))
+    assert found.patterns is found.patterns
+    part = enumerate_regions(network, box, max_regions=3)
+    assert np.array_equal(part.patterns, network.pattern(part.interior_points))

@@ -21,10 +21,12 @@ from polytope.regions.exact_rows import ExactRows
 from polytope.regions.facets import exactly, facets_of
 from polytope.regions.found import ExactFacet, Facets, Path
 from polytope.regions.merge import affine_maps, distinct, joined_across
+from polytope.regions.packed import takes_packed
 from polytope.regions.region_rows import region_rows
 from polytope.regions.vertex_search import facet_points, suits_vertices, volumes
 
 
+@takes_packed
 @dataclass(frozen=True, eq=False)
 class RegionComplex:
     """The activation regions of a network in a domain.
@@ -60,7 +62,7 @@ class RegionComplex:
     @property
     def lower(self) -> int:
         """Number of regions found: a certified lower bound on the number in the domain."""
-        return len(self.patterns)
+        return len(self.interior_points)
 
     @property
     def complete(self) -> bool:
@@ -68,7 +70,7 @@ class RegionComplex:
         return self.lower == self.upper
 
     def __len__(self) -> int:
-        return len(self.patterns)
+        return len(self.interior_points)
 
     def __getitem__(self, i: int) -> Region:
         if not -len(self) <= i < len(self):

@@ -14,6 +14,7 @@ from polytope.regions.complex import RegionComplex
 from polytope.regions.found import Budget, Engine, Found, Path, Progress
 from polytope.regions.frontier import SLICED, count_in_slices, enumerate_in_slices
 from polytope.regions.layer_split import LayerSplit
+from polytope.regions.packed import as_kept
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def enumerate_regions(
     return RegionComplex(
         network,
         domain,
-        found.patterns,
+        as_kept(found),
         found.interior_points,
         upper=found.n_regions + found.open_bound,
         engine=found.engine,

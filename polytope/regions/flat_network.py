@@ -56,7 +56,7 @@ class FlatNetwork(Handle):
     par                          d, layers, words in a set of facets, units in a pattern, 1 if units are to be
                                  decided early (see ``kernels_early``), number of undecided units below which
                                  a cell is searched on its own (see ``reduced_network``), 1 if the weights
-                                 have errors
+                                 have errors, 1 if patterns have no number but 0 and 1
     Z0                           what does not depend on the cell: coefficients, constant, error bound
     ============================ =====================================================================
     """
@@ -171,7 +171,9 @@ def flatten(
     Z0, gamma, alias = _constant_part(layers, place, pre_off, units["unit_off"], d, xmax)
     early = pays_early(units, readers)
     few = FEW_UNITS if early and can_reduce(units, alias, d) else 0
-    par = np.array([d, len(layers) + 1, words, network.n_units, early, few, 0], dtype=np.int64)
+    groups = units["n_seg"][units["kind"] == UNIT_MAX]
+    binary = max(units["label"].max(initial=0), groups.max(initial=2) - 1) <= 1
+    par = np.array([d, len(layers) + 1, words, network.n_units, early, few, 0, binary], dtype=np.int64)
     same = equal_functions(layers, place, pre_off, units, Z0[: d + 1])
     plain = _plain_layers(units)
     rest = {"plain": plain, "pre_off": pre_off, "gamma": gamma, "alias": alias, "same": same}

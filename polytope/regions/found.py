@@ -18,6 +18,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.packed import takes_packed
 
 Progress = Callable[[int, int], None]  # regions found, open cells
 Path = tuple[int, ...]  # steps from the root of a search: units that were split, and branches taken
@@ -100,6 +101,7 @@ class Budget:
         return monotonic() - self.started
 
 
+@takes_packed
 @dataclass(frozen=True, eq=False)
 class Found:
     """The outcome of a search.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from polytope.regions.kernels_cut import popcount, trailing_zeros
-from polytope.regions.kernels_emit import write_facet
+from polytope.regions.kernels_emit import write_facet, write_pattern
 from polytope.regions.kernels_handle import kernel
 from polytope.regions.kernels_layer import (
     EXN,
@@ -119,7 +119,7 @@ def most_cells(n, d):
 def list_cells(net, w, n):
     """Hand in the cells of the list; their number, or DOUBT or FULL without having written any."""
     R, VI = w.R, w.VI
-    d, n_units = net.par[0], net.par[3]
+    d = net.par[0]
     book = w.flats[BOOK]
     info, cells = book[B_INFO], book[B_CELLS]
     n_facets = 0
@@ -146,14 +146,12 @@ def list_cells(net, w, n):
     nf, out = R[OUTF], R[OUTN]
     for c in range(cells):
         sides, bends, facets = VI[info + 3 * c], VI[info + 3 * c + 1], VI[info + 3 * c + 2]
-        pat = w.o_pat[out]
-        for i in range(n_units):
-            pat[i] = w.lab[i]
         key = code
         for j in range(n):
             u, s = VI[units + j], (sides >> j) & 1
             key += w.codes[u] & -s
-            pat[net.pat[u]] = net.label[net.tab[u] + s]
+            w.lab[net.pat[u]] = net.label[net.tab[u] + s]
+        write_pattern(net, w, out)
         while bends != 0:
             j = trailing_zeros(bends)
             bends &= bends - 1

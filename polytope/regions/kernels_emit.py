@@ -31,6 +31,19 @@ CELLS, POINTS, VERTICES = 1, 2, 4
 
 
 @kernel
+def write_pattern(net, w, at):
+    """The labels of the units in row ``at`` of the output; eight to a byte if they are all 0 or 1."""
+    out = w.o_pat[at]
+    if net.par[7] == 0:
+        for i in range(out.shape[0]):
+            out[i] = w.lab[i]
+        return
+    for i in range(out.shape[0]):
+        # label j of the eight is bit 8 j, and moves to bit 56 + j; nothing else comes there
+        out[i] = np.int8((w.labs[i] * np.uint64(0x0102040810204080)) >> np.uint64(56))
+
+
+@kernel
 def write_facet(net, w, f, at):
     """Unit and key of facet record f into place ``at`` of the output."""
     R = w.R
@@ -85,7 +98,7 @@ def is_facet(VI, ioff, k, nw, s):
 def emit(net, w):
     """Append the present cell to the output buffers; False if one of them is full."""
     R = w.R
-    d, nw, n_units = net.par[0], net.par[2], net.par[3]
+    d, nw = net.par[0], net.par[2]
     k, voff, ioff = R[K], R[VOFF], R[IOFF]
     n, nf = R[OUTN], R[OUTF]
     points, vertices = R[KEEP] & POINTS, R[KEEP] & VERTICES
@@ -97,9 +110,7 @@ def emit(net, w):
         or (vertices and R[OUTV] + k > w.o_vert.shape[0])
     ):
         return False
-    pat, lab = w.o_pat[n], w.lab
-    for i in range(n_units):
-        pat[i] = lab[i]
+    write_pattern(net, w, n)
     for t in range(d):
         x = 0.0
         for i in range(k):

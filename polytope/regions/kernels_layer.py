@@ -45,7 +45,8 @@ class Work(Handle):
     R registers; Z affine maps; saved depth at which a layer's block went to the trail (ti, tf) last; VF, VI
     cells (planes of coordinates and error bounds; facets of edges, or words and slots); lists, frames;
     rec_i, rec_f facets (unit, pieces below and above, row's name, row's members; affine row, error,
-    breakpoint); ext further units vanishing on facets; seg, lab pieces of the decided units; g, v, vt the
+    breakpoint); ext further units vanishing on facets; seg, lab pieces of the decided units (labs: the same
+    memory, eight to a number); g, v, vt the
     row being decided, its values at the vertices and their bounds; memo answers; req questions; o_* output
     buffers. For the last layer (``kernels_arrange``): flats, and number, the cells by their sides. codes are
     the units' hashes. For units decided early (``kernels_early``): fix marks them, need counts the units that
@@ -88,7 +89,7 @@ class Work(Handle):
         **dict.fromkeys(("lab", "fix", "hit"), ("b", 1)),
         **dict.fromkeys(("o_pat",), ("b", 2)),
         **dict.fromkeys(("o_funit",), ("w", 1)),
-        **dict.fromkeys(("o_fkey",), ("u", 1)),
+        **dict.fromkeys(("labs", "o_fkey"), ("u", 1)),
     }
 
 

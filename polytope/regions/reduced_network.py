@@ -160,7 +160,7 @@ def _network(
         "plain": np.zeros(layers, dtype=np.int64),
         "of_ptr": np.arange(n + 1),
         "of_unit": np.arange(n),
-        "par": np.array([2, layers, net.par[2], 0, early, n // SHRINK if early else 0, 1]),
+        "par": np.array([2, layers, net.par[2], 0, early, n // SHRINK if early else 0, 1, 0]),
         "Z0": Z0,
     }
     return FlatNetwork(arrays), _cell(w, first)

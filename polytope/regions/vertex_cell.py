@@ -23,6 +23,7 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.regions.bounding_box import bounding_box
 from polytope.regions.found import Path
+from polytope.regions.packed import takes_packed
 
 if TYPE_CHECKING:
     from polytope.regions.evidence import Evidence
@@ -37,6 +38,7 @@ LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
 CHUNK = 2**27  # bytes of patterns in an output buffer; what is not written to takes no memory
 
 
+@takes_packed
 @dataclass(frozen=True, eq=False)
 class VertexCells:
     """What ``explore`` found: counts, and arrays as far as they were asked for.
@@ -202,7 +204,7 @@ def explore(
             deque(),
         )
         if _search(problem, shared, workers, start):
-            return _collect(shared, d, network.n_units, words, workers, problem[2])
+            return _collect(shared, d, words, workers, problem[2])
         words *= 2
 
 
@@ -243,12 +245,12 @@ class _Worker:
 
     def __init__(self, problem: Any, shared: _Shared) -> None:
         from polytope.regions.exact import ExactSigns
-        from polytope.regions.vertex_state import new_work
+        from polytope.regions.vertex_state import new_work, pattern_bytes
 
         self.net, self.start, self.bounds = problem
         self.shared = shared
         self.quantum = FIRST_QUANTUM
-        chunk = int(np.clip(CHUNK // max(int(self.net.par[3]), 1), 256, 2**18))
+        chunk = int(np.clip(CHUNK // max(pattern_bytes(self.net), 1), 256, 2**18))
         self.w = new_work(self.net, self.start, shared.keep, chunk)
         self.exact = ExactSigns(self.net)
         self.scratch: tuple[FloatArray, FloatArray] | None = None
@@ -520,8 +522,10 @@ def _box_cell(
     return np.concatenate([coordinates, errors]).ravel(), VI, rec_i, rec_f
 
 
-def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, bounds: Bounds) -> VertexCells:
+def _collect(shared: _Shared, d: int, words: int, workers: int, bounds: Bounds) -> VertexCells:
     """The results of all tasks in the order of the search."""
+    from polytope.regions.vertex_state import pattern_bytes, patterns_of
+
     chunks = [c for place in sorted(shared.chunks) for c in shared.chunks[place]]
     tasks = [task for place in sorted(shared.open) for task in shared.open[place]] + list(shared.tasks)
     open_bounds = tuple(_most(task, bounds) for task in tasks)
@@ -531,7 +535,7 @@ def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, bo
         c["o_ext"] = c["o_ext"] + np.array([at, 0])
         at += len(c["o_funit"])
     empty: dict[str, NDArray[Any]] = {
-        "o_pat": np.zeros((0, n_units), np.int8),
+        "o_pat": np.zeros((0, pattern_bytes(bounds.net)), np.int8),
         "o_point": np.zeros((0, d)),
         "o_fptr": np.zeros(0, np.int64),
         "o_funit": np.zeros(0, np.int32),
@@ -554,7 +558,7 @@ def _collect(shared: _Shared, d: int, n_units: int, words: int, workers: int, bo
         open_cells=tuple(task.path for task in tasks),
         open_bounds=open_bounds,
         open_bound=min(most, bounds.ceiling.whole - shared.found) if tasks else 0,
-        patterns=arrays["o_pat"],
+        patterns=patterns_of(bounds.net, arrays["o_pat"]),
         interior_points=arrays["o_point"],
         facet_offsets=np.concatenate([[0], np.cumsum(arrays["o_fptr"])]).astype(np.int64),
         facet_units=arrays["o_funit"],

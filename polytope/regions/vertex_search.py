@@ -12,6 +12,7 @@ from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.found import Budget, Facets, Found, Progress
+from polytope.regions.packed import as_kept
 from polytope.regions.vertex_cell import VertexCells, explore
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def search_vertices(
         engine=VERTEX_CELLS,
         n_regions=found.n_regions,
         open_bound=found.open_bound,
-        patterns=found.patterns,
+        patterns=as_kept(found),
         interior_points=found.interior_points,
         facets=_facets(found, points) if keep else None,
         neighbours=found.neighbours(workers=workers) if keep else None,

@@ -11,6 +11,7 @@ from polytope.ir.maps import FloatArray
 from polytope.regions import kernels_layer as layout
 from polytope.regions.flat_network import FlatNetwork
 from polytope.regions.kernels_layer import Work
+from polytope.regions.packed import PackedPatterns
 
 Start = tuple[FloatArray, NDArray[np.int64], NDArray[np.int64], FloatArray]
 
@@ -84,16 +85,28 @@ def new_work(net: FlatNetwork, start: Start, keep: int, chunk: int) -> Work:
     arrays |= {
         "R": np.zeros(layout.N_REG, dtype=np.int64),
         "Z": np.zeros((d + 2, n_pre)),
-        "lab": np.zeros(n_units + 1, dtype=np.int8),
+        "lab": (lab := np.zeros(n_units // 8 * 8 + 16, dtype=np.int8)),
+        "labs": lab.view(np.uint64),
         "fix": np.zeros(len(net.kind) + 1, dtype=np.int8),
         "hit": np.zeros(n_pre + 1, dtype=np.int8),
-        "o_pat": np.zeros((cells, n_units), dtype=np.int8),
+        "o_pat": np.zeros((cells, pattern_bytes(net)), dtype=np.int8),
         "o_funit": np.zeros(facets if keep else 1, dtype=np.int32),
         "o_fkey": np.zeros(facets if keep else 1, dtype=np.uint64),
     }
     arrays["number"][:] = -1
     arrays["codes"] = layout.mix.py_func(np.arange(len(net.kind), dtype=np.uint64), 1)
     return Work(arrays)
+
+
+def pattern_bytes(net: FlatNetwork) -> int:
+    """Bytes of a pattern in the output: one for each unit, or for eight where all have two pieces."""
+    units, packed = int(net.par[3]), int(net.par[7])
+    return (units + 7) // 8 if packed else units
+
+
+def patterns_of(net: FlatNetwork, rows: NDArray[np.int8]) -> Any:
+    """The patterns that rows of the output hold, packed if they are."""
+    return PackedPatterns(rows.view(np.uint8), int(net.par[3])) if net.par[7] else rows
 
 
 def _reach(net: FlatNetwork, layer: int) -> int:
