@@ -90,7 +90,7 @@ def on_cluster(network: pt.Network, box: pt.Polyhedron, workers: int) -> tuple[A
     """Enumerate on a local cluster that is warm; seconds."""
     from distributed import Client, LocalCluster
 
-    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
     with cluster, Client(cluster) as client, TemporaryDirectory() as folder:
         executor = client.get_executor()
         pt.count_regions(network, box, executor=executor, max_seconds=2.0)  # all workers load the code

@@ -532,7 +532,7 @@ def test_workers_share_the_budget_of_regions(tmp_path: Path) -> None:
 def test_a_cluster_finds_the_same() -> None:
     distributed = pytest.importorskip("distributed")
     network, box = case()
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     with cluster, distributed.Client(cluster) as client:
         found = enumerate_regions(network, box, executor=client.get_executor())
     expected = enumerate_regions(network, box)

@@ -8,13 +8,8 @@ is any. A batch whose worker died is given to another one.
 from __future__ import annotations
 
 import pickle
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    wait,
-)
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import nullcontext
 from functools import lru_cache
 from math import ceil, inf
 from pathlib import Path as File
@@ -41,7 +36,6 @@ from polytope.regions.shards import (
     sole_writer,
 )
 from polytope.regions.storage import (
-    StoredComplex,
     create,
     has_certificate,
     in_memory,
@@ -145,46 +139,23 @@ def enumerate_in_slices(
         CertificateError: a region has no evidence.
         SolverError: workers died again and again.
     """
+    if directory is None and certificate:
+        raise ValueError("A certificate is written into a directory: name one.")
     budget = budget or Budget()
-    if directory is None:
-        if certificate:
-            raise ValueError("A certificate is written into a directory: name one.")
-        with TemporaryDirectory() as folder:
-            done = _into(
-                File(folder), network, domain, cells, False, False, executor, workers, budget, progress
-            )
-            return in_memory(done, network, budget.seconds)
-    return _into(
-        File(directory), network, domain, cells, resume, certificate, executor, workers, budget, progress
-    )
-
-
-def _into(
-    directory: File,
-    network: Network,
-    domain: Polyhedron,
-    cells: str,
-    resume: bool,
-    certificate: bool,
-    executor: Executor | None,
-    workers: int,
-    budget: Budget,
-    progress: Report | None,
-) -> StoredComplex:
-    if resume:
-        same_run(directory, network, domain, SLICED[cells], certificate=certificate)
-    else:
-        create(directory, network, domain, SLICED[cells], certificate=certificate)
-    certificate = read_manifest(directory).get("certificate") is True
-    keep = "vertices" if certificate else "cells"
     problem = pickle.dumps((network, domain, cells))
-    with sole_writer(directory) as mark, pool_of(executor, workers) as pool:
-        run = _Run((directory, mark), problem, keep, budget, progress, load_complex(directory).progress)
-        run.all(pool, workers if executor is None else None)
-        done = load_complex(directory)
-        if certificate and done.complete and (run.slices or not has_certificate(directory)):
-            write_certificate(directory, done.progress)
-    return done
+    with TemporaryDirectory() if directory is None else nullcontext(directory) as folder:
+        place = File(folder)
+        begin = same_run if resume else create
+        begin(place, network, domain, SLICED[cells], certificate=certificate)
+        sealed = read_manifest(place).get("certificate") is True
+        keep = "vertices" if sealed else "cells"
+        with sole_writer(place) as mark, pool_of(executor, workers) as pool:
+            run = _Run((place, mark), problem, keep, budget, progress, load_complex(place).progress)
+            run.all(pool, workers if executor is None else None)
+            done = load_complex(place)
+            if sealed and done.complete and (run.slices or not has_certificate(place)):
+                write_certificate(place, done.progress)
+        return in_memory(done, network, budget.seconds) if directory is None else done
 
 
 def count_in_slices(
