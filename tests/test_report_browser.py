@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import polytope as pt
+from adapters import load
 from polytope.report.clock import Clock
 from polytope.report.html import page as html_page
 from polytope.report.subject import checked_subject
@@ -25,6 +26,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 if CHROMIUM is None:
     pytest.skip("there is no chromium", allow_module_level=True)
 
+SHARED = Path(__file__).parents[2] / "shared"
 PLANE = pt.Polyhedron.box([-1, -1], [1, 1])
 DESKTOP, PHONE = {"width": 1100, "height": 900}, {"width": 390, "height": 844}
 
@@ -187,16 +189,84 @@ def test_every_colouring_has_a_legend(browser: Browser, report: Path) -> None:
     opened.tab.close()
 
 
+def window_of(net: pt.Network, around: np.ndarray | None = None) -> Window:
+    """The one window of a network: the square, or the plane through three points."""
+    subject = checked_subject(net, PLANE if around is None else None, None, around, None, None)
+    complex = pt.enumerate_regions(subject.inside, subject.scope.domain)
+    [window] = windows(subject, complex, Clock(float("inf"), {}))
+    return window
+
+
 def grid(n: int) -> Window:
     """Equally many vertical and horizontal lines: (n + 1)^2 regions."""
     at = np.linspace(-0.95, 0.95, n)
     zero = np.zeros(n)
     W = np.concatenate([np.stack([zero + 1, zero], 1), np.stack([zero, zero + 1], 1)])
-    net = pt.mlp([(W, -np.concatenate([at, at])), (np.ones((1, 2 * n)), [0.0])])
-    subject = checked_subject(net, PLANE, None, None, None, None)
-    complex = pt.enumerate_regions(net, PLANE)
-    [window] = windows(subject, complex, Clock(float("inf"), {}))
-    return window
+    return window_of(pt.mlp([(W, -np.concatenate([at, at])), (np.ones((1, 2 * n)), [0.0])]))
+
+
+def nearly_concurrent() -> Window:
+    """Lines of which every other one just misses a corner: regions with edges far shorter than a pixel."""
+    rng = np.random.default_rng(0)
+    angle, offset = rng.uniform(0, np.pi, 60), rng.uniform(-0.9, 0.9, 60)
+    rows = np.stack([np.cos(angle), np.sin(angle)], 1)
+    corners = np.stack([np.linalg.solve(rows[[i, i + 1]], offset[[i, i + 1]]) for i in range(59)])
+    seen = corners[np.abs(corners).max(axis=1) < 0.9]
+    turn = rng.uniform(0, np.pi, len(seen))
+    through = np.stack([np.cos(turn), np.sin(turn)], 1)
+    missed = (through * seen).sum(axis=1) + 10 ** rng.uniform(-6, -3, len(seen))
+    W, b = np.concatenate([rows, through]), -np.concatenate([offset, missed])
+    return window_of(pt.mlp([(W, b), (np.ones((1, len(W))), [0.0])]))
+
+
+def three_digits() -> Window:
+    """A plane through handwritten digits, with the 22,000 regions of a trained network."""
+    images = np.load(SHARED / "data" / "mnist_10k.npz")["images"][:3] / 255
+    return window_of(load(SHARED / "models" / "mnist_fc_256x2.onnx"), images.reshape(3, -1))
+
+
+MNIST = pytest.param(
+    three_digits, marks=pytest.mark.skipif(not SHARED.is_dir(), reason="no models beside the checkout")
+)
+UNFILLED = """(canvas, [low, high]) => {
+  const center = canvas.dataset.center.split(" ").map(Number), scale = Number(canvas.dataset.scale);
+  const box = canvas.getBoundingClientRect(), ratio = canvas.width / box.width;
+  const left = ratio * (box.width / 2 + (low[0] - center[0]) * scale);
+  const right = ratio * (box.width / 2 + (high[0] - center[0]) * scale);
+  const top = ratio * (box.height / 2 - (high[1] - center[1]) * scale);
+  const bottom = ratio * (box.height / 2 - (low[1] - center[1]) * scale);
+  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  let seen = 0, unfilled = 0;
+  for (let y = Math.max(0, Math.ceil(top) + 1); y < Math.min(canvas.height, bottom - 1); y++)
+    for (let x = Math.max(0, Math.ceil(left) + 1); x < Math.min(canvas.width, right - 1); x++) {
+      seen++;
+      unfilled += pixels[4 * (y * canvas.width + x) + 3] < 192;
+    }
+  return [seen, unfilled];
+}"""
+
+
+@pytest.mark.parametrize("make", [nearly_concurrent, MNIST])
+def test_regions_leave_no_pixel_of_the_window_unfilled(
+    browser: Browser, done: pt.Audit, tmp_path: Path, make: Callable[[], Window]
+) -> None:
+    """At least three quarters opaque, also at seams, on wide and narrow screens, and from near."""
+    window = make()
+    file = tmp_path / "window.html"
+    file.write_text(html_page(done.report, [window], ()), encoding="utf-8")
+    ends = [
+        window.place.domain.vertices().min(axis=0).tolist(),
+        window.place.domain.vertices().max(axis=0).tolist(),
+    ]
+    for viewport in (DESKTOP, PHONE):
+        opened = Opened(browser, file, viewport)
+        for _ in range(3):
+            opened.settle()
+            seen, unfilled = opened.canvas.evaluate(UNFILLED, ends)
+            assert seen > 50_000
+            assert unfilled == 0
+            opened.tab.get_by_role("button", name="Zoom in").click()
+        opened.tab.close()
 
 
 def test_twenty_thousand_regions_are_drawn_and_found(

@@ -276,7 +276,12 @@ class View {
       if (r.boxes[4 * i] <= right && r.boxes[4 * i + 2] >= left && r.boxes[4 * i + 1] <= top && r.boxes[4 * i + 3] >= bottom) seen.push(i);
     g.lineWidth = 0.7; // in its own colour: no seams between neighbours
     for (const i of seen) {
+      const k = r.start[i];
       trace(i);
+      // Skia, in chromium, leaves parts of a convex path unfilled where an edge is far shorter than a pixel; with a
+      // second contour, here of no area, the path is filled as any other.
+      g.moveTo(ox + kx * r.corners[2 * k], oy + ky * r.corners[2 * k + 1]);
+      g.lineTo(ox + kx * r.corners[2 * k + 2], oy + ky * r.corners[2 * k + 3]);
       g.fillStyle = g.strokeStyle = this.fill[i];
       g.fill();
       g.stroke();
