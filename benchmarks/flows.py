@@ -2,8 +2,8 @@
 
 ``python benchmarks/flows.py [NAME ...] [--full] [--mnist IMAGES.npz] [--write benchmarks/results]`` runs the
 experiments of ``examples/flows`` and two of its own (``identities``, ``steps``), prints each figure beside
-its bar, and keeps figures and pictures. ``--full`` takes long protocols. With some names only, ``--write``
-leaves the other experiments' rows as they were. Exit code 1 says that a bar was missed.
+its bar, and keeps figures and pictures. ``--full`` takes long protocols, whose tables stand beside the others.
+With some names only, ``--write`` leaves the other tables as they were. Exit code 1 says that a bar was missed.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     ]
     picture = ""
     if draw and options.write:
-        picture = f"flows_{name}.png"
+        picture = f"flows_{titled(name, options.full)}.png"
         draw(options.write / picture)
     return {
         "protocol": "full" if options.full else "reduced",
@@ -238,6 +238,11 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "cpu s": time.process_time() - cpu,
         "wall s": time.perf_counter() - wall,
     }
+
+
+def titled(name: str, full: bool) -> str:
+    """What the table of an experiment is called."""
+    return f"{name}_full" if full else name
 
 
 def page(results: dict[str, Any]) -> str:
@@ -277,15 +282,16 @@ def main() -> int:
     known: dict[str, Any] = {}
     record = options.write / "flows.json" if options.write else None
     chosen = options.names or list(BARS)
-    done = {name: run(name, options) for name in chosen}
-    if record and options.names and record.exists():
+    done = {titled(name, options.full): run(name, options) for name in chosen}
+    if record and record.exists() and (options.names or options.full):
         known = json.loads(record.read_text())["experiments"]
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     machine = (
         f"{platform.machine()}, Python {platform.python_version()}, torch {version('torch')}, "
         f"{torch.get_num_threads()} threads, load {load:.1f} at the end of the last run."
     )
-    experiments = {name: (known | done)[name] for name in BARS if name in known | done}
+    titles = [titled(name, full) for name in BARS for full in (False, True)]
+    experiments = {title: (known | done)[title] for title in titles if title in known | done}
     results = {"machine": machine, "experiments": experiments}
     print(page({"machine": machine, "experiments": done}))
     if record:

@@ -5,6 +5,9 @@
 The data lie on ``(cos t, sin t, t)``, |t| <= 4, and the class is the sign of t. A Real NVP of 12 couplings is
 fitted to them; then 100 points are moved by Adam until the classifier gives the other class 0.9, once in data
 space and once in base space. ``--full`` takes the published widths and steps. Distances are measured values.
+
+The classifier is trained with weight decay. Without it its logit has humps along the curve (it uses ``sin t``
+beside ``t``), and attacks that stay on the curve end on them: that is the classifier, not the flow.
 """
 
 import argparse
@@ -39,7 +42,7 @@ def sample(rng: np.random.Generator, n: int) -> np.ndarray:
 
 def train_flow(rng: np.random.Generator, full: bool, share: float) -> flows.Flow:
     """A Real NVP of 12 couplings."""
-    width, batch, steps, rate = (256, 500, 5000, 1e-3) if full else (64, 250, 3000, 3e-3)
+    width, batch, steps, rate = (256, 500, 5000, 1e-4) if full else (64, 250, 3000, 3e-3)
     masks = [[mask == "1" for mask in word] for word in MASKS]
     flow = flows.realnvp(3, masks=masks, hidden=(width, width), rng=rng).float()
     flows.fit(flow, sample, steps=int(share * steps), batch_size=batch, learning_rate=rate, rng=rng)
@@ -47,10 +50,10 @@ def train_flow(rng: np.random.Generator, full: bool, share: float) -> flows.Flow
 
 
 def train_classifier(rng: np.random.Generator, steps: int) -> torch.nn.Module:
-    """One hidden layer of 256 units to a logit."""
+    """One hidden layer of 256 units to a logit, kept smooth by weight decay."""
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(3, 256), torch.nn.ReLU(), torch.nn.Linear(256, 1)).double()
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=1e-2)
     for _ in range(steps):
         x = torch.tensor(sample(rng, 500))
         loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x)[:, 0], (x[:, 2] > 0).double())
@@ -58,6 +61,13 @@ def train_classifier(rng: np.random.Generator, steps: int) -> torch.nn.Module:
         loss.backward()
         optimiser.step()
     return net
+
+
+def falling(net: torch.nn.Module) -> float:
+    """The share of the curve along which a classifier's logit falls with t; attacks along it can end there."""
+    with torch.no_grad():
+        logit = net(torch.tensor(helix(CURVE)))[:, 0].numpy()
+    return float((np.diff(logit) < 0).mean())
 
 
 def measure(full: bool = False, share: float = 1.0) -> dict:
@@ -73,7 +83,7 @@ def measure(full: bool = False, share: float = 1.0) -> dict:
         )
         for space in ("data", "base")
     }
-    figures = {}
+    figures = {"share of the curve along which the logit falls": falling(net)}
     for space, found in attacks.items():
         away = distance(found.x)
         figures[f"{space}: median distance to the helix"] = float(np.median(away))
