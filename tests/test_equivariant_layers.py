@@ -26,12 +26,14 @@ from polytope.equivariant import (
     feature_grid,
     image_grid,
     input_symmetry_group,
+    lower,
     permutation,
     symmetric,
     tensor_product,
     trivial,
 )
 from polytope.equivariant.representations import Representation
+from polytope.errors import NotPiecewiseLinearError
 
 
 class Total(nn.Module):
@@ -104,6 +106,64 @@ def test_a_lowered_group_cnn_is_proved_invariant(group: FiniteGroup, reduce: str
     assert len(kept) == len(group)
 
 
+def chains() -> list[tuple[nn.Module, tuple[int, ...]]]:
+    """Layers alone and in a row, with the shape of one input."""
+    torch.manual_seed(5)
+    C4, D4 = cyclic(4), dihedral(4)
+    cnn = nn.Sequential(
+        LiftingConv2d(D4, 2, 1, 3, padding=1),
+        nn.LeakyReLU(0.1),
+        GroupConv2d(D4, 1, 2, 2, bias=False),
+        GroupPool(D4, "max"),
+        nn.Flatten(),
+        nn.Linear(24, 3),
+    )
+    sums = nn.Sequential(
+        LiftingConv2d(C4, 1, 2, 2), nn.ReLU(), GroupPool(C4, "sum"), nn.ReLU(), nn.Identity()
+    )
+    return [
+        (LiftingConv2d(D4, 2, 3, 2, padding=2), (2, 3, 4)),
+        (GroupConv2d(C4, 2, 1, 3, bias=False), (8, 3, 5)),
+        (GroupPool(C4), (8, 2, 3)),
+        (GroupPool(C4, "sum"), (8, 2, 3)),
+        (GroupPool(symmetric(3)), (12,)),
+        (SetLinear(2, 3), (4, 2)),
+        (DeepSets(2, [3, 4], 2), (5, 2)),
+        (cnn, (2, 4, 5)),
+        (sums, (1, 5, 4)),
+    ]
+
+
+@pytest.mark.parametrize("number", range(9))
+def test_lowered_layers_compute_what_the_modules_do(number: int) -> None:
+    module, shape = chains()[number]
+    for name, value in module.named_parameters():
+        if name.endswith("bias"):
+            nn.init.normal_(value)
+    net = lower(module, shape)
+    x = np.random.default_rng(number).standard_normal((20, *shape))
+    with torch.no_grad():
+        wanted = module.double()(torch.as_tensor(x)).flatten(1).numpy()
+    assert np.abs(net(x) - wanted).max() < 1e-12
+    assert net.input_shape == shape
+    traced = from_torch(module, torch.as_tensor(x[:1]))
+    assert np.abs(net(x) - traced(x.reshape(20, *traced.input_shape))).max() < 1e-12
+    assert sum(net.widths) == sum(traced.widths)
+
+
+def test_lowered_chains_are_proved_symmetric() -> None:
+    """Weights are copied, and lowering rounds nothing: the layers follow the group exactly."""
+    torch.manual_seed(6)
+    C4 = cyclic(4)
+    model = nn.Sequential(LiftingConv2d(C4, 1, 1, 2), nn.ReLU(), GroupPool(C4), nn.ReLU())
+    rho_in, rho_out = image_grid(C4, 3, 3), image_grid(C4, 2, 2)
+    everywhere = Polyhedron.whole_space(9)
+    assert all(certify_equivariance(lower(model, (1, 3, 3)), rho_in, rho_out, everywhere).proved)
+    natural = permutation(symmetric(3), list(permutations(range(3))))
+    sets = lower(DeepSets(1, [3], 1), (3, 1))
+    assert all(certify_equivariance(sets, natural, trivial(natural.group), Polyhedron.whole_space(3)).proved)
+
+
 @pytest.mark.parametrize(("n", "features", "widths"), [(3, 1, [2, 1]), (3, 2, [2])])
 def test_lowered_deep_sets_have_all_permutations(n: int, features: int, widths: list[int]) -> None:
     torch.manual_seed(2)
@@ -160,3 +220,49 @@ def test_what_does_not_fit_is_refused() -> None:
         GroupPool(cyclic(4), "mean")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="hidden layer"):
         DeepSets(1, [], 1)
+    with pytest.raises(ValueError, match="out_channels must be a whole number of at least 1"):
+        LiftingConv2d(cyclic(4), 1, 0, 3)
+    with pytest.raises(ValueError, match="padding must not be negative"):
+        LiftingConv2d(cyclic(4), 1, 1, 3, padding=-1)
+    with pytest.raises(ValueError, match="in_features must be"):
+        SetLinear(0, 1)
+    with pytest.raises(ValueError, match=r"GroupPool reads \[c \* 4"):
+        GroupPool(cyclic(4))(torch.zeros(1, 6, 2, 2))
+
+
+class Doubled(nn.Sequential):
+    """A chain that computes something else than its layers in a row."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Twice the chain."""
+        return 2 * super().forward(x)
+
+
+class Shifted(nn.Linear):
+    """A linear layer that adds to its input."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """One more."""
+        return super().forward(x + 1)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "message"),
+    [
+        (LiftingConv2d(cyclic(4), 2, 1, 3), (3, 5, 5), r"reads values of shape \(2, 5, 5\)"),
+        (LiftingConv2d(cyclic(4), 2, 1, 3), (50,), "reads images"),
+        (LiftingConv2d(cyclic(4), 2, 1, 3), (2, 2, 5), "impossible output shape"),
+        (GroupConv2d(cyclic(4), 1, 1, 3), (1, 5, 5), r"reads values of shape \(4, 5, 5\)"),
+        (GroupPool(cyclic(4)), (6, 2, 2), "GroupPool reads"),
+        (GroupPool(cyclic(4), "sum"), (), "GroupPool reads"),
+        (SetLinear(2, 1), (3, 1), r"reads values of shape \(3, 2\)"),
+        (DeepSets(2, [2], 1), (6,), "SetLinear reads sets"),
+        (nn.Sequential(SetLinear(1, 2), nn.Linear(6, 1)), (3, 1), "'1' .Linear. reads 6 numbers"),
+        (nn.Sequential(nn.Flatten(2), nn.Linear(6, 1)), (3, 2), "'0' .Flatten. is not known"),
+        (Doubled(nn.Linear(2, 1)), (2,), "Doubled.* is not known"),
+        (nn.Sequential(Shifted(2, 1)), (2,), "Shifted.* is not known"),
+    ],
+)
+def test_what_does_not_lower_is_refused(module: nn.Module, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises((ValueError, NotPiecewiseLinearError), match=message):
+        lower(module, shape)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from polytope.equivariant.gauge_kernels import check_order, circle_samples, order_rotation, self_basis
 from polytope.equivariant.harmonics import check_bandlimit
-from polytope.equivariant.lowering import AffineMap, Shape, array
+from polytope.equivariant.lowering import AffineMap, Shape, array, check_shape
 from polytope.equivariant.mesh import TangentBundle
 from polytope.ir.maps import FloatArray, IntArray, Sparse
 
@@ -63,10 +63,7 @@ class EdgeConv(nn.Module):
 
     def affine(self, shape: Shape) -> AffineMap:
         """The linear map and the bias on flat fields, and the shape of the result."""
-        if tuple(shape) != self.field_in:
-            raise ValueError(
-                f"{type(self).__name__} reads fields of shape {self.field_in}, not {tuple(shape)}."
-            )
+        check_shape(self, shape, self.field_in)
         blocks = array(self.blocks())
         _, rows, columns = blocks.shape
         n_points = prod(self.field_in[:-2])

@@ -2,7 +2,8 @@ r"""Torch layers that commute with a group: on images for C4 and D4 (and their s
 
 Features on a group and a grid are images with channels ``c |G| + g``. The group acts from the left,
 :math:`(\rho(h) F)(c, g, p) = F(c, h^{-1} g, h^{-1} p)`, which ``feature_grid`` writes as matrices. All layers
-are affine maps whose weights are copied, not computed, so networks of them are equivariant without rounding.
+are affine maps whose weights are copied, not computed, so networks of them are equivariant without rounding,
+and ``lower`` and ``adapters.from_torch`` make networks of them whose symmetry is proved.
 
 References: Cohen, Welling (2016), "Group Equivariant Convolutional Networks", https://arxiv.org/abs/1602.07576;
 Zaheer et al. (2017), "Deep Sets", https://arxiv.org/abs/1703.06114
@@ -11,19 +12,64 @@ Zaheer et al. (2017), "Deep Sets", https://arxiv.org/abs/1703.06114
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import prod, sqrt
 from typing import Literal
 
+import numpy as np
 import torch
+from scipy.sparse import csr_array, eye_array, kron
 from torch import Tensor, nn
 from torch.nn import functional
 
 from polytope.equivariant.groups import FiniteGroup
+from polytope.equivariant.harmonics import check_bandlimit
+from polytope.equivariant.lowering import AffineMap, Bend, Shape, array, check_shape
 from polytope.equivariant.representations import image_grid
+from polytope.ir.activations import max_groups
+from polytope.ir.convolution import Convolution
+from polytope.ir.maps import Dense, Sparse
 
 
-class LiftingConv2d(nn.Module):
+class _TurnedConv(nn.Module):
+    """A convolution with one kernel turned by every element of a group; subclasses say how it turns."""
+
+    index: Tensor
+
+    def __init__(
+        self, group: FiniteGroup, weight_shape: tuple[int, ...], kernel_size: int, padding: int, *, bias: bool
+    ) -> None:
+        super().__init__()
+        names = ("out_channels", "in_channels")
+        for name, count in (*zip(names, weight_shape, strict=False), ("kernel_size", kernel_size)):
+            check_bandlimit(count, name)
+        if padding < 0:
+            raise ValueError(f"{type(self).__name__}: padding must not be negative, as {padding!r} is.")
+        self.padding, self.order = padding, len(group)
+        self.register_buffer("index", _turned(group, kernel_size))
+        self.weight = nn.Parameter(_initial(weight_shape))
+        self.bias = nn.Parameter(torch.zeros(weight_shape[0])) if bias else None
+
+    def kernel(self) -> Tensor:
+        """All turned kernels, ``[out |G|, in, k, k]``."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The convolution."""
+        return functional.conv2d(x, self.kernel(), _repeated(self.bias, self.order), padding=self.padding)
+
+    def affine(self, shape: Shape) -> AffineMap:
+        """The convolution and the bias on flat images ``[C, H, W]``, and the shape of the result."""
+        kernel, bias = array(self.kernel()), _repeated(self.bias, self.order)
+        if len(shape) != 3:
+            raise ValueError(f"{type(self).__name__} reads images [C, H, W], not values of shape {shape}.")
+        check_shape(self, shape, (kernel.shape[1], *shape[1:]))
+        linear = Convolution(kernel, shape, (1, 1), (1, 1), ((self.padding,) * 2,) * 2)
+        offset = np.zeros(len(kernel)) if bias is None else array(bias)
+        return linear, np.repeat(offset, prod(linear.output_shape[1:])), linear.output_shape
+
+
+class LiftingConv2d(_TurnedConv):
     r"""Images to features on the group.
 
     .. math:: F(c, g, p) = \sum_{i, q} \kappa_{ci}(g^{-1} (q - p)) \, f(i, q) + b_c
@@ -41,8 +87,6 @@ class LiftingConv2d(nn.Module):
         ValueError: the group does not map the kernel's grid to itself.
     """
 
-    index: Tensor
-
     def __init__(
         self,
         group: FiniteGroup,
@@ -53,12 +97,8 @@ class LiftingConv2d(nn.Module):
         padding: int = 0,
         bias: bool = True,
     ) -> None:
-        super().__init__()
-        self.padding, self.order = padding, len(group)
-        self.register_buffer("index", _turned(group, kernel_size))
         shape = (out_channels, in_channels, kernel_size, kernel_size)
-        self.weight = nn.Parameter(_initial(shape))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        super().__init__(group, shape, kernel_size, padding, bias=bias)
 
     def kernel(self) -> Tensor:
         """All turned kernels, ``[out |G|, in, k, k]``."""
@@ -66,12 +106,8 @@ class LiftingConv2d(nn.Module):
         turned = self.weight.flatten(2)[:, :, self.index]
         return turned.transpose(1, 2).reshape(out * self.order, into, k, k)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The convolution."""
-        return functional.conv2d(x, self.kernel(), _repeated(self.bias, self.order), padding=self.padding)
 
-
-class GroupConv2d(nn.Module):
+class GroupConv2d(_TurnedConv):
     r"""Features on the group to features on the group.
 
     .. math:: F'(c, g, p) = \sum_{i, h, q} \kappa_{ci}(g^{-1} h, g^{-1} (q - p)) \, F(i, h, q) + b_c
@@ -82,7 +118,6 @@ class GroupConv2d(nn.Module):
         ValueError: the group does not map the kernel's grid to itself.
     """
 
-    index: Tensor
     places: Tensor
 
     def __init__(
@@ -95,13 +130,9 @@ class GroupConv2d(nn.Module):
         padding: int = 0,
         bias: bool = True,
     ) -> None:
-        super().__init__()
-        self.padding, self.order = padding, len(group)
-        self.register_buffer("index", _turned(group, kernel_size))
-        self.register_buffer("places", torch.as_tensor(group.table[group.inverse]))
         shape = (out_channels, in_channels, len(group), kernel_size, kernel_size)
-        self.weight = nn.Parameter(_initial(shape))
-        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        super().__init__(group, shape, kernel_size, padding, bias=bias)
+        self.register_buffer("places", torch.as_tensor(group.table[group.inverse]))
 
     def kernel(self) -> Tensor:
         """All turned kernels, ``[out |G|, in |G|, k, k]``."""
@@ -111,10 +142,6 @@ class GroupConv2d(nn.Module):
             [flat[:, :, h][..., pixels] for h, pixels in zip(self.places, self.index, strict=True)], 1
         )
         return turned.reshape(out * n, into * n, k, k)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The convolution."""
-        return functional.conv2d(x, self.kernel(), _repeated(self.bias, self.order), padding=self.padding)
 
 
 class GroupPool(nn.Module):
@@ -135,8 +162,31 @@ class GroupPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The pooled features."""
-        grouped = x.reshape(x.shape[0], x.shape[1] // self.order, self.order, *x.shape[2:])
+        grouped = x.reshape(len(x), *self._grouped(tuple(x.shape[1:])))
         return torch.amax(grouped, 2) if self.reduce == "max" else grouped.sum(2)
+
+    def bend(self, shape: Shape) -> Bend | None:
+        """The largest over the group, and the shape of the result; ``None`` for the sum."""
+        channels, order, *rest = self._grouped(shape)
+        if self.reduce == "sum":
+            return None
+        places = np.arange(prod(shape)).reshape(channels, order, -1)
+        return max_groups(places.transpose(0, 2, 1).reshape(-1, order)), (channels, *rest)
+
+    def affine(self, shape: Shape) -> AffineMap:
+        """The sum over the group, no bias, and the shape of the result."""
+        channels, order, *rest = self._grouped(shape)
+        over = kron(np.ones((1, order)), eye_array(prod(rest)))
+        out_shape = (channels, *rest)
+        return Sparse(csr_array(kron(eye_array(channels), over))), np.zeros(prod(out_shape)), out_shape
+
+    def _grouped(self, shape: Shape) -> Shape:
+        """Features' shape with the group's axis apart."""
+        if not shape or shape[0] % self.order:
+            raise ValueError(
+                f"GroupPool reads [c * {self.order}, ...] features, not values of shape {shape}."
+            )
+        return (shape[0] // self.order, self.order, *shape[1:])
 
 
 class SetLinear(nn.Module):
@@ -147,20 +197,45 @@ class SetLinear(nn.Module):
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
+        for name, count in (("in_features", in_features), ("out_features", out_features)):
+            check_bandlimit(count, name)
         self.own = nn.Parameter(_initial((out_features, in_features)))
         self.others = nn.Parameter(_initial((out_features, in_features)))
         self.bias = nn.Parameter(0.1 * torch.randn(out_features))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The affine map, as one matrix of copies of A and B."""
-        n, out = x.shape[1], len(self.own)
+    def matrix(self, n: int) -> Tensor:
+        """The linear map of n vectors, ``[n out, n in]``: copies of A and B."""
         own: Tensor = self.own
         rows = [[own if i == j else self.others for j in range(n)] for i in range(n)]
-        weight = torch.cat([torch.cat(row, dim=1) for row in rows])
-        return functional.linear(x.flatten(1), weight, self.bias.repeat(n)).reshape(-1, n, out)
+        return torch.cat([torch.cat(row, dim=1) for row in rows])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The affine map, as one matrix."""
+        n = x.shape[1]
+        out = functional.linear(x.flatten(1), self.matrix(n), self.bias.repeat(n))
+        return out.reshape(-1, n, len(self.own))
+
+    def affine(self, shape: Shape) -> AffineMap:
+        """The linear map and the bias on flat sets ``[n, in]``, and the shape of the result."""
+        n = _set_size(self, shape)
+        check_shape(self, shape, (n, self.own.shape[1]))
+        return Dense(array(self.matrix(n))), np.tile(array(self.bias), n), (n, len(self.own))
 
 
-class DeepSets(nn.Module):
+class SetSum(nn.Module):
+    """The sum of a set's vectors, ``[B, n, in]`` to ``[B, in]``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sum."""
+        return x.sum(1)
+
+    def affine(self, shape: Shape) -> AffineMap:
+        """The sum on flat sets ``[n, in]``, no bias, and the shape of the result."""
+        linear = kron(np.ones((1, _set_size(self, shape))), eye_array(shape[1]))
+        return Sparse(csr_array(linear)), np.zeros(shape[1]), (shape[1],)
+
+
+class DeepSets(nn.Sequential):
     """A function of sets that no order changes: ``SetLinear`` and ReLU in turn, then a sum and an affine map.
 
     ``[B, n, in_features]`` to ``[B, out_features]``.
@@ -172,18 +247,17 @@ class DeepSets(nn.Module):
     """
 
     def __init__(self, in_features: int, widths: Sequence[int], out_features: int) -> None:
-        super().__init__()
         if not widths:
             raise ValueError("DeepSets: at least one hidden layer is needed.")
-        self.hidden = nn.ModuleList(SetLinear(m, n) for m, n in pairwise([in_features, *widths]))
-        self.last = nn.Linear(widths[-1], out_features)
+        hidden = [(SetLinear(m, n), nn.ReLU()) for m, n in pairwise([in_features, *widths])]
+        super().__init__(*chain(*hidden), SetSum(), nn.Linear(widths[-1], out_features))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The function."""
-        for layer in self.hidden:
-            x = functional.relu(layer(x))
-        pooled: Tensor = self.last(x.sum(1))
-        return pooled
+
+def _set_size(layer: nn.Module, shape: Shape) -> int:
+    """The number of vectors in sets of a shape."""
+    if len(shape) != 2:
+        raise ValueError(f"{type(layer).__name__} reads sets [n, in], not values of shape {shape}.")
+    return shape[0]
 
 
 def _turned(group: FiniteGroup, side: int) -> Tensor:

@@ -2,15 +2,16 @@
 
 A layer of this package says what it is by one of two methods. ``affine(shape)`` gives the linear map and
 the bias on flat values of a shape (without the batch axis), and the shape of its result; ``bend(shape)``
-gives an activation and the shape of its result. ``nn.Sequential`` and the few layers of torch below are
-understood as they are; everything else is refused by name.
+gives an activation and the shape of its result, or ``None`` if the layer has both and is affine.
+``nn.Sequential`` and the few layers of torch below are understood as they are; everything else is refused
+by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,9 +22,11 @@ from polytope.ir.activations import Activation, hard_tanh, leaky_relu, piecewise
 from polytope.ir.maps import Composition, Dense, FloatArray, LinearMap, Selection
 from polytope.ir.network import Layer, Network
 
+Kind = TypeVar("Kind", bound=nn.Module)
 Shape = tuple[int, ...]
 AffineStep = tuple[LinearMap, FloatArray]
 AffineMap = tuple[LinearMap, FloatArray, Shape]
+Bend = tuple[Activation, Shape]
 
 
 @runtime_checkable
@@ -38,8 +41,8 @@ class AffineLayer(Protocol):
 class BendingLayer(Protocol):
     """A layer that is an activation."""
 
-    def bend(self, shape: Shape) -> tuple[Activation, Shape]:
-        """The activation, and the shape of its result, for values of one shape."""
+    def bend(self, shape: Shape) -> Bend | None:
+        """The activation, and the shape of its result, for values of one shape; ``None`` if it is affine."""
 
 
 _BENDS: dict[type[nn.Module], Callable[[Any], Activation]] = {
@@ -91,14 +94,14 @@ def lower(module: nn.Module, input_shape: Shape) -> Network:
 
 def _flat(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
     """The layers of a chain in order, with their names."""
-    if not isinstance(module, nn.Sequential):
+    if not _runs_as(module, nn.Sequential):
         yield name or type(module).__name__, module
         return
     for key, child in module.named_children():
         yield from _flat(child, f"{name}.{key}" if name else key)
 
 
-def _bend(layer: nn.Module, shape: Shape) -> tuple[Activation, Shape] | None:
+def _bend(layer: nn.Module, shape: Shape) -> Bend | None:
     """The activation of a layer that bends."""
     if isinstance(layer, BendingLayer):
         return layer.bend(shape)
@@ -110,20 +113,25 @@ def _affine(name: str, layer: nn.Module, shape: Shape) -> AffineMap:
     """The map of a layer that is affine."""
     if isinstance(layer, AffineLayer):
         return layer.affine(shape)
-    if isinstance(layer, nn.Identity):
+    if _runs_as(layer, nn.Identity):
         return *_identity(prod(shape)), shape
-    if isinstance(layer, nn.Flatten) and layer.start_dim == 1 and layer.end_dim == -1:
+    if _runs_as(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) == (1, -1):
         return *_identity(prod(shape)), (prod(shape),)
-    if isinstance(layer, nn.Linear):
+    if _runs_as(layer, nn.Linear):
         if shape != (layer.in_features,):
             raise ValueError(f"Layer {name!r} (Linear) reads {layer.in_features} numbers, not shape {shape}.")
         bias = np.zeros(layer.out_features) if layer.bias is None else array(layer.bias)
         return Dense(array(layer.weight)), bias, (layer.out_features,)
     raise NotPiecewiseLinearError(
         f"Layer {name!r} ({type(layer).__name__}) is not known to be piecewise linear: it is none of torch's "
-        "ReLU, LeakyReLU, Hardtanh, Softshrink, Linear, Flatten, and has no affine(shape) or bend(shape). "
-        "adapters.from_torch traces modules of ordinary operators: group convolutions and Deep Sets too."
+        "ReLU, LeakyReLU, Hardtanh, Softshrink, Linear, Flatten, Identity, and has no affine(shape) or "
+        "bend(shape). adapters.from_torch reads all modules of ordinary operators."
     )
+
+
+def _runs_as(layer: nn.Module, kind: type[Kind]) -> TypeGuard[Kind]:
+    """Whether a layer is of a kind, and computes what the kind computes."""
+    return isinstance(layer, kind) and type(layer).forward is kind.forward
 
 
 def _folded(first: AffineStep, second: AffineStep) -> AffineStep:
@@ -134,6 +142,12 @@ def _folded(first: AffineStep, second: AffineStep) -> AffineStep:
 def _identity(width: int) -> AffineStep:
     """The affine step that changes nothing."""
     return Selection(np.arange(width), width), np.zeros(width)
+
+
+def check_shape(layer: nn.Module, shape: Shape, wanted: Shape) -> None:
+    """Refuse to lower a layer behind values of another shape."""
+    if tuple(shape) != tuple(wanted):
+        raise ValueError(f"{type(layer).__name__} reads values of shape {wanted}, not {tuple(shape)}.")
 
 
 def array(tensor: Tensor) -> FloatArray:

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from polytope.equivariant.harmonics import check_bandlimit, group_dim, sphere_dim
-from polytope.equivariant.lowering import AffineMap, Shape, array
+from polytope.equivariant.lowering import AffineMap, Shape, array, check_shape
 from polytope.equivariant.transforms import SO3FourierTransform, SphericalHarmonicTransform, repeated
 from polytope.equivariant.wigner import WignerD
 from polytope.ir.maps import Composition, Dense, FloatArray, Sparse
@@ -299,9 +299,3 @@ def _matrices(points: ArrayLike, bandlimit: int) -> FloatArray:
     """The coefficients D^l_kn of point kernels on the group, ``[P, b (4b^2 - 1) / 3]``."""
     angles = _angles(points)
     return np.concatenate([WignerD(k, *angles).reshape(len(angles[0]), -1) for k in range(bandlimit)], axis=1)
-
-
-def check_shape(layer: nn.Module, shape: Shape, wanted: Shape) -> None:
-    """Refuse to lower a layer behind values of another shape."""
-    if tuple(shape) != wanted:
-        raise ValueError(f"{type(layer).__name__} reads values of shape {wanted}, not {tuple(shape)}.")
