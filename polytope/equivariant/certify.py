@@ -69,6 +69,7 @@ class _Supremum:
     witness: FloatArray
     exact: bool
     regions: int
+    proved: bool = False
 
 
 def certify_equivariance(
@@ -114,35 +115,42 @@ def certify_equivariance(
     center, _ = domain.inscribed_ball
     box = bounding_box(domain)
     net = expanded(network)
-    found, proved = [], []
+    found = []
     for g, (into, out) in enumerate(zip(rho_in.matrices, rho_out.matrices, strict=True)):
         rows = _rows_of_defect(net, into, out)
-        zero = rows is not None and not rows.nnz
-        if zero:
-            sup = _Supremum(0.0, center, exact=True, regions=0)
-        elif box is None:
+        if rows is not None and not rows.nnz:
+            found.append(_Supremum(0.0, center, exact=True, regions=0, proved=True))
+            continue
+        if box is None:
             raise UnboundedDomainError(
                 f"The layers do not follow element {g}, and the domain is unbounded; intersect it with a box."
             )
-        else:
-            error = defect(network, rho_in, rho_out, g) if rows is None else with_outputs(network, rows)
-            sup = _supremum(error, domain, box, max_regions, deadline)
-        proved.append(zero)
-        found.append(sup)
+        error = defect(network, rho_in, rho_out, g) if rows is None else with_outputs(network, rows)
+        found.append(_supremum(error, domain, box, max_regions, deadline))
+    return _certificate(network, rho_in, rho_out, box, found)
+
+
+def _certificate(
+    network: Network,
+    rho_in: Representation,
+    rho_out: Representation,
+    box: FloatArray | None,
+    found: list[_Supremum],
+) -> EquivarianceCertificate:
+    """The suprema of all elements, with what float64 makes of them."""
     witness = np.array([sup.witness for sup in found])
-    lower = np.diagonal(equivariance_error(network, rho_in, rho_out, witness)).copy()
     rooms = [
         np.inf if box is None else evaluation_room(network, box, into, out)
         for into, out in zip(rho_in.matrices, rho_out.matrices, strict=True)
     ]
     return EquivarianceCertificate(
-        np.array([sup.upper for sup in found]),
-        np.array(rooms),
-        lower,
-        witness,
-        all(sup.exact for sup in found),
-        tuple(proved),
-        sum(sup.regions for sup in found),
+        max_error=np.array([sup.upper for sup in found]),
+        rounding=np.array(rooms),
+        lower=np.diagonal(equivariance_error(network, rho_in, rho_out, witness)).copy(),
+        witness=witness,
+        exact=all(sup.exact for sup in found),
+        proved=tuple(sup.proved for sup in found),
+        regions=sum(sup.regions for sup in found),
     )
 
 
