@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -127,17 +128,33 @@ Radius = Annotated[
 ]
 
 
-def chosen_scope(
-    network: Network,
-    domain: Path | None,
-    box: tuple[str, str] | None,
-    vnnlib: Path | None,
-    window: Path | None,
-    indices: str,
-    scale: float,
-    points: Points | None,
-) -> Scope:
+@dataclass(frozen=True)
+class Where:
+    """The options that choose a domain; at most one of them, or a window and its box."""
+
+    domain: BoxFile = None
+    box: Box = None
+    window: Window = None
+    window_indices: Indices = "0,1,2"
+    scale: Scale = 1.0
+
+    @property
+    def chosen(self) -> bool:
+        """Whether one of them does."""
+        return bool(self.domain or self.box or self.window)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The options that say how a model file is read."""
+
+    until: Until = None
+    input_shape: InputShape = None
+
+
+def chosen_scope(network: Network, where: Where, vnnlib: Path | None, points: Points | None = None) -> Scope:
     """The one domain that the options ask for, or the default."""
+    domain, box, window = where.domain, where.box, where.window
     if sum(option is not None for option in (domain, box, vnnlib)) > 1 or (window and (domain or vnnlib)):
         raise ValueError(
             "Give one domain only: --domain, --box, --vnnlib, or --window (with or without --box)."
@@ -147,8 +164,8 @@ def chosen_scope(
     if vnnlib:
         return domain_from_vnnlib(vnnlib, network)
     if window:
-        chosen = numbers("--window-indices", indices)
-        corners = picked(points_from_npz(window, network, scale).x, [int(i) for i in chosen])
+        chosen = numbers("--window-indices", where.window_indices)
+        corners = picked(points_from_npz(window, network, where.scale).x, [int(i) for i in chosen])
         low, high = (numbers("--box", side) for side in box or ("-1", "2"))
         names = f"points {', '.join(str(int(i)) for i in chosen)} of {window.name}"
         return window_scope(corners, low, high, names=names)

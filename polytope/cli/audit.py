@@ -1,0 +1,84 @@
+"""``polytope audit``: all questions about one model file."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import adapters
+from polytope.cli.groups import grouped
+from polytope.cli.reading import load
+from polytope.cli.results import finish, print_json, say
+from polytope.report import options
+from polytope.report.checks import read_check
+from polytope.report.files import points_from_npz
+from polytope.report.options import EngineName, Reading, Where, chosen_engine, chosen_scope, in_seconds
+from polytope.report.terminal import FAILED, audit_table, end, sentences, watching
+
+
+@grouped
+def audit(
+    model: options.Model,
+    where: Where,
+    *,
+    vnnlib: options.Properties = None,
+    data: options.Data = None,
+    radius: options.Radius = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for report.html and report.json.")] = Path(
+        "audit"
+    ),
+    budget: options.BudgetOption = "60s",
+    fail_on: options.FailOn = None,
+    engine: options.EngineOption = EngineName.AUTO,
+    max_regions: options.MaxRegions = 100_000,
+    reading: Reading,
+    as_json: options.AsJson = False,
+) -> None:
+    """Audit a model file: conversion, units, regions, complexity, slopes, windows, as HTML and JSON.
+
+    A check of --fail-on also fails if its figure is missing, or is a bound that does not decide it.
+    """
+    from polytope.report.audit import audit as run_audit
+
+    with sentences(), watching(Console(stderr=True)) as watch:
+        seconds, checks, properties = in_seconds(budget), fail_on or [], vnnlib or []
+        for text in checks:
+            read_check(text)
+        out.mkdir(parents=True, exist_ok=True)
+        network = load(model, reading)
+        points = points_from_npz(data, network, where.scale) if data else None
+        first = properties[0] if properties and not where.chosen else None
+        done = run_audit(
+            network,
+            chosen_scope(network, where, first, points),
+            around=points.x if points else None,
+            labels=points.labels if points else None,
+            radius=radius,
+            properties=properties,
+            runtime=adapters.runtime(network),
+            fail_on=checks,
+            engine=chosen_engine(engine),
+            max_regions=max_regions,
+            max_seconds=seconds,
+            file=model,
+            command=shlex.join(["polytope", *sys.argv[1:]]),
+            progress=watch.regions,
+            stage=watch.stage,
+        )
+        written = [done.write_html(out / "report.html"), done.write_json(out / "report.json")]
+    if as_json:
+        print_json(done.report)
+    else:
+        for sentence in done.report["verdict"]:
+            say(sentence)
+        Console(soft_wrap=True).print(audit_table(done.report))
+        for path in written:
+            say(f"written: {path}")
+    if done.failed:
+        end(FAILED, "Failed: " + "; ".join(done.failed) + ".")
+    finish(complete=done.regions.complete or engine is EngineName.SAMPLING)

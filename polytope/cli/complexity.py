@@ -1,0 +1,47 @@
+"""``polytope complexity``: the density of bends near data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from polytope.cli.groups import grouped
+from polytope.cli.reading import load
+from polytope.cli.results import finish, print_json, say
+from polytope.report import options
+from polytope.report.files import points_from_npz
+from polytope.report.labels import in_words
+from polytope.report.options import Reading
+from polytope.report.terminal import sentences
+
+
+@grouped
+def complexity(
+    model: options.Model,
+    data: Annotated[Path, typer.Option("--data", help=".npz with points X, and perhaps classes y.")],
+    radius: Annotated[float, typer.Option("--radius", help="Radius of the neighbourhoods.")],
+    *,
+    scale: options.Scale = 1.0,
+    max_seconds: options.MaxSeconds = None,
+    reading: Reading,
+    as_json: options.AsJson = False,
+) -> None:
+    """Count the units that bend near data points, by layer and by class."""
+    from polytope.report.complexity import complexity_facts
+
+    with sentences():
+        network = load(model, reading)
+        points = points_from_npz(data, network, scale)
+        with Console(stderr=True).status(f"local complexity of {len(points.x):,} points"):
+            facts = complexity_facts(network, points.x, points.labels, radius, max_seconds)
+    if as_json:
+        print_json(facts | {"import_error": network.import_error})
+    else:
+        say(f"{facts['points']:,} points, radius {radius:g}: mean number of units that bend")
+        layers = [(f"bending layer {i}", number) for i, number in enumerate(facts["layers"], start=1)]
+        for title, number in [("all layers", facts["total"]), *layers]:
+            say(f"{title:18} {in_words(number)} ({number['label']})")
+    finish(complete=facts["points"] == facts["points_given"])

@@ -1,0 +1,70 @@
+"""``polytope plot``: pictures of regions and of what lies on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from polytope.cli.groups import grouped
+from polytope.cli.reading import load
+from polytope.cli.results import finish, say
+from polytope.regions.enumerate import enumerate_regions
+from polytope.report import options
+from polytope.report.options import (
+    Colour,
+    EngineName,
+    Reading,
+    Subject,
+    Where,
+    chosen_engine,
+    chosen_scope,
+)
+from polytope.report.terminal import sentences, watching
+
+
+@grouped
+def plot(
+    model: options.Model,
+    where: Where,
+    *,
+    out: Annotated[Path, typer.Option("--out", help="The picture: .svg, .png or .pdf.")] = Path(
+        "regions.svg"
+    ),
+    what: Annotated[Subject, typer.Option("--what", help="What to draw.")] = Subject.REGIONS,
+    colour: Annotated[Colour, typer.Option("--color-by", help="What colours regions.")] = Colour.JACOBIAN,
+    vnnlib: options.Vnnlib = None,
+    radius: options.Radius = None,
+    engine: options.EngineOption = EngineName.AUTO,
+    max_regions: options.MaxRegions = 200_000,
+    max_seconds: options.MaxSeconds = 60.0,
+    reading: Reading,
+) -> None:
+    """Draw regions in two or three dimensions, decision boundaries, the dual graph, or local complexity."""
+    from polytope.report.drawing import draw_complex, draw_complexity
+    from polytope.report.picture_files import picture_format, write_picture
+
+    complete = True
+    with sentences(), watching(Console(stderr=True)) as watch:
+        picture_format(out)
+        network = load(model, reading)
+        scope = chosen_scope(network, where, vnnlib)
+        watch.stage("regions")
+        if what is Subject.COMPLEXITY:
+            figure = draw_complexity(network, scope, radius)
+        else:
+            found = enumerate_regions(
+                scope.restricted(network),
+                scope.domain,
+                chosen_engine(engine),
+                max_regions=max_regions,
+                max_seconds=max_seconds,
+                progress=watch.regions,
+            )
+            complete = found.complete
+            figure = draw_complex(what, found, colour, corners=where.window is not None)
+        write_picture(figure, out)
+    say(f"written: {out}, {scope.description}")
+    finish(complete=complete or engine is EngineName.SAMPLING)

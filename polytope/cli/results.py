@@ -1,0 +1,63 @@
+"""How commands end: sentences or one JSON object on stdout, and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, Protocol
+
+import typer
+from rich.console import Console
+
+from polytope.report.labels import LARGEST_WRITTEN, bound, in_words, log10
+from polytope.report.terminal import STOPPED, safe
+
+
+class Counted(Protocol):
+    """A count of regions, or an interval that holds it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all are known."""
+
+    @property
+    def lower(self) -> int:
+        """How many were found."""
+
+    @property
+    def upper(self) -> int:
+        """How many there can be."""
+
+
+def count_facts(found: Counted) -> dict[str, Any]:
+    """A count for machines; ``regions`` is the number found."""
+    return {
+        "regions": found.lower,
+        "label": "exact" if found.complete else "lower bound",
+        "complete": found.complete,
+        "lower": found.lower,
+        "upper": None if found.upper > LARGEST_WRITTEN else found.upper,
+        "log10_upper": log10(found.upper),
+    }
+
+
+def count_words(found: Counted) -> str:
+    """A count for people."""
+    label = "exact" if found.complete else "a bound: the search was not complete"
+    return f"{in_words(bound(found.lower, found.upper))} activation regions ({label})"
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def say(text: str) -> None:
+    """One line on stdout, whatever text from outside it holds."""
+    Console(soft_wrap=True).print(safe(text), highlight=False)
+
+
+def finish(*, complete: bool) -> None:
+    """End with the code that says whether a budget stopped the work."""
+    if not complete:
+        raise typer.Exit(STOPPED)
