@@ -1,0 +1,159 @@
+"""Units that each bend at values of their own pre-activation: ReLU and its kin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.pieces import (
+    Activation,
+    Enclosure,
+    PatternArray,
+    PieceCell,
+    PieceMaps,
+    SlopeRanges,
+    unit_index,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class PiecewiseLinear(Activation):
+    r"""Each unit a continuous piecewise-linear function of its own pre-activation.
+
+    Piece p of unit j is :math:`t_{j,p-1} < z_j \le t_{j,p}`, with slope and intercept of its own.
+
+    Arguments:
+        breakpoints: ``[n or 1, k]``, ascending in each row; ``+inf`` fills rows with fewer.
+        slopes, intercepts: ``[n or 1, k + 1]``. One row stands for all units.
+    """
+
+    breakpoints: FloatArray
+    slopes: FloatArray
+    intercepts: FloatArray
+
+    def __post_init__(self) -> None:
+        b, s, t = self.breakpoints, self.slopes, self.intercepts
+        if b.ndim != 2 or s.shape[1:] != (b.shape[1] + 1,) or t.shape[1:] != s.shape[1:]:
+            raise ValueError("PiecewiseLinear: k breakpoints need k + 1 slopes and intercepts.")
+        if np.isnan(b).any() or not (np.isfinite(s).all() and np.isfinite(t).all()):
+            raise ValueError("PiecewiseLinear: slopes and intercepts must be finite numbers.")
+        if b.size and ((b == -np.inf).any() or (b[:, 1:] < b[:, :-1]).any()):
+            raise ValueError("PiecewiseLinear: breakpoints must ascend from a finite first one.")
+
+    def n_units(self, n: int) -> int:
+        """As many as pre-activations."""
+        return n
+
+    def n_bends(self, n: int) -> int:
+        """One for each finite breakpoint of each unit."""
+        bends = np.isfinite(self.breakpoints).sum(axis=1)
+        return int(bends.sum()) * (n if len(bends) == 1 else 1)
+
+    def n_pieces(self, unit: int) -> int:
+        """One more than the unit's finite breakpoints."""
+        return 1 + int(np.isfinite(_row(self.breakpoints, unit)).sum())
+
+    def pattern(self, z: FloatArray) -> PatternArray:
+        """The number of breakpoints below z."""
+        out = np.zeros(z.shape, dtype=np.int8)
+        for k in range(self.breakpoints.shape[1]):
+            out += z > self.breakpoints[:, k, None]
+        return out
+
+    def values(self, z: FloatArray) -> FloatArray:
+        """Slope times z plus intercept, on the piece that z is on."""
+        pieces = self.pattern(z)
+        h = np.zeros_like(z)
+        for p in range(self.slopes.shape[1]):
+            on = pieces == p
+            h += np.where(on, self.slopes[:, p, None] * z + self.intercepts[:, p, None], 0.0)
+        return h
+
+    def affine(self, pattern: PatternArray) -> PieceMaps:
+        """Each unit reads its own pre-activation."""
+        unit = unit_index(pattern)
+        row = unit if len(self.slopes) > 1 else np.zeros_like(unit)
+        constant = unit if len(self.intercepts) > 1 else np.zeros_like(unit)
+        return PieceMaps(unit, self.slopes[row, pattern], self.intercepts[constant, pattern], own=True)
+
+    def slope_ranges(self, low: FloatArray, high: FloatArray) -> SlopeRanges:
+        """The slopes of the pieces from that of the lower end to that of the upper one."""
+        first, last = (self.pattern(end[:, None])[:, 0] for end in (low, high))
+        least, greatest = np.full(len(low), np.inf), np.full(len(low), -np.inf)
+        for p in range(self.slopes.shape[1]):
+            met = (first <= p) & (p <= last)
+            least = np.where(met, np.minimum(least, self.slopes[:, p]), least)
+            greatest = np.where(met, np.maximum(greatest, self.slopes[:, p]), greatest)
+        return SlopeRanges(np.arange(len(low))[None], least[None], greatest[None], own=True)
+
+    def enclosure(self, low: FloatArray, high: FloatArray) -> Enclosure:
+        """The slope of the chord between the ends, shifted to the lowest and the highest bend."""
+        ends = np.stack([low, high], axis=1)
+        inner = np.broadcast_to(self.breakpoints, (len(low), self.breakpoints.shape[1]))
+        points = np.concatenate([ends, np.clip(inner, low[:, None], high[:, None])], axis=1)
+        h = self.values(points)
+        wide = high > low
+        slope = np.where(wide, h[:, 1] - h[:, 0], 0.0) / np.where(wide, high - low, 1.0)
+        line = slope[:, None] * points
+        room = 2.0**-50 * (np.abs(h) + np.abs(line)).max(axis=1)
+        apart = h - line
+        return Enclosure(np.arange(len(low)), slope, apart.min(axis=1) - room, apart.max(axis=1) + room)
+
+    def cell(self, unit: int, piece: int) -> PieceCell:
+        """Above the breakpoint below (strictly), not above the breakpoint above."""
+        t = _row(self.breakpoints, unit)
+        rows = []
+        if piece > 0:
+            rows.append((-1.0, -t[piece - 1], True))
+        if piece < len(t) and np.isfinite(t[piece]):
+            rows.append((1.0, t[piece], False))
+        return PieceCell(
+            index=np.full((len(rows), 2), unit, dtype=np.int64),
+            coefficients=np.array([[r[0], 0.0] for r in rows]).reshape(-1, 2),
+            offset=np.array([r[1] for r in rows], dtype=float),
+            strict=np.array([r[2] for r in rows], dtype=bool),
+        )
+
+    def beyond(self, unit: int, piece: int, level: NDArray[Any], rise: NDArray[Any], scale: int) -> int:
+        """The number of breakpoints below z, where z is constant on the hyperplane."""
+        if level[unit, :-1].any():
+            return piece
+        above = int(rise[unit] > 0)
+        finite = [Fraction(t) * scale for t in _row(self.breakpoints, unit).tolist() if np.isfinite(t)]
+        return sum(t < level[unit, -1] or (above and t == level[unit, -1]) for t in finite)
+
+    def restricted(self, units: IntArray) -> tuple[PiecewiseLinear, IntArray]:
+        """Rows of the tables; each unit reads its own pre-activation."""
+        tables = (self.breakpoints, self.slopes, self.intercepts)
+        return PiecewiseLinear(*(table[units] if len(table) > 1 else table for table in tables)), units
+
+    def is_continuous(self) -> bool:
+        """Whether neighbouring pieces have one value at their breakpoint."""
+        for unit in range(max(len(table) for table in (self.breakpoints, self.slopes, self.intercepts))):
+            s, t = (
+                [Fraction(x) for x in _row(table, unit).tolist()] for table in (self.slopes, self.intercepts)
+            )
+            for p, at in enumerate(_row(self.breakpoints, unit).tolist()):
+                if np.isfinite(at) and (s[p + 1] - s[p]) * Fraction(at) + t[p + 1] - t[p]:
+                    return False
+        return True
+
+    def is_convex(self) -> bool:
+        """Whether slopes ascend at every finite breakpoint."""
+        bends = np.isfinite(self.breakpoints)
+        return bool((~bends | (np.diff(self.slopes, axis=1) >= 0)).all())
+
+    def is_uniform(self) -> bool:
+        """Whether one row of breakpoints stands for all units."""
+        return len(self.breakpoints) == 1
+
+
+def _row(table: FloatArray, unit: int) -> FloatArray:
+    """The row of a unit in a table that may hold one row for all."""
+    row: FloatArray = table[unit if len(table) > 1 else 0]
+    return row
