@@ -199,7 +199,7 @@ class _Run:
             done, _ = wait(self.busy, return_when=FIRST_COMPLETED)
             number = self.state.shards
             found = [part for future in done if (part := self._take(pool, future)) is not None]
-            if pool.size(workers) > 1:
+            if _slots(pool, workers) > 1:
                 self._hand_out(pool, workers)  # nobody is idle while this process writes
             if self.place is not None:
                 for i, part in enumerate(found, start=number):
@@ -209,9 +209,9 @@ class _Run:
             self._hand_out(pool, workers)
 
     def _hand_out(self, pool: Pool, workers: int | None) -> None:
-        """Give all idle workers something to do."""
-        while self.waiting and not self._spent() and len(self.busy) < pool.size(workers):
-            self._submit(pool, pool.size(workers))
+        """Give all workers something to do, and something to go on with."""
+        while self.waiting and not self._spent() and len(self.busy) < (slots := _slots(pool, workers)):
+            self._submit(pool, slots)
 
     def _spent(self) -> bool:
         return self.budget.spent(self.state.regions - self.first) or not self._regions_left()
@@ -223,16 +223,16 @@ class _Run:
         promised = sum(part.rows for part in self.busy.values())
         return max(self.budget.max_regions - (self.state.regions - self.first) - promised, 0)
 
-    def _submit(self, pool: Pool, size: int) -> None:
+    def _submit(self, pool: Pool, slots: int) -> None:
         """Give a worker its share of the open branches, deep and shallow ones, and of the budget."""
-        idle = max(size - len(self.busy), 1)
+        idle = max(slots - len(self.busy), 1)
         batch = tuple(self.waiting[::idle])
         mine = set(batch)
         self.waiting = [path for path in self.waiting if path not in mine]
         rows = {"vertices": CERTIFIED_ROWS, "cells": ROWS}.get(self.keep, COUNTED)
         if self.budget.max_regions is not None:
             rows = min(rows, ceil(self._regions_left() / idle))
-        seconds = SLICE_SECONDS if self.slices >= 4 * size else SLICE_SECONDS / 8
+        seconds = SLICE_SECONDS if self.slices >= 4 * slots else SLICE_SECONDS / 8
         if self.budget.max_seconds is not None:
             seconds = min(seconds, max(self.budget.max_seconds - self.budget.seconds, 0.0))
         self.slices += 1
@@ -255,6 +255,12 @@ class _Run:
         self.state = advanced(self.state, mine.batch, part.left, part.regions)
         self.waiting = [*(path for path, _ in part.left), *self.waiting]
         return part
+
+
+def _slots(pool: Pool, workers: int | None) -> int:
+    """How many slices are out at once: two for each worker, so that none waits for the next one."""
+    size = pool.size(workers)
+    return 2 * size if size > 1 else 1
 
 
 class _Slice(NamedTuple):

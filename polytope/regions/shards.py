@@ -124,8 +124,7 @@ def set_aside(mark: File, shard: bytes) -> File | None:
     try:
         if not mark.exists():
             return None
-        with whole_file(aside) as file:
-            file.write(shard)
+        aside.write_bytes(shard)
     except PermissionError:
         return None
     return aside
@@ -134,6 +133,8 @@ def set_aside(mark: File, shard: bytes) -> File | None:
 def add_shard(directory: File, number: int, shard: bytes | File) -> None:
     """Add a shard, as bytes or set aside, to a directory, whole or not at all."""
     if isinstance(shard, File):
+        with shard.open("rb") as file:
+            os.fsync(file.fileno())
         shard.replace(shard_file(directory, number))
         return
     with whole_file(shard_file(directory, number)) as file:

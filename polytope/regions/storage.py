@@ -2,7 +2,7 @@ r"""Complexes in directories: made, sealed, and read again.
 
 A directory holds ``manifest.json`` (what is enumerated: the sha256 of the network, the domain, versions),
 ``network.npz`` and ``regions/shard-000000.parquet``, ... (see ``shards``). A certificate that is complete has
-a file ``certificate.json`` with the sha256 of every other file.
+a file ``certificate.json`` with the sha256 of these. ``writing.lock``, empty, is held by whoever is writing.
 """
 
 from __future__ import annotations
