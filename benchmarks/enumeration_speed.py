@@ -131,27 +131,42 @@ def run_relucent(name: str) -> tuple[int, float, float]:
 
 def run_limit(name: str) -> tuple[int, float, float]:
     """The bytes of the result; seconds to write so many, and to evaluate every unit at every vertex."""
-    import polytope as pt
+    from polytope.regions.packed import as_kept
 
-    weights = layers(name)
-    network = pt.mlp([(W.astype(float), b.astype(float)) for W, b in weights])
-    d = network.input_dim
-    found = pt.enumerate_regions(network, pt.Polyhedron.box([-1.0] * d, [1.0] * d))
-    facets = found.facets
-    arrays = [found.patterns, found.interior_points, facets.offsets, facets.unit, found.neighbours]
+    found = complex_of(name)
+    d, facets = found.network.input_dim, found.facets
+    arrays = [as_kept(found).bits, found.interior_points, facets.offsets, facets.unit, found.neighbours]
     size = sum(a.nbytes for a in arrays)
     start = time.perf_counter()
     np.ones(size // 8)
     writing = time.perf_counter() - start
-    points, rows = np.ones((VERTICES[name], d)), np.ones((d, network.n_units))
+    points, rows = np.ones((VERTICES[name], d)), np.ones((d, found.network.n_units))
     start = time.perf_counter()
     for part in np.array_split(points, 1 + len(points) // 1000):
         part @ rows
     return size, writing, time.perf_counter() - start
 
 
+def run_unpacking(name: str) -> tuple[int, float, float]:
+    """Seconds until the patterns, which are kept eight units to a byte, can be read."""
+    found = complex_of(name)
+    wall, cpu = time.perf_counter(), time.process_time()
+    n = len(found.patterns)
+    return n, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def complex_of(name: str) -> Any:
+    """The regions of a benchmark network."""
+    import polytope as pt
+
+    network = pt.mlp([(W.astype(float), b.astype(float)) for W, b in layers(name)])
+    d = network.input_dim
+    return pt.enumerate_regions(network, pt.Polyhedron.box([-1.0] * d, [1.0] * d))
+
+
 RUNS = {
     "limit": run_limit,
+    "unpacking": run_unpacking,
     "cells": lambda name: run_ours(name, True, 1),
     "count": lambda name: run_ours(name, False, 1),
     "cells, 2 workers": lambda name: run_ours(name, True, 2),
@@ -256,6 +271,7 @@ def limit_table(medians: dict[str, dict[str, float]]) -> str:
     for name in BARS:
         limit, cells, count = (medians[f"{program} | {name}"] for program in ("limit", "cells", "count"))
         writing, arithmetic = limit["seconds"], limit["cpu"]
+        unpacking = medians[f"unpacking | {name}"]["seconds"]
         rows.append(
             [
                 name,
@@ -264,9 +280,11 @@ def limit_table(medians: dict[str, dict[str, float]]) -> str:
                 f"{arithmetic:.4f}",
                 f"{cells['seconds'] / (writing + arithmetic):.0f}",
                 f"{count['seconds'] / arithmetic:.0f}",
+                f"{unpacking:.4f}",
             ]
         )
     head = ["network", "MB of result", "writing s", "arithmetic s", "cells / limit", "count / limit"]
+    head.append("patterns as bytes s")
     return table(head, rows)
 
 
@@ -327,7 +345,7 @@ def main() -> None:
     medians = alternate([*turns, ("cells", SMALL)], options.repeats)
     growth: list[str] = list(GROWTH[:3] if options.quick else GROWTH)
     medians |= alternate([("count", name) for name in growth], 1)
-    medians |= alternate([("limit", name) for name in BARS], 1)
+    medians |= alternate([(program, name) for program in ("limit", "unpacking") for name in BARS], 1)
     parts = ["# " + str(__doc__).splitlines()[0], speed_table(medians)]
     if not options.quick:
         peer = fresh("relucent", SMALL, timeout=300.0)
