@@ -565,3 +565,11 @@ def test_the_command_line(tmp_path: Path) -> None:
     refused = polytope("--out", tmp_path / "other", "--scheduler", "tcp://127.0.0.1:1")
     assert refused.exit_code == 2
     assert "No Dask scheduler" in refused.stderr
+
+
+def test_shards_of_wide_networks_hold_fewer_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, box = case()
+    monkeypatch.setattr(frontier, "SHARD_BYTES", 40 * network.n_units)
+    assert len(enumerate_regions(network, box, directory=tmp_path)) == 676
+    sizes = [pq.read_metadata(file).num_rows for file in (tmp_path / "regions").glob("*.parquet")]
+    assert max(sizes) <= 40

@@ -51,6 +51,7 @@ from polytope.regions.vertex_search import VERTEX_CELLS
 SLICED = {"vertices": VERTEX_CELLS, "simplex": SIMPLEX_CELLS}  # kinds of cells that are searched in slices
 SLICE_SECONDS = 2.0  # of a batch; the first ones are shorter, so that all workers soon have one
 ROWS = 1 << 16  # regions in a shard at most
+SHARD_BYTES = 1 << 26  # of patterns in a shard at most
 COUNTED = 1 << 40  # regions in a slice whose regions are only counted
 CERTIFIED_ROWS = 1 << 12  # of a certificate, whose evidence takes longer than the search
 
@@ -148,9 +149,10 @@ def enumerate_in_slices(
         begin = same_run if resume else create
         begin(place, network, domain, SLICED[cells], certificate=certificate)
         sealed = read_manifest(place).get("certificate") is True
-        keep = "vertices" if sealed else "cells"
+        keep, rows = ("vertices", CERTIFIED_ROWS) if sealed else ("cells", ROWS)
+        rows = max(min(rows, SHARD_BYTES // network.n_units), 1)
         with sole_writer(place) as mark, pool_of(executor, workers) as pool:
-            run = _Run((place, mark), problem, keep, budget, progress, load_complex(place).progress)
+            run = _Run((place, mark), problem, keep, rows, budget, progress, load_complex(place).progress)
             run.all(pool, workers if executor is None else None)
             done = load_complex(place)
             if sealed and done.complete and (run.slices or not has_certificate(place)):
@@ -168,7 +170,7 @@ def count_in_slices(
 ) -> Progress:
     """How far the count of the regions comes within the budget; nothing is kept."""
     problem = pickle.dumps((network, domain, cells))
-    run = _Run(None, problem, "count", budget, progress, beginning(most_regions(network)))
+    run = _Run(None, problem, "count", COUNTED, budget, progress, beginning(most_regions(network)))
     with pool_of(executor, 1) as pool:
         run.all(pool, None)
     return run.state
@@ -182,12 +184,14 @@ class _Run:
         place: tuple[File, File] | None,
         problem: bytes,
         keep: str,
+        rows: int,
         budget: Budget,
         report: Report | None,
         state: Progress,
     ) -> None:
         self.place, self.problem, self.keep = place, problem, keep  # the directory, and its mark
         self.budget, self.report, self.state = budget, report, state
+        self.rows = rows
         self.waiting: list[Path] = [path for path, _ in state.open]
         self.busy: dict[Future[Part], _Slice] = {}
         self.slices, self.first = 0, state.regions
@@ -229,7 +233,7 @@ class _Run:
         batch = tuple(self.waiting[::idle])
         mine = set(batch)
         self.waiting = [path for path in self.waiting if path not in mine]
-        rows = {"vertices": CERTIFIED_ROWS, "cells": ROWS}.get(self.keep, COUNTED)
+        rows = self.rows
         if self.budget.max_regions is not None:
             rows = min(rows, ceil(self._regions_left() / idle))
         seconds = SLICE_SECONDS if self.slices >= 4 * slots else SLICE_SECONDS / 8
