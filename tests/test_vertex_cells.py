@@ -12,7 +12,7 @@ from polytope import LayerSplit, Network, Polyhedron, enumerate_regions
 from polytope.ir import Activation, Dense, Layer, absolute, clip, hard_tanh, leaky_relu, max_groups, relu
 from polytope.regions import flat_network
 from polytope.regions.packed import PackedPatterns, as_kept
-from polytope.regions.vertex_cell import VertexCells, explore
+from polytope.regions.vertex_cell import VertexCells, explore, matched
 from tests.networks import NETWORKS, integer, seeded, seeds, unit_box_of
 
 KINDS: list[Activation] = [
@@ -163,3 +163,18 @@ def test_patterns_are_packed_where_all_units_have_two_pieces(kind: Activation, l
     assert found.patterns is found.patterns
     part = enumerate_regions(network, box, max_regions=3)
     assert np.array_equal(part.patterns, network.pattern(part.interior_points))
+
+
+@pytest.mark.parametrize("places", [False, True])
+@pytest.mark.parametrize(
+    "cells", [[[5, 9], [5, 7], [5, 7]], [[8, 8], [7, 0], [7]], [[5], [5], [5], [5]], [[0, 3], [0]]]
+)
+def test_keys_that_are_not_in_one_pair_are_noticed(cells: list[list[int]], places: bool) -> None:
+    """Three of one and one of another, two in one cell, four; zeros are not keys."""
+    keys = np.concatenate(cells).astype(np.uint64) << np.uint64(60)
+    offsets = np.cumsum([0, *map(len, cells)])
+    pairs, odd = matched(keys, offsets, places=places)
+    assert odd > 0
+    assert len(pairs) <= 2
+    _, none = matched(keys[:0], offsets[:1], places=places)
+    assert none == 0

@@ -9,8 +9,8 @@ from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def partition(key, bits, first, last):
-    """Places of the keys with top bits in first .. last - 1, grouped by them; where each group starts."""
+def partition(key, name, bits, first, last):
+    """The keys with top bits in first .. last - 1 and their names, grouped by them; where groups start."""
     n = key.shape[0]
     shift = np.uint64(64 - bits)
     starts = np.zeros(last - first + 1, dtype=np.int64)
@@ -21,23 +21,25 @@ def partition(key, bits, first, last):
     for b in range(last - first):
         starts[b + 1] += starts[b]
     at = starts.copy()
-    order = np.empty(starts[last - first], dtype=np.int64)
+    keys = np.empty(starts[last - first], dtype=key.dtype)
+    names = np.empty(starts[last - first], dtype=name.dtype)
     for i in range(n):
         b = np.int64(key[i] >> shift)
         if key[i] != 0 and first <= b < last:
-            order[at[b - first]] = i
+            keys[at[b - first]] = key[i]
+            names[at[b - first]] = name[i]
             at[b - first] += 1
-    return order, starts
+    return keys, names, starts
 
 
 @njit(cache=True, nogil=True)
-def match(key, cell, bits, first, last, places):
-    """The two cells (or places) of every key whose top bits are in first .. last - 1, ``int64[E, 2]``.
+def match(key, name, bits, first, last):
+    """The two names of every key whose top bits are in first .. last - 1, ``int64[E, 2]``.
 
-    And how many of these keys (0 is none) are not in one pair.
+    And how many of these keys (0 is none) are not in one pair of different names.
     """
-    order, starts = partition(key, bits, first, last)
-    pairs = np.empty((order.shape[0] // 2 + 1, 2), dtype=np.int64)
+    keys, names, starts = partition(key, name, bits, first, last)
+    pairs = np.empty((keys.shape[0] // 2 + 1, 2), dtype=np.int64)
     n = 0
     odd = 0
     most = 0
@@ -50,25 +52,24 @@ def match(key, cell, bits, first, last, places):
     mask = np.uint64(size - 1)
     for b in range(last - first):
         lo, hi = starts[b], starts[b + 1]
-        for p in range(lo, hi):
-            i = order[p]
-            h = key[i] & mask
-            while table[h] >= 0 and key[table[h]] != key[i]:
+        for i in range(lo, hi):
+            h = keys[i] & mask
+            while table[h] >= 0 and keys[table[h]] != keys[i]:
                 h = (h + np.uint64(1)) & mask
-            if table[h] < 0:
+            j = table[h]
+            if j < 0:
                 table[h] = i
                 odd += 1
+            elif names[j] < 0 or names[j] == names[i]:  # of a pair already, or of the same cell
+                odd += 1
             else:
-                j = table[h]
-                if cell[j] < 0 or cell[i] == cell[j]:
-                    odd += 1000000
-                elif n < pairs.shape[0]:
-                    pairs[n, 0] = j if places else cell[j]
-                    pairs[n, 1] = i if places else cell[i]
-                    n += 1
-                    odd -= 1
-        for p in range(lo, hi):
-            h = key[order[p]] & mask
+                pairs[n, 0] = names[j]
+                pairs[n, 1] = names[i]
+                names[j] = -1
+                n += 1
+                odd -= 1
+        for i in range(lo, hi):
+            h = keys[i] & mask
             while table[h] >= 0:
                 table[h] = -1
                 h = (h + np.uint64(1)) & mask

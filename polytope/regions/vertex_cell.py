@@ -102,10 +102,12 @@ def matched(
     cell = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
     bits = max(len(cell).bit_length() - 11, workers.bit_length())
     bounds = [(part << bits) // workers for part in range(workers + 1)]
-    jobs = [(keys, cell, bits, i, j, places) for i, j in pairwise(bounds)]
+    names = np.arange(len(cell)) if places else cell
+    jobs = [(keys, names, bits, i, j) for i, j in pairwise(bounds)]
     found = _each(lambda job: match(*job), jobs, workers)
     both = np.concatenate([pairs for pairs, _ in found]) if workers > 1 else found[0][0]
-    return both, sum(rest for _, rest in found)
+    same = int((cell[both[:, 0]] == cell[both[:, 1]]).sum()) if places else 0
+    return both, same + sum(rest for _, rest in found)
 
 
 def _each(function: Callable[[Any], Any], items: Iterable[Any], workers: int) -> list[Any]:
