@@ -38,16 +38,17 @@ def equal_functions(
     unit_class = np.arange(len(units["kind"]))
     for i, layer in enumerate(layers, start=1):
         first, last = int(pre_off[i]), int(pre_off[i + 1])
-        rows = [
-            (csr_array(linear.to_sparse()), unit_class[units["unit_off"][place[k]] :][: linear.shape[1]])
-            for k, linear in zip(layer.inputs, layer.maps, strict=True)
-            if k
-        ]
         part = constant[:, first:last]
         code = _scramble(part + 0.0).sum(axis=0, dtype=np.uint64)
-        for matrix, classes in rows:
-            code += _row_codes(matrix, classes)
-        same[first:last] = first + _first_of_equal(code, part, rows)
+        if len(np.unique(code)) < len(code):  # else no two have the same constant
+            rows = [
+                (csr_array(linear.to_sparse()), unit_class[units["unit_off"][place[k]] :][: linear.shape[1]])
+                for k, linear in zip(layer.inputs, layer.maps, strict=True)
+                if k
+            ]
+            for matrix, classes in rows:
+                code += _row_codes(matrix, classes)
+            same[first:last] = first + _first_of_equal(code, part, rows)
         _classify(unit_class, slice(*units["unit_off"][i : i + 2].tolist()), same, units)
     return same
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from polytope.ir.activations import MaxGroups, PiecewiseLinear
-from polytope.ir.maps import Dense, FloatArray, IntArray
+from polytope.ir.maps import Dense, FloatArray, IntArray, LinearMap
 from polytope.ir.network import Layer, Network
 from polytope.regions.equal_functions import equal_functions
 from polytope.regions.kernels_handle import Handle
@@ -256,9 +256,8 @@ def _readers(
                 if k == 0 or place[k] != source:
                     continue
                 rd_layer.append(target)
-                matrix = csc_array(linear.to_sparse())
-                if matrix.nnz > DENSE_SHARE * matrix.shape[0] * matrix.shape[1]:
-                    full = linear.matrix if isinstance(linear, Dense) else matrix.toarray()
+                full = _mostly_full(linear)
+                if full is not None:
                     dense.append(np.ascontiguousarray(full.T).ravel())
                     rd_dense.append(n_dense)
                     rd_sparse.append(-1)
@@ -267,6 +266,7 @@ def _readers(
                     rd_norm.append(n_norm)
                     n_norm += len(full)
                 else:
+                    matrix = csc_array(linear.to_sparse())
                     matrix.sort_indices()
                     ptr.append(matrix.indptr.astype(np.int64) + n_idx)
                     idx.append(matrix.indices.astype(np.int64) + pre_off[target])
@@ -290,6 +290,15 @@ def _readers(
         "sp_idx": np.concatenate([*idx, np.zeros(1, dtype=np.int64)]),
         "sp_val": np.concatenate([*val, np.zeros(1)]),
     }
+
+
+def _mostly_full(linear: LinearMap) -> FloatArray | None:
+    """The matrix of a map that is best stored dense, else ``None``."""
+    least = DENSE_SHARE * linear.shape[0] * linear.shape[1]
+    if isinstance(linear, Dense):
+        return linear.matrix if np.count_nonzero(linear.matrix) > least else None
+    matrix = linear.to_sparse()
+    return matrix.toarray() if matrix.nnz > least else None
 
 
 def _constant_part(
