@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 import adapters
+import polytope as pt
 from polytope.__main__ import app
 
 ROOT = Path(__file__).parents[1]
@@ -175,19 +177,26 @@ def test_domains_from_files(tent: Path, tmp_path: Path) -> None:
 
 
 def test_audit_writes_both_files_and_prints_where(tmp_path: Path) -> None:
-    folder = tmp_path / "a report"
-    window = ["--window", DIGITS, "--window-indices", "6,15,13", "--data", DIGITS]
-    done = polytope("audit", MODEL, *window, "--budget", "40s", "--out", folder)
+    """A network so small that no question needs a limit of time."""
+    rng = np.random.default_rng(0)
+    layers = [(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in pairwise([3, 6, 6, 3])]
+    model, points, folder = tmp_path / "small.onnx", tmp_path / "points.npz", tmp_path / "a report"
+    adapters.to_onnx(pt.mlp(layers), model)
+    np.savez(points, X=rng.uniform(-1, 1, (20, 3)))
+    window = ["--window", points, "--window-indices", "6,15,13", "--data", points]
+    done = polytope("audit", model, *window, "--budget", "none", "--out", folder)
     assert done.returncode == 0, done.stderr
     assert "exact" in done.stdout
     assert str(folder / "report.html") in done.stdout
     report = json.loads((folder / "report.json").read_text())
     jsonschema.validate(report, SCHEMA)
     assert report["search"]["complete"]
+    assert report["not_done"] == []
     assert report["conversion"]["when_loaded"]["value"] < 1e-3
     assert [kind["points"] for kind in report["conversion"]["kinds"]] == ["data", "random", "near a bend"]
     assert all(kind["largest"]["value"] < 1e-3 for kind in report["conversion"]["kinds"])
-    assert report["local_complexity"]["points"] == 360
+    assert report["local_complexity"]["points"] == 20
+    assert report["distances"]["exact"] == 10
     assert "<svg" not in (folder / "report.html").read_text()
     assert "data:image/svg+xml" in (folder / "report.html").read_text()
 

@@ -1,6 +1,7 @@
 """The sections of the audit, each with answers worked by hand, and the sharing out of its time."""
 
 import json
+from functools import partial
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ import polytope as pt
 from polytope.measures.units import unit_use
 from polytope.report.clock import Clock
 from polytope.report.conversion import conversion_facts
+from polytope.report.density import LEAST_SHARE, _affordable, _segments, _squares, density_facts
 from polytope.report.labels import at_least, bound, estimate, exact, interval, not_computed, share
 from polytope.report.redundancy import domain_units, redundancy_facts
 from polytope.report.subject import checked_subject, to_distances
@@ -72,6 +74,38 @@ def test_density_on_segments_and_in_squares() -> None:
     assert squares["regions"]["value"] == pytest.approx(5 / 3)
     assert squares["densest"]["value"] == pytest.approx(2 / 0.16)
     assert report["data"]["points"] == 3
+
+
+def test_pieces_of_segments_and_squares_lie_in_them() -> None:
+    x = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 3.0]])
+    for part in (1.0, 0.25):
+        pieces = [window.lift(domain.vertices()) for window, domain, _ in _segments(x, part)]
+        assert [size for _, _, size in _segments(x, part)] == pytest.approx([4 * part, 3 * part])
+        lengths = [np.ptp(ends, axis=0).tolist() for ends in pieces]
+        np.testing.assert_allclose(lengths, [[4 * part, 0], [0, 3 * part]], atol=1e-12)
+        for ends, (a, b) in zip(pieces, pairwise(x), strict=True):
+            assert (np.minimum(a, b) - 1e-12 <= ends).all()
+            assert (ends <= np.maximum(a, b) + 1e-12).all()
+        areas = [(domain.volume(), size) for _, domain, size in _squares(x, 0.5, part)]
+        np.testing.assert_allclose(areas, part)  # a square of side 1
+        for window, domain, _ in _squares(x, 0.5, part):  # around a data point
+            assert np.abs(window.lift(domain.vertices().mean(axis=0)[None]) - x).max(axis=1).min() < 1e-12
+
+
+def test_with_little_time_a_piece_of_each_place_is_looked_at() -> None:
+    """What time allows is a piece, with all of it in the report; without a limit it is the whole."""
+    x = np.random.default_rng(0).uniform(-1, 1, (5, 2))
+    subject = checked_subject(HALF, PLANE, None, x, None, None)
+    places = partial(_segments, x)
+    assert _affordable(subject, places, float("inf")) == 1.0
+    assert _affordable(subject, places, 1e6) == 1.0
+    assert _affordable(subject, places, 1e-9) == LEAST_SHARE
+    clock = Clock(float("inf"), {"density": 1.0})
+    clock.begin("density")
+    found = density_facts(subject, 0.1, clock)
+    assert found is not None
+    assert [found[name]["share"] for name in ("segments", "squares")] == [1.0, 1.0]
+    assert [found[name]["complete"] for name in ("segments", "squares")] == [4, 5]
 
 
 def test_redundancy_worked_by_hand() -> None:
@@ -170,6 +204,8 @@ def test_a_share_is_of_what_is_left_and_flows_on() -> None:
     assert clock.begin("third") == pytest.approx(8.0, rel=0.01)
     assert clock.limit is not None
     assert Clock(float("inf"), {"all": 1.0}).limit is None
+    late = Clock(8.0, {"first": 1.0, "second": 3.0}, _started=clock._started - 100)
+    assert late.begin("first") == pytest.approx(1.0)  # half of a quarter, though the budget was used before
     assert [row["question"] for row in clock.facts()] == ["first", "second", "third"]
 
 

@@ -30,7 +30,7 @@ from polytope.report.subject import Runtime, Subject, checked_subject
 from polytope.report.verdict import verdict
 from polytope.report.windows import Window
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PACKAGES = ("numpy", "scipy", "highspy", "numba", "networkx", "torch", "onnx", "onnxruntime")
 
 
@@ -90,8 +90,8 @@ def audit(
     r"""Ask a network everything that a reader of its file wants to know, within a budget.
 
     Every question gets a share of the time that is left, and what it does not use flows on to later ones;
-    what did not fit is listed in the report, with the reason. A few answers cannot be stopped midway, so the
-    whole may take a little longer.
+    what did not fit is listed in the report, with the reason. A few answers cannot be stopped midway, and no
+    later question gets less than half of its share of the whole, so the whole may take longer.
 
     Arguments:
         network: a piecewise-affine network.

@@ -1,4 +1,4 @@
-"""An audit's time: each question may take its share of what is left; what it does not use flows on."""
+"""An audit's time: each question may take its share of what is left, and never much less than planned."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 from polytope.regions.complex import RegionComplex
 from polytope.report.cost import Question, estimated_seconds
+
+FLOOR = 0.5
+"""Of its share of the whole budget, what a question may take however long earlier ones took."""
 
 
 @dataclass(eq=False)
@@ -26,13 +29,18 @@ class Clock:
     spent: list[dict[str, Any]] = field(default_factory=list)
     _started: float = field(default_factory=monotonic)
     _began: float = field(default_factory=monotonic)
+    _total: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._total = sum(self.weights.values())
 
     def begin(self, question: str) -> float:
         """The seconds that a question may take: its share of what is left for it and later ones."""
         weight = self.weights.pop(question)
         self._began = monotonic()
         left = max(self.budget - (self._began - self._started), 0.0)
-        self.seconds = left * weight / (weight + sum(self.weights.values()))
+        share = left * weight / (weight + sum(self.weights.values()))
+        self.seconds = max(share, FLOOR * self.budget * weight / self._total)
         self.spent.append({"question": question, "allowed": self.seconds, "used": 0.0})
         return self.seconds
 

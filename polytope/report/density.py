@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,15 @@ from polytope.report.subject import Subject
 
 MOST = 32
 """Segments, and squares, that are looked at."""
+ENOUGH = 8
+"""Places for which time should be left: else a part of each is looked at, and not all of a few."""
+LEAST_SHARE = 1 / 16
+"""Of the length or area of a place, the least part that is looked at."""
 LARGEST = 200_000
 """Regions after which one of them is given up."""
+
+Place = tuple[Slice, Polyhedron, float]
+"""A window, a domain in it, and the domain's length or area in the input space."""
 
 
 def density_facts(subject: Subject, radius: float, clock: Clock) -> dict[str, Any] | None:
@@ -27,44 +36,53 @@ def density_facts(subject: Subject, radius: float, clock: Clock) -> dict[str, An
     Arguments:
         radius: half the side of the squares.
     """
-    if subject.points is None or len(subject.points) < 2 or not subject.network.n_units:
+    x = subject.points
+    if x is None or len(x) < 2 or not subject.network.n_units:
         return None
-    squares = list(_squares(subject.points, radius)) if radius > 0 and len(subject.points) > 2 else []
-    half = clock.left / 2
+    half = 0.0 if clock.limit is None else clock.left / 2
+    segments = _counted(subject, partial(_segments, x), clock, half, "segments")
+    squares = radius > 0 and len(x) > 2
     return {
-        "segments": _counted(subject, list(_segments(subject.points)), clock, half, "segments"),
-        "squares": _counted(subject, squares, clock, 0.0, "squares"),
+        "segments": segments,
+        "squares": _counted(subject, partial(_squares, x, radius), clock, 0.0, "squares")
+        if squares
+        else None,
         "side": 2 * radius,
     }
 
 
-def _segments(x: FloatArray) -> Iterator[tuple[Slice, Polyhedron, float]]:
-    """Segments between successive data points: window, domain, length."""
+def _segments(x: FloatArray, share: float) -> Iterator[Place]:
+    """A piece of each segment between successive data points, somewhere on it."""
+    rng = np.random.default_rng(0)
     for start, end in pairwise(x[: MOST + 1]):
         length = float(np.linalg.norm(end - start))
         if length > 0:
-            yield Slice.through(start, end), Polyhedron.box([0.0], [1.0]), length
+            first = rng.uniform(0.0, 1.0 - share)
+            yield Slice.through(start, end), Polyhedron.box([first], [first + share]), share * length
 
 
-def _squares(x: FloatArray, radius: float) -> Iterator[tuple[Slice, Polyhedron, float]]:
-    """Squares around data points, in the plane through them and two others: window, domain, area."""
+def _squares(x: FloatArray, radius: float, share: float) -> Iterator[Place]:
+    """Squares around data points, in the plane through them and two others."""
+    half = radius * share**0.5
     for i in range(min(len(x), MOST)):
         others = np.stack([x[(i + 1) % len(x)], x[(i + 2) % len(x)]]) - x[i]
         axes, triangle = np.linalg.qr(others.T)
         if x.shape[1] > 1 and np.abs(np.diag(triangle)).min() > 1e-9 * np.abs(triangle).max():
-            yield Slice(x[i], axes.T), Polyhedron.box([-radius] * 2, [radius] * 2), (2 * radius) ** 2
+            yield Slice(x[i], axes.T), Polyhedron.box([-half] * 2, [half] * 2), (2 * half) ** 2
 
 
 def _counted(
-    subject: Subject,
-    places: list[tuple[Slice, Polyhedron, float]],
-    clock: Clock,
-    reserve: float,
-    name: str,
+    subject: Subject, places: Callable[[float], Iterator[Place]], clock: Clock, reserve: float, name: str
 ) -> dict[str, Any] | None:
-    """Counts in one place after another, as many as the time allows, but for a reserve."""
+    """Counts in one place after another, as many as the time allows, but for a reserve.
+
+    Arguments:
+        places: given the share of the length or area of each that is looked at.
+    """
+    share = _affordable(subject, places, clock.left - reserve)
     rows: list[tuple[RegionCount, float]] = []
-    for i, (window, domain, size) in enumerate(places):
+    chosen = list(places(share))
+    for i, (window, domain, size) in enumerate(chosen):
         left = clock.left - reserve
         limit = None if clock.limit is None else max(left, 0.05)
         found = None
@@ -72,13 +90,29 @@ def _counted(
             inside = subject.network.restrict(window)
             found = count_regions(inside, domain, max_regions=LARGEST, max_seconds=limit)
         out_of_time = found is None or not (found.complete or found.lower >= LARGEST)
-        if found is not None and not (out_of_time and rows):
+        if found is not None and found.lower and not (out_of_time and rows):
             rows.append((found, size))  # one that time ended is better than none, and worse than the others
         if out_of_time:
-            missing = f"regions in {len(places) - i} of {len(places)} {name}"
+            missing = f"regions in {len(chosen) - i} of {len(chosen)} {name}"
             clock.refuse(missing, "the time allowed was used before")
             break
-    return _summary(rows) if rows else None
+    return {"share": share, **_summary(rows)} if rows else None
+
+
+def _affordable(subject: Subject, places: Callable[[float], Iterator[Place]], seconds: float) -> float:
+    """The share of each place for which so many seconds should be enough, tried on a small one."""
+    place = next(places(LEAST_SHARE), None)
+    if place is None or seconds <= 0 or seconds == float("inf"):
+        return 1.0
+    window, domain, _ = place
+    inside, tried = subject.network.restrict(window), 0.0
+    for _ in range(2):  # the first time code is loaded
+        start = perf_counter()
+        count_regions(inside, domain, max_regions=LARGEST, max_seconds=max(seconds / 4, 0.05))
+        tried = perf_counter() - start
+        if ENOUGH * tried <= seconds * LEAST_SHARE:
+            return 1.0
+    return float(np.clip(seconds * LEAST_SHARE / (ENOUGH * tried), LEAST_SHARE, 1.0))
 
 
 def _summary(rows: list[tuple[RegionCount, float]]) -> dict[str, Any]:
