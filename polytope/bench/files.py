@@ -40,7 +40,7 @@ SCHEMA = pa.schema(
 
 def write_files(bench: Bench, folder: Path) -> list[Path]:
     """Write ``table.md``, ``plot.svg``, ``summary.json`` and ``rows.parquet``; the paths."""
-    from polytope.bench.picture import plot_benchmark  # loads matplotlib
+    from polytope.bench.picture import MANY, plot_benchmark  # loads matplotlib
     from polytope.report.picture_files import new_figure, write_picture
 
     lines, radius = summary(bench), radius_of(bench.data, bench.spec.measure)
@@ -50,7 +50,8 @@ def write_files(bench: Bench, folder: Path) -> list[Path]:
     facts = as_json(bench, lines, radius)
     numbers.write_text(json.dumps(facts, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     pq.write_table(pa.Table.from_pylist([w for row in bench.rows for w in _flat(row)], SCHEMA), rows)
-    figure = new_figure(10.0, 4.2)
+    rows_of_names = len({line.architecture for line in lines})
+    figure = new_figure(10.0, 4.2 if rows_of_names <= MANY else 0.26 * rows_of_names)
     plot_benchmark(lines, list(figure.subplots(1, 3)))
     write_picture(figure, plot)
     return [table, plot, numbers, rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from polytope.report.colours import SERIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+MANY = 12
+"""Architectures above which their names stand beside the panels, one below the other."""
 
 
 def plot_benchmark(lines: Sequence[Line], axes: Sequence[Axes]) -> None:
@@ -25,12 +28,8 @@ def plot_benchmark(lines: Sequence[Line], axes: Sequence[Axes]) -> None:
     architectures = list(dict.fromkeys(line.architecture for line in lines))
     epochs = list(dict.fromkeys(line.epoch for line in lines))
     shift = np.linspace(-0.22, 0.22, len(epochs)) if len(epochs) > 1 else np.zeros(1)
-    titles = ("accuracy on test images", "activation regions of a window", "units that bend near an image")
-    for ax, title in zip(axes, titles, strict=True):
-        ax.set_title(title, fontsize="medium")
-        names = [in_words(a) for a in architectures]
-        ax.set_xticks(range(len(names)), names, rotation=90 if len(names) > 4 else 0)
-        ax.grid(axis="y", alpha=0.3)
+    down = len(architectures) > MANY
+    _name(axes, [in_words(a) for a in architectures], down)
     for number, epoch in enumerate(epochs):
         own = {line.architecture: line for line in lines if line.epoch == epoch}
         chosen = [own[a] for a in architectures]
@@ -42,15 +41,37 @@ def plot_benchmark(lines: Sequence[Line], axes: Sequence[Axes]) -> None:
             ([c.accuracy for c in chosen], [c.regions for c in chosen], [c.complexity for c in chosen]),
             strict=True,
         ):
-            _bars(ax, place, means, colour, label)
-    axes[1].set_yscale("log")
-    axes[0].set_ylim(0, 1.02)
-    axes[2].set_ylim(bottom=0)
+            _bars(ax, place, means, colour, label, down)
+    if down:
+        axes[1].set_xscale("log")
+        axes[0].set_xlim(0, 1.02)
+        axes[2].set_xlim(left=0)
+    else:
+        axes[1].set_yscale("log")
+        axes[0].set_ylim(0, 1.02)
+        axes[2].set_ylim(bottom=0)
     axes[0].legend(fontsize="small")
 
 
-def _bars(ax: Axes, place: np.ndarray, means: Sequence[Mean], colour: str, label: str) -> None:
+def _name(axes: Sequence[Axes], names: list[str], down: bool) -> None:
+    """Titles, and the names of the architectures: below each panel, or once from top to bottom."""
+    titles = ("accuracy on test images", "activation regions of a window", "units that bend near an image")
+    for number, (ax, title) in enumerate(zip(axes, titles, strict=True)):
+        ax.set_title(title, fontsize="medium")
+        ax.grid(axis="x" if down else "y", alpha=0.3)
+        if down:
+            ax.set_yticks(range(len(names)), [] if number else names)
+            ax.set_ylim(len(names) - 0.5, -0.5)
+        else:
+            ax.set_xticks(range(len(names)), names, rotation=90 if len(names) > 4 else 0)
+
+
+def _bars(ax: Axes, place: np.ndarray, means: Sequence[Mean], colour: str, label: str, down: bool) -> None:
     """Points with their intervals."""
     values = [mean.value for mean in means]
     margins = [mean.margin or 0.0 for mean in means]
-    ax.errorbar(place, values, yerr=margins, fmt="o", ms=4, capsize=2, color=colour, label=label)
+    style: dict[str, Any] = {"fmt": "o", "ms": 4, "capsize": 2, "color": colour, "label": label}
+    if down:
+        ax.errorbar(values, place, xerr=margins, **style)
+    else:
+        ax.errorbar(place, values, yerr=margins, **style)
