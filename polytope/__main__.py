@@ -36,7 +36,7 @@ app.command(rich_help_panel=LOOK, epilog="Figures for --fail-on. " + FIGURE_HELP
 app.command(rich_help_panel=LOOK)(count)
 app.command(rich_help_panel=LONG)(regions)
 app.command(rich_help_panel=LONG)(verify)
-app.command()(check)
+app.command(rich_help_panel=LOOK)(check)
 app.command(rich_help_panel=LOOK)(complexity)
 app.command(rich_help_panel=LOOK)(plot)
 app.command(rich_help_panel=MANY)(bench)

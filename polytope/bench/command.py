@@ -27,8 +27,9 @@ def bench(
 ) -> None:
     """Count regions and local complexity across architectures, before and after training.
 
-    Every finished run is kept in the folder, and the same command goes on where it was stopped. The TOML
-    file names architectures, data, training and measures; benchmarks/architectures/ has examples.
+    Every finished run is kept in the folder, and the same command goes on where it was stopped.
+
+    The TOML file names architectures, data, training and measures: examples in benchmarks/architectures.
     """
     from polytope.bench.data import read_data
     from polytope.bench.files import write_files

@@ -42,7 +42,7 @@ def plot(
     max_seconds: options.MaxSeconds = 60.0,
     reading: Reading,
 ) -> None:
-    """Draw regions in two or three dimensions, decision boundaries, the dual graph, or local complexity."""
+    """Draw regions in two or three dimensions, decision boundaries, their graph, bounds, or complexity."""
     from polytope.report.drawing import draw_complex, draw_complexity
     from polytope.report.picture_files import picture_format, write_picture
 
