@@ -183,6 +183,16 @@ def test_a_budget_gives_a_certified_lower_bound_on_digits() -> None:
     assert attack(network, images[0], 1.1 * partial.value)
 
 
+def test_a_clock_that_has_run_out_still_gives_an_interval() -> None:
+    """The descent in front of the search ends with the first change of class, and does not slide on."""
+    network, images = digits()
+    box = pt.Polyhedron.box([0] * 64, [1] * 64)
+    rushed = pt.robustness_radius(network, images[0], np.inf, domain=box, max_seconds=1e-9)
+    slid = pt.robustness_radius(network, images[0], np.inf, domain=box, max_regions=1)
+    assert not rushed.exact
+    assert 0 < rushed.lower <= slid.value < rushed.value < np.inf
+
+
 @needs_shared
 @pytest.mark.parametrize("norm", [2, pytest.param(np.inf, marks=pytest.mark.slow)])
 def test_a_budget_gives_an_interval_on_784_inputs(norm: float) -> None:

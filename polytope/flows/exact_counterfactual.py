@@ -171,6 +171,8 @@ def _nearer(found: Radius, reached: Network, start: FloatArray, known: FloatArra
     low, high = 0.0, 1.0
     for _ in range(100):
         middle = (low + high) / 2
+        if middle in (low, high):
+            break
         low, high = (
             (low, middle) if float(reached(start + middle * (known - start))[0]) >= 0 else (middle, high)
         )

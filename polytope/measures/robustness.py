@@ -200,6 +200,8 @@ class _Search:
             y = self._downhill(j, rounds)
             if y is not None:
                 self._offer_first(y)
+            if self.walk.budget.spent(0):
+                return
         self._slide(min(40, len(self.start)))
 
     def _downhill(self, j: int, rounds: int) -> FloatArray | None:
@@ -224,7 +226,7 @@ class _Search:
         low, high, _ = coordinate_bounds(unit[:, :-1], unit[:, -1], np.inf)
         share = 1.0
         for _ in range(rounds):
-            if self.witness is None or share < 1 / 64:
+            if self.witness is None or share < 1 / 64 or self.walk.budget.spent(0):
                 return
             y, before = self.witness, self.best
             j = int(_margins(self.walk.network(y), self.label).argmin())
@@ -252,6 +254,8 @@ class _Search:
         low, high = 0.0, 1.0
         for _ in range(100):
             middle = (low + high) / 2
+            if middle in (low, high):
+                break
             at = self.walk.network(self.start + middle * (y - self.start))
             low, high = (middle, high) if _margins(at, self.label).min() > 0 else (low, middle)
         point = self.start + high * (y - self.start)
