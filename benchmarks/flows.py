@@ -2,14 +2,15 @@
 
 ``python benchmarks/flows.py [NAME ...] [--full] [--mnist IMAGES.npz] [--write benchmarks/results]`` runs the
 experiments of ``examples/flows`` and two of its own (``identities``, ``steps``), prints each figure beside
-its bar, and keeps figures and pictures. ``--full`` takes long protocols, whose tables stand beside the others.
-With some names only, ``--write`` leaves the other tables as they were. Exit code 1 says that a bar was missed.
+its bar, and keeps figures and pictures. ``--full`` takes long protocols, whose tables stand beside the
+others. With some names only, ``--write`` leaves the other tables as they were. Exit code 1 says that a bar
+was missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 import json
 import os
 import platform
@@ -25,7 +26,8 @@ import torch
 
 from polytope import flows
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "flows"
+sys.path.append(str(Path(__file__).parents[1] / "examples" / "flows"))
+
 Figures = dict[str, Any]
 BARS: dict[str, dict[str, tuple[str, float]]] = {  # experiment -> figure -> bar
     "identities": {
@@ -171,19 +173,9 @@ def steps() -> Figures:
     }
 
 
-def example(name: str) -> Any:
-    """A module of ``examples/flows``."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None, name
-    assert spec.loader is not None, name
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def of_example(name: str, options: argparse.Namespace) -> tuple[Figures, str, Callable[[Path], None] | None]:
     """Figures, a table, and how to draw the picture, of an example."""
-    module = example(name)
+    module = importlib.import_module(name)
     more = {"mnist": options.mnist} if name == "intrinsic_dimension" else {}
     result = module.measure(options.full, options.share, **more)
     figures = dict(result["figures"])

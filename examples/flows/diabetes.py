@@ -8,11 +8,11 @@ in data space. In base space most stay above the 5th percentile of the training 
 space few do. Training of the flow stops where patients set aside like it best. Measured values.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import torch
+from experiment import descend, pyplot, show
 from sklearn.datasets import load_diabetes
 
 from polytope import flows
@@ -47,13 +47,12 @@ def train_regressor(x: np.ndarray, y: np.ndarray, steps: int) -> torch.nn.Sequen
     net = torch.nn.Sequential(
         torch.nn.Linear(x.shape[1], 32), torch.nn.ReLU(), torch.nn.Linear(32, 1)
     ).double()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.1)
-    for _ in range(steps):
+
+    def loss() -> torch.Tensor:
         rows = rng.integers(len(x), size=64)
-        loss = (net(torch.tensor(x[rows]))[:, 0] - torch.tensor(y[rows])).square().mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        return (net(torch.tensor(x[rows]))[:, 0] - torch.tensor(y[rows])).square().mean()
+
+    descend(net, loss, steps, 3e-3, weight_decay=0.1)
     return net
 
 
@@ -99,11 +98,7 @@ def measure(full: bool = False, share: float = 1.0) -> dict:
 
 def plot(result: dict, path: Path) -> None:
     """Log-densities of the data and of what was made of them."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = pyplot()
     figure, axes = plt.subplots(figsize=(7, 4))
     axes.boxplot(list(result["densities"].values()), tick_labels=list(result["densities"]))
     axes.axhline(
@@ -114,19 +109,5 @@ def plot(result: dict, path: Path) -> None:
     figure.savefig(path)
 
 
-def main() -> None:
-    """Measure, print, draw."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    result = measure()
-    for name, value in result["figures"].items():
-        print(f"{name}: {value}")
-    if options.out:
-        plot(result, options.out)
-
-
 if __name__ == "__main__":
-    main()
+    show(__doc__, measure, plot)

@@ -10,11 +10,11 @@ The classifier is trained with weight decay. Without it its logit has humps alon
 beside ``t``), and attacks that stay on the curve end on them: that is the classifier, not the flow.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import torch
+from experiment import descend, pyplot, show
 from scipy.spatial import KDTree
 
 from polytope import flows
@@ -53,18 +53,18 @@ def train_classifier(rng: np.random.Generator, steps: int) -> torch.nn.Module:
     """One hidden layer of 256 units to a logit, kept smooth by weight decay."""
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Linear(3, 256), torch.nn.ReLU(), torch.nn.Linear(256, 1)).double()
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=1e-2)
-    for _ in range(steps):
+
+    def loss() -> torch.Tensor:
         x = torch.tensor(sample(rng, 500))
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x)[:, 0], (x[:, 2] > 0).double())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits(net(x)[:, 0], (x[:, 2] > 0).double())
+        return entropy + 0.005 * sum(values.square().sum() for values in net.parameters())
+
+    descend(net, loss, steps, 1e-3)
     return net
 
 
 def falling(net: torch.nn.Module) -> float:
-    """The share of the curve along which a classifier's logit falls with t; attacks along it can end there."""
+    """The share of the curve along which a classifier's logit falls with t: attacks can end there."""
     with torch.no_grad():
         logit = net(torch.tensor(helix(CURVE)))[:, 0].numpy()
     return float((np.diff(logit) < 0).mean())
@@ -99,11 +99,7 @@ def measure(full: bool = False, share: float = 1.0) -> dict:
 
 def plot(result: dict, path: Path) -> None:
     """Both ways through space, and the distances as box plots."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = pyplot()
     figure = plt.figure(figsize=(10, 4.5))
     curve = helix(CURVE[::400])
     for place, (space, found) in enumerate(result["attacks"].items(), start=1):
@@ -122,20 +118,5 @@ def plot(result: dict, path: Path) -> None:
     figure.savefig(path)
 
 
-def main() -> None:
-    """Measure, print, draw."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    result = measure(options.full)
-    for name, value in result["figures"].items():
-        print(f"{name}: {value}")
-    if options.out:
-        plot(result, options.out)
-
-
 if __name__ == "__main__":
-    main()
+    show(__doc__, measure, plot, options=["full"])

@@ -6,11 +6,11 @@ Two estimators look at nearest neighbours, two at the Jacobian's singular values
 All are estimates; for the digits and MNIST nobody knows the answer, and none is claimed.
 """
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from experiment import show
 from sklearn.datasets import load_digits
 
 from polytope import flows
@@ -106,19 +106,5 @@ def table(rows: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--mnist", type=Path)
-    options = parser.parse_args()
-    result = measure(options.full, mnist=options.mnist)
-    print(table(result["rows"]))
-    for name, value in result["figures"].items():
-        print(f"{name}: {value:.3f}")
-
-
 if __name__ == "__main__":
-    main()
+    show(__doc__, measure, table=table, options=["full", "mnist"])

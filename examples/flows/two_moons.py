@@ -7,11 +7,11 @@ of base space. Region counts, class masses and certified counterfactuals are exa
 figures and gradient searches are there for comparison.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import torch
+from experiment import descend, pyplot, show
 
 import polytope as pt
 from polytope import flows
@@ -50,15 +50,14 @@ def train(share: float, seed: int = 0) -> tuple[flows.Flow, torch.nn.Sequential]
         torch.nn.ReLU(),
         torch.nn.Linear(12, 1),
     ).double()
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
-    for _ in range(int(share * 500)):
+
+    def loss() -> torch.Tensor:
         x, label = moons(rng, 300)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+        return torch.nn.functional.binary_cross_entropy_with_logits(
             net(torch.tensor(x))[:, 0], torch.tensor(label).double()
         )
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+
+    descend(net, loss, int(share * 500), 1e-2)
     return flow, net
 
 
@@ -119,11 +118,7 @@ def measure(full: bool = False, share: float = 1.0) -> dict:
 
 def plot(result: dict, path: Path) -> None:
     """Regions and boundary in base space, and their images in data space with the counterfactuals."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = pyplot()
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5))
     pt.plot_regions(result["pulled"].complex, ax=left)
     for facet in result["pulled"].base.points:
@@ -140,19 +135,5 @@ def plot(result: dict, path: Path) -> None:
     figure.savefig(path)
 
 
-def main() -> None:
-    """Measure, print, draw."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    result = measure()
-    for name, value in result["figures"].items():
-        print(f"{name}: {value}")
-    if options.out:
-        plot(result, options.out)
-
-
 if __name__ == "__main__":
-    main()
+    show(__doc__, measure, plot)
