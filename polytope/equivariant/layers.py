@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain, pairwise
 from math import prod, sqrt
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -32,27 +32,44 @@ from polytope.ir.maps import Dense, Sparse
 
 
 class _TurnedConv(nn.Module):
-    """A convolution with one kernel turned by every element of a group; subclasses say how it turns."""
+    """A convolution with one kernel turned by every element of a group.
 
+    ``on_group`` says whether the kernel is a function on the group and the grid, or on the grid alone.
+    """
+
+    on_group: ClassVar[bool]
     index: Tensor
 
     def __init__(
-        self, group: FiniteGroup, weight_shape: tuple[int, ...], kernel_size: int, padding: int, *, bias: bool
+        self,
+        group: FiniteGroup,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        padding: int = 0,
+        bias: bool = True,
     ) -> None:
         super().__init__()
-        names = ("out_channels", "in_channels")
-        for name, count in (*zip(names, weight_shape, strict=False), ("kernel_size", kernel_size)):
+        names = {"in_channels": in_channels, "out_channels": out_channels, "kernel_size": kernel_size}
+        for name, count in names.items():
             check_bandlimit(count, name)
         if padding < 0:
             raise ValueError(f"{type(self).__name__}: padding must not be negative, as {padding!r} is.")
         self.padding, self.order = padding, len(group)
-        self.register_buffer("index", _turned(group, kernel_size))
-        self.weight = nn.Parameter(_initial(weight_shape))
-        self.bias = nn.Parameter(torch.zeros(weight_shape[0])) if bias else None
+        pixels = image_grid(group, kernel_size, kernel_size).matrices.argmax(axis=2)
+        if self.on_group:
+            places = group.table[group.inverse]  # g^-1 h
+            pixels = (places[:, :, None] * kernel_size**2 + pixels[:, None]).reshape(len(group), -1)
+        self.register_buffer("index", torch.as_tensor(pixels))
+        sizes = [len(group)] * self.on_group + [kernel_size] * 2
+        self.weight = nn.Parameter(_initial((out_channels, in_channels, *sizes)))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     def kernel(self) -> Tensor:
-        """All turned kernels, ``[out |G|, in, k, k]``."""
-        raise NotImplementedError
+        """All turned kernels, ``[out |G|, in, k, k]`` or ``[out |G|, in |G|, k, k]``."""
+        turned = self.weight.flatten(2)[:, :, self.index].transpose(1, 2)
+        return turned.reshape(len(self.weight) * self.order, -1, *self.weight.shape[-2:])
 
     def forward(self, x: Tensor) -> Tensor:
         """The convolution."""
@@ -87,24 +104,7 @@ class LiftingConv2d(_TurnedConv):
         ValueError: the group does not map the kernel's grid to itself.
     """
 
-    def __init__(
-        self,
-        group: FiniteGroup,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        *,
-        padding: int = 0,
-        bias: bool = True,
-    ) -> None:
-        shape = (out_channels, in_channels, kernel_size, kernel_size)
-        super().__init__(group, shape, kernel_size, padding, bias=bias)
-
-    def kernel(self) -> Tensor:
-        """All turned kernels, ``[out |G|, in, k, k]``."""
-        out, into, k, _ = self.weight.shape
-        turned = self.weight.flatten(2)[:, :, self.index]
-        return turned.transpose(1, 2).reshape(out * self.order, into, k, k)
+    on_group = False
 
 
 class GroupConv2d(_TurnedConv):
@@ -118,30 +118,7 @@ class GroupConv2d(_TurnedConv):
         ValueError: the group does not map the kernel's grid to itself.
     """
 
-    places: Tensor
-
-    def __init__(
-        self,
-        group: FiniteGroup,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        *,
-        padding: int = 0,
-        bias: bool = True,
-    ) -> None:
-        shape = (out_channels, in_channels, len(group), kernel_size, kernel_size)
-        super().__init__(group, shape, kernel_size, padding, bias=bias)
-        self.register_buffer("places", torch.as_tensor(group.table[group.inverse]))
-
-    def kernel(self) -> Tensor:
-        """All turned kernels, ``[out |G|, in |G|, k, k]``."""
-        out, into, n, k, _ = self.weight.shape
-        flat = self.weight.flatten(3)
-        turned = torch.stack(
-            [flat[:, :, h][..., pixels] for h, pixels in zip(self.places, self.index, strict=True)], 1
-        )
-        return turned.reshape(out * n, into * n, k, k)
+    on_group = True
 
 
 class GroupPool(nn.Module):
@@ -258,12 +235,6 @@ def _set_size(layer: nn.Module, shape: Shape) -> int:
     if len(shape) != 2:
         raise ValueError(f"{type(layer).__name__} reads sets [n, in], not values of shape {shape}.")
     return shape[0]
-
-
-def _turned(group: FiniteGroup, side: int) -> Tensor:
-    """For every element and pixel of a kernel the pixel that is turned there, ``int[G, k k]``."""
-    moved = image_grid(group, side, side).matrices
-    return torch.as_tensor(moved.argmax(axis=2))
 
 
 def _initial(shape: tuple[int, ...]) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from polytope.equivariant.harmonics import check_bandlimit, group_dim, sphere_dim
+from polytope.equivariant.harmonics import check_bandlimit, group_dim
 from polytope.equivariant.lowering import AffineMap, Shape, array, check_shape
 from polytope.equivariant.transforms import SO3FourierTransform, SphericalHarmonicTransform, repeated
 from polytope.equivariant.wigner import WignerD
@@ -27,26 +28,36 @@ from polytope.ir.maps import Composition, Dense, FloatArray, Sparse
 class _SpectralConv(nn.Module):
     """A convolution of signals through their coefficients, degree by degree; subclasses say how one mixes."""
 
+    signals: ClassVar[type[SphericalHarmonicTransform | SO3FourierTransform]]
     basis: Tensor | None
 
     def __init__(
         self,
-        channels: tuple[int, int],
-        transforms: tuple[SphericalHarmonicTransform | SO3FourierTransform, SO3FourierTransform],
-        basis: FloatArray | None,
-        n_free: int,
+        c_in: int,
+        c_out: int,
+        b_in: int,
+        b_out: int,
+        *,
+        bandlimit: int | None = None,
+        points: ArrayLike | None = None,
     ):
         super().__init__()
-        for name, count in zip(("c_in", "c_out"), channels, strict=True):
+        for name, count in (("c_in", c_in), ("c_out", c_out)):
             check_bandlimit(count, name)
-        self.c_in, self.c_out = channels
-        self.source, self.target = transforms
-        self.bandlimit = self.target.bandlimit
-        self.register_buffer("basis", None if basis is None else torch.from_numpy(basis), persistent=False)
-        n_free = n_free if basis is None else len(basis)
-        self.weight = nn.Parameter(torch.empty(self.c_out, self.c_in, n_free, dtype=torch.float64))
-        self.bias = nn.Parameter(torch.zeros(self.c_out, dtype=torch.float64))
+        self.c_in, self.c_out = c_in, c_out
+        self.bandlimit = joint_bandlimit(b_in, b_out, bandlimit)
+        self.source = self.signals(b_in, bandlimit=self.bandlimit)
+        self.target = SO3FourierTransform(b_out, bandlimit=self.bandlimit)
+        basis = None if points is None else torch.from_numpy(self.point_kernels(points))
+        self.register_buffer("basis", basis, persistent=False)
+        n_free = self.source.n_coefficients if basis is None else len(basis)
+        self.weight = nn.Parameter(torch.empty(c_out, c_in, n_free, dtype=torch.float64))
+        self.bias = nn.Parameter(torch.zeros(c_out, dtype=torch.float64))
         self.reset_parameters()
+
+    def point_kernels(self, points: ArrayLike) -> FloatArray:
+        """The coefficients of kernels at single points, ``[P, n]``."""
+        raise NotImplementedError
 
     def reset_parameters(self) -> None:
         """Normal weights of a variance that keeps the signals' size through a ReLU, zero biases."""
@@ -129,23 +140,12 @@ class S2Conv(_SpectralConv):
         (5, 3, 4, 4, 4)
     """
 
-    def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        b_in: int,
-        b_out: int,
-        *,
-        bandlimit: int | None = None,
-        points: ArrayLike | None = None,
-    ):
-        kept = joint_bandlimit(b_in, b_out, bandlimit)
-        transforms = (
-            SphericalHarmonicTransform(b_in, bandlimit=kept),
-            SO3FourierTransform(b_out, bandlimit=kept),
-        )
-        basis = None if points is None else _columns(points, kept)
-        super().__init__((c_in, c_out), transforms, basis, sphere_dim(kept))
+    signals = SphericalHarmonicTransform
+
+    def point_kernels(self, points: ArrayLike) -> FloatArray:
+        """The coefficients D^l_n0 of kernels at points of the sphere, ``[P, b^2]``."""
+        angles = _angles(points)
+        return np.concatenate([WignerD(k, *angles)[:, :, k] for k in range(self.bandlimit)], axis=1)
 
     def source_parts(self, coefficients: Tensor) -> Iterator[Tensor]:
         """``[B, c_in, 2l+1]`` for each degree."""
@@ -171,20 +171,13 @@ class SO3Conv(_SpectralConv):
             (``near_identity``): the layer is then :math:`R \mapsto \sum_p w_p\, g(R S_p^{-1})`.
     """
 
-    def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        b_in: int,
-        b_out: int,
-        *,
-        bandlimit: int | None = None,
-        points: ArrayLike | None = None,
-    ):
-        kept = joint_bandlimit(b_in, b_out, bandlimit)
-        transforms = (SO3FourierTransform(b_in, bandlimit=kept), SO3FourierTransform(b_out, bandlimit=kept))
-        basis = None if points is None else _matrices(points, kept)
-        super().__init__((c_in, c_out), transforms, basis, group_dim(kept))
+    signals = SO3FourierTransform
+
+    def point_kernels(self, points: ArrayLike) -> FloatArray:
+        """The coefficients D^l_kn of kernels at single rotations, ``[P, b (4b^2 - 1) / 3]``."""
+        angles = _angles(points)
+        degrees = [WignerD(k, *angles).reshape(len(angles[0]), -1) for k in range(self.bandlimit)]
+        return np.concatenate(degrees, axis=1)
 
     def source_parts(self, coefficients: Tensor) -> Iterator[Tensor]:
         """``[B, c_in, 2l+1, 2l+1]`` for each degree."""
@@ -287,15 +280,3 @@ def _angles(points: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
     if angles.ndim != 2 or angles.shape[1] != 3 or not len(angles) or not np.isfinite(angles).all():
         raise ValueError(f"points: expected finite Euler angles of shape [P, 3], got {angles.shape}.")
     return angles[:, 0], angles[:, 1], angles[:, 2]
-
-
-def _columns(points: ArrayLike, bandlimit: int) -> FloatArray:
-    """The coefficients D^l_n0 of point kernels on the sphere, ``[P, b^2]``."""
-    angles = _angles(points)
-    return np.concatenate([WignerD(k, *angles)[:, :, k] for k in range(bandlimit)], axis=1)
-
-
-def _matrices(points: ArrayLike, bandlimit: int) -> FloatArray:
-    """The coefficients D^l_kn of point kernels on the group, ``[P, b (4b^2 - 1) / 3]``."""
-    angles = _angles(points)
-    return np.concatenate([WignerD(k, *angles).reshape(len(angles[0]), -1) for k in range(bandlimit)], axis=1)
