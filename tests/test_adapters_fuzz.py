@@ -209,7 +209,7 @@ def exported(tmp_path_factory) -> bytes:
     return path.read_bytes()
 
 
-@LIMITS
+@settings(LIMITS, max_examples=40)  # each is read by torch.export
 @given(
     where=st.integers(0, 10**6),
     weights=st.booleans(),

@@ -201,7 +201,7 @@ def test_several_inputs_become_one_with_named_parts() -> None:
 
 
 def test_deep_residual_networks_stay_linear_in_depth() -> None:
-    network = from_torch(preactivation(200), torch.zeros(1, 4))
+    network = from_torch(preactivation(60), torch.zeros(1, 4))
     assert sum(len(layer.maps) for layer in network.layers) <= 3 * len(network.layers)
 
 

