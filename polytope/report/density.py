@@ -79,11 +79,12 @@ def _counted(
     Arguments:
         places: given the share of the length or area of each that is looked at.
     """
-    share = _affordable(subject, places, clock.left - reserve)
+    allowed = clock.left - reserve
+    share = _affordable(subject, places, allowed)
     rows: list[tuple[RegionCount, float]] = []
     chosen = list(places(share))
     for i, (window, domain, size) in enumerate(chosen):
-        left = clock.left - reserve
+        left = max(clock.left - reserve, 0.0 if rows else allowed / 2)  # half of it is not for trying
         limit = None if clock.limit is None else max(left, 0.05)
         found = None
         if left > 0:
@@ -110,8 +111,8 @@ def _affordable(subject: Subject, places: Callable[[float], Iterator[Place]], se
         start = perf_counter()
         count_regions(inside, domain, max_regions=LARGEST, max_seconds=max(seconds / 4, 0.05))
         tried = perf_counter() - start
-        if ENOUGH * tried <= seconds * LEAST_SHARE:
-            return 1.0
+        if ENOUGH * tried >= seconds:
+            return LEAST_SHARE
     return float(np.clip(seconds * LEAST_SHARE / (ENOUGH * tried), LEAST_SHARE, 1.0))
 
 
