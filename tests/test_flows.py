@@ -24,6 +24,7 @@ SMOOTH: dict[str, Callable[[], flows.Flow]] = {
     "multiscale": lambda: flows.multiscale_realnvp((1, 4, 4), couplings=2, hidden=3),
 }
 FLOWS = PIECEWISE_LINEAR | SMOOTH
+NARROW = flows.Flow([flows.AdditiveCoupling([True, False, False], nn.Linear(1, 1).double())])
 
 
 def disturbed(flow: flows.Flow, seed: int = 0, size: float = 0.2) -> flows.Flow:
@@ -307,6 +308,8 @@ def test_other_libraries_parts_without_a_rule_are_refused() -> None:
         (lambda: flows.MonotoneLinearSpline(1, [0.0], [1.0, 0.0]), "not invertible"),
         (lambda: flows.MonotoneLinearSpline(1, [1.0, 0.0]), "ascend"),
         (lambda: flows.AdditiveCoupling([True, True], nn.Identity()), "mask"),
+        (lambda: NARROW.forward(np.zeros((4, 3))), r"map \[B, 1\] to \[B, 2\]"),
+        (lambda: flows.lower(NARROW), r"gives \['B', 1\]"),
         (lambda: flows.Squeeze2d((1, 3, 4)), "even"),
         (lambda: flows.Split2d((3, 2, 2), [flows.ActNorm(6)]), "half of 3 channels"),
         (lambda: flows.Flow([flows.ActNorm(2), flows.ActNorm(3)]), "one dimension"),

@@ -38,6 +38,21 @@ class _Coupling(Bijection):
         self.register_buffer("passing", torch.tensor(np.flatnonzero(passes)))
         self.register_buffer("moved", torch.tensor(np.flatnonzero(~passes)))
 
+    def _read(self, conditioner: nn.Module, a: Tensor) -> Tensor:
+        """What a conditioner says of the coordinates that move; one number for several would pass unseen."""
+        said: Tensor = conditioner(a)
+        if len(said) != len(a):
+            raise ValueError(f"{type(self).__name__}: a conditioner gives {len(said)} rows for {len(a)}.")
+        self._check_outputs(said.shape[1:])
+        return said
+
+    def _check_outputs(self, shape: tuple[int, ...]) -> None:
+        if shape != (len(self.moved),):
+            raise ValueError(
+                f"{type(self).__name__}: a conditioner must map [B, {len(self.passing)}] to "
+                f"[B, {len(self.moved)}], and gives {['B', *shape]}."
+            )
+
     def _joined(self, like: Tensor, moved: Tensor) -> Tensor:
         """All coordinates, with new values of those that move."""
         return like.index_copy(1, self.moved, moved)
@@ -60,15 +75,20 @@ class AdditiveCoupling(_Coupling):
 
     def forward(self, z: Tensor) -> Moved:
         """``x_b = z_b + t(z_a)``."""
-        return self._joined(z, z[:, self.moved] + self.shift(z[:, self.passing])), z.new_zeros(len(z))
+        return self._joined(z, z[:, self.moved] + self._read(self.shift, z[:, self.passing])), z.new_zeros(
+            len(z)
+        )
 
     def inverse(self, x: Tensor) -> Moved:
         """``z_b = x_b - t(x_a)``."""
-        return self._joined(x, x[:, self.moved] - self.shift(x[:, self.passing])), x.new_zeros(len(x))
+        return self._joined(x, x[:, self.moved] - self._read(self.shift, x[:, self.passing])), x.new_zeros(
+            len(x)
+        )
 
     def network(self, direction: Direction) -> Network:
         """The identity plus or minus the conditioner."""
         inner = conditioner_network(self.shift, len(self.passing))
+        self._check_outputs((inner.output_dim,))
         if direction == "inverse":
             n = inner.output_dim
             inner = compose([inner, Network((n,), (Layer((0,), (Dense(-np.eye(n)),), np.zeros(n)),))])
@@ -93,14 +113,14 @@ class AffineCoupling(_Coupling):
     def forward(self, z: Tensor) -> Moved:
         """``x_b = z_b exp(s(z_a)) + t(z_a)``."""
         a = z[:, self.passing]
-        s = self.scale(a)
-        return self._joined(z, z[:, self.moved] * s.exp() + self.shift(a)), s.sum(dim=1)
+        s = self._read(self.scale, a)
+        return self._joined(z, z[:, self.moved] * s.exp() + self._read(self.shift, a)), s.sum(dim=1)
 
     def inverse(self, x: Tensor) -> Moved:
         """``z_b = (x_b - t(x_a)) exp(-s(x_a))``."""
         a = x[:, self.passing]
-        s = self.scale(a)
-        return self._joined(x, (x[:, self.moved] - self.shift(a)) * (-s).exp()), -s.sum(dim=1)
+        s = self._read(self.scale, a)
+        return self._joined(x, (x[:, self.moved] - self._read(self.shift, a)) * (-s).exp()), -s.sum(dim=1)
 
     def network(self, direction: Direction) -> Network:
         """Refused.
