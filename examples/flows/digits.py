@@ -98,9 +98,11 @@ def measure(full: bool = False, share: float = 1.0, seed: int = 0) -> dict:
             found[space], flow, manifold=x, oracle=oracle.predict, target=target
         )
         report = reports[space]
-        figures[f"{space}: reached, of 100"] = int(report.valid.sum())
-        figures[f"{space}: oracle agrees, percent of those"] = 100 * float(report.agrees[report.valid].mean())
-        figures[f"{space}: median log-density"] = float(np.median(report.log_density[report.valid]))
+        reached = int(report.valid.sum())
+        agreed = int((report.agrees & report.valid).sum())
+        figures[f"{space}: reached, of 100"] = reached
+        figures[f"{space}: oracle agrees, percent of those"] = 100 * agreed / max(reached, 1)
+        figures[f"{space}: median log-density"] = float(np.median(report.log_density))
     figures["difference of agreement, points"] = (
         figures["base: oracle agrees, percent of those"] - figures["data: oracle agrees, percent of those"]
     )
