@@ -276,7 +276,7 @@ def test_the_study_quotes_its_tables() -> None:
     text = " ".join((ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8").split())
     tables = "".join(
         (ROOT / "benchmarks" / "results" / name / "table.md").read_text(encoding="utf-8")
-        for name in ("depth_width_digits", "depth_width_mnist")
+        for name in ("depth_width_digits", "depth_width_mnist", "beginnings_digits")
     )
     quoted = re.findall(r"[\d.,]*\d ± [\d.,]*\d|\d+\.\d+ \(\d+\.\d+ to \d+\.\d+\)|10\^\d+\.\d", text)
     assert len(quoted) > 25

@@ -62,6 +62,8 @@ def plot(result: dict, path: Path) -> None:
     for column, name in enumerate(("along the circle", "across the circle")):
         axes.loglog(DELTAS, result["means"][:, column], "o-", label=name)
     axes.loglog(DELTAS, np.array(DELTAS) ** 2 / 12, "k:", label="$\\delta^2 / 12$")
+    axes.set_xticks(DELTAS, labels=[f"{delta:g}" for delta in DELTAS])
+    axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     axes.set_xlabel("width $\\delta$ of the tube")
     axes.set_ylabel("mean eigenvalue of $J J^T$")
     axes.legend()
