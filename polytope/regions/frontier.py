@@ -198,23 +198,23 @@ class _Run:
 
     def all(self, pool: Pool, workers: int | None) -> None:
         """Hand out batches and take in shards until nothing is open or the budget is spent."""
-        self._hand_out(pool, workers)
+        self._hand_out(pool, slots := _slots(pool, workers))
         while self.busy:
             done, _ = wait(self.busy, return_when=FIRST_COMPLETED)
             number = self.state.shards
             found = [part for future in done if (part := self._take(pool, future)) is not None]
-            if _slots(pool, workers) > 1:
-                self._hand_out(pool, workers)  # nobody is idle while this process writes
+            if slots > 1:
+                self._hand_out(pool, slots)  # nobody is idle while this process writes
             if self.place is not None:
                 for i, part in enumerate(found, start=number):
                     add_shard(self.place[0], i, part.shard)
             if self.report:
                 self.report(self.state.regions, len(self.state.open))
-            self._hand_out(pool, workers)
+            self._hand_out(pool, slots := _slots(pool, workers))  # a cluster may have grown
 
-    def _hand_out(self, pool: Pool, workers: int | None) -> None:
+    def _hand_out(self, pool: Pool, slots: int) -> None:
         """Give all workers something to do, and something to go on with."""
-        while self.waiting and not self._spent() and len(self.busy) < (slots := _slots(pool, workers)):
+        while self.waiting and not self._spent() and len(self.busy) < slots:
             self._submit(pool, slots)
 
     def _spent(self) -> bool:
