@@ -238,8 +238,9 @@ def test_leftovers_of_a_write_are_removed(run: Path) -> None:
     (run / "regions" / "shard-000099.parquet.part").write_bytes(b"half")
     assert load_complex(run).complete
     assert list(run.rglob("*.part"))  # whoever reads does not disturb who may be writing
+    (run / "download.part").write_bytes(b"not ours")
     assert enumerate_regions(*case(), directory=run, resume=True).complete
-    assert not list(run.rglob("*.part"))
+    assert [file.name for file in run.rglob("*.part")] == ["download.part"]
 
 
 def test_one_process_writes_at_a_time(run: Path) -> None:

@@ -108,7 +108,7 @@ def sole_writer(directory: File) -> Iterator[File]:
     except Timeout as error:
         raise ValueError(f"Another process is writing into {directory}: wait until it has ended.") from error
     with lock:
-        for leftover in directory.rglob("*.part"):
+        for leftover in (directory / SHARDS).glob("*.part"):
             leftover.unlink()
         mark = (directory / SHARDS / f"{uuid4().hex}.part").resolve()
         mark.touch()
