@@ -28,11 +28,11 @@ from zipfile import ZipFile
 import numpy as np
 
 from polytope.errors import CertificateError
-from polytope.geometry.implied import Basis, basis
+from polytope.exact.cells import ExactCells, ExactRow, strictly_inside
+from polytope.exact.implied import Basis, basis
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.activations import PatternArray
 from polytope.ir.archive import fingerprint, from_arrays
-from polytope.ir.exact_cells import ExactCells, ExactRow, strictly_inside
 from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
 

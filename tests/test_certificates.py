@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 from polytope import Network, Polyhedron, enumerate_regions, mlp, verify_certificate
 from polytope.__main__ import app
 from polytope.errors import CertificateError
-from polytope.geometry.implied import basis
+from polytope.exact.cells import ExactCells
+from polytope.exact.implied import basis
 from polytope.ir import hard_sigmoid
 from polytope.ir.archive import fingerprint, to_arrays
-from polytope.ir.exact_cells import ExactCells
 from polytope.regions import frontier
 from polytope.regions.shards import LOCK
 from tests.networks import NETWORKS, file_network, integer, needs_shared, seeded, unit_box_of

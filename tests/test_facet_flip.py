@@ -23,8 +23,8 @@ from polytope import (
 )
 from polytope.errors import SolverError
 from polytope.ir import Convolution, Dense, Layer, hard_tanh, relu
+from polytope.ir.boundaries import boundaries
 from polytope.regions import facets
-from polytope.regions.boundaries import boundaries
 from polytope.regions.crossing import Crosser, Crossings
 from polytope.regions.facets import FacetPoint
 from polytope.regions.found import Budget

@@ -15,13 +15,15 @@ FILES = sorted([*ROOT.glob("polytope/**/*.py"), *ROOT.glob("adapters/**/*.py")])
 ALLOWED = {  # part -> parts it may import; itself always
     "polytope.errors": set(),
     "polytope.ir": {"polytope.errors"},
-    "polytope.geometry": {"polytope.errors", "polytope.ir"},
+    "polytope.exact": {"polytope.errors", "polytope.ir"},
+    "polytope.geometry": {"polytope.errors", "polytope.ir", "polytope.exact"},
     "polytope.batched": {"polytope.errors", "polytope.ir"},
-    "polytope.regions": {"polytope.errors", "polytope.ir", "polytope.geometry"},
-    "polytope.verify": {"polytope.errors", "polytope.ir", "polytope.geometry"},
+    "polytope.regions": {"polytope.errors", "polytope.ir", "polytope.exact", "polytope.geometry"},
+    "polytope.verify": {"polytope.errors", "polytope.ir", "polytope.exact", "polytope.geometry"},
     "polytope.measures": {
         "polytope.errors",
         "polytope.ir",
+        "polytope.exact",
         "polytope.geometry",
         "polytope.batched",
         "polytope.regions",
@@ -29,6 +31,7 @@ ALLOWED = {  # part -> parts it may import; itself always
     "polytope.flows": {
         "polytope.errors",
         "polytope.ir",
+        "polytope.exact",
         "polytope.geometry",
         "polytope.batched",
         "polytope.regions",
@@ -37,6 +40,7 @@ ALLOWED = {  # part -> parts it may import; itself always
     "polytope.equivariant": {
         "polytope.errors",
         "polytope.ir",
+        "polytope.exact",
         "polytope.geometry",
         "polytope.batched",
         "polytope.regions",
@@ -45,6 +49,7 @@ ALLOWED = {  # part -> parts it may import; itself always
     "polytope.report": {
         "polytope.errors",
         "polytope.ir",
+        "polytope.exact",
         "polytope.geometry",
         "polytope.batched",
         "polytope.regions",
@@ -53,6 +58,7 @@ ALLOWED = {  # part -> parts it may import; itself always
     "polytope.bench": {
         "polytope.errors",
         "polytope.ir",
+        "polytope.exact",
         "polytope.geometry",
         "polytope.batched",
         "polytope.regions",
@@ -65,6 +71,7 @@ COMPOSING = {"polytope", "polytope.__main__", "polytope.cli"}  # the public name
 
 HOMES = {  # third-party library -> where it may be imported
     "highspy": ("polytope/geometry/lp.py",),
+    "flint": ("polytope/exact/",),
     "torch": (
         "polytope/batched/",
         "polytope/equivariant/",

@@ -7,6 +7,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from polytope import Network, Polyhedron, Slice, mlp, stack
+from polytope.exact.dyadic import dyadic
+from polytope.exact.network import ExactNetwork
 from polytope.ir import (
     Composition,
     Convolution,
@@ -23,7 +25,6 @@ from polytope.ir import (
     piecewise_linear,
     relu,
 )
-from polytope.ir.dyadic import ExactNetwork, dyadic
 from tests.networks import ACTIVATIONS, NETWORKS, seeded
 
 RNG = np.random.default_rng(0)

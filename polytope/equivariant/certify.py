@@ -22,11 +22,11 @@ from polytope.errors import UnboundedDomainError
 from polytope.geometry.lp import WarmProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
 from polytope.ir import Network
+from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import sparse
 from polytope.measures.output_bounds import output_bounds
 from polytope.measures.units import bounding_box
-from polytope.regions.boundaries import boundaries
 from polytope.regions.complex import RegionComplex
 from polytope.regions.enumerate import enumerate_regions
 from polytope.regions.region_rows import region_rows

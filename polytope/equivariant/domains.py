@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.equivariant.representations import Representation
+from polytope.exact.program import positive_point
 from polytope.geometry.lp import WarmProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
-from polytope.geometry.rational_lp import maximise
 from polytope.ir.maps import FloatArray
 
 
@@ -158,9 +158,9 @@ def _key(row: list[int]) -> tuple[Fraction, ...]:
 
 def _check_exactly(domain: Polyhedron, row: list[int], g: int, i: int) -> None:
     """The maximum of a row over the domain, in rational arithmetic."""
-    best = maximise(_rationals(domain), row)
-    if best.value > 0:
-        raise _outside(g, i, np.array([float(v) for v in best.point]))
+    point = positive_point(_rationals(domain), row)
+    if point is not None:
+        raise _outside(g, i, np.array([float(v) for v in point]))
 
 
 def _check(domain: Polyhedron, row: FloatArray, limit: float, g: int, i: int, tolerance: float) -> None:

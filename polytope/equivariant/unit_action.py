@@ -11,10 +11,10 @@ from polytope.equivariant.expanded import expanded
 from polytope.equivariant.layerwise import LayerwiseAction, follow
 from polytope.equivariant.representations import Representation
 from polytope.errors import SymmetryError
+from polytope.exact.cells import ExactCells
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.bends import members
-from polytope.ir.exact_cells import ExactCells
 from polytope.ir.maps import IntArray
 
 

@@ -9,9 +9,9 @@ from math import lcm
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polytope.errors import EmptyDomainError, SolverError
+from polytope.errors import EmptyDomainError
+from polytope.exact.program import maximise
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.geometry.rational_lp import maximise
 from polytope.geometry.slice import Slice
 
 FractionRow = list[Fraction]  # d + 1 numbers, row[:d] . x + row[d]
@@ -142,7 +142,11 @@ def _implied(inner: Sequence[FractionRow]) -> list[int]:
     for row in inner:
         common = lcm(*(v.denominator for v in row))
         whole.append([int(v * common) for v in row])
-    try:
-        return [i for i, row in enumerate(whole) if maximise(whole, [-v for v in row]).value == 0]
-    except SolverError as error:
-        raise EmptyDomainError("The domain is empty: no point satisfies all its rows.") from error
+    found = []
+    for i, integers in enumerate(whole):
+        best = maximise(whole, [-v for v in integers])
+        if best is None:
+            raise EmptyDomainError("The domain is empty: no point satisfies all its rows.")
+        if best.value == 0:
+            found.append(i)
+    return found

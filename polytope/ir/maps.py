@@ -43,6 +43,10 @@ class LinearMap(ABC):
     def absolute(self) -> LinearMap:
         """The map with every entry replaced by its absolute value (by a bound on it for a composition)."""
 
+    def chain(self) -> tuple[LinearMap, ...]:
+        """Maps whose product, outermost first, is this one, and whose matrices hold its own numbers."""
+        return (self,)
+
     def rows(self, units: IntArray) -> FloatArray:
         """The dense rows of the matrix for the given outputs, ``[len(units), in]``."""
         chosen = np.zeros((self.shape[0], len(units)))
@@ -203,6 +207,10 @@ class Transposed(LinearMap):
         """The inner map's ``apply``."""
         return self.of.apply(columns)
 
+    def chain(self) -> tuple[LinearMap, ...]:
+        """The transposes of the inner map's factors, the other way round."""
+        return tuple(Transposed(factor) for factor in reversed(self.of.chain()))
+
     def absolute(self) -> Transposed:
         """The transpose of the absolute map."""
         return Transposed(self.of.absolute())
@@ -235,6 +243,10 @@ class Composition(LinearMap):
     def apply_transpose(self, columns: FloatArray) -> FloatArray:
         """``inner^T(outer^T(columns))``."""
         return self.inner.apply_transpose(self.outer.apply_transpose(columns))
+
+    def chain(self) -> tuple[LinearMap, ...]:
+        """Those of the outer map, then those of the inner one: their product would be rounded."""
+        return self.outer.chain() + self.inner.chain()
 
     def absolute(self) -> Composition:
         """The composition of the absolute maps, which bounds the absolute product."""

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from polytope.geometry.norm_distance import DUAL
 from polytope.ir import Network
+from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
 from polytope.measures.local_complexity import checked_points
-from polytope.regions.boundaries import boundaries
 
 
 def integrated_gradients(

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
 from polytope.errors import SolverError
-from polytope.geometry.rational_lp import maximise
+from polytope.exact.program import maximise
 from polytope.ir.maps import FloatArray
 from polytope.measures.labelled import Labelled
 from polytope.measures.signomial import Signomial, pruned, whole_numbers
@@ -93,11 +93,7 @@ def _smallest_norm(rows: FloatArray) -> tuple[float, FloatArray]:
 
 def _surjective(rows: list[list[int]]) -> bool:
     """Whether some x has ``rows @ x < 0``, in rational arithmetic."""
-    try:
-        maximise([[*row, 1] for row in rows], [0] * (len(rows[0]) + 1))
-    except SolverError:
-        return False
-    return True
+    return maximise([[*row, 1] for row in rows], [0] * (len(rows[0]) + 1)) is not None
 
 
 def effective_radius(complex: RegionComplex) -> Labelled:

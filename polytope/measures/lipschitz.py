@@ -18,12 +18,12 @@ from polytope.errors import UnboundedDomainError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import LinearMap, Network
 from polytope.ir.activations import PatternArray, SlopeRanges
+from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
 from polytope.measures.interval_jacobian import interval_jacobian, slope_ranges
 from polytope.measures.labelled import Labelled
 from polytope.measures.operator_norm import checked_norm, operator_norms
 from polytope.measures.units import bounding_box
-from polytope.regions.boundaries import boundaries
 from polytope.regions.complex import RegionComplex
 from polytope.regions.sampling import clear_patterns, random_points
 

@@ -13,9 +13,9 @@ from polytope.geometry.norm_distance import DUAL
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import lengths
-from polytope.regions.boundaries import boundaries
 from polytope.regions.found import Budget, Progress
 from polytope.regions.nearest_first import Frontier
 from polytope.regions.walk import Walk

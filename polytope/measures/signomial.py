@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.spatial import ConvexHull, QhullError
 
-from polytope.geometry.rational_lp import maximise
+from polytope.exact.program import positive_point
 from polytope.ir.maps import FloatArray, IntArray
 
 Numbers = NDArray[Any]  # float64, or object arrays of Fraction
@@ -186,7 +186,7 @@ def _wins_exactly(F: Signomial, i: int, others: IntArray) -> bool:
         for j in others.tolist()
     ]
     cap = [0] * d + [1, -1]  # the lead t is at most 1
-    return maximise([*rows, cap], [0] * d + [1, 0]).value > 0
+    return positive_point([*rows, cap], [0] * d + [1, 0]) is not None
 
 
 def whole_numbers(row: Sequence[Any]) -> list[int]:

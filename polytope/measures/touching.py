@@ -7,15 +7,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.errors import SolverError
+from polytope.exact.network import ExactNetwork
+from polytope.exact.program import maximise
+from polytope.exact.rows import ExactRows
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.geometry.rational_lp import maximise
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
-from polytope.ir.dyadic import ExactNetwork
+from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions.boundaries import boundaries
-from polytope.regions.exact_rows import ExactRows
 from polytope.regions.region_rows import region_rows
 
 
@@ -30,7 +29,7 @@ class Touching:
     def __init__(self, conditions: Network, domain: Polyhedron) -> None:
         self._network, self._domain = conditions, domain
         self._tables = boundaries(conditions)
-        self._rows = ExactRows(conditions, domain, self._tables)
+        self._rows = ExactRows(conditions, domain.A, domain.b, self._tables)
         self._exact = ExactNetwork(conditions)
 
     def point(
@@ -44,11 +43,8 @@ class Touching:
         rows = [self._rows(cut, pattern).tolist() for cut in described.cuts]
         last = len(self._network.layers)
         values = [self._exact.row(last, [i], [1.0], 0.0, pattern).tolist() for i in conditions.tolist()]
-        try:
-            best = maximise([*rows, *values[1:]], [-v for v in values[0]])
-        except SolverError:
-            return "none"
-        if best.value < 0:
+        best = maximise([*rows, *values[1:]], [-v for v in values[0]])
+        if best is None or (best.value is not None and best.value < 0):
             return "none"
         at = [row[-1] + sum(a * x for a, x in zip(row, best.point, strict=False)) for row in values]
         if any(value >= 0 for value, above in zip(at, strict.tolist(), strict=True) if above):

@@ -17,8 +17,8 @@ from polytope.geometry.lp import WarmProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
 from polytope.ir import Activation, Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
-from polytope.regions.boundaries import boundaries
 from polytope.regions.complex import RegionComplex
 from polytope.regions.enumerate import enumerate_regions
 from polytope.regions.sampling import clear_patterns, random_points

@@ -14,13 +14,13 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.exact.facets import ExactFacet
+from polytope.exact.rows import Cut, ExactRows
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions.boundaries import LayerBoundaries
 from polytope.regions.columns import Columns, walk
-from polytope.regions.exact_rows import Cut, ExactRows
-from polytope.regions.found import ExactFacet
 
 CHUNK = 2048  # facets in one forward pass
 

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.errors import IncompleteComplexError, UnboundedDomainError
+from polytope.exact.facets import ExactFacet
+from polytope.exact.rows import ExactRows
 from polytope.geometry.polyhedron import Polyhedron, hull_volume, vertices_around
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.adjacency import matched_pairs, pattern_across_exactly, patterns_across, region_graph
-from polytope.regions.boundaries import LayerBoundaries, boundaries
-from polytope.regions.exact_rows import ExactRows
 from polytope.regions.facets import exactly, facets_of
-from polytope.regions.found import ExactFacet, Facets, Path
+from polytope.regions.found import Facets, Path
 from polytope.regions.merge import affine_maps, distinct, joined_across
 from polytope.regions.packed import takes_packed
 from polytope.regions.region_rows import region_rows
@@ -120,7 +121,7 @@ class RegionComplex:
             normals,
             np.abs(np.stack([points, self.interior_points[region[inner]]])).max(axis=(0, 2)),
         )
-        rows = ExactRows(self.network, self.domain, self.boundaries)
+        rows = ExactRows(self.network, self.domain.A, self.domain.b, self.boundaries)
         flips = (far != self.patterns[region[inner]]).sum(axis=1)
         for k, f in enumerate(inner.tolist()):
             facet = facets.exact.get(f)

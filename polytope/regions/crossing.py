@@ -17,20 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.errors import SolverError
+from polytope.exact.facets import ExactFacet
+from polytope.exact.interior import interior_point
+from polytope.exact.rows import Cut, ExactRows
 from polytope.geometry.lp import WarmProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import dense_rows
 from polytope.regions.adjacency import pattern_across_exactly, patterns_across
-from polytope.regions.boundaries import LayerBoundaries
 from polytope.regions.columns import Columns, walk
-from polytope.regions.exact_rows import Cut, ExactRows
 from polytope.regions.facets import EXACT_DIMENSIONS, affordable, exactly
-from polytope.regions.found import ExactFacet
 from polytope.regions.region_rows import RegionRows, region_rows
-from polytope.regions.small_facets import deep_point
 
 LARGE = 1 << 22  # numbers in the rows of a region, from which a linear program over all of them takes long
 
@@ -170,7 +170,10 @@ class Crosser:
         if self.domain.dim > EXACT_DIMENSIONS:
             return point, False
         exact = [self.exact(cut, pattern).tolist() for cut in described.cuts]
-        return np.array([float(v) for v in deep_point(exact, int(max(size, 1.0)))]), True
+        deep = interior_point(exact, int(max(size, 1.0)))
+        if deep is None:
+            return point, False
+        return np.array([float(v) for v in deep]), True
 
     def _pieces(self, number: int, patterns: PatternArray) -> PatternArray:
         pieces: PatternArray = self.network.layer_pattern(number, patterns).T

@@ -12,10 +12,10 @@ from itertools import combinations, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.errors import CertificateError, SolverError
-from polytope.geometry.implied import Basis, basis
-from polytope.geometry.rational_lp import maximise
-from polytope.ir.exact_cells import ExactCells, ExactRow, strictly_inside
+from polytope.errors import CertificateError
+from polytope.exact.cells import ExactCells, ExactRow, strictly_inside
+from polytope.exact.implied import Basis, basis
+from polytope.exact.program import maximise
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.vertex_cell import VertexCells
 
@@ -108,13 +108,12 @@ class _Cell:
             proposed = self.known[places]
             if proposed is not None and proposed.implies(row):
                 return places
-        try:
-            found = maximise(self.facets, row)
-        except SolverError as error:
-            raise _refused(self.pattern, "its facets contradict each other") from error
-        if not found.bounded or found.value > 0 or max(found.basis) >= len(self.facets):
+        found = maximise(self.facets, row)
+        if found is None:
+            raise _refused(self.pattern, "its facets contradict each other")
+        if found.value is None or found.value > 0 or len(found.tight) < d:
             raise _refused(self.pattern, "its facets do not imply all its rows")
-        return tuple(sorted(found.basis))
+        return found.tight
 
 
 def _incidences(bits: IntArray, facets: int, d: int) -> NDArray[np.bool_]:

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
+from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
-from polytope.regions.boundaries import boundaries
 from polytope.regions.ceiling import Ceiling
 from polytope.regions.found import Budget, Found, Progress
 from polytope.regions.nearest_first import by_distance

@@ -12,18 +12,18 @@ from functools import cached_property
 import numpy as np
 
 from polytope.errors import SolverError
+from polytope.exact.facets import ExactFacet, exact_facet, exact_facets, same_hyperplane
+from polytope.exact.rows import ExactRows
 from polytope.geometry.lp import FacetProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
 from polytope.geometry.projection import nearest_on_row
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.matrix import Matrix, compact, dense_rows, product
-from polytope.regions.boundaries import LayerBoundaries
-from polytope.regions.exact_rows import ExactRows
-from polytope.regions.found import ExactFacet, Facets
+from polytope.regions.found import Facets
 from polytope.regions.region_rows import RegionRows, region_rows
-from polytope.regions.small_facets import exact_facet, exact_facets, same_hyperplane
 
 EXACT_DIMENSIONS = 64  # above, exact linear programs are only for few rows besides those of a box
 EXACT_NUMBERS = 1 << 16  # in those rows
@@ -47,7 +47,7 @@ def facets_of(
     Raises:
         SolverError: in so many dimensions, it is not decided whether some row carries a facet.
     """
-    exact = ExactRows(network, domain, tables)
+    exact = ExactRows(network, domain.A, domain.b, tables)
     units, points, counts, small = [], [], [0], {}
     for number, (pattern, x0) in enumerate(zip(patterns, interior_points, strict=True)):
         carriers = None if candidates is None else candidates[number]
@@ -90,7 +90,7 @@ def exactly(
     i = int(np.where(described.unit == unit, off, np.inf).argmin())
     rows = [exact(cut, pattern).tolist() for cut in described.cuts]
     others = [row for row in rows if not same_hyperplane(row, rows[i])]
-    return exact_facet([*others, rows[i]], x0, _work(x0))
+    return exact_facet([*others, rows[i]], x0, work=_work(x0))
 
 
 def affordable(described: RegionRows) -> bool:
@@ -148,7 +148,8 @@ class FacetSearch:
     def all(self) -> dict[int, FacetPoint]:
         """The numbers of the rows that carry facets, and a point in the relative interior of each facet."""
         if self.tiny:
-            return exact_facets([self._exact_row(i) for i in range(len(self._described))])
+            exactly = exact_facets([self._exact_row(i) for i in range(len(self._described))])
+            return {i: (np.array([float(v) for v in facet.point]), facet) for i, facet in exactly.items()}
         found: dict[int, FacetPoint] = {}
         for i in range(0, len(self.first), RAYS):
             found |= self.by_rays(self.first[i : i + RAYS], self.first)
@@ -228,7 +229,7 @@ class FacetSearch:
         if affordable(self._described):
             rest = [self._exact_row(j) for j in self.first.tolist() if j != i]
             try:
-                return exact_facet([*rest, self._exact_row(i)], self._x0, _work(self._x0))
+                return exact_facet([*rest, self._exact_row(i)], self._x0, work=_work(self._x0))
             except SolverError:  # more work than expected
                 pass
         self.undecided += 1

@@ -6,7 +6,6 @@ import resource
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path as File
 from time import monotonic
 from typing import Protocol
@@ -14,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.exact.facets import ExactFacet
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
@@ -22,14 +22,6 @@ from polytope.regions.packed import takes_packed
 
 Progress = Callable[[int, int], None]  # regions found, open cells
 Path = tuple[int, ...]  # steps from the root of a search: units that were split, and branches taken
-
-
-@dataclass(frozen=True, eq=False)
-class ExactFacet:
-    """A facet in rationals: its row, a positive multiple in ``d + 1`` integers, and a point inside it."""
-
-    row: tuple[int, ...]
-    point: tuple[Fraction, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import NamedTuple
 
+from polytope.exact.cells import ExactCells
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir.exact_cells import ExactCells
 from polytope.ir.network import Network
 from polytope.regions.complex import RegionComplex
 from polytope.regions.evidence import with_evidence

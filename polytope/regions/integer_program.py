@@ -23,8 +23,8 @@ from polytope.geometry.lp import WarmProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
 from polytope.ir import Layer, Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions.boundaries import LayerBoundaries, boundaries
 from polytope.regions.ceiling import Ceiling
 from polytope.regions.found import Budget, Found, Progress
 from polytope.regions.region_rows import region_rows

@@ -10,7 +10,7 @@ import numpy as np
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.slice import Slice
 from polytope.ir import Network
-from polytope.regions.boundaries import boundaries
+from polytope.ir.boundaries import boundaries
 from polytope.regions.found import Budget, Found, Progress
 from polytope.regions.lp_cell import decider
 from polytope.regions.lp_choice import chosen_solver

@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.errors import SolverError
+from polytope.exact.interior import interior_point
+from polytope.exact.program import positive_point
+from polytope.exact.rows import Cut, ExactRows
 from polytope.geometry.lp import Optimum, WarmProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
-from polytope.geometry.rational_lp import maximise
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.maps import FloatArray
-from polytope.regions.boundaries import LayerBoundaries
-from polytope.regions.exact_rows import Cut, ExactRows
-from polytope.regions.small_facets import deep_point
 
 ROUNDING = 2.0**-50  # relative error allowed for one dot product of ordinary length
 
@@ -189,10 +189,10 @@ class Decider:
         if not any(objective[:-1]):
             return bool(objective[-1] > 0)
         rows = [self.exact_row(cut, pattern).tolist() for cut in cell.cuts]
-        best = maximise(rows, objective.tolist())
-        if best.value > 0:
-            self._admit(cell, np.array([float(v) for v in best.point]))
-        return best.value > 0
+        point = positive_point(rows, objective.tolist())
+        if point is not None:
+            self._admit(cell, np.array([float(v) for v in point]))
+        return point is not None
 
     def cut(self, cell: LpCell, f: Function, pattern: PatternArray) -> LpCell:
         """The part of the cell where ``f <= 0``; f must be negative somewhere inside."""
@@ -249,7 +249,8 @@ class Decider:
     def _exact_ball(self, cell: LpCell, pattern: PatternArray) -> tuple[FloatArray, float]:
         """Centre and slack of the largest ball in exact arithmetic, rounded."""
         rows = [self.exact_row(cut, pattern).tolist() for cut in cell.cuts]
-        deep = deep_point(rows, int(max(self.reach, 1.0)))
+        deep = interior_point(rows, int(max(self.reach, 1.0)))
+        assert deep is not None, "the function is negative somewhere inside"
         point = np.array([float(v) for v in deep])
         return self._center(cell, point[None])
 
@@ -295,6 +296,6 @@ def decider(network: Network, domain: Polyhedron, boundaries: Sequence[LayerBoun
         bounds = [2 * size]
     else:  # near points first: they are the accurate ones
         bounds = [1e3 * max(1.0, size), UNBOUNDED * max(1.0, size)]
-    exact = ExactRows(network, domain, boundaries)
+    exact = ExactRows(network, domain.A, domain.b, boundaries)
     programs = tuple(WarmProgram(domain.dim, bound) for bound in bounds)
     return Decider(network, domain, exact, programs, bounds[-1])

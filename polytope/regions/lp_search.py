@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.exact.interior import interior_point
+from polytope.exact.program import positive_point
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.geometry.rational_lp import maximise
 from polytope.ir import Network
 from polytope.ir.maps import IntArray
 from polytope.regions import kernels_layer as layout
@@ -25,7 +26,6 @@ from polytope.regions.kernels_lp_cell import KNOWN
 from polytope.regions.lp_choice import SIMPLEX_CELLS
 from polytope.regions.lp_state import Root, drain, grow, new_work, reset
 from polytope.regions.open_cells import Bounds, open_cells
-from polytope.regions.small_facets import deep_point
 
 FIRST_QUANTUM, QUANTUM = 4, 20_000  # splits between two looks at the clock, at first and at most
 LOOK_SECONDS = 0.1  # a quantum that lasted longer is followed by a smaller one
@@ -142,11 +142,13 @@ class LpSearch:
                 continue
             if not any(row[:-1]):
                 signs |= bit if row[-1] > 0 else 0
-            elif maximise(rows, row, tight).value > 0:
+            elif positive_point(rows, row, first=tight) is not None:
                 signs |= bit
         if R[layout.NREQ] and signs == POSITIVE | NEGATIVE:
             for side, row in enumerate((f, opposite)):
-                w.deep[side] = [float(x) for x in deep_point([*rows, row])]
+                deep = interior_point([*rows, row])
+                assert deep is not None, "both signs occur inside"
+                w.deep[side] = [float(x) for x in deep]
         R[layout.MEMO] = signs + 1
 
     def _tight(self, first: int) -> list[int]:

@@ -14,12 +14,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.exact.rows import Cut
 from polytope.ir import Layer, Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries, PieceRow
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions.boundaries import LayerBoundaries, PieceRow
 from polytope.regions.ceiling import Ceiling
-from polytope.regions.exact_rows import Cut
 from polytope.regions.found import Budget, Found, Progress
 from polytope.regions.lp_cell import ROUNDING, Decider, Function, LpCell
 

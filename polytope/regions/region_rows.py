@@ -9,10 +9,12 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse import csr_array
 
+from polytope.exact.rows import Cut
 from polytope.geometry.lp import coordinate_bounds
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.forward import preactivation_maps
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.matrix import (
@@ -25,8 +27,6 @@ from polytope.ir.matrix import (
     sparse,
     stacked,
 )
-from polytope.regions.boundaries import LayerBoundaries
-from polytope.regions.exact_rows import Cut
 
 HIGH = 64  # dimensions from which rows are kept sparse: most bound one coordinate or see a part of the input
 FORWARD = (

@@ -12,8 +12,8 @@ from polytope.geometry.lp import coordinate_bounds
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray
-from polytope.regions.boundaries import LayerBoundaries, boundaries
 from polytope.regions.ceiling import Ceiling
 from polytope.regions.columns import Columns, walk
 from polytope.regions.found import Budget, Found, Progress

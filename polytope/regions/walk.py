@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from polytope.exact.rows import ExactRows
 from polytope.geometry.centering import deeper
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.matrix import compact
 from polytope.regions.adjacency import patterns_across
-from polytope.regions.boundaries import LayerBoundaries
 from polytope.regions.crossing import Crosser
-from polytope.regions.exact_rows import ExactRows
 from polytope.regions.facets import EXACT_DIMENSIONS, RAYS, FacetPoint, FacetSearch
 from polytope.regions.found import Budget, Progress
 from polytope.regions.region_rows import RegionRows, region_rows
@@ -65,7 +65,7 @@ class Walk:
     tally: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.exact = ExactRows(self.network, self.domain, self.tables)
+        self.exact = ExactRows(self.network, self.domain.A, self.domain.b, self.tables)
         self.crosser = Crosser(self.network, self.domain, self.tables, self.exact)
         self.numbers: dict[bytes, int] = {}
         self._centered: set[int] = set()

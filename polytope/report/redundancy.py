@@ -8,9 +8,9 @@ import numpy as np
 
 from polytope.geometry import Polyhedron
 from polytope.ir import LinearMap, Network
+from polytope.ir.boundaries import boundaries
 from polytope.measures.simplify import Simplified, simplify
 from polytope.measures.units import UnitUse, seen_units, unit_use
-from polytope.regions.boundaries import boundaries
 from polytope.regions.complex import RegionComplex
 from polytope.regions.sampling import clear_patterns, random_points
 from polytope.report.clock import Clock

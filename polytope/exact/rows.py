@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir import Network
+from polytope.exact.dyadic import IntegerVector, dyadic
+from polytope.exact.network import ExactNetwork
 from polytope.ir.activations import PatternArray
-from polytope.ir.dyadic import ExactNetwork, IntegerVector, dyadic
-from polytope.regions.boundaries import LayerBoundaries
+from polytope.ir.boundaries import LayerBoundaries
+from polytope.ir.maps import FloatArray
+from polytope.ir.network import Network
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +27,15 @@ class Cut:
 class ExactRows:
     """Exact integer rows by origin and pattern, remembered while they are in use."""
 
-    def __init__(self, network: Network, domain: Polyhedron, boundaries: Sequence[LayerBoundaries]) -> None:
-        self._exact = ExactNetwork(network)
-        self._domain = domain
+    def __init__(
+        self,
+        network: Network,
+        A: FloatArray,
+        b: FloatArray,
+        boundaries: Sequence[LayerBoundaries],
+    ) -> None:
+        self.exact = ExactNetwork(network)
+        self._domain = np.concatenate([A, -b[:, None]], axis=1)
         self._boundaries = boundaries
         self._faces: dict[int, IntegerVector] = {}
         self._known: dict[tuple[int, int, float, bytes], IntegerVector] = {}
@@ -37,17 +44,16 @@ class ExactRows:
         """``d + 1`` integers, a positive multiple of the row."""
         if origin.number == 0:
             if origin.boundary not in self._faces:
-                row = np.append(self._domain.A[origin.boundary], -self._domain.b[origin.boundary])
-                self._faces[origin.boundary] = dyadic(row).integers
+                self._faces[origin.boundary] = dyadic(self._domain[origin.boundary]).integers
             return self._faces[origin.boundary]
-        before = self._exact.network.unit_offsets[origin.number - 1]
+        before = self.exact.network.unit_offsets[origin.number - 1]
         key = (origin.number, origin.boundary, origin.sign, pattern[:before].tobytes())
         if key not in self._known:
             if len(self._known) > 20_000:
                 self._known.clear()
             table = self._boundaries[origin.number - 1]
             k = origin.boundary
-            self._known[key] = self._exact.row(
+            self._known[key] = self.exact.row(
                 origin.number,
                 table.index[k].tolist(),
                 (origin.sign * table.coefficients[k]).tolist(),

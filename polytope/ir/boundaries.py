@@ -7,8 +7,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from polytope.ir import Activation, Network
+from polytope.ir.activations import Activation
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.network import Network
 
 PieceRow = tuple[int, float, bool]  # boundary number, sign of the function, strict
 

@@ -1,0 +1,1 @@
+"""Rational arithmetic, once: what decides wherever a proved error bound does not."""
