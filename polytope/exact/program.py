@@ -257,8 +257,8 @@ class _Dictionary:
             for n, (e, up) in enumerate(zip(form.coefficients, self.upper, strict=True))
             if e and (e > 0) != (above != up)
         ]
-        for _, variable, n in sorted(candidates):
-            if variable >= self.d:
+        for ratio, variable, n in sorted(candidates):
+            if variable >= self.d or not ratio:  # without progress, Bland's rule alone: it does not cycle
                 return n
             (high_m, high), (low_m, low) = self._end(variable, True), self._end(variable, False)
             step = abs(form.coefficients[n])
