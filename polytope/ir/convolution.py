@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array
 
-from polytope.ir.maps import FloatArray, LinearMap
+from polytope.ir.maps import FloatArray, IntArray, LinearMap, exponents, times_power
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +148,25 @@ class Convolution(LinearMap):
             return csr_array(self.shape)
         entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols)))
         return csr_array(entries, shape=self.shape)
+
+    def row_exponents(self, columns: IntArray) -> IntArray:
+        """One for each channel, of its largest entry and its largest column: so they can be scaled as one."""
+        wide = columns.reshape(self.groups, -1).max(axis=1)
+        kernel = exponents(np.abs(self.kernel).reshape(self.kernel.shape[0], -1).max(axis=1, initial=0.0))
+        channel = kernel + np.repeat(wide, self.kernel.shape[0] // self.groups)
+        return np.repeat(channel, prod(self.output_shape[1:]))
+
+    def scaled(self, rows: IntArray, columns: IntArray) -> LinearMap:
+        """A scaled kernel, where factors are the same all over each channel."""
+        of_row = rows.reshape(self.kernel.shape[0], -1)
+        of_column = columns.reshape(self.input_shape[0], -1)
+        if np.ptp(of_row, axis=1).any() or np.ptp(of_column, axis=1).any():
+            return super().scaled(rows, columns)
+        if not (rows.any() or columns.any()):
+            return self
+        read = np.repeat(of_column[:, 0].reshape(self.groups, -1), len(of_row) // self.groups, axis=0)
+        power = (of_row[:, :1] + read).reshape(*self.kernel.shape[:2], *[1] * (self.kernel.ndim - 2))
+        return replace(self, kernel=times_power(self.kernel, power))
 
 
 def _channel_product(kernel: FloatArray, images: FloatArray) -> FloatArray:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.pieces import (
@@ -121,6 +123,18 @@ class MaxGroups(Activation):
         groups = self.members[units]
         held = np.unique(groups[groups >= 0])
         return MaxGroups(np.where(groups >= 0, np.searchsorted(held, groups), -1)), held
+
+    def scale_classes(self, n: int) -> IntArray:
+        """Members of one group, and of groups that overlap."""
+        own = np.broadcast_to(self.members[:, :1], self.members.shape)
+        there = self.members >= 0
+        links = csr_array((np.ones(int(there.sum())), (own[there], self.members[there])), shape=(n, n))
+        _, classes = connected_components(links, directed=False)
+        return classes.astype(np.int64)
+
+    def scaled(self, power: IntArray) -> MaxGroups:
+        """The same: the maximum of scaled members is scaled."""
+        return self
 
     def is_continuous(self) -> bool:
         """A maximum is."""

@@ -17,6 +17,33 @@ from scipy.sparse import csr_array
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+NO_EXPONENT = -(1 << 20)  # of a row without entries
+FARTHEST = 1020  # exponents within which numbers are normal, and products of two powers of two exact
+
+
+class InexactScaleError(ArithmeticError):
+    """A power of two is too large or too small for a number that it multiplies."""
+
+
+def exponents(values: FloatArray) -> IntArray:
+    """The exponents of the powers of two at or below the absolute values; ``NO_EXPONENT`` of zeros."""
+    out: IntArray = np.where(values == 0, NO_EXPONENT, np.frexp(values)[1].astype(np.int64) - 1)
+    return out
+
+
+def times_power(values: FloatArray, power: IntArray) -> FloatArray:
+    """``values * 2**power``, exactly.
+
+    Raises:
+        InexactScaleError: a product is no float64 number.
+    """
+    power = np.clip(power, -4 * FARTHEST, 4 * FARTHEST).astype(np.int32)
+    with np.errstate(over="ignore", under="ignore"):
+        out: FloatArray = np.ldexp(values, power)
+        back = np.ldexp(out, -power)
+    if not np.array_equal(back, np.broadcast_to(values, back.shape)):
+        raise InexactScaleError("a scaled number over- or underflows")
+    return out
 
 
 class LinearMap(ABC):
@@ -46,6 +73,28 @@ class LinearMap(ABC):
     def chain(self) -> tuple[LinearMap, ...]:
         """Maps whose product, outermost first, is this one, and whose matrices hold its own numbers."""
         return (self,)
+
+    def row_exponents(self, columns: IntArray) -> IntArray:
+        """The exponent of each row's largest entry, or more, where column j is times ``2**columns[j]``."""
+        matrix = self.to_sparse()
+        out = np.full(self.shape[0], NO_EXPONENT)
+        row = np.repeat(np.arange(self.shape[0]), np.diff(matrix.indptr))
+        np.maximum.at(out, row, exponents(matrix.data) + columns[matrix.indices])
+        return out
+
+    def scaled(self, rows: IntArray, columns: IntArray) -> LinearMap:
+        """The map with row i times ``2**rows[i]`` and column j times ``2**columns[j]``, in its structure.
+
+        Raises:
+            InexactScaleError: that would round a number.
+        """
+        if not (rows.any() or columns.any()):
+            return self
+        matrix = self.to_sparse()
+        power = np.repeat(rows, np.diff(matrix.indptr)) + columns[matrix.indices]
+        times_power(matrix.data, power)
+        inner = Composition(self, powers(columns)) if columns.any() else self
+        return Composition(powers(rows), inner) if rows.any() else inner
 
     def rows(self, units: IntArray) -> FloatArray:
         """The dense rows of the matrix for the given outputs, ``[len(units), in]``."""
@@ -85,6 +134,19 @@ class Dense(LinearMap):
         """Rows of the matrix."""
         return self.matrix[units]
 
+    def row_exponents(self, columns: IntArray) -> IntArray:
+        """Those of the largest entries."""
+        if not columns.any():
+            return exponents(np.abs(self.matrix).max(axis=1, initial=0.0))
+        out: IntArray = (exponents(self.matrix) + columns).max(axis=1, initial=NO_EXPONENT)
+        return out
+
+    def scaled(self, rows: IntArray, columns: IntArray) -> Dense:
+        """Scaled entries."""
+        if not (rows.any() or columns.any()):
+            return self
+        return Dense(times_power(self.matrix, rows[:, None] + columns))
+
 
 @dataclass(frozen=True, eq=False)
 class Sparse(LinearMap):
@@ -112,6 +174,14 @@ class Sparse(LinearMap):
     def to_sparse(self) -> csr_array:
         """The matrix itself."""
         return self.matrix
+
+    def scaled(self, rows: IntArray, columns: IntArray) -> Sparse:
+        """Scaled entries."""
+        if not (rows.any() or columns.any()):
+            return self
+        power = np.repeat(rows, np.diff(self.matrix.indptr)) + columns[self.matrix.indices]
+        data = times_power(self.matrix.data, power)
+        return Sparse(csr_array((data, self.matrix.indices, self.matrix.indptr), shape=self.shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +211,15 @@ class Diagonal(LinearMap):
         """The diagonal matrix."""
         index = np.arange(len(self.factors))
         return csr_array((self.factors, (index, index)), shape=self.shape)
+
+    def scaled(self, rows: IntArray, columns: IntArray) -> Diagonal:
+        """Scaled factors."""
+        return Diagonal(times_power(self.factors, rows + columns)) if (rows + columns).any() else self
+
+
+def powers(exponent: IntArray) -> Diagonal:
+    """Multiplication of each coordinate by a power of two of its own."""
+    return Diagonal(times_power(np.ones(len(exponent)), exponent))
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,6 +265,11 @@ class Selection(LinearMap):
         rows = np.flatnonzero(self._kept)
         return csr_array((np.ones(len(rows)), (rows, self.index[rows])), shape=self.shape)
 
+    def scaled(self, rows: IntArray, columns: IntArray) -> LinearMap:
+        """Factors behind the selection, where they are not 1."""
+        power = np.where(self._kept, rows + columns[self.index], 0)
+        return Composition(powers(power), self) if power.any() else self
+
 
 @dataclass(frozen=True, eq=False)
 class Transposed(LinearMap):
@@ -218,6 +302,10 @@ class Transposed(LinearMap):
     def to_sparse(self) -> csr_array:
         """The transposed matrix."""
         return csr_array(self.of.to_sparse().T)
+
+    def scaled(self, rows: IntArray, columns: IntArray) -> LinearMap:
+        """The transpose of the scaled inner map."""
+        return Transposed(self.of.scaled(columns, rows)) if rows.any() or columns.any() else self
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,3 +343,10 @@ class Composition(LinearMap):
     def to_sparse(self) -> csr_array:
         """The product of the two matrices."""
         return csr_array(self.outer.to_sparse() @ self.inner.to_sparse())
+
+    def scaled(self, rows: IntArray, columns: IntArray) -> LinearMap:
+        """Rows of the outer map and columns of the inner one."""
+        if not (rows.any() or columns.any()):
+            return self
+        between = np.zeros(self.inner.shape[0], dtype=np.int64)
+        return Composition(self.outer.scaled(rows, between), self.inner.scaled(between, columns))

@@ -132,6 +132,21 @@ class Activation(ABC):
         """The activation of some units alone, and which pre-activations these read, in their new order."""
 
     @abstractmethod
+    def scale_classes(self, n: int) -> IntArray:
+        """``int[n]``: pre-activations of one number must be scaled by one factor, if units are to be, too."""
+
+    @abstractmethod
+    def scaled(self, power: IntArray) -> Activation:
+        r"""What gives h times 2**p where it reads z times 2**p: :math:`\phi'(z) = 2^p \phi(2^{-p} z)`.
+
+        Arguments:
+            power: ``int[n]``, p of each pre-activation, and of the units that read it.
+
+        Raises:
+            InexactScaleError: that would round a number.
+        """
+
+    @abstractmethod
     def is_continuous(self) -> bool:
         """Whether pieces agree exactly where they meet, in rational arithmetic."""
 

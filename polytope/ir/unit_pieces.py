@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.maps import FloatArray, IntArray, times_power
 from polytope.ir.pieces import (
     Activation,
     Enclosure,
@@ -131,6 +131,21 @@ class PiecewiseLinear(Activation):
         """Rows of the tables; each unit reads its own pre-activation."""
         tables = (self.breakpoints, self.slopes, self.intercepts)
         return PiecewiseLinear(*(table[units] if len(table) > 1 else table for table in tables)), units
+
+    def scale_classes(self, n: int) -> IntArray:
+        """Each for itself."""
+        return np.arange(n)
+
+    def scaled(self, power: IntArray) -> PiecewiseLinear:
+        """Breakpoints and intercepts times the factors; slopes stay."""
+        if not (
+            power.any() and (self.breakpoints[np.isfinite(self.breakpoints)].any() or self.intercepts.any())
+        ):
+            return self
+        column = power[:, None]
+        breakpoints = np.where(self.breakpoints == np.inf, 0.0, self.breakpoints)
+        breakpoints = np.where(self.breakpoints == np.inf, np.inf, times_power(breakpoints, column))
+        return PiecewiseLinear(breakpoints, self.slopes, times_power(self.intercepts, column))
 
     def is_continuous(self) -> bool:
         """Whether neighbouring pieces have one value at their breakpoint."""

@@ -17,6 +17,7 @@ from polytope.ir import Network
 from polytope.ir.maps import IntArray
 from polytope.regions import kernels_layer as layout
 from polytope.regions.bounding_box import bounding_box
+from polytope.regions.equilibrate import equilibrated
 from polytope.regions.exact import ExactSigns
 from polytope.regions.flat_network import FlatNetwork, flatten
 from polytope.regions.found import Budget, Found, Path, Progress
@@ -56,7 +57,10 @@ class LpSearch:
     """One compiled search: the loop around ``run``, and the answers of exact arithmetic."""
 
     def __init__(self, network: Network, domain: Polyhedron, *, keep: bool) -> None:
+        even = equilibrated(network, domain)
+        network, domain = even.network, even.domain
         self.network, self.domain, self.keep = network, domain, keep
+        self.scale = even.scale
         self.net, self.root = problem(network, domain)
         chunk = int(np.clip(2**22 // max(network.n_units, 1), 256, 16384))
         self.w = new_work(self.net, keep, chunk)
@@ -170,7 +174,7 @@ class LpSearch:
             n_regions=self.found,
             open_bound=min(self.open_bound, self.bounds.ceiling.whole - self.found) if self.open else 0,
             patterns=np.concatenate([np.zeros((0, self.network.n_units), dtype=np.int8), *patterns]),
-            interior_points=np.concatenate([np.zeros((0, d)), *points]),
+            interior_points=np.concatenate([np.zeros((0, d)), *points]) * self.scale,
             candidates=self._carriers() if self.keep else None,
             statistics=statistics,
             open_cells=tuple(path for path, _ in self.open),

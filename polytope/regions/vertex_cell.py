@@ -11,19 +11,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.regions.bounding_box import bounding_box
+from polytope.regions.equilibrate import equilibrated
 from polytope.regions.found import Path
-from polytope.regions.packed import takes_packed
+from polytope.regions.packed import as_kept, takes_packed
 
 if TYPE_CHECKING:
     from polytope.regions.evidence import Evidence
@@ -194,9 +196,11 @@ def explore(
     A, b = np.asarray(domain_A, dtype=float), np.asarray(domain_b, dtype=float)
     if not 1 <= d <= 12 or A.shape[1:] != (d,):
         raise ValueError(f"Vertex cells take 1 to 12 dimensions and rows of as many numbers, not {A.shape}.")
+    even = equilibrated(network, Polyhedron(A, b))
+    corners = None if domain_vertices is None else np.asarray(domain_vertices, dtype=float) / even.scale
     words = 1
     while True:
-        problem = _problem(network, A, b, domain_vertices, words)
+        problem = _problem(even.network, even.domain.A, even.domain.b, corners, words)
         shared = _Shared(
             KEEP[keep],
             np.iinfo(np.int64).max if max_regions is None else max_regions,
@@ -206,7 +210,7 @@ def explore(
             deque(),
         )
         if _search(problem, shared, workers, start):
-            return _collect(shared, d, words, workers, problem[2])
+            return _unscaled(_collect(shared, d, words, workers, problem[2]), even.scale)
         words *= 2
 
 
@@ -522,6 +526,14 @@ def _box_cell(
         VI = np.concatenate([bits.ravel(), slots])
     errors = np.full((1, coordinates.shape[1]), 2.0**-52 * max(np.abs(coordinates).max(), 1e-300))
     return np.concatenate([coordinates, errors]).ravel(), VI, rec_i, rec_f
+
+
+def _unscaled(found: VertexCells, scale: FloatArray) -> VertexCells:
+    """All points in the given coordinates."""
+    if (scale == 1).all():
+        return found
+    points = {name: getattr(found, name) * scale for name in ("interior_points", "facet_points", "vertices")}
+    return replace(found, patterns=as_kept(found), **points)
 
 
 def _collect(shared: _Shared, d: int, words: int, workers: int, bounds: Bounds) -> VertexCells:
