@@ -103,11 +103,18 @@ def _weights(arrays: Mapping[str, Array], name: str, axes: int) -> FloatArray:
     return array
 
 
-def refuse_not_finite(array: Array, name: str, *, bound: bool = False) -> None:
-    """NaN anywhere, or infinity among several numbers (a single one may be a bound), is no weight."""
+def refuse_not_finite(array: Array, name: str, *, infinite: str = "") -> None:
+    """NaN anywhere, or infinity among several numbers (a single one may be a bound), is no weight.
+
+    Arguments:
+        infinite: signs that infinities may have: "-" in what may be a mask, "+-" in a bound.
+    """
     if array.dtype.kind != "f":
         return
-    bad = np.isnan(array) if bound or array.size == 1 else ~np.isfinite(array)
+    infinite = "+-" if array.size == 1 else infinite
+    bad = ~np.isfinite(array)
+    for sign in infinite:
+        bad &= array != float(f"{sign}inf")
     if bad.any():
         place = [int(i) for i in np.argwhere(bad)[0]]
         raise CorruptFileError(

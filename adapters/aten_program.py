@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-import numpy as np
-
+from adapters.conditions import output
 from adapters.inputs import InputPart
 from adapters.lowering import Array, Lowering, Tensor, Value
 from adapters.registry import Node, is_smooth
@@ -136,7 +135,7 @@ def _output(values: Mapping[str, Any], name: str) -> Value:
     value = values[name]
     if isinstance(value, tuple):
         raise CorruptFileError(f"Value {name!r} is a list of tensors; name one of them.")
-    return value if isinstance(value, Tensor) else np.asarray(value)
+    return output(value, name)
 
 
 def _applied(t: Lowering, program: Program, step: Step, values: Mapping[str, Any]) -> tuple[Value, ...]:

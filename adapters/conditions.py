@@ -17,6 +17,13 @@ _JUMP = (
 )
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where extreme values lie: whole numbers that jump, which no affine step may read."""
+
+    shape: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Condition:
     """True where ``difference`` is positive; at zero it does not matter to continuous functions."""
@@ -27,6 +34,17 @@ class Condition:
     def shape(self) -> tuple[int, ...]:
         """The shape of the comparison."""
         return self.difference.shape
+
+
+def output(value: Any, name: str) -> Value:
+    """An output of the model, which must be a number that does not jump."""
+    if isinstance(value, Condition | Places):
+        kind = "a comparison of the input" if isinstance(value, Condition) else "places of extreme values"
+        raise NotPiecewiseLinearError(
+            f"Output {name!r} holds {kind}: whole numbers that jump. "
+            "Name the other outputs: load(path, until=...)."
+        )
+    return value if isinstance(value, Tensor) else np.asarray(value)
 
 
 def selected(t: Lowering, condition: Any, yes: Value, no: Value) -> Value:
@@ -41,8 +59,17 @@ def selected(t: Lowering, condition: Any, yes: Value, no: Value) -> Value:
         raise NotPiecewiseLinearError(_JUMP)
     if not isinstance(yes, Tensor) and not isinstance(no, Tensor):
         return np.where(condition, yes, no)
-    mask = np.asarray(condition, dtype=float)
-    return _sum(t, _scaled(t, yes, mask), _scaled(t, no, 1.0 - mask))
+    mask = np.asarray(condition, dtype=bool)
+    return _sum(t, _kept(t, yes, mask), _kept(t, no, ~mask))
+
+
+def _kept(t: Lowering, x: Value, mask: Array) -> Value:
+    """The value where a mask holds, zero elsewhere, where it may be infinite."""
+    if not isinstance(x, Tensor):
+        return np.where(mask, x, 0.0)
+    mask = t.one_sample(mask, x.shape)
+    shape = np.broadcast_shapes(x.shape, mask.shape)
+    return t.rearrange(t.expand(x, shape), lambda a: np.where(np.broadcast_to(mask, shape), a, -1))
 
 
 def _scaled(t: Lowering, x: Value, factors: Array) -> Value:
@@ -80,7 +107,7 @@ def _ratio(t: Lowering, x: Tensor, d: Tensor) -> FloatArray:
     norm = (q * q).sum(axis=1)
     s = np.divide((p * q).sum(axis=1), norm, out=np.zeros_like(norm), where=norm > 0)
     apart = np.abs(p - s[:, None] * q).max(axis=1, initial=0.0)
-    if (apart > 1e-9 * (np.abs(p).max(axis=1, initial=0.0) + 1e-30)).any():
+    if not np.isfinite(p).all() or (apart > 1e-9 * (np.abs(p).max(axis=1, initial=0.0) + 1e-30)).any():
         raise NotPiecewiseLinearError(_JUMP)
     return np.asarray(s)
 

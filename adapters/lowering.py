@@ -8,7 +8,7 @@ largest of a group) appends a layer and returns its output as a new value.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.folding import Map, compose, depth, identity, merged_sum, simplified, stored
+from adapters.infinities import moved, refuse_infinite
 from polytope.errors import CorruptFileError, LoadError, UnsafeFileError, UnsupportedOpError
 from polytope.ir import Activation, Diagonal, Layer, LinearMap, MaxGroups, PiecewiseLinear, Selection
 from polytope.ir.maps import FloatArray, IntArray
@@ -123,7 +124,7 @@ class Lowering:
             x = self.settle(x)
         outer = simplified(linear)
         terms = tuple((k, compose(outer, m)) for k, m in x.terms)
-        bias = None if x.bias is None else linear.apply(x.bias[:, None])[:, 0]
+        bias = None if x.bias is None else moved(linear, x.bias)
         return Tensor(tuple(shape), terms, bias)
 
     def rearrange(self, x: Value, move: Callable[[Array], Array], fill: float = 0.0) -> Value:
@@ -236,9 +237,10 @@ class Lowering:
     def largest(self, x: Tensor, members: IntArray, shape: Sequence[int]) -> Tensor:
         """The largest of each group of elements; ``members[groups, size]``, -1 where a group is shorter."""
         self.spend(members.size)
+        x, members = self._that_can_win(x, members)
         members = np.take_along_axis(members, np.argsort(members < 0, axis=1, kind="stable"), axis=1)
         if (members[:, 0] < 0).any():
-            raise UnsupportedOpError("A maximum is taken over nothing but padding.")
+            raise UnsupportedOpError("A maximum is taken over nothing but padding: it is -inf.")
         while members.shape[1] > _LARGEST_GROUP:
             padded = np.pad(members, ((0, 0), (0, -members.shape[1] % _LARGEST_GROUP)), constant_values=-1)
             groups = padded.reshape(-1, _LARGEST_GROUP)
@@ -247,12 +249,22 @@ class Lowering:
             members = np.where(kept, np.cumsum(kept) - 1, -1).reshape(len(members), -1)
         return self._close(x, MaxGroups(members), tuple(shape))
 
+    def _that_can_win(self, x: Tensor, members: IntArray) -> tuple[Tensor, IntArray]:
+        """Without the elements that are -inf whatever the input is."""
+        never = x.offset() == -np.inf
+        if not never.any():
+            return x, members
+        kept = np.flatnonzero(~never)
+        places = np.where(never, -1, np.cumsum(~never) - 1)
+        members = np.where(members >= 0, places[members], -1)
+        return self.linear_of(x, Selection(kept, x.size), (len(kept),)), members
+
     def _close(self, x: Tensor, activation: Activation | None, shape: tuple[int, ...]) -> Tensor:
         """Append a layer and return its output."""
         values = tuple(k for k, _ in x.terms)
         maps = tuple(identity(self.sizes[k]) if m is None else m for k, m in x.terms)
         layer = Layer(values, maps, x.offset(), activation)
-        _refuse_infinite(layer)
+        refuse_infinite(layer)
         self.layers.append(layer)
         self.sizes.append(layer.width)
         self.spend(layer.width)
@@ -309,27 +321,6 @@ def _maps_its_range_to_itself(activation: PiecewiseLinear) -> bool:
     z = np.concatenate([activation.intercepts.ravel(), [-1e30, 1e30]])[None]
     once = activation.values(z)
     return bool((activation.values(once) == once).all())
-
-
-def _refuse_infinite(layer: Layer) -> None:
-    """A layer with numbers that are not finite is not a layer."""
-    tables: Iterable[FloatArray] = [layer.bias, *(t for m in layer.maps for t in _numbers(m))]
-    if not all(np.isfinite(t).all() for t in tables):
-        raise CorruptFileError("Its weights hold or multiply up to numbers that are not finite.")
-
-
-def _numbers(linear: LinearMap) -> list[FloatArray]:
-    """The arrays of weights that a map keeps."""
-    found: list[FloatArray] = []
-    waiting: list[object] = [linear]
-    while waiting:
-        item = waiting.pop()
-        for name in ("matrix", "factors", "kernel"):
-            table = getattr(item, name, None)
-            if table is not None:
-                found.append(getattr(table, "data", table) if not isinstance(table, np.ndarray) else table)
-        waiting += [getattr(item, n) for n in ("of", "outer", "inner") if hasattr(item, n)]
-    return found
 
 
 def located(error: LoadError, place: str) -> LoadError:

@@ -130,8 +130,8 @@ def _bits(tensor: onnx.TensorProto) -> int:
     return _BITS[tensor.data_type]
 
 
-def array_of(tensor: onnx.TensorProto, *, bound: bool = False) -> Array:
-    """A tensor's numbers; refused where sizes disagree or numbers are not finite (a bound may be)."""
+def array_of(tensor: onnx.TensorProto, *, infinite: str = "") -> Array:
+    """A tensor's numbers; refused where sizes disagree or numbers are not finite (a bound or mask may be)."""
     dims, bits = _dims(tensor), _bits(tensor)
     held = len(tensor.raw_data) * 8 // bits if tensor.HasField("raw_data") else _held(tensor)
     if held != prod(dims) or len(tensor.raw_data) * 8 % bits:
@@ -141,7 +141,7 @@ def array_of(tensor: onnx.TensorProto, *, bound: bool = False) -> Array:
     except (ValueError, TypeError, OverflowError) as error:
         raise CorruptFileError(f"Tensor {tensor.name!r} cannot be read: {error}.") from error
     array = array.astype(np.float32) if tensor.data_type == onnx.TensorProto.BFLOAT16 else array
-    refuse_not_finite(array, tensor.name, bound=bound)
+    refuse_not_finite(array, tensor.name, infinite=infinite)
     return array
 
 

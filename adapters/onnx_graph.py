@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx
 
+from adapters.conditions import output
 from adapters.inputs import InputPart, given_shapes
 from adapters.lowering import Lowering, Tensor, Value, located
 from adapters.onnx_export import DOMAIN
@@ -22,7 +23,9 @@ from polytope.errors import CorruptFileError, LoadError, UnsupportedOpError
 from polytope.ir import Network
 
 DTYPES = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
-_BOUNDING = ("Max", "Min", "Clip", "Where", "Pad")
+_INFINITE = dict.fromkeys(("Max", "Min", "Clip", "Where", "Pad", "Constant"), "+-") | {"Add": "-"}
+"""Signs of the infinities that an operator's constants may hold: bounds, or masks in front of a maximum."""
+
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 
 
@@ -154,7 +157,7 @@ def trace(graph: Graph, input_shape: Any, *, per_sample: bool) -> tuple[Network,
     for number, node in enumerate(graph.nodes):
         for name in node.input:
             if name and name not in values:
-                values[name] = array_of(graph.initializers[name], bound=node.op_type in _BOUNDING)
+                values[name] = array_of(graph.initializers[name], infinite=_INFINITE.get(node.op_type, ""))
         for name, value in zip(node.output, _applied(t, graph, node, values), strict=False):
             if name:
                 values[name] = t.settled_if_shared(value, uses[name]) if isinstance(value, Tensor) else value
@@ -165,7 +168,8 @@ def trace(graph: Graph, input_shape: Any, *, per_sample: bool) -> tuple[Network,
 
 
 def _network(t: Lowering, graph: Graph, parts: Sequence[InputPart], values: Mapping[str, Value]) -> Network:
-    outputs = [values[n] if n in values else array_of(graph.initializers[n]) for n in graph.outputs]
+    found = {n: values[n] if n in values else array_of(graph.initializers[n]) for n in graph.outputs}
+    outputs = [output(value, name) for name, value in found.items()]
     layers = t.finish(outputs)
     several = len(parts) > 1
     return Network(
@@ -196,7 +200,7 @@ def _applied(
 
 def _node(graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> Node:
     try:
-        attributes = {a.name: _attribute(a) for a in node.attribute}
+        attributes = {a.name: _attribute(a, _INFINITE.get(node.op_type, "")) for a in node.attribute}
     except LoadError as error:
         raise located(error, place_of(node)) from error
     return Node(
@@ -209,10 +213,10 @@ def _node(graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> No
     )
 
 
-def _attribute(attribute: onnx.AttributeProto) -> Any:
+def _attribute(attribute: onnx.AttributeProto, infinite: str) -> Any:
     """An attribute as a python value; no rule takes graphs or sparse tensors."""
     if attribute.type == onnx.AttributeProto.TENSOR:
-        return array_of(attribute.t)
+        return array_of(attribute.t, infinite=infinite)
     lists = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS, onnx.AttributeProto.STRINGS)
     if attribute.type in lists:
         return list(onnx.helper.get_attribute_value(attribute))

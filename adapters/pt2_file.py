@@ -129,7 +129,7 @@ def _array(archive: zipfile.ZipFile, folder: str, name: str, entry: Mapping[str,
         raise CorruptFileError(f"Tensor {name!r} of shape {shape} is larger than its {len(flat)} numbers.")
     view = as_strided(flat[start:], shape, [s * flat.itemsize for s in strides]) if size else np.zeros(shape)
     array = np.ascontiguousarray(view).reshape(shape)
-    refuse_not_finite(array, name)
+    refuse_not_finite(array, name, infinite="-")
     return array
 
 

@@ -125,7 +125,7 @@ def _numpy(tensor: torch.Tensor, name: str) -> Array:
     dense = tensor.detach().cpu()
     dense = dense.to_dense() if dense.layout != torch.strided else dense
     array: Array = (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
-    refuse_not_finite(array, name)
+    refuse_not_finite(array, name, infinite="-")
     return array
 
 

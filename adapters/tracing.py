@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.conditions import Condition
+from adapters.conditions import Condition, Places
 from adapters.lowering import Lowering, Value, located
 from adapters.registry import Node, rule_for
 from polytope.errors import CorruptFileError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
@@ -55,7 +55,9 @@ def applied(t: Lowering, table: str, node: Node, place: str) -> tuple[Value, ...
 
 
 def _refuse_stray_conditions(node: Node) -> None:
-    """A comparison of the input may only select."""
+    """A comparison of the input may only select, and nothing may read where a maximum lies."""
     operands = [*node.inputs, *node.attributes.values()]
+    if any(isinstance(v, Places) for v in operands):
+        raise NotPiecewiseLinearError("its operand says where extreme values lie: whole numbers that jump.")
     if node.op not in _SELECTING and any(isinstance(v, Condition) for v in operands):
         raise NotPiecewiseLinearError("its operand is a comparison of the input, which jumps.")

@@ -171,6 +171,14 @@ case(
 )
 case("ConvTranspose", IMAGE, 11, {"w": floats(2, 2, 3, 3)}, group=2, dilations=[2, 1], strides=[1, 2])
 case("ConvTranspose", IMAGE, 11, {"w": floats(2, 3, 3, 3)}, strides=[2, 2], output_shape=[14, 13])
+case(
+    "ConvTranspose",
+    IMAGE,
+    17,
+    {"w": floats(2, 3, 3, 3), "b": floats(3)},
+    strides=[2, 2],
+    output_shape=[16, 14],
+)
 case("ConvTranspose", IMAGE, 11, {"w": floats(2, 3, 3, 3)}, strides=[2, 2], auto_pad="SAME_UPPER")
 case("ConvTranspose", IMAGE, 11, {"w": floats(2, 3, 3, 3)}, strides=[2, 2], auto_pad="SAME_LOWER")
 case("ConvTranspose", (1, 2, 5), 11, {"w": floats(2, 3, 4)}, strides=[3], pads=[1, 2])
@@ -484,3 +492,49 @@ def test_functions_of_a_model_are_unfolded_within_bounds() -> None:
                 from_onnx(model)
         else:
             np.testing.assert_array_equal(from_onnx(model)([1.0, -2.0]), [256.0, -512.0])
+
+
+INFINITE = {"low": np.float32(-np.inf), "mask": np.array([0, -np.inf, 0, -np.inf], dtype=np.float32)}
+MASKED = {
+    "a pad in front of a pool": [
+        node("Pad", "widths", "low", outputs=["p"]),
+        helper.make_node("MaxPool", ["p"], ["y"], kernel_shape=[2, 2], strides=[2, 2]),
+    ],
+    "a mask in front of a maximum": [
+        node("Add", "mask", outputs=["m"]),
+        helper.make_node("ReduceMax", ["m"], ["y"], axes=[3]),
+    ],
+    "a selection in front of a maximum": [
+        helper.make_node("Where", ["choice", "x", "low"], ["m"]),
+        helper.make_node("Neg", ["m"], ["n"]),
+        helper.make_node("ReduceMin", ["n"], ["y"], axes=[3]),
+    ],
+}
+CHOICE = {"choice": np.array([True, False, True, True]), "widths": ints(0, 0, 0, 1, 0, 0, 1, 1)}
+
+
+@pytest.mark.parametrize("nodes", MASKED.values(), ids=MASKED)
+def test_what_is_minus_infinity_never_wins_a_maximum(nodes: list[onnx.NodeProto]) -> None:
+    model = model_of(nodes, (1, 2, 5, 4), {**INFINITE, **CHOICE})
+    network = from_onnx(model)
+    assert_equal_to_oracle(model, (1, 2, 5, 4), network)
+    assert all(np.isfinite(layer.bias).all() for layer in network.layers)
+
+
+def test_minus_infinity_elsewhere_is_refused_for_what_it_is() -> None:
+    for last in (helper.make_node("Relu", ["m"], ["y"]), helper.make_node("MatMul", ["m", "w"], ["y"])):
+        model = model_of([node("Add", "mask", outputs=["m"]), last], (1, 4), {**INFINITE, "w": floats(4, 2)})
+        with pytest.raises(NotPiecewiseLinearError, match="infinite constant"):
+            from_onnx(model)
+    with pytest.raises(LoadError, match="diverged"):
+        from_onnx(model_of([node("Add", "c")], (1, 2), {"c": np.array([np.inf, 0], dtype=np.float32)}))
+
+
+def test_the_places_of_a_maximum_may_stay_unread_only() -> None:
+    made = node("MaxPool", outputs=["y", "i"], kernel_shape=[2, 2])
+    assert_equal_to_oracle(m := model_of([made], IMAGE), IMAGE, from_onnx(m))
+    with pytest.raises(NotPiecewiseLinearError, match="places of extreme values"):
+        from_onnx(model_of([made], IMAGE, outputs=["y", "i"]))
+    cast = helper.make_node("Cast", ["i"], ["f"], to=1)
+    with pytest.raises(NotPiecewiseLinearError, match="where extreme values lie"):
+        from_onnx(model_of([made, cast], IMAGE, outputs=["f"]))

@@ -153,6 +153,11 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "token mixing": (fn(lambda x, a, b: a(b(F.relu(a(x))).mT), lin(5, 5), lin(5, 5)), (5, 5)),
     "constants": (fn(affine_constants), (3,)),
     "sum of axes": (fn(lambda x: x.sum((1, 2), keepdim=True) + x.mean(-1, keepdim=True) - x), (4, 3)),
+    "minus infinity pads a pool": (
+        fn(lambda x: F.max_pool2d(F.pad(x, (0, 1), value=-torch.inf), 2)),
+        (1, 4, 5),
+    ),
+    "masked maximum": (fn(lambda x: x.masked_fill(torch.arange(4) >= 2, -torch.inf).amax(1)), (4,)),
     "where": (fn(lambda x, a: torch.where(a(x) > 0, a(x), 0.1 * a(x)), lin(3, 5)), (3,)),
     "mask": (fn(lambda x, a: a(x) * (a(x) > 0) - x.sum() * (x.sum() <= 0), lin(3, 5)), (3,)),
     "expand": (fn(lambda x: x.unsqueeze(1).expand(-1, 4, -1).reshape(-1, 12).repeat(1, 2)), (3,)),

@@ -71,38 +71,40 @@ def conv_transpose(t: Lowering, node: Node) -> Value:
     dilation = tuple(node.get("dilations", [1] * axes))
     extra = tuple(node.get("output_padding", [0] * axes))
     g = Geometry(kernel.shape[2:], stride, dilation, ((0, 0),) * axes)
-    padding = _transposed_padding(node, g, x.shape[2:], extra)
+    padding, extra = _transposed_padding(node, g, x.shape[2:], extra)
     g = Geometry(g.kernel, stride, dilation, padding)
     return deconvolved(t, x, kernel, node.constant_or_none(2), g, extra, int(node.get("group", 1)))
 
 
 def _transposed_padding(
-    node: Node, g: Geometry, sizes: Sequence[int], extra: Sequence[int]
-) -> tuple[tuple[int, int], ...]:
-    """Explicit pads, or those that give the output size asked for."""
+    node: Node, g: Geometry, sizes: Sequence[int], extra: tuple[int, ...]
+) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
+    """Explicit pads, or those that give the output size asked for; and what is missing to it at the end."""
     auto = node.get("auto_pad", b"NOTSET").decode()
     asked = node.get("output_shape")
+    if any(e >= max(s, d) for e, s, d in zip(extra, g.stride, g.dilation, strict=True)):
+        raise UnsupportedOpError("its output_padding must be smaller than its stride.")
     if asked is None and auto in ("NOTSET", "", "VALID"):
-        return pairs(node.get("pads", [0] * 2 * len(sizes)) if auto != "VALID" else [0] * 2 * len(sizes))
+        none = [0] * 2 * len(sizes)
+        return pairs(node.get("pads", none) if auto != "VALID" else none), extra
     target = (
         [n * s for n, s in zip(sizes, g.stride, strict=True)] if asked is None else list(asked)[-len(sizes) :]
     )
-    padding = []
+    padding, missing = [], []
     for n, s, r, e, size in zip(sizes, g.stride, g.reach, extra, target, strict=True):
         both = max(s * (n - 1) + e + r - size, 0)
+        missing.append(max(size - s * (n - 1) - r, e))
         padding.append(
             (both // 2, both - both // 2) if auto == "SAME_UPPER" else (both - both // 2, both // 2)
         )
-    return tuple(padding)
+    return tuple(padding), tuple(missing)
 
 
 def deconvolved(
     t: Lowering, x: Value, kernel: Array, bias: Array | None, g: Geometry, extra: Sequence[int], groups: int
 ) -> Value:
-    """The transpose of a convolution whose output has the shape of x."""
+    """The transpose of a convolution whose output has the shape of x, with ``extra`` zeros behind it."""
     _check(x, kernel, groups, kernel.shape[0])
-    if any(e >= max(s, d) for e, s, d in zip(extra, g.stride, g.dilation, strict=True)):
-        raise UnsupportedOpError("its output_padding must be smaller than its stride.")
     axes = zip(x.shape[2:], g.stride, g.reach, g.padding, extra, strict=True)
     sizes = tuple(s * (n - 1) + r - before - after + e for n, s, r, (before, after), e in axes)
     if min(sizes) < 1:

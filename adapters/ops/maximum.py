@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 from math import prod
+from typing import Any
 
 import numpy as np
 
+from adapters.conditions import Places
 from adapters.lowering import Lowering, Tensor, Value
 from adapters.ops.arithmetic import negative
 from adapters.ops.averages import axes_of, kept_shape
@@ -15,6 +17,9 @@ from adapters.ops.pointwise import floored
 from adapters.ops.windows import Geometry, adaptive_windows, aten_geometry, members, onnx_geometry
 from adapters.registry import Node, aten_op, onnx_op
 from polytope.errors import UnsupportedOpError
+
+PLACES: Any = Places()
+"""The second output of a maximum: where it lies."""
 
 
 def largest_of(t: Lowering, values: Sequence[Value]) -> Value:
@@ -65,16 +70,12 @@ def aten_maximum(t: Lowering, node: Node) -> Value:
     return (largest_of if node.op == "maximum" else smallest_of)(t, [node.get("self"), node.get("other")])
 
 
-@onnx_op("MaxPool", note="one output; ceil_mode, dilations, auto_pad")
-def max_pool(t: Lowering, node: Node) -> Value:
+@onnx_op("MaxPool", note="the places of the maxima may not be read; ceil_mode, dilations, auto_pad")
+def max_pool(t: Lowering, node: Node) -> tuple[Value, ...]:
     """Largest of each window; padding never wins."""
-    if node.n_outputs > 1:
-        raise UnsupportedOpError(
-            "its second output, the places of the maxima, has no piecewise-linear meaning."
-        )
     kernel = tuple(node.get("kernel_shape", ()))
     g = onnx_geometry(node, kernel, node[0].shape[2:])
-    return pooled(t, node[0], g, ceil_mode=bool(node.get("ceil_mode", 0)))
+    return pooled(t, node[0], g, ceil_mode=bool(node.get("ceil_mode", 0))), PLACES
 
 
 def pooled(t: Lowering, x: Value, g: Geometry, *, ceil_mode: bool) -> Value:
@@ -137,7 +138,7 @@ def aten_max(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
     axes = range(len(x.shape)) if dim is None else [dim % len(x.shape)]
     signed: Callable[[Value], Value] = (lambda v: v) if node.op == "max" else (lambda v: negative(t, v))
     out = signed(_reduced(t, signed(x), axes, keep=bool(node.get("keepdim", False))))
-    return out if dim is None else (out, np.zeros(0))
+    return out if dim is None else (out, PLACES)
 
 
 @aten_op("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices")
@@ -145,7 +146,7 @@ def aten_max_pool(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
     """Largest of each window."""
     g = aten_geometry(node, int(node.op[8]))
     out = pooled(t, node.get("self"), g, ceil_mode=bool(node.get("ceil_mode", False)))
-    return (out, np.zeros(0)) if node.op.endswith("indices") else out
+    return (out, PLACES) if node.op.endswith("indices") else out
 
 
 @aten_op("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
@@ -155,4 +156,4 @@ def aten_adaptive_max_pool(t: Lowering, node: Node) -> tuple[Value, ...]:
     groups, out = adaptive_windows(t, x.shape, tuple(node.get("output_size")), axes)
     if not isinstance(x, Tensor):
         raise UnsupportedOpError("it pools a constant.")
-    return t.largest(x, groups, (*x.shape[:-axes], *out)), np.zeros(0)
+    return t.largest(x, groups, (*x.shape[:-axes], *out)), PLACES
