@@ -11,7 +11,7 @@ from polytope.equivariant.representations import Representation, same_group
 from polytope.geometry.slice import Slice
 from polytope.ir import Network, mlp, stack
 from polytope.ir.maps import FloatArray
-from polytope.measures.units import preactivation_bounds
+from polytope.measures.intervals import preactivation_bounds
 from polytope.regions.complex import RegionComplex
 
 Model = Callable[[FloatArray], ArrayLike]

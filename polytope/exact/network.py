@@ -86,7 +86,7 @@ class ExactNetwork:
             layer = self.network.layers[number - 1]
             known = _constants(layer.bias, self.network.input_dim)
             for k, linear in zip(layer.inputs, layer.maps, strict=True):
-                known = add(known, self._apply(linear, self._value(k, pattern)))
+                known = add(known, self.apply(linear, self._value(k, pattern)))
             _keep(self._preactivations, key, known)
         return known
 
@@ -128,7 +128,8 @@ class ExactNetwork:
                 weights, extra = _through(layer, weights, self._pieces(number, pattern))
                 constant = add(constant, extra)
 
-    def _apply(self, linear: LinearMap, h: Dyadic) -> Dyadic:
+    def apply(self, linear: LinearMap, h: Dyadic) -> Dyadic:
+        """A linear map of one of the layers, applied to columns ``[in, B]``."""
         for matrix in reversed(self._factors(linear)):
             h = _product(matrix, h)
         return h

@@ -88,6 +88,13 @@ class MaxGroups(Activation):
         alone = may_win & (may_win.sum(axis=0) == 1)
         return SlopeRanges(np.maximum(self.members.T, 0), alone.astype(float), may_win.astype(float))
 
+    def value_ranges(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The largest of the least values, and of the greatest."""
+        least, greatest = np.where(
+            self.members >= 0, np.stack([low[self.members], high[self.members]]), -np.inf
+        )
+        return least.max(axis=1), greatest.max(axis=1)
+
     def enclosure(self, low: FloatArray, high: FloatArray) -> Enclosure:
         """At least the member that is surely large, and above it by no more than others can be."""
         ends = np.where(self.members >= 0, np.stack([low[self.members], high[self.members]]), -np.inf)
@@ -95,8 +102,9 @@ class MaxGroups(Activation):
         source = np.take_along_axis(self.members, place[:, None], axis=1)[:, 0]
         others = ends[1].copy()
         np.put_along_axis(others, place[:, None], -np.inf, axis=1)
-        lead = np.maximum(others.max(axis=1) - low[source], 0.0)
-        above = np.where(lead > 0, lead + 2.0**-50 * (lead + np.abs(low[source])), 0.0)
+        most = others.max(axis=1)
+        with np.errstate(all="ignore"):
+            above = np.where(most > low[source], np.nextafter(most - low[source], np.inf), 0.0)
         return Enclosure(source, np.ones(len(source)), np.zeros(len(source)), above)
 
     def cell(self, unit: int, piece: int) -> PieceCell:

@@ -110,8 +110,15 @@ class Activation(ABC):
         """The slopes of the units while pre-activations stay between ``low [n]`` and ``high [n]``."""
 
     @abstractmethod
+    def value_ranges(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Least and greatest outputs while pre-activations stay between ends, rounded outward.
+
+        Ends and results may be infinite, but not NaN.
+        """
+
+    @abstractmethod
     def enclosure(self, low: FloatArray, high: FloatArray) -> Enclosure:
-        """Parallel bounds while pre-activations stay between finite ``low [n]`` and ``high [n]``."""
+        """Parallel bounds while pre-activations stay between ends ``[n]``, rounding included."""
 
     @abstractmethod
     def cell(self, unit: int, piece: int) -> PieceCell:

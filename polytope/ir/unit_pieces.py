@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -19,6 +20,11 @@ from polytope.ir.pieces import (
     SlopeRanges,
     unit_index,
 )
+
+_Corner = tuple[FloatArray, FloatArray, FloatArray, NDArray[np.bool_]]
+
+LOST = 2.0**-1022  # more than what a product can lose by underflow
+LARGEST = float(np.finfo(float).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,18 +97,42 @@ class PiecewiseLinear(Activation):
             greatest = np.where(met, np.maximum(greatest, self.slopes[:, p]), greatest)
         return SlopeRanges(np.arange(len(low))[None], least[None], greatest[None], own=True)
 
+    def value_ranges(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The least and the greatest value at both ends of every piece that is met."""
+        least, greatest = np.full(len(low), np.inf), np.full(len(low), -np.inf)
+        with np.errstate(all="ignore"):
+            for z, h, off, met in self._corners(low, high):
+                below, above = _around(z, h, off)
+                least = np.where(met, np.minimum(least, below), least)
+                greatest = np.where(met, np.maximum(greatest, above), greatest)
+        return least, greatest
+
+    def _corners(self, low: FloatArray, high: FloatArray) -> Iterator[_Corner]:
+        """For both ends of every piece: where, the value there, how far it may be off, whether it is met."""
+        for p in range(self.slopes.shape[1]):
+            begin = low if p == 0 else np.maximum(low, self.breakpoints[:, p - 1])
+            end = high if p == self.breakpoints.shape[1] else np.minimum(high, self.breakpoints[:, p])
+            slope, constant = self.slopes[:, p], self.intercepts[:, p]
+            exact = (slope == 0) | ((np.abs(slope) == 1) & (constant == 0))
+            for z in (begin, end):
+                product = slope * np.where(slope == 0, 0.0, z)
+                off = np.where(exact, 0.0, 2.0**-51 * (np.abs(product) + np.abs(constant)) + LOST)
+                yield z, product + constant, off, begin <= end
+
     def enclosure(self, low: FloatArray, high: FloatArray) -> Enclosure:
         """The slope of the chord between the ends, shifted to the lowest and the highest bend."""
-        ends = np.stack([low, high], axis=1)
-        inner = np.broadcast_to(self.breakpoints, (len(low), self.breakpoints.shape[1]))
-        points = np.concatenate([ends, np.clip(inner, low[:, None], high[:, None])], axis=1)
-        h = self.values(points)
-        wide = high > low
-        slope = np.where(wide, h[:, 1] - h[:, 0], 0.0) / np.where(wide, high - low, 1.0)
-        line = slope[:, None] * points
-        room = 2.0**-50 * (np.abs(h) + np.abs(line)).max(axis=1)
-        apart = h - line
-        return Enclosure(np.arange(len(low)), slope, apart.min(axis=1) - room, apart.max(axis=1) + room)
+        with np.errstate(all="ignore"):
+            first, last = self.values(np.stack([low, high], axis=1)).T
+            slope = np.where(high > low, last - first, 0.0) / np.where(high > low, high - low, 1.0)
+            slope = np.where(np.isfinite(slope) & np.isfinite(low) & np.isfinite(high), slope, 0.0)
+            below, above = np.full(len(low), np.inf), np.full(len(low), -np.inf)
+            for z, h, off, met in self._corners(low, high):
+                line = slope * np.where(slope == 0, 0.0, z)
+                more = np.where(slope == 0, off, off + 2.0**-50 * (np.abs(h) + np.abs(line)) + LOST)
+                least, most = _around(z, h - line, more)
+                below = np.where(met, np.minimum(below, least), below)
+                above = np.where(met, np.maximum(above, most), above)
+        return Enclosure(np.arange(len(low)), slope, below, above)
 
     def cell(self, unit: int, piece: int) -> PieceCell:
         """Above the breakpoint below (strictly), not above the breakpoint above."""
@@ -166,6 +196,13 @@ class PiecewiseLinear(Activation):
     def is_uniform(self) -> bool:
         """Whether one row of breakpoints stands for all units."""
         return len(self.breakpoints) == 1
+
+
+def _around(z: FloatArray, h: FloatArray, off: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Bounds of values at points, from computed ones; a value that overflows at a finite point may be any."""
+    known, beyond = np.isfinite(h), np.isinf(z) & ~np.isnan(h)
+    below = np.where(known, h - off, np.where(beyond & (h > 0), LARGEST, -np.inf))
+    return below, np.where(known, h + off, np.where(beyond & (h < 0), -LARGEST, np.inf))
 
 
 def _row(table: FloatArray, unit: int) -> FloatArray:

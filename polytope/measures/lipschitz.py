@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 
 from polytope.errors import UnboundedDomainError
 from polytope.geometry.polyhedron import Polyhedron
@@ -21,6 +23,7 @@ from polytope.ir.activations import PatternArray, SlopeRanges
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
 from polytope.measures.interval_jacobian import interval_jacobian, slope_ranges
+from polytope.measures.intervals import room
 from polytope.measures.labelled import Labelled
 from polytope.measures.operator_norm import checked_norm, operator_norms
 from polytope.measures.units import bounding_box
@@ -168,11 +171,18 @@ def _steepest(
 
 def norm_bound(matrix: FloatArray, p: float, q: float) -> float:
     """An upper bound on the p -> q norm of every matrix ``B`` with ``|B| <= matrix``; tight for most p, q."""
+    exponent = int(np.frexp(matrix.max(initial=0.0))[1])
+    matrix = np.ldexp(matrix, -exponent)  # entries up to 1: squares neither overflow nor, where large, vanish
+    if not np.isfinite(matrix).all():
+        return np.inf
     if p == np.inf and q != np.inf:  # |B| maps the unit box below its values at the corner (1, ..., 1)
-        return _room(float(np.linalg.norm(matrix.sum(axis=1), q)))
-    if q == 1 and p == 2:
-        return _room(float(np.linalg.norm(matrix.sum(axis=0))))
-    return _room(float(operator_norms(matrix[None], p, q)[0]))
+        value = float(np.linalg.norm(matrix.sum(axis=1), q))
+    elif q == 1 and p == 2:
+        value = float(np.linalg.norm(matrix.sum(axis=0)))
+    else:
+        value = float(operator_norms(matrix[None], p, q)[0])
+    with np.errstate(over="ignore"):
+        return float(np.nextafter(np.ldexp(_room(value), exponent), np.inf)) if value else 0.0
 
 
 def _room(value: float) -> float:
@@ -189,11 +199,19 @@ def _norm_product(
         out = q if number == len(network.layers) else middle
         own, factor = (None, 1.0) if slopes is None else _row_factors(slopes, len(layer.bias), out)
         total = 0.0
-        for k, linear in zip(layer.inputs, layer.maps, strict=True):
-            norm = _map_norm(linear, own, middle if k else p, out) if constants[k] else 0.0
-            total += constants[k] * norm
-        constants.append(total * factor)
+        for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
+            norm = _map_norm(linear, absolute, own, middle if k else p, out) if constants[k] else 0.0
+            total += constants[k] * norm if norm else 0.0
+        constants.append(total * factor if factor else 0.0)
+        if not _is_ordinary([constants[-1]]):
+            return np.inf
     return _room(constants[-1])
+
+
+def _is_ordinary(numbers: ArrayLike) -> bool:
+    """Whether products of four such numbers neither overflow nor underflow, so that ``_room`` suffices."""
+    sizes = np.abs(numbers)
+    return bool(((sizes == 0) | ((sizes > 2.0**-200) & (sizes < 2.0**200))).all())
 
 
 def _row_factors(slopes: SlopeRanges, n: int, norm: float) -> tuple[FloatArray | None, float]:
@@ -205,11 +223,24 @@ def _row_factors(slopes: SlopeRanges, n: int, norm: float) -> tuple[FloatArray |
     return None, float(size.max(initial=0.0) * {1.0: readers, 2.0: np.sqrt(readers), np.inf: 1.0}[norm])
 
 
-def _map_norm(linear: LinearMap, factors: FloatArray | None, p: float, q: float) -> float:
-    """An upper bound on the norm of a map whose rows are multiplied by factors."""
-    matrix = linear.to_sparse()
-    if factors is not None:
-        matrix = matrix.multiply(factors[:, None]).tocsr()
+def _map_norm(
+    linear: LinearMap, absolute: LinearMap, factors: FloatArray | None, p: float, q: float
+) -> float:
+    """An upper bound on the norm of a map whose rows are multiplied by factors; infinite where unknown."""
+    chain = linear.chain()
+    numbers = [factor.to_sparse().data for factor in chain] + ([] if factors is None else [factors])
+    if not all(_is_ordinary(part) for part in numbers):
+        return np.inf
+    scale = 1.0 if factors is None else factors[:, None]
+    norm = _matrix_norm(csr_array(linear.to_sparse() * scale), p, q)
+    if len(chain) > 1:  # its matrix is a rounded product
+        share = sum(room(factor.shape[1]) for factor in chain)
+        norm += share * _matrix_norm(csr_array(absolute.to_sparse() * scale), p, q)
+    return norm
+
+
+def _matrix_norm(matrix: csr_array, p: float, q: float) -> float:
+    """An upper bound on the norm of a matrix."""
     m, n = matrix.shape
     if m * n <= LARGEST_DENSE:
         dense = matrix.toarray()

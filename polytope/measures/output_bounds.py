@@ -17,8 +17,15 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network, mlp
 from polytope.ir.maps import FloatArray
 from polytope.measures.interval_jacobian import interval_jacobian, slope_ranges
+from polytope.measures.intervals import (
+    LOST,
+    middle_radius,
+    preactivation_bounds,
+    room,
+    unbounded_where_unknown,
+)
 from polytope.measures.linear_bounds import linear_bounds
-from polytope.measures.units import bounding_box, preactivation_bounds
+from polytope.measures.units import bounding_box
 
 
 def output_bounds(network: Network, domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
@@ -47,10 +54,18 @@ def bounds_over_box(network: Network, box: FloatArray) -> tuple[FloatArray, Floa
     """The same over a box ``[2, d]``, which may be flat."""
     identity = mlp([(np.eye(network.output_dim), np.zeros(network.output_dim))])
     *_, (low, high) = linear_bounds(network.then(identity), box)
-    center = box.mean(axis=0)
-    at = network(center[None])[0]
-    *_, (least, greatest) = preactivation_bounds(network.then(identity), np.stack([center, center]))
-    radius = np.maximum(box[1] - center, center - box[0]) * (1 + 2.0**-45)
-    reach = interval_jacobian(network, slope_ranges(network, box)) @ radius * (1 + 2.0**-45)
-    below, above = np.minimum(at, least) - reach, np.maximum(at, greatest) + reach
-    return np.maximum(low, below), np.minimum(high, above)
+    center = middle_radius(box)[0]
+    radius = np.maximum(box[1] - center, center - box[0]) * (1 + 2.0**-50)
+    least, greatest = bounds_at(network, center)
+    with np.errstate(all="ignore"):
+        J = interval_jacobian(network, slope_ranges(network, box))
+        reach = J @ radius * (1 + room(len(radius))) + (8 + len(radius)) * LOST
+        below, above = unbounded_where_unknown(least - reach, greatest + reach)
+    return np.maximum(low, np.nextafter(below, -np.inf)), np.minimum(high, np.nextafter(above, np.inf))
+
+
+def bounds_at(network: Network, x: FloatArray) -> FloatArray:
+    """Bounds ``[2, out]`` of the outputs at one point ``[d]``: the values with all that rounding may do."""
+    identity = mlp([(np.eye(network.output_dim), np.zeros(network.output_dim))])
+    *_, found = preactivation_bounds(network.then(identity), np.stack([x, x]))
+    return found

@@ -7,7 +7,6 @@ arithmetic over the domain's bounding box, and refuted by two regions on which i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,10 +14,11 @@ from numpy.typing import NDArray
 
 from polytope.geometry.lp import WarmProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
-from polytope.ir import Activation, Network
+from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
+from polytope.measures.intervals import preactivation_bounds
 from polytope.regions.complex import RegionComplex
 from polytope.regions.enumerate import enumerate_regions
 from polytope.regions.sampling import clear_patterns, random_points
@@ -227,45 +227,3 @@ def _box_ends(domain: Polyhedron) -> FloatArray | None:
         else:
             ends[0, i] = max(ends[0, i], np.nextafter(end, -np.inf))
     return ends if np.isfinite(ends).all() else None
-
-
-Tighten = Callable[[int, FloatArray], FloatArray]  # a layer's number and its bounds [2, n] to better ones
-
-
-def preactivation_bounds(
-    network: Network, box: FloatArray, tighten: Tighten = lambda _, z: z
-) -> Iterator[FloatArray]:
-    """Low and high of every layer's pre-activations, ``[2, n]``, with room for rounding."""
-    values = [box]
-    for number, layer in enumerate(network.layers, start=1):
-        low, high = layer.bias.copy(), layer.bias.copy()
-        size = np.abs(layer.bias)
-        for k, linear in zip(layer.inputs, layer.maps, strict=True):
-            ends = values[k]
-            middle, radius = ends.mean(axis=0), np.ptp(ends, axis=0) / 2
-            at = linear.apply(middle[:, None])[:, 0]
-            around, largest = linear.absolute().apply(np.stack([radius, np.abs(ends).max(axis=0)], axis=1)).T
-            low, high, size = low + at - around, high + at + around, size + largest
-        room = 2.0**-50 * (8 + max(linear.shape[1] for linear in layer.maps)) * size
-        z = tighten(number, np.stack([low - room, high + room]))
-        yield z
-        values.append(z if layer.activation is None else _outputs(layer.activation, z))
-
-
-def _outputs(activation: Activation, z: FloatArray) -> FloatArray:
-    """Low and high of the outputs: the values at both ends and at every bend in between."""
-    columns = np.clip(_bends(activation, z.shape[1]), z[0][:, None], z[1][:, None])
-    h = activation.values(np.concatenate([z.T, columns], axis=1))
-    return np.stack([h.min(axis=1), h.max(axis=1)])
-
-
-def _bends(activation: Activation, n: int) -> FloatArray:
-    """The points where units of one pre-activation bend, ``[n, k]``, padded by repeating."""
-    points: list[set[float]] = [set() for _ in range(n)]
-    for unit in range(activation.n_units(n)):
-        for piece in range(activation.n_pieces(unit)):
-            cell = activation.cell(unit, piece)
-            for r in np.flatnonzero(cell.coefficients[:, 1] == 0).tolist():
-                points[int(cell.index[r, 0])].add(float(cell.offset[r] / cell.coefficients[r, 0]))
-    most = max((len(p) for p in points), default=0)
-    return np.array([[*sorted(p), *[0.0] * (most - len(p))] for p in points]).reshape(n, most)
