@@ -21,7 +21,7 @@ from polytope.__main__ import app
 from polytope.errors import CertificateError
 from polytope.exact.cells import ExactCells
 from polytope.exact.implied import basis
-from polytope.ir import hard_sigmoid
+from polytope.ir import piecewise_linear
 from polytope.ir.archive import fingerprint, to_arrays
 from polytope.regions import frontier
 from polytope.regions.shards import LOCK
@@ -266,8 +266,9 @@ def test_what_cannot_be_certified_is_refused_when_written(tmp_path: Path) -> Non
     assert "no certificate" in refused(tmp_path / "plain")
     with pytest.raises(ValueError, match="without a certificate"):
         enumerate_regions(network, box, directory=tmp_path / "plain", resume=True, certificate=True)
-    step = mlp([([[1.0], [3.0]], [0.1, 0.2]), ([[1.0, 1.0]], [0.0])], hard_sigmoid(0.3, 0.1))
-    with pytest.raises(CertificateError, match="not continuous"):
+    jumping = piecewise_linear([-0.1 / 0.3, 0.9 / 0.3], [0.0, 0.3, 0.0], [0.0, 0.1, 1.0])
+    step = mlp([([[1.0], [3.0]], [0.1, 0.2]), ([[1.0, 1.0]], [0.0])], jumping)
+    with pytest.raises(ValueError, match="not continuous"):
         enumerate_regions(step, Polyhedron.box([-9], [9]), directory=tmp_path / "step", certificate=True)
 
 

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from polytope import Network, Polyhedron, Slice, mlp, stack
+from polytope import (
+    FacetFlip,
+    LayerSplit,
+    Network,
+    Polyhedron,
+    Sampling,
+    Slice,
+    enumerate_regions,
+    mlp,
+    stack,
+)
 from polytope.exact.dyadic import dyadic
 from polytope.exact.network import ExactNetwork
 from polytope.ir import (
@@ -16,6 +26,7 @@ from polytope.ir import (
     Diagonal,
     Layer,
     LinearMap,
+    PiecewiseLinear,
     Selection,
     Sparse,
     Transposed,
@@ -25,7 +36,8 @@ from polytope.ir import (
     piecewise_linear,
     relu,
 )
-from tests.networks import ACTIVATIONS, NETWORKS, seeded
+from polytope.regions.vertex_cell import explore
+from tests.networks import ACTIVATIONS, NETWORKS, seeded, unit_box_of
 
 RNG = np.random.default_rng(0)
 KERNEL = Convolution(RNG.standard_normal((4, 2, 2, 3)), (4, 5, 6), (2, 1), (1, 2), ((1, 0), (2, 1)), 2)
@@ -83,6 +95,45 @@ def test_activations_agree_with_their_pieces(name: str) -> None:
                 left = (cell.coefficients * z[cell.index, column]).sum(axis=1)
                 inside.append(bool((left <= cell.offset).all()))
             assert np.flatnonzero(inside).tolist() == [pattern[unit, column]]
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1 / 6, 0.3, 0.5, 3.0, 1e-3, 77.7, 2.0**-40])
+@pytest.mark.parametrize("beta", [0.5, 0.1, 0.0, 1.0, -2.25, 1 / 3])
+def test_hard_sigmoid_is_continuous_and_near_its_formula(alpha: float, beta: float) -> None:
+    kind = hard_sigmoid(alpha, beta)
+    assert kind.is_continuous()
+    z = np.linspace(-beta - 1, 2 - beta, 300)[None] / alpha
+    error = np.abs(kind.values(z) - np.clip(alpha * z + beta, 0, 1)).max()
+    usual = beta == 0.5 and alpha in (0.2, 1 / 6)
+    assert error <= (2e-15 if usual or alpha in (0.5, 2.0**-40) else 3e-8 * max(1, abs(beta)))
+
+
+def test_jumps_are_found_in_rational_arithmetic_and_refused() -> None:
+    third = piecewise_linear([1 / 3], [0, 3], [0, -1.0])  # 3 * float(1/3) is not 1
+    assert third.jump() == (0, 0)
+    floors = np.array([0.1, 1 / 3, 7.7])
+    rows = np.stack([np.zeros(3), np.ones(3)], axis=1), np.stack([floors, np.zeros(3)], axis=1)
+    assert PiecewiseLinear(floors[:, None], *rows).is_continuous()
+    rows[1][2, 0] = np.nextafter(7.7, 8)
+    assert PiecewiseLinear(floors[:, None], *rows).jump() == (2, 0)
+    network = seeded(0, 2, 3, 3, 1, activation=PiecewiseLinear(floors[:, None], *rows))
+    box = Polyhedron.box(*unit_box_of(network))
+    for engine in (None, LayerSplit("lp"), FacetFlip(), Sampling(100)):
+        with pytest.raises(ValueError, match="Unit 2 of layer 1 is not continuous"):
+            enumerate_regions(network, box, engine)
+    with pytest.raises(ValueError, match="Unit 2 of layer 1"):
+        explore(network, box.A, box.b)
+
+
+def test_pieces_beyond_the_numbers_of_patterns_are_refused() -> None:
+    at = np.arange(126.0)
+    steps = np.arange(127) % 2
+    lifts = np.concatenate([[0], np.cumsum(-np.diff(steps) * at)])
+    kind = piecewise_linear(at, steps, lifts)
+    assert kind.pattern(np.array([[125.5, -1]])).tolist() == [[126, 0]]
+    assert kind.values(np.array([[125.5]]))[0, 0] == steps[126] * 125.5 + lifts[126]
+    with pytest.raises(ValueError, match="limit of 127"):
+        piecewise_linear(np.arange(127.0), np.arange(128), np.zeros(128))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

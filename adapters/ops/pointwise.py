@@ -10,7 +10,7 @@ from adapters.lowering import Array, Lowering, Tensor, Value
 from adapters.ops.arithmetic import negative, product, total
 from adapters.registry import Node, aten_op, fixed, onnx_op
 from polytope.errors import NotPiecewiseLinearError, UnsupportedOpError
-from polytope.ir import PiecewiseLinear, absolute, hard_sigmoid, leaky_relu, piecewise_linear, prelu, relu
+from polytope.ir import PiecewiseLinear, absolute, leaky_relu, piecewise_linear, prelu, relu
 from polytope.ir import clip as clip_between
 from polytope.ir.maps import FloatArray
 
@@ -59,9 +59,12 @@ def sloped(t: Lowering, x: Value, slope: Array) -> Value:
 def hard_sigmoid_node(t: Lowering, node: Node) -> Value:
     """min(max(alpha x + beta, 0), 1)."""
     alpha, beta = float(node.get("alpha", 0.2)), float(node.get("beta", 0.5))
-    if alpha > 0:
-        return bent(t, node[0], hard_sigmoid(alpha, beta))
-    return clipped(t, total(t, product(t, node[0], np.asarray(alpha)), np.asarray(beta)), 0.0, 1.0)
+    return _ramp(t, node[0], alpha, beta)
+
+
+def _ramp(t: Lowering, x: Value, alpha: float, beta: float) -> Value:
+    """min(max(alpha x + beta, 0), 1), clipped behind an affine step: pieces that meet exactly."""
+    return clipped(t, total(t, product(t, x, np.asarray(alpha)), np.asarray(beta)), 0.0, 1.0)
 
 
 @onnx_op("Clip", note="bounds constant")
@@ -172,7 +175,7 @@ def aten_hardtanh(t: Lowering, node: Node) -> Value:
 @aten_op("hardsigmoid")
 def aten_hardsigmoid(t: Lowering, node: Node) -> Value:
     """min(max(x / 6 + 1 / 2, 0), 1)."""
-    return bent(t, _x(node), hard_sigmoid(1 / 6, 0.5))
+    return _ramp(t, _x(node), 1 / 6, 0.5)
 
 
 @aten_op("clamp", "clip", note="bounds constant")

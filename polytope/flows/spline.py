@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from polytope.errors import FlowError
 from polytope.flows.bijection import Bijection, Direction, Moved
-from polytope.flows.composition import identity
-from polytope.ir import Layer, Network, PiecewiseLinear
+from polytope.ir import Diagonal, Layer, Network, Selection, Sparse, relu
+from polytope.ir.maps import FloatArray
 
 
 class MonotoneLinearSpline(Bijection):
@@ -65,7 +66,7 @@ class MonotoneLinearSpline(Bijection):
         return _along(x, values, places, 1 / slopes)
 
     def network(self, direction: Direction) -> Network:
-        """One layer whose units bend at the knots."""
+        """Units that bend at the knots."""
         tables = (np.asarray(t.detach().cpu().numpy(), dtype=float) for t in self._tables())
         places, values, slopes = tables
         if direction == "inverse":
@@ -74,10 +75,21 @@ class MonotoneLinearSpline(Bijection):
         finite = all(np.isfinite(table).all() for table in (places, values, slopes))
         if not finite or not slopes.min() > 0:
             raise FlowError("MonotoneLinearSpline: a slope is 0 or not finite: the layer is not invertible.")
-        anchor = np.concatenate([[0], np.arange(places.shape[1])])
-        intercepts = values[:, anchor] - slopes * places[:, anchor]
-        bend = PiecewiseLinear(places, slopes, intercepts)
-        return Network((self.dim,), (Layer((0,), (identity(self.dim),), np.zeros(self.dim), bend),))
+        return _as_ramps(places, values, slopes)
+
+
+def _as_ramps(places: FloatArray, values: FloatArray, slopes: FloatArray) -> Network:
+    r"""One ramp for each knot, :math:`f(z) = s_0 z + c + \sum_k (s_k - s_{k - 1}) \max(z - t_k, 0)`.
+
+    Units of several pieces would have to meet exactly at their knots, and their tables are rounded.
+    """
+    dim, knots = places.shape
+    of_coordinate = np.repeat(np.arange(dim), knots)
+    ramps = Layer((0,), (Selection(of_coordinate, dim),), -places.ravel(), relu())
+    units = np.arange(dim * knots)
+    turns = csr_array((np.diff(slopes, axis=1).ravel(), (of_coordinate, units)), shape=(dim, dim * knots))
+    start = values[:, 0] - slopes[:, 0] * places[:, 0]
+    return Network((dim,), (ramps, Layer((1, 0), (Sparse(turns), Diagonal(slopes[:, 0])), start)))
 
 
 def _along(x: Tensor, places: Tensor, values: Tensor, slopes: Tensor) -> Moved:

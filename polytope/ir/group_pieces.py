@@ -144,9 +144,9 @@ class MaxGroups(Activation):
         """The same: the maximum of scaled members is scaled."""
         return self
 
-    def is_continuous(self) -> bool:
-        """A maximum is."""
-        return True
+    def jump(self) -> tuple[int, int] | None:
+        """Nowhere: a maximum is continuous."""
+        return None
 
     def is_convex(self) -> bool:
         """A maximum is."""

@@ -154,8 +154,12 @@ class Activation(ABC):
         """
 
     @abstractmethod
+    def jump(self) -> tuple[int, int] | None:
+        """A unit and its piece that differs from the next one where they meet, in rational arithmetic."""
+
     def is_continuous(self) -> bool:
         """Whether pieces agree exactly where they meet, in rational arithmetic."""
+        return self.jump() is None
 
     @abstractmethod
     def is_convex(self) -> bool:

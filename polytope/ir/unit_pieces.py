@@ -25,6 +25,7 @@ _Corner = tuple[FloatArray, FloatArray, FloatArray, NDArray[np.bool_]]
 
 LOST = 2.0**-1022  # more than what a product can lose by underflow
 LARGEST = float(np.finfo(float).max)
+MOST_PIECES = 127
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,11 @@ class PiecewiseLinear(Activation):
             raise ValueError("PiecewiseLinear: slopes and intercepts must be finite numbers.")
         if b.size and ((b == -np.inf).any() or (b[:, 1:] < b[:, :-1]).any()):
             raise ValueError("PiecewiseLinear: breakpoints must ascend from a finite first one.")
+        if s.shape[1] > MOST_PIECES:
+            raise ValueError(
+                f"PiecewiseLinear: {s.shape[1]} pieces are more than the limit of {MOST_PIECES}: "
+                "patterns number them in int8."
+            )
 
     def n_units(self, n: int) -> int:
         """As many as pre-activations."""
@@ -177,16 +183,21 @@ class PiecewiseLinear(Activation):
         breakpoints = np.where(self.breakpoints == np.inf, np.inf, times_power(breakpoints, column))
         return PiecewiseLinear(breakpoints, self.slopes, times_power(self.intercepts, column))
 
-    def is_continuous(self) -> bool:
-        """Whether neighbouring pieces have one value at their breakpoint."""
-        for unit in range(max(len(table) for table in (self.breakpoints, self.slopes, self.intercepts))):
-            s, t = (
-                [Fraction(x) for x in _row(table, unit).tolist()] for table in (self.slopes, self.intercepts)
+    def jump(self) -> tuple[int, int] | None:
+        """Where two neighbouring pieces differ at their breakpoint, in rational arithmetic."""
+        s, t = self.slopes, self.intercepts
+        at = np.where(np.isfinite(self.breakpoints), self.breakpoints, 0.0)
+        steps, lifts = np.diff(s, axis=1), np.diff(t, axis=1)
+        easy = np.isin(s, (-1, 0, 1)).all(axis=1, keepdims=True) & ((t[:, 1:] == 0) | (t[:, :-1] == 0))
+        meet = ((lifts == 0) & ((steps == 0) | (at == 0))) | (easy & (steps * at == -lifts))
+        for unit, p in np.argwhere(np.isfinite(self.breakpoints) & ~meet).tolist():
+            here, (s0, s1), (t0, t1) = (
+                [Fraction(x) for x in _row(table, unit)[p : p + 2].tolist()]
+                for table in (at, self.slopes, self.intercepts)
             )
-            for p, at in enumerate(_row(self.breakpoints, unit).tolist()):
-                if np.isfinite(at) and (s[p + 1] - s[p]) * Fraction(at) + t[p + 1] - t[p]:
-                    return False
-        return True
+            if (s1 - s0) * here[0] + t1 - t0:
+                return unit, p
+        return None
 
     def is_convex(self) -> bool:
         """Whether slopes ascend at every finite breakpoint."""

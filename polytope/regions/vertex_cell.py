@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.activations import PatternArray
+from polytope.ir.continuity import refuse_jumps
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.regions.bounding_box import bounding_box
@@ -189,6 +190,7 @@ def explore(
     Raises:
         EmptyDomainError: the domain has no interior.
         UnboundedDomainError: the domain is unbounded.
+        ValueError: a unit of the network jumps.
     """
     if keep not in KEEP:
         raise ValueError(f"keep must be one of {', '.join(KEEP)}, not {keep!r}.")
@@ -196,6 +198,7 @@ def explore(
     A, b = np.asarray(domain_A, dtype=float), np.asarray(domain_b, dtype=float)
     if not 1 <= d <= 12 or A.shape[1:] != (d,):
         raise ValueError(f"Vertex cells take 1 to 12 dimensions and rows of as many numbers, not {A.shape}.")
+    refuse_jumps(network)
     even = equilibrated(network, Polyhedron(A, b))
     corners = None if domain_vertices is None else np.asarray(domain_vertices, dtype=float) / even.scale
     words = 1
