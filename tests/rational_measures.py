@@ -1,0 +1,153 @@
+"""Measures of the slow twin: merging, slopes, extreme values, properties, distances and volumes, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from tests.rational import Cell, Twin, combined
+from tests.rational_programs import (
+    ZERO,
+    Point,
+    Row,
+    ascend,
+    coordinates,
+    deepest,
+    dot,
+    highest,
+    primitive,
+    rational,
+    row_of,
+    value,
+)
+
+
+def linear_regions(twin: Twin) -> tuple[int, int]:
+    """The number of linear regions (cells joined where maps agree across a facet) and of distinct maps."""
+    label = list(range(len(twin.cells)))
+
+    def root(i: int) -> int:
+        while label[i] != i:
+            i = label[i]
+        return i
+
+    for i, j in twin.edges:
+        if twin.cells[i].outputs == twin.cells[j].outputs:
+            label[root(i)] = root(j)
+    return len({root(i) for i in label}), len({cell.outputs for cell in twin.cells})
+
+
+def inside(cell: Cell, x: Sequence[float]) -> bool:
+    """Whether a point lies strictly inside."""
+    point = rational(x)
+    return all(dot(row, point) < 0 for row in cell.rows)
+
+
+def half_width(cell: Cell) -> tuple[Point, Fraction | None]:
+    """Centre and half side of a largest cube inside; ``None`` where there is no largest."""
+    rows = [(*row[:-1], sum(map(abs, row[:-1])), row[-1]) for row in cell.rows]
+    goal = [*[0] * (len(cell.point) - 1), 1, 0]
+    top, bounded = ascend(rows, (*cell.point[:-1], 0, cell.point[-1]), goal)
+    return primitive((*top[:-2], top[-1])), Fraction(top[-2], top[-1]) if bounded else None
+
+
+def volume(rows: Sequence[Row]) -> Fraction:
+    r"""Volume of a bounded polyhedron, by facets: :math:`d V = \sum_i b_i V_i / |a_{ik}|`, projected along k.
+
+    References: Lasserre (1983), "An analytical expression and an algorithm for the volume of a convex
+        polyhedron".
+    """
+    d = len(rows[0]) - 1
+    if d == 1:
+        ends = [(row[0] > 0, Fraction(-row[1], row[0])) for row in rows]
+        span = min(end for up, end in ends if up) - max(end for up, end in ends if not up)
+        return max(span, ZERO)
+    total = ZERO
+    for row in set(rows):
+        k = next(j for j in range(d) if row[j])
+        sign = 1 if row[k] > 0 else -1
+        face = {
+            primitive([sign * (row[k] * a - other[k] * b) for a, b in zip(other, row, strict=True)])
+            for other in rows
+            if other != row
+        }
+        if row[-1] and not any(not any(r[:-1]) and r[-1] > 0 for r in face):
+            left = [r[:k] + r[k + 1 :] for r in face if any(r[:-1])]
+            total -= volume(left) * Fraction(row[-1], abs(row[k]))
+    return total / d
+
+
+def lipschitz(cells: list[Cell], p: float, q: float) -> Fraction:
+    """The greatest norm of a Jacobian, from the 1-norm to the 1- or max norm, or between max norms."""
+    sizes = [[[abs(v) for v in f[:-1]] for f in cell.outputs] for cell in cells]
+    if p == q == np.inf:
+        return max(sum(row, ZERO) for J in sizes for row in J)
+    assert p == 1, "other norms are not rational"
+    columns = [column for J in sizes for column in zip(*J, strict=True)]
+    return max(sum(column, ZERO) if q == 1 else max(column) for column in columns)
+
+
+def extremes(cells: list[Cell], output: int) -> tuple[Fraction | None, Fraction | None]:
+    """Least and greatest value of an output; ``None`` where there is none."""
+    tops = []
+    for sign in (-1, 1):
+        goals = [tuple(sign * v for v in cell.outputs[output]) for cell in cells]
+        found = [highest(cell.rows, goal, cell.point) for cell, goal in zip(cells, goals, strict=True)]
+        tops.append(None if None in found else sign * max(v for v in found if v is not None))
+    return tops[0], tops[1]
+
+
+def satisfiable(cells: list[Cell], conditions: Sequence[tuple[Sequence[float], float, bool]]) -> bool:
+    """Whether some point has ``c . f(x) <= limit`` (or <, where strict) for all ``(c, limit, strict)``."""
+    for cell in cells:
+        rows = []
+        for c, limit, _ in conditions:
+            terms = [(Fraction(a), f) for a, f in zip(c, cell.outputs, strict=True)]
+            rows.append(row_of(combined(terms, -Fraction(limit), len(cell.point))))
+        sign, x = deepest(rows, cell.rows, cell.point)
+        weak = [row for row, c in zip(rows, conditions, strict=True) if not c[-1]]
+        strict = [row for row, c in zip(rows, conditions, strict=True) if c[-1]]
+        if sign > 0 or (sign == 0 and (not strict or deepest(strict, [*cell.rows, *weak], x)[0] > 0)):
+            return True
+    return False
+
+
+def radius(cells: list[Cell], x: Sequence[float], label: int, norm: float) -> Fraction | None:
+    """The distance, in the 1- or max norm, of the nearest point where another output equals that of a label.
+
+    A scalar output is held against 0, and label 1 says that it is positive at x. ``None``: there is no point.
+    """
+    found = []
+    for cell in cells:
+        f = cell.outputs
+        zero = (ZERO,) * len(cell.point)
+        pairs = (
+            [(f[label], g) for k, g in enumerate(f) if k != label]
+            if len(f) > 1
+            else [(f[0], zero)[:: 2 * label - 1]]
+        )
+        for a, b in pairs:
+            margin = row_of([v - w for v, w in zip(a, b, strict=True)])
+            sign, y = deepest([margin], cell.rows, cell.point)
+            if sign >= 0:
+                found.append(_distance([*cell.rows, margin], y, rational(x), norm))
+    return min(found, default=None)
+
+
+def _distance(rows: Sequence[Row], y: Point, x: Point, norm: float) -> Fraction:
+    """The distance of a polyhedron that holds y from x: the least t, or sum of t_i, with ``|y - x| <= t``."""
+    d = len(x) - 1
+    extra = 1 if norm == np.inf else d
+    lifted = [(*row[:-1], *[0] * extra, row[-1]) for row in rows]
+    for i in range(d):
+        for sign in (1, -1):
+            row = [0] * (d + extra) + [-sign * x[i]]
+            row[i], row[d + i % extra] = sign * x[-1], -x[-1]
+            lifted.append(tuple(row))
+    at = coordinates(y)
+    apart = [abs(a - b) for a, b in zip(at, coordinates(x), strict=True)]
+    start = rational([*at, *(apart if extra == d else [max(apart)])])
+    goal = [0] * d + [-1] * extra + [0]
+    return -value(goal, ascend(lifted, start, goal)[0])
