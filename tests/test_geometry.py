@@ -11,6 +11,7 @@ from scipy.optimize import linprog
 from polytope import Polyhedron, Slice
 from polytope.errors import EmptyDomainError, UnboundedDomainError
 from polytope.exact.program import maximise
+from polytope.geometry.inside import integer_rows
 from polytope.geometry.lp import WarmProgram
 
 
@@ -46,7 +47,7 @@ def test_boxes_of_many_dimensions_are_known_by_their_bounds() -> None:
     assert box.is_box
     assert box.is_bounded
     center, radius = box.inscribed_ball
-    assert radius == 0.5
+    assert radius == pytest.approx(0.5, rel=1e-10)
     np.testing.assert_array_equal(center, np.arange(1, 785) / 2)
     cut = Polyhedron(np.concatenate([box.A, np.ones((1, 784))]), np.append(box.b, 100.0))
     assert cut.is_bounded
@@ -136,3 +137,111 @@ def test_warm_programs_follow_changing_rows() -> None:
     center, radius = program.inscribed_ball(base)
     assert radius == pytest.approx(1.0)
     np.testing.assert_allclose(center, 0, atol=1e-8)
+
+
+def simplices(seed: int) -> tuple[Polyhedron, int]:
+    """A simplex behind integer shears, in units of 1e-9 to 1e9, far from the origin; and its dimension."""
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(2, 5))
+    shear = np.eye(d) + np.triu(rng.integers(-2, 3, (d, d)), 1)
+    A = np.concatenate([-np.eye(d), np.ones((1, d))]) @ shear * 10.0 ** rng.integers(-9, 10, d)
+    place = rng.integers(-3, 4, d) * 10.0 ** rng.integers(0, 9, d)
+    return Polyhedron(A, A @ place + np.abs(A) @ np.abs(place) * 1e-3 + 1.0), d
+
+
+def exact_rows(polyhedron: Polyhedron) -> list[list[Fraction]]:
+    both = np.concatenate([polyhedron.A, -polyhedron.b[:, None]], axis=1)
+    return [[Fraction(v) for v in row] for row in both.tolist()]
+
+
+def assert_ball_lies_inside(polyhedron: Polyhedron) -> None:
+    """In rationals: the slack of every row is at least the radius times the row's length."""
+    center, radius = polyhedron.inscribed_ball
+    assert radius > 0
+    for *a, c in exact_rows(polyhedron):
+        slack = -c - sum((v * Fraction(x) for v, x in zip(a, center.tolist(), strict=True)), Fraction(0))
+        assert slack > 0
+        assert slack**2 >= Fraction(radius) ** 2 * sum(v * v for v in a)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ([-1, 0], [1, 1e-10]),
+        ([-1e10, -1], [1e10, 1]),
+        ([1e15, -1], [1e15 + 4, 1]),
+        ([1e15, -1], [1e15 + 0.25, 1]),
+        ([1e6 - 1e-6] * 2, [1e6 + 1e-6] * 2),
+        ([1.6e9, 18, 0, 0], [1.7e9, 90, 250000, 1]),
+        ([-1e-300, 0], [1e-300, 1e300]),
+    ],
+)
+def test_thin_and_far_boxes_have_an_interior(low: list[float], high: list[float]) -> None:
+    box = Polyhedron.box(low, high)
+    assert box.is_bounded
+    assert_ball_lies_inside(box)
+    np.testing.assert_array_equal(box.bounds, [low, high])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_simplices_of_any_shape_are_bounded_until_a_row_is_left_out(seed: int) -> None:
+    simplex, d = simplices(seed)
+    assert simplex.is_bounded
+    assert_ball_lies_inside(simplex)
+    rest = Polyhedron(simplex.A[1:], simplex.b[1:])
+    assert not rest.is_bounded
+    assert_ball_lies_inside(rest)
+    doubled = Polyhedron(np.repeat(rest.A, 2, axis=0), np.repeat(rest.b, 2) + np.tile([0.0, 1.0], d))
+    assert not doubled.is_bounded
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_bounds_enclose_simplices_tightly(seed: int) -> None:
+    simplex, d = simplices(seed)
+    rows = integer_rows(simplex.A, simplex.b)
+    for j in range(d):
+        ends = [maximise(rows, [sign * int(j == k) for k in range(d)] + [0]) for sign in (-1, 1)]
+        low, high = (best.value for best in ends if best is not None)
+        assert low is not None
+        assert high is not None
+        size = max(abs(low), abs(high))
+        assert -low - size / 10**6 <= Fraction(float(simplex.bounds[0, j])) <= -low
+        assert high <= Fraction(float(simplex.bounds[1, j])) <= high + size / 10**6
+
+
+@pytest.mark.parametrize("height", [1e-9, 1e-12, 1e-300])
+def test_a_flat_triangle_is_bounded(height: float) -> None:
+    triangle = Polyhedron(np.array([[0, -1], [height, 1], [-height, 1]]), np.array([0, height, height]))
+    assert triangle.is_bounded
+    assert_ball_lies_inside(triangle)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_opposite_rows_leave_an_interior_exactly_if_they_are_apart(seed: int) -> None:
+    """Two opposite integer rows in a box meet in a plane; one moved by 2^-40 leaves a slab, or nothing."""
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(2, 20))
+    box, a = Polyhedron.box([-2] * d, [3] * d), rng.integers(1, 4, (1, d)).astype(float)
+    A = np.concatenate([box.A, a, -a])
+    for gap, message in ((0.0, "no interior"), (-(2.0**-40), "empty")):
+        with pytest.raises(EmptyDomainError, match=message):
+            _ = Polyhedron(A, np.concatenate([box.b, [1.0, -1.0 + gap]])).inscribed_ball
+    assert_ball_lies_inside(Polyhedron(A, np.concatenate([box.b, [1.0, -1.0 + 2.0**-40]])))
+
+
+def test_a_domain_between_neighbouring_numbers_has_an_interior_without_a_float() -> None:
+    box = Polyhedron.box([1.0], [np.nextafter(1.0, 2)])
+    center, radius = box.inscribed_ball
+    assert radius == 0
+    assert abs(center[0] - 1) <= 2.0**-52
+
+
+def test_points_on_the_boundary_are_contained_exactly() -> None:
+    """The point (0.1, 0.2) lies below 0.1 + 0.2 rounded up, and above the number before that."""
+    half = Polyhedron(np.array([[1.0, 1.0]]), np.array([0.1 + 0.2]))
+    assert Fraction(0.1) + Fraction(0.2) < Fraction(0.1 + 0.2)
+    assert half.contains([[0.1, 0.2]])[0]
+    below = Polyhedron(half.A, np.nextafter(half.b, 0))
+    assert not below.contains([[0.1, 0.2]])[0]
+    assert below.contains([[0.1, 0.2], [0.0, 0.0]], tolerance=1e-9).all()
+    assert not half.contains([[np.nan, 0.0], [np.inf, 0.0]]).any()

@@ -3,6 +3,7 @@ r"""Domains of lower dimension: the window that holds one, and the domain in the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from math import lcm
 
@@ -10,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.errors import EmptyDomainError
+from polytope.exact.interior import interior_point_between_bounds, is_inside
 from polytope.exact.program import maximise
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.slice import Slice
+from polytope.ir.maps import FloatArray
 
 FractionRow = list[Fraction]  # d + 1 numbers, row[:d] . x + row[d]
 
@@ -131,22 +134,27 @@ def _dot(row: FractionRow, x: FractionRow) -> Fraction:
 
 def _implied(inner: Sequence[FractionRow]) -> list[int]:
     """The rows that hold with equality on the whole set, by exact linear programs where there may be any."""
-    table = np.array(inner, dtype=float)
-    try:
-        if inner:
-            _ = Polyhedron(table[:, :-1], -table[:, -1]).inscribed_ball
+    rows = [_integers(row) for row in inner]
+    if not rows or _has_interior(rows, np.array(inner, dtype=float)):
         return []
-    except EmptyDomainError:
-        pass  # says floating point
-    whole = []
-    for row in inner:
-        common = lcm(*(v.denominator for v in row))
-        whole.append([int(v * common) for v in row])
     found = []
-    for i, integers in enumerate(whole):
-        best = maximise(whole, [-v for v in integers])
+    for i, row in enumerate(rows):
+        best = maximise(rows, [-v for v in row])
         if best is None:
             raise EmptyDomainError("The domain is empty: no point satisfies all its rows.")
         if best.value == 0:
             found.append(i)
     return found
+
+
+def _has_interior(rows: Sequence[Sequence[int]], nearest: FloatArray) -> bool:
+    """Whether some point satisfies all rows strictly; floats propose one, from the rows' nearest numbers."""
+    with suppress(EmptyDomainError):
+        if is_inside(rows, Polyhedron(nearest[:, :-1], -nearest[:, -1]).inscribed_ball[0]):
+            return True
+    return interior_point_between_bounds(rows) is not None
+
+
+def _integers(row: FractionRow) -> list[int]:
+    common = lcm(*(v.denominator for v in row))
+    return [int(v * common) for v in row]

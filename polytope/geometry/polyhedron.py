@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
 
-from polytope.errors import EmptyDomainError, GeometryError, SolverError, UnboundedDomainError
-from polytope.geometry.lp import WarmProgram, coordinate_bounds
-from polytope.ir.maps import FloatArray, IntArray
+from polytope.errors import EmptyDomainError, GeometryError, UnboundedDomainError
+from polytope.geometry.center import exact_center, proposed_centers
+from polytope.geometry.enclosure import FAR, exact_box, has_two_sides, proved_box, recedes
+from polytope.geometry.inside import contained, radius_around
+from polytope.geometry.scales import unit_rows
+from polytope.ir.maps import FloatArray
 
-UNBOUNDED = 1e7  # artificial bound of floating-point programs, in units of the polyhedron's own size
+UNBOUNDED = FAR  # artificial bound of float programs, in units of the polyhedron's own size: no proof
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,73 +90,66 @@ class Polyhedron:
         return int(self.A.shape[1])
 
     def contains(self, x: ArrayLike, tolerance: float = 0.0) -> NDArray[np.bool_]:
-        """Which of the points ``[B, d]`` satisfy every row up to ``tolerance`` times the row's length."""
-        slack = self.b - np.atleast_2d(np.asarray(x, dtype=float)) @ self.A.T
+        """Which of the points ``[B, d]`` satisfy every row up to ``tolerance`` times the row's length.
+
+        Without a tolerance the answer is that of rational arithmetic.
+        """
+        points = np.atleast_2d(np.asarray(x, dtype=float))
+        if tolerance == 0:
+            return contained(self.A, self.b, points, strictly=False)
+        slack = self.b - points @ self.A.T
         inside: NDArray[np.bool_] = (slack >= -tolerance * np.linalg.norm(self.A, axis=1)).all(axis=1)
         return inside
 
     @cached_property
     def unit_rows(self) -> FloatArray:
-        """Rows ``[m, d + 1]`` of unit length, ``r[:d] . x + r[d] <= 0``."""
-        length = np.linalg.norm(self.A, axis=1, keepdims=True)
-        rows: FloatArray = np.concatenate([self.A, -self.b[:, None]], axis=1) / length
-        return rows
+        """Rows ``[m, d + 1]`` of unit length, ``r[:d] . x + r[d] <= 0``, rounded."""
+        return unit_rows(self.A, self.b)[0]
 
     @cached_property
     def inscribed_ball(self) -> tuple[FloatArray, float]:
-        """Centre and radius of a largest ball inside; the radius is infinite where there is no largest.
+        """Centre and radius of a ball that is proved to lie inside.
+
+        It is a largest one, up to the tolerance of a float program, where the domain is bounded and its
+        numbers are of ordinary size; else one that is deep inside for its size. In the whole space the radius
+        is infinite. Where no float64 point next to an inner one lies inside, it is 0, and the centre such a
+        point's rounding.
 
         Raises:
-            EmptyDomainError: no point, or no interior.
+            EmptyDomainError: no point, or no interior, in rational arithmetic.
         """
         if not len(self.A):
             return np.zeros(self.dim), np.inf
-        ball = self._largest_ball()
-        if ball is None:
-            raise EmptyDomainError("The domain is empty: no point satisfies all its rows.")
-        center, radius, scale = ball
-        if radius <= 1e-9 * scale:
-            raise EmptyDomainError(
-                "The domain has no interior: its rows leave only points of a lower dimension. "
-                "affine_hull(domain) gives the window that holds it."
-            )
-        return center, radius
-
-    def _largest_ball(self) -> tuple[FloatArray, float, float] | None:
-        """Centre, radius, and the size of the polyhedron's numbers; ``None`` where it is empty."""
-        scale = float(np.abs(self.unit_rows[:, -1]).max()) or 1.0
-        low, high, _ = self._bounds
-        if self.is_box:
-            radius = float((high - low).min()) / 2
-            return ((low + high) / 2, radius, scale) if radius >= 0 else None
-        rows = np.concatenate([self.unit_rows[:, :-1], self.unit_rows[:, -1:] / scale], axis=1)
-        try:
-            center, radius = WarmProgram(self.dim, UNBOUNDED).inscribed_ball(list(rows))
-        except SolverError:
-            return None
-        return center * scale, np.inf if radius >= UNBOUNDED * 0.99 else radius * scale, scale
+        for center in proposed_centers(self.A, self.b, bounded=self.is_bounded):
+            radius = radius_around(self.A, self.b, center)
+            if radius > 0:
+                return center, radius
+        return exact_center(self.A, self.b)
 
     @cached_property
-    def _bounds(self) -> tuple[FloatArray, FloatArray, IntArray]:
-        return coordinate_bounds(self.A, -self.b, np.inf)
+    def bounds(self) -> FloatArray:
+        """Low and high of every coordinate, ``[2, d]``, proved to enclose; infinite where there are none.
+
+        Raises:
+            EmptyDomainError: no point satisfies all rows.
+        """
+        return exact_box(self.A, self.b) if self._proved_box is None else self._proved_box
+
+    @cached_property
+    def _proved_box(self) -> FloatArray | None:
+        return proved_box(self.A, self.b)
 
     @cached_property
     def is_box(self) -> bool:
         """Whether the polyhedron is a bounded box: every row bounds one coordinate, from both sides all."""
-        ends = np.concatenate(self._bounds[:2])
-        return bool(np.isfinite(ends).all() and (np.count_nonzero(self.A, axis=1) == 1).all())
+        return has_two_sides(self.A) and bool((np.count_nonzero(self.A, axis=1) == 1).all())
 
     @cached_property
     def is_bounded(self) -> bool:
-        """Whether the polyhedron is bounded: no direction u with A u <= 0."""
-        low, high, _ = self._bounds
-        ends = np.concatenate([high, -low])
-        if len(self.A) <= self.dim or np.isfinite(ends).all():
+        """Whether the polyhedron is bounded: no direction u but 0 with A u <= 0, in rational arithmetic."""
+        if len(self.A) <= self.dim or has_two_sides(self.A):
             return len(self.A) > self.dim
-        program = WarmProgram(self.dim, 1.0)
-        cone = [np.append(row[:-1], 0.0) for row in self.unit_rows]
-        axes = np.concatenate([np.eye(self.dim), -np.eye(self.dim)])[np.isinf(ends)]
-        return all(program.maximise(cone, np.append(axis, 0.0)).value < 1e-6 for axis in axes)
+        return self._proved_box is not None or not recedes(self.A)
 
     def vertices(self) -> FloatArray:
         """All vertices, ``[v, d]``.

@@ -5,63 +5,49 @@ from __future__ import annotations
 import numpy as np
 
 from polytope.errors import EmptyDomainError, UnboundedDomainError
+from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.maps import FloatArray, IntArray
 
 
-def bounding_box(
-    A: FloatArray, b: FloatArray, vertices: FloatArray | None = None
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Bounds of the domain ``A x <= b``, and for each the row that is this bound, or -1.
-
-    Arguments:
-        A, b: ``[m, d]`` and ``[m]``.
-        vertices: ``[v, d]``, the domain's, where they are known; linear programs replace them.
+def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Bounds of a domain that are proved to enclose it, and for each the row that is this bound, or -1.
 
     Returns:
-        ``(low [d], high [d], owner [d, 2])``. Bounds that no row sets lie clear of the domain.
+        ``(low [d], high [d], owner [d, 2])``. A bound that a row sets is its nearest float64 number; others
+        lie clear of the domain, by more than a sixteenth of its width, on a coarse grid.
 
     Raises:
-        EmptyDomainError: no point, or no interior.
-        UnboundedDomainError: there are points at infinity.
+        EmptyDomainError: no point.
+        UnboundedDomainError: there are points at infinity, or beyond the numbers of float64.
     """
-    d = A.shape[1]
+    d = domain.dim
     low, high = np.full(d, -np.inf), np.full(d, np.inf)
     owner = np.full((d, 2), -1, dtype=np.int64)
-    for i, (a, c) in enumerate(zip(A, b, strict=True)):
-        axes = np.flatnonzero(a)
-        if len(axes) == 1 and np.isfinite(c):
-            t = int(axes[0])
-            value = c / a[t]
-            if a[t] > 0 and value < high[t]:
-                high[t], owner[t, 1] = value, i
-            elif a[t] < 0 and value > low[t]:
-                low[t], owner[t, 0] = value, i
+    for i in np.flatnonzero(np.count_nonzero(domain.A, axis=1) == 1).tolist():
+        t = int(np.flatnonzero(domain.A[i])[0])
+        with np.errstate(over="ignore", under="ignore"):
+            value = domain.b[i] / domain.A[i, t]
+        if domain.A[i, t] > 0 and value < high[t]:
+            high[t], owner[t, 1] = value, i
+        elif domain.A[i, t] < 0 and value > low[t]:
+            low[t], owner[t, 0] = value, i
+    owner[~(low < high)] = -1  # one number to float64: the rows cut the bounds around it, exactly
     if (owner < 0).any():
-        points = _extreme_points(A, b) if vertices is None else np.asarray(vertices, dtype=float)
-        reach = 1.0 + 0.01 * (points.max(axis=0) - points.min(axis=0)) + 1e-3 * np.abs(points).max(axis=0)
-        for t in range(d):
-            if owner[t, 0] < 0:
-                low[t] = np.floor(points[:, t].min() - reach[t])
-            if owner[t, 1] < 0:
-                high[t] = np.ceil(points[:, t].max() + reach[t])
-    if not (low < high).all():
-        raise EmptyDomainError(f"The domain is empty or flat: lower bounds {low}, upper bounds {high}.")
+        _set_free_sides(domain, low, high, owner)
     return low, high, owner
 
 
-def _extreme_points(A: FloatArray, b: FloatArray) -> FloatArray:
-    """A point of the domain furthest along each direction of each axis."""
-    from scipy.optimize import linprog
-
-    points = []
-    for t in range(A.shape[1]):
-        for sign in (-1.0, 1.0):
-            cost = np.zeros(A.shape[1])
-            cost[t] = -sign
-            result = linprog(cost, A_ub=A, b_ub=b, bounds=(None, None))
-            if result.status == 2:
-                raise EmptyDomainError("The rows A x <= b contradict each other.")
-            if result.x is None or result.status == 3:
-                raise UnboundedDomainError("Vertex cells need a bounded domain: add rows, or use LP cells.")
-            points.append(result.x)
-    return np.array(points)
+def _set_free_sides(domain: Polyhedron, low: FloatArray, high: FloatArray, owner: IntArray) -> None:
+    """Bounds where no row sets them."""
+    ends = domain.bounds
+    if not np.isfinite(ends).all():
+        raise UnboundedDomainError(
+            "The compiled searches need a domain bounded by float64 numbers: add rows, or use LP cells."
+        )
+    if (ends[0] > ends[1]).any():
+        raise EmptyDomainError("The domain is empty: no point satisfies all its rows.")
+    width = np.maximum(ends[1] - ends[0], 2.0**-40 * np.abs(ends).max(axis=0))
+    grid = np.ldexp(1.0, np.frexp(np.maximum(width, 2.0**-1000))[1] - 4)
+    below, above = owner[:, 0] < 0, owner[:, 1] < 0
+    low[below] = (np.floor(ends[0] / grid - 1) * grid)[below]
+    high[above] = (np.ceil(ends[1] / grid + 1) * grid)[above]

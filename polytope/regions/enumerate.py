@@ -179,6 +179,7 @@ def _check(network: Network, domain: Polyhedron) -> None:
     if domain.dim != network.input_dim:
         raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
     refuse_jumps(network)
+    _ = domain.inscribed_ball  # raises where there is no interior
 
 
 def _in_slices(

@@ -36,7 +36,7 @@ COUNTS = ("programs", "pivots", "ball", "points", "multipliers", "bare", "exact"
 def problem(network: Network, domain: Polyhedron) -> tuple[FlatNetwork, Root]:
     """The flat network on the domain, and the first cell."""
     d = domain.dim
-    low, high, owner = bounding_box(domain.A, domain.b)
+    low, high, owner = bounding_box(domain)
     rows = [np.append(a, -c) for a, c in zip(domain.A, domain.b, strict=True)]
     for t in range(d):
         for side in range(2):

@@ -164,7 +164,6 @@ def explore(
     network: Network,
     domain_A: FloatArray,
     domain_b: FloatArray,
-    domain_vertices: FloatArray | None = None,
     *,
     keep: str = "count",
     max_regions: int | None = None,
@@ -179,7 +178,6 @@ def explore(
     Arguments:
         network: its input dimension is the domain's.
         domain_A, domain_b: the domain's rows; more than a box is cut out of its bounding box exactly.
-        domain_vertices: the domain's vertices where known; they spare finding its bounding box.
         keep: "count" nothing, "cells" patterns and facets, "points" facet points too, "vertices" everything.
         max_regions, deadline: stop soon after so many cells, or at this ``time.monotonic()``.
         full: whether to stop for want of memory; asked now and then.
@@ -200,10 +198,9 @@ def explore(
         raise ValueError(f"Vertex cells take 1 to 12 dimensions and rows of as many numbers, not {A.shape}.")
     refuse_jumps(network)
     even = equilibrated(network, Polyhedron(A, b))
-    corners = None if domain_vertices is None else np.asarray(domain_vertices, dtype=float) / even.scale
     words = 1
     while True:
-        problem = _problem(even.network, even.domain.A, even.domain.b, corners, words)
+        problem = _problem(even.network, even.domain, words)
         shared = _Shared(
             KEEP[keep],
             np.iinfo(np.int64).max if max_regions is None else max_regions,
@@ -477,13 +474,13 @@ def _most(task: Task, bounds: Bounds) -> int:
     return bounds.node(*task.most) if isinstance(task.most, tuple) else task.most
 
 
-def _problem(network: Network, A: FloatArray, b: FloatArray, vertices: FloatArray | None, words: int) -> Any:
+def _problem(network: Network, domain: Polyhedron, words: int) -> Any:
     """The flat network on the domain, the first cell (a box that contains the domain), bounds for cells."""
     from polytope.regions.flat_network import flatten
     from polytope.regions.open_cells import Bounds
 
-    d = A.shape[1]
-    low, high, owner = bounding_box(A, b, vertices)
+    d, A, b = domain.dim, domain.A, domain.b
+    low, high, owner = bounding_box(domain)
     rows = [np.concatenate([a, [-c]]) for a, c in zip(A, b, strict=True)]
     first: list[tuple[int, int]] = []  # (row in rows, its number), for x_t >= low, x_t <= high in turn
     for t in range(d):
