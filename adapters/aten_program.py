@@ -11,7 +11,8 @@ from typing import Any
 from adapters.conditions import output
 from adapters.inputs import InputPart
 from adapters.lowering import Array, Lowering, Tensor, Value
-from adapters.registry import Node, is_smooth
+from adapters.reasons import is_smooth
+from adapters.registry import Node
 from adapters.tracing import applied
 from polytope.errors import CorruptFileError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
 from polytope.ir import Network

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from adapters.lowering import Array, Lowering, Tensor, Value
-from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
+from adapters.reasons import refusal
+from polytope.errors import NotPiecewiseLinearError, UnsupportedOpError
 
 Outputs = Value | tuple[Value, ...]
 
@@ -92,66 +93,6 @@ class Entry:
 
 _TABLES: dict[str, dict[str, Entry]] = {"ONNX": {}, "ATen": {}}
 
-SMOOTH = {
-    "Sigmoid": "sigmoid",
-    "Tanh": "tanh",
-    "Softmax": "softmax",
-    "LogSoftmax": "log_softmax",
-    "Exp": "exp",
-    "Log": "log",
-    "Erf": "erf",
-    "Gelu": "gelu",
-    "Elu": "elu",
-    "Celu": "celu",
-    "Selu": "selu",
-    "Softplus": "softplus",
-    "Softsign": "softsign",
-    "Mish": "mish",
-    "Swish": "silu",
-    "HardSwish": "hardswish",
-    "Sqrt": "sqrt",
-    "Pow": "pow",
-    "Reciprocal": "reciprocal",
-    "Sin": "sin",
-    "Cos": "cos",
-    "LogSigmoid": "log_sigmoid",
-    "LayerNormalization": "layer_norm",
-    "InstanceNormalization": "instance_norm",
-    "GroupNormalization": "group_norm",
-    "RMSNormalization": "rms_norm",
-    "LpNormalization": "normalize",
-    "MeanVarianceNormalization": "var_mean",
-    "LRN": "local_response_norm",
-    "ReduceL2": "norm",
-    "ReduceLogSumExp": "logsumexp",
-    "ReduceSumSquare": "square",
-    "LSTM": "lstm",
-    "GRU": "gru",
-    "RNN": "rnn_tanh",
-    "Attention": "scaled_dot_product_attention",
-}
-"""Operators that are smooth or quadratic in their input: ONNX name to ATen name."""
-
-JUMPS = {
-    "Sign": "sign",
-    "Floor": "floor",
-    "Ceil": "ceil",
-    "Round": "round",
-    "ThresholdedRelu": "threshold",
-    "ArgMax": "argmax",
-    "ArgMin": "argmin",
-    "TopK": "topk",
-    "Hardmax": "hardmax",
-    "NonZero": "nonzero",
-    "QuantizeLinear": "fake_quantize_per_tensor_affine",
-    "Shrink": "hardshrink",
-    "Mod": "remainder",
-}
-"""Operators that are constant or affine in pieces, but jump between them: ONNX name to ATen name."""
-
-
-_CONTROL = ("If", "Loop", "Scan", "SequenceMap", "prim::If", "prim::Loop")
-
 
 def onnx_op(*names: str, note: str = "") -> Callable[[Rule], Rule]:
     """Register a rule for ONNX operators of the standard domain."""
@@ -197,29 +138,6 @@ def rule_for(table: str, op: str) -> Rule:
     if entry is None:
         raise refusal(table, op)
     return entry.rule
-
-
-def refusal(table: str, op: str) -> LoadError:
-    """Why an operator has no rule for values that depend on the input."""
-    base = op.rstrip("_") if table == "ATen" else op
-    if is_smooth(table, base):
-        return NotPiecewiseLinearError("it is not piecewise linear.")
-    if base in (JUMPS if table == "ONNX" else JUMPS.values()):
-        return NotPiecewiseLinearError(
-            "it is discontinuous: its output jumps, so no continuous piecewise-linear network equals it."
-        )
-    if op in _CONTROL:
-        return UnsupportedOpError(
-            "it is control flow, which has no rule. Export the model with the flow unrolled."
-        )
-    return UnsupportedOpError(
-        f"there is no rule for {table} operator {op}; `polytope ops` lists those there are."
-    )
-
-
-def is_smooth(table: str, op: str) -> bool:
-    """Whether an operator is known to be smooth rather than piecewise linear."""
-    return op in (SMOOTH if table == "ONNX" else SMOOTH.values()) or op in ("_softmax", "_log_softmax")
 
 
 def supported_ops() -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from adapters.registry import JUMPS, SMOOTH
+from adapters.reasons import JUMPS, SMOOTH
 from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
 
 if TYPE_CHECKING:

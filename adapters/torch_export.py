@@ -20,7 +20,7 @@ from adapters.aten_program import Program, Reference, Step, trace_program
 from adapters.check import checked, program_reference, torch_reference
 from adapters.inputs import InputPart, completed_part, given_shapes
 from adapters.lowering import Array
-from polytope.errors import CorruptFileError, UnsafeFileError, UnsupportedOpError
+from polytope.errors import CorruptFileError, LoadError, UnsafeFileError, UnsupportedOpError
 from polytope.ir import Network
 
 
@@ -86,7 +86,7 @@ def _traced_in_smaller_steps(
     """Decomposed operators may all have rules where a composite one has none."""
     try:
         return _traced(exported.run_decompositions(), until)
-    except UnsupportedOpError:
+    except LoadError:
         raise first from None
 
 

@@ -113,6 +113,31 @@ def count(*shape: int) -> torch.Tensor:
     return torch.arange(float(np.prod(shape)), dtype=torch.float64).reshape(shape)
 
 
+PLACES = torch.tensor([2, 0, 1])
+
+
+def spread(x: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(1, 5, dtype=x.dtype).scatter(1, PLACES[None], x.gather(1, PLACES[None]))
+
+
+def assigned(x: torch.Tensor) -> torch.Tensor:
+    y = torch.zeros(1, 5, dtype=x.dtype)
+    y[:, 1:4] = x
+    return y
+
+
+def antialiased(x: torch.Tensor, mode: str) -> torch.Tensor:
+    return F.interpolate(x, (3, 13), mode=mode, antialias=True)
+
+
+def recurrent(**options) -> nn.Module:
+    def forward(x, a):
+        states, last = a(x)
+        return torch.cat([states.flatten(1), last.transpose(0, 1).flatten(1)], 1)
+
+    return Function(forward, nn.RNN(3, 2, nonlinearity="relu", batch_first=True, **options))
+
+
 def fn(function: Callable, *parts: nn.Module) -> Callable[[], nn.Module]:
     return lambda: Function(function, *parts)
 
@@ -163,13 +188,43 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "expand": (fn(lambda x: x.unsqueeze(1).expand(-1, 4, -1).reshape(-1, 12).repeat(1, 2)), (3,)),
     "matmul from the left": (fn(lambda x: torch.matmul(count(3, 4), F.relu(x))), (4, 5)),
     "bmm": (fn(lambda x: torch.matmul(F.relu(x), count(2, 4, 3))), (2, 5, 4)),
+    "flip": (fn(lambda x: x.flip(1, 2)), (3, 4)),
+    "rot90": (fn(lambda x: torch.rot90(x, 1, (1, 2))), (3, 4)),
+    "roll": (fn(lambda x: torch.roll(x, (1, -1), (1, 2))), (3, 4)),
+    "circular pad": (fn(lambda x: F.pad(x, (1, 2, 0, 3), "circular")), (1, 4, 4)),
+    "unfold": (lambda: nn.Unfold((2, 3), dilation=2, padding=1, stride=2), (2, 7, 6)),
+    "fold": (lambda: nn.Fold((5, 6), (2, 3), dilation=(1, 2), padding=1, stride=(2, 1)), (12, 12)),
+    "windows": (fn(lambda x: x.unfold(2, 3, 2)), (2, 9)),
+    "running sum": (fn(lambda x: x.cumsum(1) - x.cumsum(-1)), (3, 4)),
+    "chosen entries": (fn(lambda x: x[:, PLACES, PLACES] + x[:, PLACES > 0, 1].sum()), (3, 3)),
+    "gather and scatter": (fn(spread), (3,)),
+    "assigned": (fn(assigned), (3,)),
+    "triangles": (fn(lambda x: x.tril() - x.triu(1) + x.diagonal(0, 1, 2)), (3, 3)),
+    "repeated": (fn(lambda x: x.repeat_interleave(3, 1)), (3,)),
+    "weight norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), (3,)),
+    "spectral norm": (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), (3,)),
+    "orthogonal": (lambda: nn.utils.parametrizations.orthogonal(nn.Linear(3, 3)), (3,)),
+    "functions of weights": (fn(lambda x, a: x @ a.weight.exp() + a.bias.softmax(0) ** 2, lin(3, 3)), (3,)),
+    "instance norm": (lambda: nn.InstanceNorm2d(2, affine=True, track_running_stats=True), (2, 3, 3)),
+    "bicubic": (lambda: nn.Upsample(scale_factor=2.5, mode="bicubic"), (1, 3, 4)),
+    "bicubic, corners": (lambda: nn.Upsample((5, 13), mode="bicubic", align_corners=True), (1, 7, 9)),
+    "antialiased": (fn(lambda x: antialiased(x, "bicubic") + antialiased(x, "bilinear")), (1, 7, 9)),
+    "nearest exact": (lambda: nn.Upsample((5, 13), mode="nearest-exact"), (1, 7, 9)),
+    "largest values": (fn(lambda x: x.topk(2, 1).values - x.topk(2, 1, largest=False).values), (7,)),
+    "sorted": (fn(lambda x: x.sort(1, descending=True)[0] + x.msort()[:, :1]), (6, 2)),
+    "medians": (fn(lambda x: x.median(1)[0] + x.kthvalue(2, -1, keepdim=True)[0][:, 0] + x.median()), (3, 5)),
+    "bounds from the input": (fn(lambda x: x.clamp(x.mean(1, keepdim=True), x[:, :1])), (4,)),
+    "norms": (fn(lambda x: x.norm(1, dim=1)[:, :3] + x.norm(torch.inf, dim=(1, 2), keepdim=True)[0]), (3, 4)),
+    "recurrent": (lambda: recurrent(bidirectional=True, num_layers=2), (4, 3)),
+    "recurrent, without bias": (lambda: recurrent(bias=False), (4, 3)),
+    "recurrent cell": (fn(lambda x, a: a(x, x.abs()), nn.RNNCell(3, 3, nonlinearity="relu")), (3,)),
 }
 
 
 def randomised(module: nn.Module) -> nn.Module:
     """Batch statistics that are not the initial ones."""
     for part in module.modules():
-        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.InstanceNorm2d):
             part.running_mean.uniform_(-1, 1)
             part.running_var.uniform_(0.5, 2)
     return module
@@ -216,6 +271,10 @@ def test_deep_residual_networks_stay_linear_in_depth() -> None:
         (lambda x: x * x, NotPiecewiseLinearError, "quadratic"),
         (lambda x: x / (1 + x.abs()), NotPiecewiseLinearError, "divisor"),
         (lambda x: torch.tanh(x).relu() @ torch.ones(3, 2), NotPiecewiseLinearError, "tanh"),
+        (lambda x: x.topk(2).indices, NotPiecewiseLinearError, "places of extreme values"),
+        (lambda x: x[:, x.argsort(1)[0]], NotPiecewiseLinearError, "discontinuous"),
+        (lambda x: F.instance_norm(x[:, None]), NotPiecewiseLinearError, "spread of its own input"),
+        (lambda x: x.norm(dim=1), NotPiecewiseLinearError, "not piecewise linear"),
         (lambda x: torch.sign(x), NotPiecewiseLinearError, "discontinuous"),
         (lambda x: torch.where(x > 0, x + 1, x), NotPiecewiseLinearError, "jumps"),
         (lambda x: torch.fft.rfft(x).real, UnsupportedOpError, "no rule"),
@@ -236,3 +295,14 @@ def test_a_smooth_head_is_named_and_can_be_cut() -> None:
     network = from_torch(module, torch.zeros(1, 3), until="linear_1")
     x = torch.randn(5, 3)
     np.testing.assert_allclose(network(x.numpy()), module[:3](x).detach().numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_recurrent_layers_with_smooth_activations_are_refused(kind: type[nn.Module]) -> None:
+    module = Function(lambda x, a: a(x)[0], kind(3, 2, batch_first=True))
+    with pytest.raises(NotPiecewiseLinearError, match="not piecewise linear"):
+        from_torch(module, torch.zeros(1, 4, 3))
+
+
+def test_the_two_largest_of_four_take_few_comparisons() -> None:
+    assert from_torch(Function(lambda x: x.topk(2, 1).values), torch.zeros(1, 4)).n_units == 5

@@ -25,7 +25,7 @@ from adapters.ops.shape import (
     wrapped,
 )
 from adapters.registry import Node, aten_op
-from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
+from polytope.errors import CorruptFileError, NotPiecewiseLinearError
 
 
 def operand(node: Node) -> Value:
@@ -68,14 +68,14 @@ def aten_permute(t: Lowering, node: Node) -> Value:
     return permuted(t, x, [wrapped(d, len(x.shape)) for d in whole(node.get("dims"))])
 
 
-@aten_op("transpose", "t", "numpy_T", "mT", "swapaxes")
+@aten_op("transpose", "t", "numpy_T", "mT", "mH", "swapaxes")
 def aten_transpose(t: Lowering, node: Node) -> Value:
     """Two axes exchanged."""
     x = operand(node)
     order = list(range(len(x.shape)))
     if node.op in ("t", "numpy_T"):
         return permuted(t, x, order[::-1])
-    dims = (-2, -1) if node.op == "mT" else (node.get("dim0"), node.get("dim1"))
+    dims = (-2, -1) if node.op in ("mT", "mH") else (node.get("dim0"), node.get("dim1"))
     a, b = (wrapped(int(d), len(order)) for d in dims)
     order[a], order[b] = order[b], order[a]
     return permuted(t, x, order)
@@ -155,15 +155,6 @@ def aten_index_select(t: Lowering, node: Node) -> Value:
     return taken(t, x, node.get("index"), wrapped(int(node.get("dim")), len(x.shape)))
 
 
-@aten_op("index", note="one constant index")
-def aten_index(t: Lowering, node: Node) -> Value:
-    """Entries of one axis at constant places."""
-    places = [(axis, i) for axis, i in enumerate(node.get("indices")) if i is not None]
-    if len(places) != 1 or (not isinstance(places[0][1], Tensor) and np.asarray(places[0][1]).dtype == bool):
-        raise UnsupportedOpError("it indexes several axes at once, or by a mask.")
-    return taken(t, operand(node), places[0][1], places[0][0])
-
-
 @aten_op("expand", "broadcast_to", "expand_copy", "expand_as")
 def aten_expand(t: Lowering, node: Node) -> Value:
     """Broadcast to a shape."""
@@ -171,6 +162,13 @@ def aten_expand(t: Lowering, node: Node) -> Value:
     size = list(node.get("other").shape) if node.op == "expand_as" else whole(node.get("size"))
     padded_shape = (1,) * (len(size) - len(x.shape)) + tuple(x.shape)
     return spread(t, x, [n if s == -1 else s for s, n in zip(size, padded_shape, strict=True)])
+
+
+@aten_op("copy")
+def aten_copy(t: Lowering, node: Node) -> Value:
+    """The numbers of src in the shape of self."""
+    src = node.get("src")
+    return spread(t, src if isinstance(src, Tensor) else np.asarray(src), node.get("self").shape)
 
 
 @aten_op("repeat", "tile")

@@ -10,7 +10,8 @@ import numpy as np
 from adapters.conditions import Condition
 from adapters.lowering import Array, Lowering, Tensor, Value
 from adapters.ops.averages import axes_of
-from adapters.registry import Node, onnx_op, refusal
+from adapters.reasons import refusal
+from adapters.registry import Node, onnx_op
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
 
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}

@@ -13,7 +13,7 @@ from adapters.conditions import Places
 from adapters.lowering import Lowering, Tensor, Value
 from adapters.ops.arithmetic import negative
 from adapters.ops.averages import axes_of, kept_shape
-from adapters.ops.pointwise import floored
+from adapters.ops.pointwise import clipped, floored
 from adapters.ops.windows import Geometry, adaptive_windows, aten_geometry, members, onnx_geometry
 from adapters.registry import Node, aten_op, onnx_op
 from polytope.errors import UnsupportedOpError
@@ -64,6 +64,34 @@ def minimum(t: Lowering, node: Node) -> Value:
     return smallest_of(t, [node[i] for i in range(len(node.inputs))])
 
 
+def between(t: Lowering, x: Value, low: Value | None, high: Value | None) -> Value:
+    """min(max(x, low), high) with bounds that may be missing, or depend on the input."""
+    if any(isinstance(b, Tensor) or (b is not None and b.size > 1) for b in (low, high)):
+        above = x if low is None else largest_of(t, [x, low])
+        return above if high is None else smallest_of(t, [above, high])
+    a, b = (
+        d if v is None or not v.size else float(np.ravel(np.asarray(v))[0])
+        for v, d in ((low, -np.inf), (high, np.inf))
+    )
+    return clipped(t, x, a, b)
+
+
+@onnx_op("Clip")
+def clip(t: Lowering, node: Node) -> Value:
+    """min(max(x, min), max); bounds as attributes (before opset 11) or inputs."""
+    if node.opset < 11:
+        return clipped(t, node[0], float(node.get("min", -np.inf)), float(node.get("max", np.inf)))
+    return between(t, node[0], node.input(1), node.input(2))
+
+
+@aten_op("clamp", "clip", "clamp_min", "clamp_max")
+def aten_clamp(t: Lowering, node: Node) -> Value:
+    """min(max(x, min), max)."""
+    x, low, high = (node.get(name) for name in ("self", "min", "max"))
+    low, high = (v if v is None or isinstance(v, Tensor) else np.asarray(v) for v in (low, high))
+    return between(t, x if isinstance(x, Tensor) else np.asarray(x), low, high)
+
+
 @aten_op("maximum", "minimum")
 def aten_maximum(t: Lowering, node: Node) -> Value:
     """Elementwise maximum or minimum, broadcast."""
@@ -93,10 +121,10 @@ def pooled(t: Lowering, x: Value, g: Geometry, *, ceil_mode: bool) -> Value:
 @onnx_op("GlobalMaxPool")
 def global_max_pool(t: Lowering, node: Node) -> Value:
     """Largest of each channel."""
-    return _reduced(t, node[0], tuple(range(2, len(node[0].shape))), keep=True)
+    return greatest(t, node[0], tuple(range(2, len(node[0].shape))), keep=True)
 
 
-def _reduced(t: Lowering, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
+def greatest(t: Lowering, x: Value, axes: Sequence[int], *, keep: bool) -> Value:
     """Largest along axes."""
     shape = kept_shape(x.shape, axes, keep=keep)
     if not isinstance(x, Tensor):
@@ -114,8 +142,8 @@ def reduce_max(t: Lowering, node: Node) -> Value:
         return node[0]
     keep = bool(node.get("keepdims", 1))
     if node.op == "ReduceMax":
-        return _reduced(t, node[0], axes, keep=keep)
-    return negative(t, _reduced(t, negative(t, node[0]), axes, keep=keep))
+        return greatest(t, node[0], axes, keep=keep)
+    return negative(t, greatest(t, negative(t, node[0]), axes, keep=keep))
 
 
 @aten_op("amax", "amin")
@@ -124,8 +152,8 @@ def aten_amax(t: Lowering, node: Node) -> Value:
     x, keep = node.get("self"), bool(node.get("keepdim", False))
     axes = sorted(a % len(x.shape) for a in node.get("dim") or range(len(x.shape)))
     if node.op == "amax":
-        return _reduced(t, x, axes, keep=keep)
-    return negative(t, _reduced(t, negative(t, x), axes, keep=keep))
+        return greatest(t, x, axes, keep=keep)
+    return negative(t, greatest(t, negative(t, x), axes, keep=keep))
 
 
 @aten_op("max", "min", note="of a tensor, along one axis (values only), or of two tensors")
@@ -137,11 +165,14 @@ def aten_max(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
     dim = node.get("dim")
     axes = range(len(x.shape)) if dim is None else [dim % len(x.shape)]
     signed: Callable[[Value], Value] = (lambda v: v) if node.op == "max" else (lambda v: negative(t, v))
-    out = signed(_reduced(t, signed(x), axes, keep=bool(node.get("keepdim", False))))
+    out = signed(greatest(t, signed(x), axes, keep=bool(node.get("keepdim", False))))
     return out if dim is None else (out, PLACES)
 
 
-@aten_op("max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices")
+@aten_op(
+    *(f"max_pool{n}d{tail}" for n in (1, 2, 3) for tail in ("", "_with_indices")),
+    note="the places of the maxima may not be read",
+)
 def aten_max_pool(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
     """Largest of each window."""
     g = aten_geometry(node, int(node.op[8]))

@@ -58,8 +58,23 @@ def aten_batch_norm(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
     """Affine map of each channel from stored statistics."""
     if node.get("training", False) or node.get("running_mean") is None:
         raise NotPiecewiseLinearError(_TRAINING)
+    out = _from_stored(t, node)
+    return out if node.op == "batch_norm" else (out, np.zeros(0), np.zeros(0))
+
+
+def _from_stored(t: Lowering, node: Node) -> Value:
+    """Normalised by the statistics that the node holds."""
     mean, variance = (np.asarray(fixed(node.get(n), n), dtype=float) for n in ("running_mean", "running_var"))
     weight = np.asarray(fixed(node.get("weight", np.ones_like(mean)), "weight"), dtype=float)
     bias = np.asarray(fixed(node.get("bias", np.zeros_like(mean)), "bias"), dtype=float)
-    out = normalized(t, node.get("input"), weight, bias, mean, variance, float(node.get("eps", 1e-5)))
-    return out if node.op == "batch_norm" else (out, np.zeros(0), np.zeros(0))
+    return normalized(t, node.get("input"), weight, bias, mean, variance, float(node.get("eps", 1e-5)))
+
+
+@aten_op("instance_norm", note="with running statistics")
+def aten_instance_norm(t: Lowering, node: Node) -> Value:
+    """Affine map of each channel from stored statistics."""
+    if node.get("use_input_stats", True) or node.get("running_mean") is None:
+        raise NotPiecewiseLinearError(
+            "it divides by the spread of its own input. With track_running_stats=True it is an affine map."
+        )
+    return _from_stored(t, node)

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from adapters.lowering import Array, Lowering, Tensor, Value
-from adapters.ops.arithmetic import negative, product, total
+from adapters.ops.arithmetic import product, total
 from adapters.registry import Node, aten_op, fixed, onnx_op
 from polytope.errors import NotPiecewiseLinearError, UnsupportedOpError
 from polytope.ir import PiecewiseLinear, absolute, leaky_relu, piecewise_linear, prelu, relu
@@ -65,19 +65,6 @@ def hard_sigmoid_node(t: Lowering, node: Node) -> Value:
 def _ramp(t: Lowering, x: Value, alpha: float, beta: float) -> Value:
     """min(max(alpha x + beta, 0), 1), clipped behind an affine step: pieces that meet exactly."""
     return clipped(t, total(t, product(t, x, np.asarray(alpha)), np.asarray(beta)), 0.0, 1.0)
-
-
-@onnx_op("Clip", note="bounds constant")
-def clip_node(t: Lowering, node: Node) -> Value:
-    """min(max(x, min), max); bounds as attributes (before opset 11) or inputs."""
-    if node.opset < 11:
-        return clipped(t, node[0], float(node.get("min", -np.inf)), float(node.get("max", np.inf)))
-    low, high = node.constant_or_none(1), node.constant_or_none(2)
-    return clipped(t, node[0], _bound(low, -np.inf), _bound(high, np.inf))
-
-
-def _bound(value: Array | None, default: float) -> float:
-    return default if value is None or not value.size else float(value.reshape(-1)[0])
 
 
 def clipped(t: Lowering, x: Value, low: float, high: float) -> Value:
@@ -176,30 +163,6 @@ def aten_hardtanh(t: Lowering, node: Node) -> Value:
 def aten_hardsigmoid(t: Lowering, node: Node) -> Value:
     """min(max(x / 6 + 1 / 2, 0), 1)."""
     return _ramp(t, _x(node), 1 / 6, 0.5)
-
-
-@aten_op("clamp", "clip", note="bounds constant")
-def aten_clamp(t: Lowering, node: Node) -> Value:
-    """min(max(x, min), max)."""
-    low, high = fixed(node.get("min", -np.inf), "bound"), fixed(node.get("max", np.inf), "bound")
-    x = _x(node)
-    if low.size == 1 and high.size == 1:
-        return clipped(t, x, float(low.ravel()[0]), float(high.ravel()[0]))
-    above = floored(t, x, low) if isinstance(x, Tensor) else np.maximum(x, low)
-    below = negative(t, above)
-    return negative(t, floored(t, below, -high) if isinstance(below, Tensor) else np.maximum(below, -high))
-
-
-@aten_op("clamp_min")
-def aten_clamp_min(t: Lowering, node: Node) -> Value:
-    """max(x, min)."""
-    return clipped(t, _x(node), float(fixed(node.get("min"), "bound")), np.inf)
-
-
-@aten_op("clamp_max")
-def aten_clamp_max(t: Lowering, node: Node) -> Value:
-    """min(x, max)."""
-    return clipped(t, _x(node), -np.inf, float(fixed(node.get("max"), "bound")))
 
 
 @aten_op("threshold", note="only where it does not jump: value = threshold")

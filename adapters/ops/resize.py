@@ -1,17 +1,20 @@
-"""Resampling of images: nearest and linear, an affine map along each axis."""
+"""Resampling of images: nearest, linear and cubic, an affine map along each axis."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import prod
+from dataclasses import dataclass
+from math import ceil, prod
 
 import numpy as np
-from scipy.sparse import csr_array, eye_array, kron
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from adapters.lowering import Lowering, Value
+from adapters.ops.arithmetic import total
+from adapters.ops.one_axis import along
 from adapters.registry import Node, aten_op, onnx_op
 from polytope.errors import CorruptFileError, UnsupportedOpError
-from polytope.ir import Sparse
 from polytope.ir.maps import FloatArray, IntArray
 
 Coordinates = Callable[[FloatArray, int, int, float], FloatArray]
@@ -41,108 +44,211 @@ _ROUNDINGS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
 }
 
 
-def _single(places: IntArray) -> FloatArray:
-    """Places in single precision: runtimes compute nearest neighbours in it, and round as it does."""
-    return places.astype(np.float32)
+@dataclass(frozen=True)
+class Way:
+    """How a place between pixels gets its value.
+
+    Arguments:
+        mode: "nearest", "linear" or "cubic".
+        coordinates, rounding: ONNX's names of coordinate transformations and of nearest modes.
+        sharpness: the parameter a of the cubic kernel.
+        antialias: whether the kernel is as wide as a pixel of the output where that is wider.
+        inside_only: whether places outside of the image have no weight, rather than the value at its edge.
+        crop: first and last place of each axis, in shares of its length, for "tf_crop_and_resize".
+        beyond: the value of places outside of the image in that case.
+    """
+
+    mode: str
+    coordinates: str
+    rounding: str = "floor"
+    sharpness: float = -0.75
+    antialias: bool = False
+    inside_only: bool = False
+    crop: tuple[tuple[float, float], ...] = ()
+    beyond: float = 0.0
+
+    def __post_init__(self) -> None:
+        known = self.coordinates in _COORDINATES or self.crop
+        if not known or self.rounding not in _ROUNDINGS or self.mode not in ("nearest", "linear", "cubic"):
+            raise UnsupportedOpError(f"its mode {self.mode!r} with {self.coordinates!r} has no rule.")
+
+    def places(self, x: FloatArray, axis: int, n: int, m: int, scale: float) -> FloatArray:
+        """Where in an axis of n entries the entries x of m lie."""
+        if not self.crop:
+            return _COORDINATES[self.coordinates](x, n, m, scale)
+        first, last = self.crop[axis]
+        middle = 0.5 * (first + last) * (n - 1) + 0 * x
+        return first * (n - 1) + x * (last - first) * (n - 1) / (m - 1) if m > 1 else middle
 
 
-def resampled(
-    t: Lowering, x: Value, axis: int, m: int, scale: float, mode: str, coordinates: str, rounding: str
-) -> Value:
+def _triangle(d: FloatArray) -> FloatArray:
+    return np.maximum(1.0 - np.abs(d), 0.0)
+
+
+def _cubic(d: FloatArray, a: float) -> FloatArray:
+    """Keys's kernel: cubic pieces on [0, 1] and [1, 2]."""
+    d = np.abs(d)
+    near = ((a + 2) * d - (a + 3)) * d * d + 1
+    far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+
+
+def _interpolation(places: FloatArray, n: int, scale: float, way: Way) -> csr_array:
+    """Each output as a weighted mean of its neighbours, ``[m, n]``."""
+    shrink = min(1.0, scale) if way.antialias else 1.0
+    radius = (2.0 if way.mode == "cubic" else 1.0) / shrink
+    columns = np.floor(places - radius)[:, None].astype(np.int64) + np.arange(1, ceil(2 * radius) + 2)
+    distance = (columns - places[:, None]) * shrink
+    weights = _cubic(distance, way.sharpness) if way.mode == "cubic" else _triangle(distance)
+    if way.inside_only:
+        weights = np.where((columns >= 0) & (columns < n), weights, 0.0)
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    rows: IntArray = np.repeat(np.arange(len(places)), columns.shape[1])
+    columns, weights = np.clip(columns, 0, n - 1).ravel(), weights.ravel()
+    matrix = csr_array((weights, (rows, columns)), shape=(len(places), n))
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def resampled(t: Lowering, x: Value, axis: int, m: int, scale: float, way: Way) -> Value:
     """One axis resampled to m entries."""
     n = x.shape[axis]
     if m < 1 or n < 1 or scale <= 0:
         raise CorruptFileError(f"Its output would have {m} entries along axis {axis}.")
-    if coordinates not in _COORDINATES or rounding not in _ROUNDINGS or mode not in ("nearest", "linear"):
-        raise UnsupportedOpError(f"its mode {mode!r} with coordinates {coordinates!r} has no rule.")
     t.spend(prod(x.shape) // n * m)
-    if mode == "nearest":
-        places = _COORDINATES[coordinates](_single(np.arange(m)), n, m, float(scale))
-        index = np.clip(_ROUNDINGS[rounding](places), 0, n - 1).astype(np.int64)
-        return t.rearrange(x, lambda a: np.take(a, index, axis))
-    places = _COORDINATES[coordinates](np.arange(m, dtype=float), n, m, scale)
-    matrix = _interpolation(np.clip(places, 0, n - 1), n)
-    t.spend(4 * (prod(x.shape) // n) * m)
-    before, after = prod(x.shape[:axis]), prod(x.shape[axis + 1 :])
-    whole = kron(kron(eye_array(before), matrix), eye_array(after))
-    return t.linear(x, Sparse(csr_array(whole)), (*x.shape[:axis], m, *x.shape[axis + 1 :]))
+    if way.mode == "nearest":  # runtimes compute nearest neighbours in single precision, and round as it does
+        near = way.places(np.arange(m).astype(np.float32), axis, n, m, float(scale))
+        matrix = None
+    else:
+        near = way.places(np.arange(m, dtype=float), axis, n, m, scale)
+        matrix = _interpolation(near, n, scale, way)
+    outside = ((near < 0) | (near > n - 1)) if way.crop else np.zeros(m, dtype=bool)
+    if matrix is None:
+        index = np.clip(_ROUNDINGS[way.rounding](near), 0, n - 1).astype(np.int64)
+        out = t.rearrange(x, lambda a: np.take(a, index, axis))
+    else:
+        out = along(t, x, axis, matrix)
+    return _filled(t, out, axis, outside, way.beyond) if outside.any() else out
 
 
-def _interpolation(places: FloatArray, n: int) -> csr_array:
-    """Each output between its two neighbours, ``[m, n]``."""
-    low = np.minimum(np.floor(places).astype(np.int64), max(n - 2, 0))
-    share = places - low
-    rows: IntArray = np.repeat(np.arange(len(places)), 2)
-    columns = np.stack([low, np.minimum(low + 1, n - 1)], axis=1).ravel()
-    values = np.stack([1 - share, share], axis=1).ravel()
-    return csr_array((values, (rows, columns)), shape=(len(places), n))
+def _filled(t: Lowering, x: Value, axis: int, outside: NDArray[np.bool_], value: float) -> Value:
+    """One value at some places of an axis."""
+    column = outside.reshape(-1, *[1] * (len(x.shape) - axis - 1))
+    kept = t.rearrange(x, lambda a: np.where(column, -1, a))
+    return total(t, kept, np.where(column, value, 0.0))
 
 
-@onnx_op("Resize", note="nearest and linear; scales or sizes constant; no cropping, no antialias")
+@onnx_op("Resize", note="scales or sizes constant")
 def resize(t: Lowering, node: Node) -> Value:
-    """Image in another size."""
+    """Image in another size, nearest, linear or cubic."""
     x = node[0]
-    if node.get("antialias", 0) or node.get("exclude_outside", 0):
-        raise UnsupportedOpError("its antialias or exclude_outside has no rule.")
-    if node.get("keep_aspect_ratio_policy", b"stretch") != b"stretch":
-        raise UnsupportedOpError("its keep_aspect_ratio_policy must be 'stretch'.")
     axes = [int(a) % len(x.shape) for a in node.get("axes") or range(len(x.shape))]
     scales = node.constant_or_none(1 if node.opset < 11 else 2)
     sizes = node.constant_or_none(3) if node.opset >= 11 else None
-    coordinates = node.get("coordinate_transformation_mode", b"half_pixel").decode()
-    rounding = node.get("nearest_mode", b"round_prefer_floor").decode()
-    if node.opset < 11:
-        coordinates, rounding = "asymmetric", "floor"
-    return _along(t, node, axes, scales, sizes, coordinates, rounding)
+    way = Way(
+        mode=_mode(node),
+        coordinates=_word(node, "coordinate_transformation_mode", "half_pixel", "asymmetric"),
+        rounding=_word(node, "nearest_mode", "round_prefer_floor", "floor"),
+        sharpness=float(node.get("cubic_coeff_a", -0.75)),
+        antialias=bool(node.get("antialias", 0)),
+        inside_only=bool(node.get("exclude_outside", 0)),
+        crop=_crop(node, axes, len(x.shape)),
+        beyond=float(node.get("extrapolation_value", 0.0)),
+    )
+    policy = node.get("keep_aspect_ratio_policy", b"stretch").decode()
+    return _along(t, x, axes, *_factors(x, axes, scales, sizes, policy), way)
 
 
-@onnx_op("Upsample", note="nearest and linear; scales constant")
+def _word(node: Node, attribute: str, default: str, before: str) -> str:
+    """An attribute that there is since opset 11."""
+    return before if node.opset < 11 else str(node.get(attribute, default.encode()).decode())
+
+
+def _mode(node: Node) -> str:
+    return str(node.get("mode", b"nearest").decode()).replace("bilinear", "linear")
+
+
+def _crop(node: Node, axes: Sequence[int], rank: int) -> tuple[tuple[float, float], ...]:
+    """First and last place of each axis, where the coordinates ask for them."""
+    if node.get("coordinate_transformation_mode") != b"tf_crop_and_resize":
+        return ()
+    given = np.ravel(node.constant(1)).astype(float).reshape(2, -1).T
+    chosen = dict(zip(axes, given.tolist(), strict=True))
+    return tuple((a, b) for a, b in (chosen.get(axis, (0.0, 1.0)) for axis in range(rank)))
+
+
+@onnx_op("Upsample", note="scales constant")
 def upsample(t: Lowering, node: Node) -> Value:
-    """Image in a larger size."""
+    """Image in a larger size, nearest or linear."""
     given = node.get("scales") if node.opset < 9 else node.constant(1)
-    return _along(t, node, range(len(node[0].shape)), np.asarray(given), None, "asymmetric", "floor")
+    axes, way = range(len(node[0].shape)), Way(_mode(node), "asymmetric")
+    return _along(t, node[0], axes, *_factors(node[0], axes, np.asarray(given), None, "stretch"), way)
+
+
+def _factors(
+    x: Value, axes: Sequence[int], scales: FloatArray | None, sizes: IntArray | None, policy: str
+) -> tuple[list[float], list[int]]:
+    """Scale and output size of each axis."""
+    if sizes is not None and sizes.size:
+        lengths = [int(m) for m in np.ravel(sizes)]
+        factors = [m / x.shape[a] for a, m in zip(axes, lengths, strict=True)]
+        if policy != "stretch":
+            one = min(factors) if policy == "not_larger" else max(factors)
+            lengths = [int(np.floor(one * x.shape[a] + 0.5)) for a in axes]
+            factors = [one] * len(lengths)
+        return factors, lengths
+    if scales is None or not scales.size:
+        raise CorruptFileError("It has neither scales nor sizes.")
+    factors = [float(s) for s in np.ravel(scales)]
+    return factors, [int(np.floor(x.shape[a] * np.float32(s))) for a, s in zip(axes, factors, strict=True)]
 
 
 def _along(
-    t: Lowering,
-    node: Node,
-    axes: Sequence[int],
-    scales: FloatArray | None,
-    sizes: IntArray | None,
-    coordinates: str,
-    rounding: str,
+    t: Lowering, x: Value, axes: Sequence[int], factors: Sequence[float], lengths: Sequence[int], way: Way
 ) -> Value:
     """Every axis whose size changes, one after the other."""
-    x = node[0]
-    mode = node.get("mode", b"nearest").decode().replace("bilinear", "linear")
-    if sizes is not None and sizes.size:
-        factors = [float(m) / x.shape[a] for a, m in zip(axes, np.ravel(sizes), strict=True)]
-        lengths = [int(m) for m in np.ravel(sizes)]
-    elif scales is not None and scales.size:
-        factors = [float(s) for s in np.ravel(scales)]
-        lengths = [int(np.floor(x.shape[a] * np.float32(s))) for a, s in zip(axes, factors, strict=True)]
-    else:
-        raise CorruptFileError("It has neither scales nor sizes.")
     for axis, m, factor in zip(axes, lengths, factors, strict=True):
-        if m != x.shape[axis] or factor != 1.0:
-            x = resampled(t, x, axis, m, factor, mode, coordinates, rounding)
+        whole = not way.crop or way.crop[axis] == (0.0, 1.0)
+        if m != x.shape[axis] or factor != 1.0 or not whole:
+            x = resampled(t, x, axis, m, factor, way)
     return x
 
 
 @aten_op("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d")
 def aten_upsample_nearest(t: Lowering, node: Node) -> Value:
     """Image in another size, nearest."""
-    return _aten_resampled(t, node, int(node.op[16]), "nearest", "asymmetric")
+    return _aten_resampled(t, node, int(node.op[16]), Way("nearest", "asymmetric"))
 
 
-@aten_op("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d")
+@aten_op("_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d")
+def aten_upsample_nearest_exact(t: Lowering, node: Node) -> Value:
+    """Image in another size, nearest to the middle of a pixel."""
+    return _aten_resampled(t, node, int(node.op[23]), Way("nearest", "half_pixel", "round_prefer_ceil"))
+
+
+@aten_op("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d", "_upsample_bilinear2d_aa")
 def aten_upsample_linear(t: Lowering, node: Node) -> Value:
     """Image in another size, linear."""
-    corners = "align_corners" if node.get("align_corners") else "half_pixel"
-    return _aten_resampled(t, node, int(node.op[-2]), "linear", corners)
+    count = int(node.op.removesuffix("_aa")[-2])
+    smooth = node.op.endswith("_aa")
+    way = Way("linear", _corners(node), antialias=smooth, inside_only=smooth)
+    return _aten_resampled(t, node, count, way)
 
 
-def _aten_resampled(t: Lowering, node: Node, count: int, mode: str, coordinates: str) -> Value:
+@aten_op("upsample_bicubic2d", "_upsample_bicubic2d_aa")
+def aten_upsample_cubic(t: Lowering, node: Node) -> Value:
+    """Image in another size, cubic."""
+    smooth = node.op.endswith("_aa")
+    sharpness = -0.5 if smooth else -0.75
+    way = Way("cubic", _corners(node), "floor", sharpness, antialias=smooth, inside_only=smooth)
+    return _aten_resampled(t, node, 2, way)
+
+
+def _corners(node: Node) -> str:
+    return "align_corners" if node.get("align_corners") else "half_pixel"
+
+
+def _aten_resampled(t: Lowering, node: Node, count: int, way: Way) -> Value:
     x: Value = node.get("input") if node.get("input") is not None else node.get("self")
     sizes, factors = node.get("output_size"), node.get("scale_factors") or []
     single = [node.get(name) for name in ("scales_d", "scales_h", "scales_w", "scales")]
@@ -152,5 +258,7 @@ def _aten_resampled(t: Lowering, node: Node, count: int, mode: str, coordinates:
         n = x.shape[axis]
         m = int(sizes[place]) if sizes else int(np.floor(n * factors[place]))
         scale = float(factors[place]) if len(factors) == count else m / n
-        x = resampled(t, x, axis, m, scale, mode, coordinates, "floor")
+        if way.coordinates == "align_corners" and way.antialias and m > 1:
+            scale = (m - 1) / (n - 1) if n > 1 else 1.0
+        x = resampled(t, x, axis, m, scale, way)
     return x

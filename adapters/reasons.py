@@ -1,0 +1,165 @@
+"""Why operators have no rule for values that depend on the input: smooth, discontinuous, random."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
+
+SMOOTH: Mapping[str, str] = {
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Softmax": "softmax",
+    "LogSoftmax": "log_softmax",
+    "Exp": "exp",
+    "Log": "log",
+    "Erf": "erf",
+    "Gelu": "gelu",
+    "Elu": "elu",
+    "Celu": "celu",
+    "Selu": "selu",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Mish": "mish",
+    "Swish": "silu",
+    "HardSwish": "hardswish",
+    "Sqrt": "sqrt",
+    "Pow": "pow",
+    "Reciprocal": "reciprocal",
+    "Sin": "sin",
+    "Cos": "cos",
+    "Tan": "tan",
+    "Asin": "asin",
+    "Acos": "acos",
+    "Atan": "atan",
+    "Sinh": "sinh",
+    "Cosh": "cosh",
+    "Asinh": "asinh",
+    "Acosh": "acosh",
+    "Atanh": "atanh",
+    "LogSigmoid": "log_sigmoid",
+    "SwiGLU": "glu",
+    "LayerNormalization": "layer_norm",
+    "GroupNormalization": "group_norm",
+    "RMSNormalization": "rms_norm",
+    "LpNormalization": "normalize",
+    "LRN": "local_response_norm",
+    "InstanceNormalization": "native_group_norm",
+    "MeanVarianceNormalization": "var_mean",
+    "ReduceL2": "norm",
+    "ReduceLogSumExp": "logsumexp",
+    "ReduceSumSquare": "square",
+    "ReduceLogSum": "log2",
+    "ReduceProd": "prod",
+    "CumProd": "cumprod",
+    "Det": "det",
+    "LSTM": "lstm",
+    "GRU": "gru",
+    "Attention": "scaled_dot_product_attention",
+    "LinearAttention": "_scaled_dot_product_attention_math",
+    "SoftmaxCrossEntropyLoss": "cross_entropy_loss",
+}
+"""Operators that are smooth, quadratic or rational in their input: ONNX name to an ATen name."""
+
+_SMOOTH_ATEN = (
+    *(
+        "_softmax",
+        "_log_softmax",
+        "rsqrt",
+        "expm1",
+        "log1p",
+        "log10",
+        "linalg_vector_norm",
+        "native_layer_norm",
+    ),
+    *("rnn_tanh", "var", "std", "atan2", "erfc", "cosine_similarity", "logaddexp"),
+)
+
+JUMPS: Mapping[str, str] = {
+    "Sign": "sign",
+    "Floor": "floor",
+    "Ceil": "ceil",
+    "Round": "round",
+    "Mod": "remainder",
+    "ArgMax": "argmax",
+    "ArgMin": "argmin",
+    "Hardmax": "hardmax",
+    "NonZero": "nonzero",
+    "QuantizeLinear": "fake_quantize_per_tensor_affine",
+    "DynamicQuantizeLinear": "quantize_per_tensor",
+    "ThresholdedRelu": "threshold",
+    "Shrink": "hardshrink",
+    "OneHot": "one_hot",
+    "Unique": "_unique2",
+    "Equal": "eq",
+    "And": "logical_and",
+    "Or": "logical_or",
+    "Xor": "logical_xor",
+    "IsNaN": "isnan",
+    "IsInf": "isinf",
+    "NonMaxSuppression": "argsort",
+    "BitCast": "view_dtype",
+    "BitShift": "bitwise_and",
+}
+"""Operators that are constant or affine in pieces, but jump between them: ONNX name to an ATen name."""
+
+_JUMPS_ATEN = ("ne", "logical_not", "bitwise_or", "bitwise_not", "isfinite", "trunc", "fmod", "bucketize")
+
+RANDOM: Mapping[str, str] = {
+    "Bernoulli": "bernoulli",
+    "Multinomial": "multinomial",
+    "RandomNormal": "randn",
+    "RandomUniform": "rand",
+    "RandomNormalLike": "randn_like",
+    "RandomUniformLike": "rand_like",
+}
+"""Operators that draw at random: ONNX name to ATen name."""
+
+_CONTROL = ("If", "Loop", "Scan", "SequenceMap", "prim::If", "prim::Loop")
+_LISTS = (
+    *(
+        "SequenceConstruct",
+        "SequenceEmpty",
+        "SequenceInsert",
+        "SequenceErase",
+        "SequenceAt",
+        "SequenceLength",
+    ),
+    *("SplitToSequence", "ConcatFromSequence", "Optional", "OptionalGetElement", "OptionalHasElement"),
+)
+
+_SENTENCES: tuple[tuple[tuple[str, ...], type[LoadError], str], ...] = (
+    ((*SMOOTH, *SMOOTH.values(), *_SMOOTH_ATEN), NotPiecewiseLinearError, "it is not piecewise linear."),
+    (
+        (*JUMPS, *JUMPS.values(), *_JUMPS_ATEN),
+        NotPiecewiseLinearError,
+        "it is discontinuous: its output jumps, so no continuous piecewise-linear network equals it.",
+    ),
+    (
+        (*RANDOM, *RANDOM.values()),
+        NotPiecewiseLinearError,
+        "it draws at random: its output is no function of the input.",
+    ),
+    (
+        _CONTROL,
+        UnsupportedOpError,
+        "it is control flow, which has no rule. Export the model with the flow unrolled.",
+    ),
+    (_LISTS, UnsupportedOpError, "it makes or reads a list of tensors, which has no rule."),
+)
+
+
+def refusal(table: str, op: str) -> LoadError:
+    """Why an operator has no rule for values that depend on the input."""
+    base = op.rstrip("_") if table == "ATen" else op
+    for names, kind, sentence in _SENTENCES:
+        if base in names:
+            return kind(sentence)
+    return UnsupportedOpError(
+        f"there is no rule for {table} operator {op}; `polytope ops` lists those there are."
+    )
+
+
+def is_smooth(table: str, op: str) -> bool:
+    """Whether an operator is known to be smooth rather than piecewise linear."""
+    return op in (SMOOTH if table == "ONNX" else (*SMOOTH.values(), *_SMOOTH_ATEN))
