@@ -52,7 +52,7 @@ REFUSED = {
     "thresholdedrelu.onnx": (NotPiecewiseLinearError, "discontinuous"),
     "bn_training_mode.onnx": (NotPiecewiseLinearError, "training mode"),
     "mul_dyn_dyn.onnx": (NotPiecewiseLinearError, "quadratic"),
-    "random_const.onnx": (UnsupportedOpError, "RandomNormal"),
+    "random_const.onnx": (NotPiecewiseLinearError, "at random"),
     "string_input.onnx": (CorruptFileError, "STRING"),
     "embedding_int_input.onnx": (NotPiecewiseLinearError, "INT64"),
     "ext_traversal_sibling.onnx": (UnsafeFileError, "outside the model's folder"),
