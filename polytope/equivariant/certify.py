@@ -19,6 +19,7 @@ from polytope.equivariant.layerwise import follow
 from polytope.equivariant.representations import Representation
 from polytope.equivariant.rounding import product
 from polytope.errors import UnboundedDomainError
+from polytope.exact.equal_maps import vanish
 from polytope.geometry.lp import WarmProgram
 from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
 from polytope.ir import Network
@@ -48,7 +49,8 @@ class EquivarianceCertificate:
         lower: ``[G]``, the defect at the witness, evaluated in float64.
         witness: ``[G, d]``, a point of the domain at which the supremum is attained.
         exact: whether every element's supremum was found, up to the rounding of vertices.
-        proved: ``bool[G]``, elements whose defect is 0 everywhere, because the layers follow them exactly.
+        proved: ``bool[G]``, elements whose defect is 0 everywhere, because the layers follow them exactly, or
+            because all affine maps of the defect are 0 in exact arithmetic.
         regions: regions of defects that were looked at, all together.
     """
 
@@ -126,7 +128,8 @@ def certify_equivariance(
                 f"The layers do not follow element {g}, and the domain is unbounded; intersect it with a box."
             )
         error = defect(network, rho_in, rho_out, g) if rows is None else with_outputs(network, rows)
-        found.append(_supremum(error, domain, box, max_regions, deadline))
+        unrounded = rows is None and rho_in.is_signed_permutation and rho_out.is_signed_permutation
+        found.append(_supremum(error, domain, box, max_regions, deadline, unrounded=unrounded))
     return _certificate(network, rho_in, rho_out, box, found)
 
 
@@ -166,21 +169,40 @@ def _rows_of_defect(net: Expanded, into: FloatArray, out: FloatArray) -> csr_arr
 
 
 def _supremum(
-    error: Network, domain: Polyhedron, box: FloatArray, max_regions: int | None, deadline: float
+    error: Network,
+    domain: Polyhedron,
+    box: FloatArray,
+    max_regions: int | None,
+    deadline: float,
+    *,
+    unrounded: bool,
 ) -> _Supremum:
-    """The greatest absolute output of a network over a bounded domain."""
+    """The greatest absolute output of a network over a bounded domain.
+
+    Arguments:
+        unrounded: whether the network is the defect itself, and not only up to the rounding of its weights.
+    """
     if domain.dim <= MOST_DIMENSIONS:
-        return _over_vertices(error, domain, box, max_regions, deadline)
+        return _over_vertices(error, domain, box, max_regions, deadline, unrounded=unrounded)
     left = None if deadline == np.inf else max(deadline - monotonic(), 1e-3)
     complex = enumerate_regions(error, domain, max_regions=max_regions, max_seconds=left)
+    if unrounded and complex.complete and vanish(error, complex.patterns):
+        return _Supremum(0.0, domain.inscribed_ball[0], exact=True, regions=len(complex), proved=True)
     return _over_programs(complex, box, deadline)
 
 
 def _over_vertices(
-    error: Network, domain: Polyhedron, box: FloatArray, max_regions: int | None, deadline: float
+    error: Network,
+    domain: Polyhedron,
+    box: FloatArray,
+    max_regions: int | None,
+    deadline: float,
+    *,
+    unrounded: bool,
 ) -> _Supremum:
     """The greatest value of the regions' affine maps at their vertices."""
     best, room, witness, regions = 0.0, 0.0, domain.inscribed_ball[0], 0
+    zero = unrounded
     most = np.inf if max_regions is None else max_regions
     for cells in _slices(error, domain, most, deadline):
         J, c = error.affine(cells.patterns)
@@ -189,10 +211,13 @@ def _over_vertices(
         terms = np.abs(J) @ np.abs(box).max(axis=0) + np.abs(c)
         room = max(room, 2.0**-48 * float(terms.max(initial=0.0)))
         regions += cells.n_regions
+        zero = zero and values.max(initial=0.0) <= room and vanish(error, cells.patterns)
         if len(values) and values.max() > best:
             best, witness = float(values.max()), cells.vertices[values.argmax()]
         if cells.open_cells and (monotonic() > deadline or regions >= most):
             return _bounded(error, domain, best, witness, regions)
+    if zero:
+        return _Supremum(0.0, witness, exact=True, regions=regions, proved=True)
     return _Supremum(best + room, witness, exact=True, regions=regions)
 
 

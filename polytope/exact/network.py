@@ -90,6 +90,15 @@ class ExactNetwork:
             _keep(self._preactivations, key, known)
         return known
 
+    def output(self, weights: Sequence[float], pattern: PatternArray) -> Dyadic:
+        """A combination of the outputs as an affine function of x, ``[d + 1]``, by one backward pass."""
+        number, combination, constant = len(self.network.layers), dyadic(weights), zeros(1)
+        layer = self.network.layers[-1]
+        if layer.activation is not None:
+            combination, constant = _through(layer, combination, self._pieces(number, pattern))
+        row, more = self._pull_back(number, combination, pattern)
+        return _joined(row, add(constant, more))
+
     def outputs(self, pattern: PatternArray) -> Dyadic:
         """``[out, d + 1]``: the network's outputs as affine functions of x on the cell of a pattern."""
         return self._value(len(self.network.layers), pattern)

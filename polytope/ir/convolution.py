@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array
 
-from polytope.ir.maps import FloatArray, IntArray, LinearMap, exponents, times_power
+from polytope.ir.maps import Entrywise, FloatArray, IntArray, LinearMap, exponents, times_power
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,9 +125,9 @@ class Convolution(LinearMap):
             out[(*every, *written)] += _channel_product(kernel, images[(*every, *read)])
         return out.reshape(prod(target), batch)
 
-    def absolute(self) -> Convolution:
-        """The convolution with the absolute kernel."""
-        return replace(self, kernel=np.abs(self.kernel))
+    def entrywise(self, change: Entrywise) -> Convolution:
+        """The convolution with the changed kernel."""
+        return replace(self, kernel=change(self.kernel))
 
     def to_sparse(self) -> csr_array:
         """The matrix of the convolution: about ``out * kernel size`` entries."""

@@ -8,6 +8,7 @@ Every kind acts on *columns*: an array ``X`` of shape ``[in, B]`` holds B vector
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from scipy.sparse import csr_array
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Entrywise = Callable[[FloatArray], FloatArray]
 NO_EXPONENT = -(1 << 20)  # of a row without entries
 FARTHEST = 1020  # exponents within which numbers are normal, and products of two powers of two exact
 
@@ -67,8 +69,12 @@ class LinearMap(ABC):
         """The matrix of the map, ``[out, in]``, sparse."""
 
     @abstractmethod
+    def entrywise(self, change: Entrywise) -> LinearMap:
+        """The map with its numbers changed one by one, zeros to zeros; of a composition those of both."""
+
     def absolute(self) -> LinearMap:
         """The map with every entry replaced by its absolute value (by a bound on it for a composition)."""
+        return self.entrywise(np.abs)
 
     def chain(self) -> tuple[LinearMap, ...]:
         """Maps whose product, outermost first, is this one, and whose matrices hold its own numbers."""
@@ -122,9 +128,9 @@ class Dense(LinearMap):
         """``matrix.T @ columns``."""
         return self.matrix.T @ columns
 
-    def absolute(self) -> Dense:
-        """Absolute entries."""
-        return Dense(np.abs(self.matrix))
+    def entrywise(self, change: Entrywise) -> Dense:
+        """Changed entries."""
+        return Dense(change(self.matrix))
 
     def to_sparse(self) -> csr_array:
         """The matrix without its zeros."""
@@ -167,9 +173,10 @@ class Sparse(LinearMap):
         """``matrix.T @ columns``."""
         return np.asarray(self.matrix.T @ columns)
 
-    def absolute(self) -> Sparse:
-        """Absolute entries."""
-        return Sparse(csr_array(abs(self.matrix)))
+    def entrywise(self, change: Entrywise) -> Sparse:
+        """Changed entries."""
+        m = self.matrix
+        return Sparse(csr_array((change(m.data), m.indices, m.indptr), shape=m.shape))
 
     def to_sparse(self) -> csr_array:
         """The matrix itself."""
@@ -203,9 +210,9 @@ class Diagonal(LinearMap):
         """The same: a diagonal matrix is symmetric."""
         return self.apply(columns)
 
-    def absolute(self) -> Diagonal:
-        """Absolute factors."""
-        return Diagonal(np.abs(self.factors))
+    def entrywise(self, change: Entrywise) -> Diagonal:
+        """Changed factors."""
+        return Diagonal(change(self.factors))
 
     def to_sparse(self) -> csr_array:
         """The diagonal matrix."""
@@ -256,9 +263,10 @@ class Selection(LinearMap):
         np.add.at(out, self.index[self._kept], columns[self._kept])
         return out
 
-    def absolute(self) -> Selection:
-        """The map itself: its entries are 0 and 1."""
-        return self
+    def entrywise(self, change: Entrywise) -> LinearMap:
+        """The map itself where 1 stays 1."""
+        [one] = change(np.ones(1))
+        return self if one == 1 else Composition(Diagonal(np.full(len(self.index), one)), self)
 
     def to_sparse(self) -> csr_array:
         """One 1 in each row that is not zero."""
@@ -295,9 +303,9 @@ class Transposed(LinearMap):
         """The transposes of the inner map's factors, the other way round."""
         return tuple(Transposed(factor) for factor in reversed(self.of.chain()))
 
-    def absolute(self) -> Transposed:
-        """The transpose of the absolute map."""
-        return Transposed(self.of.absolute())
+    def entrywise(self, change: Entrywise) -> Transposed:
+        """The transpose of the changed map."""
+        return Transposed(self.of.entrywise(change))
 
     def to_sparse(self) -> csr_array:
         """The transposed matrix."""
@@ -336,9 +344,9 @@ class Composition(LinearMap):
         """Those of the outer map, then those of the inner one: their product would be rounded."""
         return self.outer.chain() + self.inner.chain()
 
-    def absolute(self) -> Composition:
-        """The composition of the absolute maps, which bounds the absolute product."""
-        return Composition(self.outer.absolute(), self.inner.absolute())
+    def entrywise(self, change: Entrywise) -> Composition:
+        """The composition of the changed maps; of absolute ones it bounds the absolute product."""
+        return Composition(self.outer.entrywise(change), self.inner.entrywise(change))
 
     def to_sparse(self) -> csr_array:
         """The product of the two matrices."""

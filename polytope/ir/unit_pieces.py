@@ -89,9 +89,11 @@ class PiecewiseLinear(Activation):
     def affine(self, pattern: PatternArray) -> PieceMaps:
         """Each unit reads its own pre-activation."""
         unit = unit_index(pattern)
-        row = unit if len(self.slopes) > 1 else np.zeros_like(unit)
-        constant = unit if len(self.intercepts) > 1 else np.zeros_like(unit)
-        return PieceMaps(unit, self.slopes[row, pattern], self.intercepts[constant, pattern], own=True)
+        slope, intercept = (
+            table[unit, pattern] if len(table) > 1 else table[0].take(pattern)
+            for table in (self.slopes, self.intercepts)
+        )
+        return PieceMaps(unit, slope, intercept, own=True)
 
     def slope_ranges(self, low: FloatArray, high: FloatArray) -> SlopeRanges:
         """The slopes of the pieces from that of the lower end to that of the upper one."""

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.errors import IncompleteComplexError, UnboundedDomainError
+from polytope.exact.equal_maps import map_labels
 from polytope.exact.facets import ExactFacet
+from polytope.exact.maps import right_maps
 from polytope.exact.rows import ExactRows
 from polytope.geometry.polyhedron import Polyhedron, hull_volume, vertices_around
 from polytope.ir import Network
@@ -21,7 +23,7 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.adjacency import matched_pairs, pattern_across_exactly, patterns_across, region_graph
 from polytope.regions.facets import exactly, facets_of
 from polytope.regions.found import Facets, Path
-from polytope.regions.merge import affine_maps, distinct, joined_across
+from polytope.regions.merge import joined_across
 from polytope.regions.packed import takes_packed
 from polytope.regions.region_rows import region_rows
 from polytope.regions.vertex_search import facet_points, suits_vertices, volumes
@@ -178,25 +180,21 @@ class RegionComplex:
             return facet_points(self.network, self.domain, self.patterns, self.facets)
         return self.facets.points
 
-    def merged(self, tolerance: float = 2.0**-36) -> IntArray:
-        """Labels ``int[R]`` of linear regions: regions joined across facets where their maps agree.
+    def merged(self) -> IntArray:
+        """Labels ``int[R]`` of linear regions: regions joined across facets where their maps are equal.
 
-        Arguments:
-            tolerance: largest difference of two equal maps, relative to their largest entry.
+        Equal means equal in exact arithmetic, for the network's float64 numbers.
         """
-        return joined_across(self._maps, self.neighbours, tolerance)
+        return joined_across(self._maps, self.neighbours)
 
-    def pieces(self, tolerance: float = 2.0**-36) -> int:
-        """Number of distinct affine maps.
-
-        Arguments:
-            tolerance: largest difference of two equal maps, relative to their largest entry.
-        """
-        return distinct(self._maps, tolerance)
+    def pieces(self) -> int:
+        """Number of distinct affine maps, in exact arithmetic."""
+        return int(self._maps.max(initial=-1)) + 1
 
     @cached_property
-    def _maps(self) -> FloatArray:
-        return affine_maps(self.network, self.patterns)
+    def _maps(self) -> IntArray:
+        """A label of the affine map of every region, ``int[R]``."""
+        return map_labels(self.network, self.patterns)
 
     def volumes(self) -> FloatArray:
         """The volume of every region, ``[R]``.
@@ -287,8 +285,12 @@ class Region:
 
     @property
     def jacobian(self) -> tuple[FloatArray, FloatArray]:
-        """The affine map ``(J [out, d], c [out])`` with f(x) = J x + c in the region."""
-        return self.complex.network.affine(self.pattern)
+        """The affine map ``(J [out, d], c [out])`` with f(x) = J x + c in the region.
+
+        Rows that rounding could have spoilt are computed exactly, and rounded once.
+        """
+        J, c = right_maps(self.complex.network, self.pattern[None])
+        return J[0], c[0]
 
     @property
     def is_bounded(self) -> bool:

@@ -17,7 +17,7 @@ from polytope.report.planar import area, outlines
 
 LARGEST_MAPS = 30_000_000
 """Numbers that the affine maps of all regions may fill."""
-TOLERANCE = "affine maps that differ by less than 2^-36 of their largest entry count as equal"
+EQUAL = "affine maps are compared in exact arithmetic"
 
 
 def region_numbers(complex: RegionComplex, sampled: int, clock: Clock) -> dict[str, Labelled]:
@@ -37,8 +37,8 @@ def region_numbers(complex: RegionComplex, sampled: int, clock: Clock) -> dict[s
         pieces, upper, "at least the affine pieces found, at most the activation regions"
     )
     if everything and not _adjacency_refused(complex, clock):
-        numbers["linear"] = exact(len(np.unique(complex.merged())), TOLERANCE)
-    numbers["pieces"] = bound(pieces, pieces if everything else upper, TOLERANCE)
+        numbers["linear"] = exact(len(np.unique(complex.merged())), EQUAL)
+    numbers["pieces"] = bound(pieces, pieces if everything else upper, EQUAL)
     return numbers
 
 
