@@ -154,16 +154,8 @@ PLACES: dict[str, Callable[[Rng, int], Polyhedron]] = {
     "cone": lambda rng, d: _half_spaces(rng, d, 0),
     "whole space": lambda rng, d: Polyhedron.whole_space(d),
 }
-BOUNDED = (
-    "unit box",
-    "integer box",
-    "rational box",
-    "cross-polytope",
-    "redundant rows",
-    "simplex",
-    "thin",
-    "far",
-)
+BOXES = ("unit box", "integer box", "rational box", "thin", "far")
+BOUNDED = (*BOXES, "cross-polytope", "redundant rows", "simplex")
 ALL_PLACES = (*PLACES, "thin", "far")
 
 
