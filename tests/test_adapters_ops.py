@@ -317,6 +317,66 @@ case(
 )
 case("Col2Im", (1, 12, 8), 18, {"image": ints(5, 4), "block": ints(2, 3)}, strides=[1, 2], pads=[0, 1, 0, 1])
 
+# gathering
+case("GatherElements", (1, 5, 3), 13, {"i": np.array([[[0, 2], [-1, 1]]])}, axis=1)
+case("GatherND", (1, 5, 3), 13, {"i": np.array([[0, 1], [0, -2]])})
+case("GatherND", (2, 5, 3), 12, {"i": np.array([[1], [4]])}, batch_dims=1)
+case("ScatterElements", (1, 5), 13, {"i": np.array([[1, -1]]), "u": floats(1, 2)}, axis=1)
+case("Scatter", (1, 5), 9, {"i": np.array([[1, 3]]), "u": floats(1, 2)}, axis=1)
+case("ScatterND", (4, 3), 13, {"i": np.array([[1], [3]]), "u": floats(2, 3)})
+case("Compress", (1, 5, 2), 11, {"c": np.array([True, False, True])}, axis=1)
+case("Compress", (1, 5), 11, {"c": np.array([True, False, True])})
+case("ReverseSequence", (4, 3, 2), 10, {"n": ints(2, 4, 1)}, time_axis=0, batch_axis=1)
+case("Trilu", (1, 3, 4), 14, {"k": np.array(1)})
+case("Trilu", (1, 3, 4), 14, upper=0)
+case(
+    "MaxUnpool",
+    (1, 1, 2, 2),
+    11,
+    {"i": np.array([[[[0, 7], [13, 15]]]])},
+    kernel_shape=[2, 2],
+    strides=[2, 2],
+)
+case("CenterCropPad", (1, 7, 4), 18, {"shape": ints(4, 7)}, axes=[1, 2])
+case("NegativeLogLikelihoodLoss", (3, 5), 13, {"t": ints(1, 0, 4)})
+case(
+    "NegativeLogLikelihoodLoss",
+    (3, 5),
+    13,
+    {"t": ints(1, 0, 4), "w": floats(5)},
+    reduction="sum",
+    ignore_index=0,
+)
+case("NegativeLogLikelihoodLoss", (2, 3, 2), 13, {"t": ints(1, 0, 2, 2).reshape(2, 2)}, reduction="none")
+
+# sums of products
+FORMULAS = [("bij,jk->bik", (2, 3, 4), (4, 5)), ("bij,jkl->bikl", (2, 3, 4), (4, 5, 2)), ("i,j", (3,), (4,))]
+FORMULAS += [
+    ("bii,i->b", (2, 3, 3), (3,)),
+    ("bij,bjk->bki", (2, 3, 4), (2, 4, 5)),
+    ("ij,kj->ik", (3, 4), (2, 4)),
+]
+FORMULAS += [
+    ("...ij,jk->...ki", (2, 2, 3, 4), (4, 2)),
+    ("ab,ab->", (3, 4), (3, 4)),
+    ("ab,c->b", (3, 4), (2,)),
+]
+for formula, shape, weight in FORMULAS:
+    case("Einsum", shape, 12, {"w": floats(*weight)}, equation=formula)
+case("Einsum", (3, 3, 2), 12, equation="iij")
+
+# sampling
+GRID = (1.3 * np.tanh(floats(1, 4, 5, 2))).astype(np.float32)
+for mode in ("linear", "nearest", "cubic"):
+    for padding in ("zeros", "border", "reflection"):
+        for corners in (0, 1):
+            words = {"mode": mode, "padding_mode": padding, "align_corners": corners}
+            case("GridSample", (1, 2, 6, 7), 20, {"grid": GRID}, **words)
+case("GridSample", (1, 2, 3, 4, 5), 20, {"grid": (1.3 * np.tanh(floats(1, 2, 3, 2, 3))).astype(np.float32)})
+case(
+    "GridSample", (2, 1, 3, 4), 16, {"grid": np.tanh(floats(2, 2, 3, 2)).astype(np.float32)}, mode="bilinear"
+)
+
 
 def oracle(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     """The runtime without optimisations, all outputs flattened behind each other."""

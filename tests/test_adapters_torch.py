@@ -130,6 +130,11 @@ def antialiased(x: torch.Tensor, mode: str) -> torch.Tensor:
     return F.interpolate(x, (3, 13), mode=mode, antialias=True)
 
 
+def warp() -> torch.Tensor:
+    turn = torch.tensor([[[0.8, 0.2, 0.1], [-0.3, 0.9, 0.35]]], dtype=torch.float64)
+    return F.affine_grid(turn, (1, 2, 5, 4), align_corners=False)
+
+
 def recurrent(**options) -> nn.Module:
     def forward(x, a):
         states, last = a(x)
@@ -218,6 +223,9 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "recurrent": (lambda: recurrent(bidirectional=True, num_layers=2), (4, 3)),
     "recurrent, without bias": (lambda: recurrent(bias=False), (4, 3)),
     "recurrent cell": (fn(lambda x, a: a(x, x.abs()), nn.RNNCell(3, 3, nonlinearity="relu")), (3,)),
+    "sum of products": (fn(lambda x: torch.einsum("bij,jkl,k->bil", x, count(4, 3, 2), count(3))), (2, 4)),
+    "warped": (fn(lambda x: F.grid_sample(x, warp(), mode="bicubic", align_corners=False)), (2, 6, 7)),
+    "warped, nearest": (fn(lambda x: F.grid_sample(x, warp(), "nearest", "reflection", True)), (2, 6, 7)),
 }
 
 

@@ -46,7 +46,10 @@ def abs_node(t: Lowering, node: Node) -> Value:
 @onnx_op("PRelu", note="slope constant")
 def prelu_node(t: Lowering, node: Node) -> Value:
     """Identity where positive, slope x elsewhere; one slope for each element, broadcast."""
-    return sloped(t, node[0], node.constant(1))
+    slope, rank = node.constant(1), len(node[0].shape)
+    if node.opset < 7 and slope.ndim == 1 and slope.size > 1:  # one for each channel
+        slope = slope.reshape(-1, *[1] * (rank - 2))
+    return sloped(t, node[0], slope)
 
 
 def sloped(t: Lowering, x: Value, slope: Array) -> Value:

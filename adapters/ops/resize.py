@@ -81,11 +81,12 @@ class Way:
         return first * (n - 1) + x * (last - first) * (n - 1) / (m - 1) if m > 1 else middle
 
 
-def _triangle(d: FloatArray) -> FloatArray:
+def triangle_kernel(d: FloatArray) -> FloatArray:
+    """Linear interpolation: one in the middle, zero at distance 1."""
     return np.maximum(1.0 - np.abs(d), 0.0)
 
 
-def _cubic(d: FloatArray, a: float) -> FloatArray:
+def cubic_kernel(d: FloatArray, a: float) -> FloatArray:
     """Keys's kernel: cubic pieces on [0, 1] and [1, 2]."""
     d = np.abs(d)
     near = ((a + 2) * d - (a + 3)) * d * d + 1
@@ -99,7 +100,7 @@ def _interpolation(places: FloatArray, n: int, scale: float, way: Way) -> csr_ar
     radius = (2.0 if way.mode == "cubic" else 1.0) / shrink
     columns = np.floor(places - radius)[:, None].astype(np.int64) + np.arange(1, ceil(2 * radius) + 2)
     distance = (columns - places[:, None]) * shrink
-    weights = _cubic(distance, way.sharpness) if way.mode == "cubic" else _triangle(distance)
+    weights = cubic_kernel(distance, way.sharpness) if way.mode == "cubic" else triangle_kernel(distance)
     if way.inside_only:
         weights = np.where((columns >= 0) & (columns < n), weights, 0.0)
     weights = weights / weights.sum(axis=1, keepdims=True)
