@@ -7,11 +7,14 @@ import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 
 from adapters.activation_names import named_activation
+from adapters.inputs import given_shapes
 from adapters.lowering import Array
 from polytope.errors import CorruptFileError, UnsafeFileError
 from polytope.ir import Activation, Network, mlp
@@ -21,7 +24,7 @@ LARGEST_ARCHIVE = 2**31
 """Bytes that an archive may unpack to."""
 
 
-def read_npz(data: bytes, *, activation: str | Activation | None) -> Network:
+def read_npz(data: bytes, *, activation: str | Activation | None, input_shape: Any) -> Network:
     """The network of an .npz archive; ReLU between the layers unless the caller says otherwise."""
     arrays = _arrays(data)
     count = _count(arrays)
@@ -33,7 +36,19 @@ def read_npz(data: bytes, *, activation: str | Activation | None) -> Network:
     bend = named_activation("relu" if activation is None else activation)
     network = mlp(pairs, bend)
     error = _difference(network, pairs, bend)
-    return replace(network, import_error=error, dtype=str(arrays["W0"].dtype))
+    note = "compared with the formula that the format stands for, in numpy"
+    found = replace(network, import_error=error, import_note=note, dtype=str(arrays["W0"].dtype))
+    return shaped(found, input_shape)
+
+
+def shaped(network: Network, input_shape: Any) -> Network:
+    """The network of flat inputs with the caller's shape of one input."""
+    if input_shape is None:
+        return network
+    shape = given_shapes(input_shape, network.input_names)[network.input_names[0]]
+    if prod(shape) != network.input_dim:
+        raise ValueError(f"input_shape {shape} does not fit: the weights take {network.input_dim} numbers.")
+    return replace(network, input_shape=shape)
 
 
 def _count(arrays: Mapping[str, Array]) -> int:

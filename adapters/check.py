@@ -1,10 +1,10 @@
-"""The largest difference between a model's own runtime and its network, seen on random and on edge inputs."""
+"""The largest difference between a model in a runtime and its network, on random and on edge inputs."""
 
 from __future__ import annotations
 
-import operator
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,11 +12,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.aten_program import Program, Step, needed_steps, resolved
 from adapters.folding import stored
 from adapters.inputs import InputPart
-from adapters.registry import rule_for
-from polytope.errors import CorruptFileError, ImportMismatchError
+from polytope.errors import ImportMismatchError
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.ir.near_bends import straddling
@@ -27,46 +25,92 @@ Reference = Callable[[FloatArray], FloatArray]
 TOLERANCE = {"float64": 1e-9, "float32": 2e-4, "float16": 5e-2, "bfloat16": 2e-1}
 """Relative difference that each number type may show, against the largest output of the same input."""
 
+MIXED = (
+    "The model mixes the samples of a batch: its output for one sample depends on the others (or the first "
+    "axis of its inputs or outputs is not the batch). Export it with the batch axis fixed at one if that is "
+    "meant."
+)
+
 _RUNTIMES: WeakKeyDictionary[Network, Reference] = WeakKeyDictionary()
 """The runtimes of the networks in memory: beside them, so that a network stays data that can be sent."""
 
 _EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 _LARGEST = {"float64": 1e300, "float32": 1e36, "float16": 6e4, "bfloat16": 1e36}
+_KINDS = {"float64": np.float64, "float16": np.float16}
 _OPERATIONS = 4e8
 _LAYER_OVERHEAD = 10_000
 _LARGEST_BLOCK = 2**21
-_SCALAR = {
-    "sym_mul": operator.mul,
-    "sym_add": operator.add,
-    "sym_sub": operator.sub,
-    "sym_floordiv": operator.floordiv,
-}
+_ORDERS = ([1, 0], [2, 0, 1], [4, 3, 2, 1, 0])
+"""Batches in which samples stand beside others than themselves, at other places."""
+
+
+class NotRunnableError(Exception):
+    """A runtime does not run the model, or not on such a batch; it says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model in a runtime.
+
+    Arguments:
+        name: what runs it, as a sentence names it.
+        run: ``[n, d]``, taken as one batch, to the model's outputs; may raise ``NotRunnableError``.
+        batch: how many rows it takes at a time.
+    """
+
+    name: str
+    run: Callable[[FloatArray], Sequence[NDArray[Any]]]
+    batch: int = 1
+
+    def __call__(self, x: FloatArray) -> FloatArray:
+        """The flattened outputs of each row of x, ``[B, out]``."""
+        found = []
+        for start in range(0, len(x), self.batch):
+            block = x[np.arange(start, start + self.batch) % len(x)]
+            found.append(self._rows(self.run(block))[: len(x) - start])
+        return np.concatenate(found)
+
+    def _rows(self, outputs: Sequence[NDArray[Any]]) -> FloatArray:
+        n = self.batch
+        if any(y.size % n for y in outputs):
+            raise ImportMismatchError(f"The model's outputs do not split into a batch of {n}.")
+        return np.concatenate([np.asarray(y, dtype=float).reshape(n, -1) for y in outputs], axis=1)
+
+
+def pieces(x: FloatArray, parts: Sequence[InputPart], dtype: str) -> list[NDArray[Any]]:
+    """Rows ``[n, d]`` as one batch of the model's inputs; what has no batch axis is taken from the first."""
+    kind, found, place = _KINDS.get(dtype, np.float32), [], 0
+    for part in parts:
+        size = prod(part.shape)
+        some = x[:, place : place + size].astype(kind)
+        found.append(some.reshape((len(x), *part.shape[1:])) if part.batched else some[0].reshape(part.shape))
+        place += size
+    return found
 
 
 def checked(
     network: Network,
-    reference: Reference,
+    model: Model,
     dtype: str,
     *,
     steps: int = 0,
     file_dtype: str | None = None,
     lasting: bool = True,
 ) -> Network:
-    """The network with ``import_error`` and ``dtype`` set, to the file's own type where it is another.
+    """The network with ``import_error``, ``import_note`` and ``dtype`` set, to the file's own type.
 
     The recorded error is the largest absolute difference on inputs of ordinary size (up to a few units);
     inputs of size 1000 are compared too, relative to their outputs. Rounding errors may add up over the
-    model's ``steps``. A ``lasting`` reference can be run again later: ``runtime`` finds it.
+    model's ``steps``. A ``lasting`` model can be run again later: ``runtime`` finds it.
 
     Raises:
         ImportMismatchError: a difference is beyond what the number type explains.
     """
     ordinary, wide = probes(network, np.random.default_rng(0))
-    kind = {"float64": np.float64, "float16": np.float16}.get(dtype, np.float32)
     worst = 0.0
     for points, is_wide in ((ordinary, False), (wide, True)):
-        x = points.astype(kind).astype(float)
-        expected = reference(x)
+        x = _rounded(points, dtype)
+        expected = model(x)
         got, magnitude = _forward(network, x)
         if expected.shape != got.shape:
             raise ImportMismatchError(
@@ -74,10 +118,77 @@ def checked(
             )
         difference = _compare(expected, got, max(256, steps) * magnitude, dtype)
         worst = worst if is_wide else difference
-    found = replace(network, import_error=worst, dtype=file_dtype or dtype)
+    note = f"compared with {model.name}"
+    found = replace(network, import_error=worst, import_note=note, dtype=file_dtype or dtype)
     if lasting:
-        _RUNTIMES[found] = reference
+        _RUNTIMES[found] = model
     return found
+
+
+def unchecked(network: Network, reason: str, dtype: str) -> Network:
+    """The network without ``import_error``: nothing could run the model, which a warning says."""
+    warnings.warn(f"The conversion was not checked: {reason}.", stacklevel=2)
+    return replace(network, import_error=None, import_note=f"{reason}.", dtype=dtype)
+
+
+def _rounded(x: FloatArray, dtype: str) -> FloatArray:
+    """Points that the model's number type holds, so that both sides see the same numbers."""
+    with np.errstate(all="ignore"):
+        return x.astype(_KINDS.get(dtype, np.float32)).astype(float)
+
+
+def refuse_mixing(
+    network: Network, model: Model, parts: Sequence[InputPart], dtype: str, *, steps: int = 0
+) -> None:
+    """Samples in batches of several sizes, in several orders, must be what the network makes of each alone.
+
+    A model that takes no batch of a size has nothing to mix there.
+
+    Raises:
+        ImportMismatchError: one sample's output depends on the others.
+    """
+    orders: Sequence[list[int]] = _ORDERS if model.batch == 1 else ([*range(model.batch)][::-1],)
+    if max(map(len, orders)) * cost(network) > _OPERATIONS:
+        orders = _ORDERS[:1] if model.batch == 1 else ()
+    count = max(map(len, orders), default=0)
+    x = np.random.default_rng(1).standard_normal((count, network.input_dim))
+    x = _rounded(_with_shared_parts(x, parts), dtype)
+    for order in orders:
+        got, magnitude = _forward(network, x[order])
+        try:
+            alone = model.run(x[:1]) if model.batch == 1 else None
+            together = _of_each(model.run(x[order]), alone, got)
+            _compare(together, got, max(256, steps) * magnitude, dtype)
+        except NotRunnableError:
+            continue
+        except ImportMismatchError as error:
+            raise ImportMismatchError(MIXED) from error
+
+
+def _with_shared_parts(x: FloatArray, parts: Sequence[InputPart]) -> FloatArray:
+    """Inputs without a batch axis are the same for all rows of a batch."""
+    ends = np.cumsum([prod(part.shape) for part in parts])
+    for part, end in zip(parts, ends, strict=True):
+        if not part.batched:
+            x[:, end - prod(part.shape) : end] = x[:1, end - prod(part.shape) : end]
+    return x
+
+
+def _of_each(
+    outputs: Sequence[NDArray[Any]], alone: Sequence[NDArray[Any]] | None, got: FloatArray
+) -> FloatArray:
+    """The outputs of a batch, a row for each sample; what has the size of one belongs to the first."""
+    rows, place = got.copy(), 0
+    for number, y in enumerate(outputs):
+        one = alone is not None and y.size == alone[number].size
+        flat = np.asarray(y, dtype=float).reshape(1 if one or y.size % len(got) else len(got), -1)
+        if place + flat.shape[1] > got.shape[1]:
+            raise ImportMismatchError(MIXED)
+        rows[: len(flat), place : place + flat.shape[1]] = flat
+        place += flat.shape[1]
+    if place != got.shape[1]:
+        raise ImportMismatchError(MIXED)
+    return rows
 
 
 def runtime(network: Network) -> Reference | None:
@@ -137,138 +248,3 @@ def probes(network: Network, rng: np.random.Generator) -> tuple[FloatArray, Floa
         return np.concatenate([edges[0], random[0], random[1]]), wide
     bends = straddling(network, random[1], 4.0 * random[0][::-1] - 2.0) if count == 6 else np.zeros((0, d))
     return np.concatenate([*edges, *random, 3.0 * random[1], bends]), wide
-
-
-_KINDS = {"float64": np.float64, "float16": np.float16}
-
-
-class Session:
-    """A model in onnxruntime: graph optimisation off, one thread, deterministic."""
-
-    def __init__(self, model: bytes) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.use_deterministic_compute = True
-        options.log_severity_level = 4
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises many unrelated kinds
-            raise CorruptFileError(
-                f"onnxruntime refuses the model, so it cannot be checked: {_first(error)}"
-            ) from error
-
-    def run(self, feeds: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """All outputs."""
-        names = {i.name for i in self._session.get_inputs()}
-        try:
-            return list(self._session.run(None, {k: v for k, v in feeds.items() if k in names}))
-        except Exception as error:  # onnxruntime raises many unrelated kinds
-            raise CorruptFileError(
-                f"onnxruntime cannot run the model, so it cannot be checked: {_first(error)}"
-            ) from error
-
-    def accepts(self, shapes: Sequence[tuple[int, ...]], dtype: str) -> bool:
-        """Whether the model runs on inputs of these shapes."""
-        inputs = zip(self._session.get_inputs(), shapes, strict=False)
-        try:
-            self.run({i.name: np.zeros(shape, dtype=_KINDS.get(dtype, np.float32)) for i, shape in inputs})
-        except CorruptFileError:
-            return False
-        return True
-
-    def rows(self, x: FloatArray, parts: Sequence[InputPart], batch: int, dtype: str) -> FloatArray:
-        """The flattened outputs of each row of x, ``[B, out]``, computed ``batch`` rows at a time."""
-        found = []
-        for start in range(0, len(x), batch):
-            block = x[np.arange(start, start + batch) % len(x)]
-            found.append(self._block(block, parts, dtype)[: len(x) - start])
-        return np.concatenate(found)
-
-    def _block(self, block: FloatArray, parts: Sequence[InputPart], dtype: str) -> FloatArray:
-        feeds, place = {}, 0
-        for part in parts:
-            size = prod(part.shape)
-            piece = block[:, place : place + size].astype(_KINDS.get(dtype, np.float32))
-            feeds[part.name] = piece.reshape((len(block), *part.shape[1:]) if part.batched else part.shape)
-            place += size
-        outputs = [np.asarray(y, dtype=float) for y in self.run(feeds)]
-        if any(y.size % len(block) for y in outputs):
-            raise ImportMismatchError(f"The model's outputs do not split into a batch of {len(block)}.")
-        return np.concatenate([y.reshape(len(block), -1) for y in outputs], axis=1)
-
-
-def _first(error: Exception) -> str:
-    return str(error).split("\n")[0][:300]
-
-
-def torch_reference(module: Any, parts: Sequence[InputPart], dtype: str) -> Reference:
-    """A PyTorch module, one sample at a time."""
-    import torch
-
-    kind = getattr(torch, dtype)
-
-    def reference(x: FloatArray) -> FloatArray:
-        rows = []
-        for row in x:
-            with torch.no_grad():
-                out = module(*(torch.from_numpy(piece).to(kind) for piece in _pieces(row, parts)))
-            tensors = list(out.values()) if isinstance(out, dict) else out
-            tensors = tensors if isinstance(tensors, tuple | list) else [tensors]
-            rows.append(np.concatenate([y.double().numpy().ravel() for y in tensors]))
-        return np.stack(rows)
-
-    return reference
-
-
-def program_reference(program: Program, parts: Sequence[InputPart], dtype: str) -> Reference:
-    """A program of ATen operators run by PyTorch's own kernels, operator by operator.
-
-    Only operators that have a rule are run, so a file cannot make this call anything else.
-    """
-    import torch
-
-    constants = {name: torch.from_numpy(np.array(array)) for name, array in program.constants.items()}
-    kind = getattr(torch, dtype)
-
-    def reference(x: FloatArray) -> FloatArray:
-        rows = []
-        for row in x:
-            inputs = [torch.from_numpy(piece).to(kind) for piece in _pieces(row, parts)]
-            values: dict[str, Any] = {**constants, **dict(zip((p.name for p in parts), inputs, strict=True))}
-            for step in needed_steps(program):
-                _run(step, values)
-            rows.append(np.concatenate([values[n].double().numpy().ravel() for n in program.outputs]))
-        return np.stack(rows)
-
-    return reference
-
-
-def _pieces(row: FloatArray, parts: Sequence[InputPart]) -> list[FloatArray]:
-    """One flat sample as the model's inputs."""
-    ends = np.cumsum([prod(p.shape) for p in parts])
-    return [row[end - prod(p.shape) : end].reshape(p.shape) for p, end in zip(parts, ends, strict=True)]
-
-
-def _run(step: Step, values: dict[str, Any]) -> None:
-    """One step in PyTorch."""
-    import torch
-
-    arguments = {name: resolved(a, values) for name, a in step.arguments.items()}
-    if step.op == "getitem":
-        values[step.outputs[0]] = arguments["self"][arguments["index"]]
-        return
-    rule_for("ATen", step.op)
-    if step.op.startswith("sym_") and not step.overload:
-        values[step.outputs[0]] = _SCALAR[step.op](*arguments.values())
-        return
-    try:
-        function = getattr(getattr(torch.ops.aten, step.op), step.overload)
-        with torch.no_grad():
-            out = function(**arguments)
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError) as error:
-        raise CorruptFileError(f"PyTorch cannot run {step.op} of the program: {_first(error)}") from error
-    values |= zip(step.outputs, out if step.unpacked else (out,), strict=False)

@@ -7,6 +7,7 @@ import os
 import stat
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,19 @@ def load(
         input_shape: shape of one input without the batch axis, where the file leaves it open.
         activation: what stands between the layers of a file that holds weights only: "relu", "leaky_relu",
             "hardtanh", ..., or an activation of ``polytope.ir``. Archives of arrays (.npz) default to ReLU.
-        module: a ``torch.nn.Module`` whose architecture a state dict belongs to.
+            A state dict is then taken for a plain chain of linear layers; a warning says what was assumed.
+        module: a ``torch.nn.Module`` whose architecture a state dict belongs to: convolutions, branches and
+            normalisations need it.
 
     Returns:
-        The network of one sample; ``import_error`` holds the largest difference to the model's own runtime.
+        The network of one sample; ``import_error`` holds the largest difference to the model's own runtime,
+        ``None`` where nothing could run it; ``import_note`` says what it was compared with, or why not.
 
     Raises:
         LoadError: the file is broken (``CorruptFileError``), asks for something unsafe
             (``UnsafeFileError``), is not piecewise linear (``NotPiecewiseLinearError``), or uses an
             operator without a rule (``UnsupportedOpError``).
+        ValueError: an option does not fit the file.
 
     Example:
         >>> import numpy as np, tempfile, pathlib
@@ -56,7 +61,7 @@ def load(
     data = _contents(file)
     reader = _reader(file)
     with presentable(file.name):
-        return reader(file, data, until=until, input_shape=input_shape, activation=activation, module=module)
+        return reader(file, data, Options(until, input_shape, activation, module))
 
 
 def _contents(file: Path) -> bytes:
@@ -81,39 +86,61 @@ def _contents(file: Path) -> bytes:
         raise CorruptFileError(f"{file.name} cannot be read ({error.strerror}).") from error
 
 
-def _onnx(file: Path, data: bytes, *, until: Any, input_shape: Any, activation: Any, module: Any) -> Network:
+@dataclass(frozen=True)
+class Options:
+    """What the caller says about a file, as in :func:`load`."""
+
+    until: Any = None
+    input_shape: Any = None
+    activation: Any = None
+    module: Any = None
+
+    def refuse(self, what: str, *names: str) -> None:
+        """Options that a kind of file has no use for are refused rather than ignored."""
+        for name in names:
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name}= has no meaning for {what}.")
+
+
+def _onnx(file: Path, data: bytes, options: Options) -> Network:
     from adapters.onnx_model import read_onnx
 
-    return read_onnx(file, data, until=until, input_shape=input_shape)
+    options.refuse("an ONNX file, which holds its architecture", "activation", "module")
+    return read_onnx(file, data, until=options.until, input_shape=options.input_shape)
 
 
-def _npz(file: Path, data: bytes, *, until: Any, input_shape: Any, activation: Any, module: Any) -> Network:
+def _npz(file: Path, data: bytes, options: Options) -> Network:
     from adapters.arrays import read_npz
 
-    return read_npz(data, activation=activation)
+    options.refuse("an archive of arrays", "until", "module")
+    return read_npz(data, activation=options.activation, input_shape=options.input_shape)
 
 
-def _pt2(file: Path, data: bytes, *, until: Any, input_shape: Any, activation: Any, module: Any) -> Network:
+def _pt2(file: Path, data: bytes, options: Options) -> Network:
     from adapters.pt2_file import network_from_pt2
 
-    return network_from_pt2(data, until=until, input_shape=input_shape)
+    options.refuse("an exported program, which holds its architecture", "activation", "module")
+    return network_from_pt2(data, until=options.until, input_shape=options.input_shape)
 
 
-def _pt(file: Path, data: bytes, *, until: Any, input_shape: Any, activation: Any, module: Any) -> Network:
+def _pt(file: Path, data: bytes, options: Options) -> Network:
     if _holds(data, "/code/"):
-        from adapters.torch_export import network_from_script
+        from adapters.torch_script import network_from_script
 
-        return network_from_script(data, until=until, input_shape=input_shape)
+        options.refuse("a TorchScript archive, which holds its architecture", "activation", "module")
+        return network_from_script(data, until=options.until, input_shape=options.input_shape)
     if _holds(data, "/models/"):
-        return _pt2(file, data, until=until, input_shape=input_shape, activation=activation, module=module)
+        return _pt2(file, data, options)
     from adapters.state_dict import network_from_state, read_weights
 
     state = read_weights(data)
-    if module is None:
-        return network_from_state(state, activation=activation, input_shape=input_shape)
+    if options.module is None:
+        options.refuse("a file of weights, which names no values", "until")
+        return network_from_state(state, activation=options.activation, input_shape=options.input_shape)
     from adapters.torch_export import network_from_weights
 
-    return network_from_weights(module, state, until=until, input_shape=input_shape)
+    options.refuse("weights that are read into a module, which says it", "activation")
+    return network_from_weights(options.module, state, until=options.until, input_shape=options.input_shape)
 
 
 def _holds(data: bytes, folder: str) -> bool:

@@ -36,9 +36,10 @@ def _refuse_kind(name: str, kind: int) -> None:
     if kind in _FLOATS:
         return
     label = onnx.TensorProto.DataType.Name(kind) if kind in onnx.TensorProto.DataType.values() else str(kind)
-    if kind in (onnx.TensorProto.STRING, onnx.TensorProto.UNDEFINED):
+    if kind == onnx.TensorProto.UNDEFINED:
         raise CorruptFileError(f"Input {name!r} is of type {label}; a network takes floating-point numbers.")
+    what = "text" if kind == onnx.TensorProto.STRING else "whole numbers"
     raise NotPiecewiseLinearError(
-        f"Input {name!r} is of type {label}: a function of whole numbers has no linear regions. "
+        f"Input {name!r} is of type {label}: a function of {what} has no linear regions. "
         "A network takes floating-point numbers."
     )

@@ -1,9 +1,8 @@
-"""ONNX models, from a file or in memory: traced, compared with onnxruntime, returned as networks."""
+"""ONNX models, from a file or in memory: traced, compared with a runtime, returned as networks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import prod
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +10,25 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from adapters.check import Session, checked
+from adapters.check import Model, NotRunnableError, checked, cost, refuse_mixing, unchecked
 from adapters.inputs import InputPart
 from adapters.onnx_file import parse_model, resolve_external
 from adapters.onnx_functions import without_functions
 from adapters.onnx_graph import Graph, dtype_of, read_graph, trace
+from adapters.onnx_runtime import Run, in_onnxruntime, in_reference, is_valid
 from adapters.onnx_single import in_single_precision
 from polytope.errors import CorruptFileError, ImportMismatchError, LoadError, UnsupportedOpError
 from polytope.ir import Network
-from polytope.ir.maps import FloatArray
 
 _LARGEST_BATCH_RUN = 2**25
-_MIXED = (
-    "The model mixes the samples of a batch: its output for one sample depends on the others. "
-    "Export it with the batch axis fixed at one if that is meant."
-)
+_LARGEST_IN_REFERENCE = 2**26
+"""Multiplications of one forward pass up to which numpy checks what onnxruntime has no kernel for."""
 
 
 def network_from_onnx(
     model: onnx.ModelProto, *, until: str | Sequence[str] | None, input_shape: Any, folder: Path | None
 ) -> Network:
-    """The network of an ONNX model, compared with onnxruntime.
+    """The network of an ONNX model, compared with onnxruntime, or with onnx.reference where that cannot.
 
     A fixed first axis longer than one is taken for a batch; if the model mixes its entries, it is none,
     and the whole tensor is the input.
@@ -42,9 +39,12 @@ def network_from_onnx(
     names = None if until is None else [until] if isinstance(until, str) else list(until)
     graph = read_graph(without_functions(copy), names)
     network, parts = _traced(graph, input_shape)
-    if all(p.frozen == 1 for p in parts):
+    frozen = {p.frozen for p in parts}
+    if frozen == {1}:
         return _verified(graph, network, parts)
     try:
+        if len(frozen) > 1:
+            raise ImportMismatchError("The first axes of the inputs differ, so they are no batch.")
         return _verified(graph, network, parts)
     except ImportMismatchError:
         network, parts = trace(graph, input_shape, per_sample=False)
@@ -62,58 +62,53 @@ def _traced(graph: Graph, input_shape: Any) -> tuple[Network, list[InputPart]]:
 
 
 def _verified(graph: Graph, network: Network, parts: Sequence[InputPart]) -> Network:
-    """Compare with onnxruntime, one sample at a time, or a whole frozen batch at a time."""
-    dtype, batch = dtype_of(graph), max(p.frozen for p in parts)
-    session, dtype = _session(_standalone(graph, parts), dtype)
-    if batch * (network.n_units + network.input_dim) > _LARGEST_BATCH_RUN:
-        if not session.accepts([(1, *p.per_sample_shape) for p in parts], dtype):
-            raise _too_large_batch(network, batch)
-        batch = 1
+    """Compare with the first runtime that runs the model: samples alone, and in batches."""
+    dtype, model = dtype_of(graph), _standalone(graph, parts)
+    refusals = []
+    for name, kind, start in _runtimes(model, network, parts, dtype):
+        try:
+            run = start()
+            candidate = Model(name, run, _batch(network, run, parts))
+            steps = len(graph.nodes)
+            found = checked(network, candidate, kind, steps=steps, file_dtype=dtype)
+        except NotRunnableError as error:
+            refusals.append(str(error))
+            continue
+        if candidate.batch > 1 or all(p.free for p in parts if p.batched):
+            refuse_mixing(network, candidate, parts, kind, steps=steps)
+        return found
+    if not is_valid(model):
+        raise CorruptFileError(f"The model is broken, says onnx's checker, and {refusals[0]}.")
+    return unchecked(network, f"no runtime at hand runs the model: {'; '.join(refusals)}", dtype)
 
-    def reference(x: FloatArray) -> FloatArray:
-        return session.rows(x, parts, batch, dtype)
 
-    found = checked(network, reference, dtype, steps=len(graph.nodes), file_dtype=dtype_of(graph))
-    if batch == 1 and all(p.free for p in parts):
-        _refuse_mixing(session, parts, dtype)
-    return found
+def _runtimes(
+    model: bytes, network: Network, parts: Sequence[InputPart], dtype: str
+) -> Iterator[tuple[str, str, Callable[[], Run]]]:
+    """Runtimes in order of preference: name, number type, and how to start it."""
+    if dtype != "bfloat16":
+        yield "onnxruntime", dtype, lambda: in_onnxruntime(model, parts, dtype)
+        if cost(network) <= _LARGEST_IN_REFERENCE:
+            name = "onnx.reference, as onnxruntime does not run this model"
+            yield name, dtype, lambda: in_reference(model, parts, dtype)
+    if dtype != "float32":
+        name = f"onnxruntime in single precision, as it has no kernel in {dtype}"
+        yield name, "float32", lambda: in_onnxruntime(in_single_precision(model), parts, "float32")
 
 
-def _session(model: bytes, dtype: str) -> tuple[Session, str]:
-    """The model in onnxruntime, in single precision where it lacks an operator in the model's own type."""
+def _batch(network: Network, run: Run, parts: Sequence[InputPart]) -> int:
+    """How many samples the model is run with: one, or the batch that the file fixes."""
+    batch = max(p.frozen for p in parts)
+    if batch * (network.n_units + network.input_dim) <= _LARGEST_BATCH_RUN:
+        return batch
     try:
-        if dtype != "bfloat16":
-            return Session(model), dtype
-        return Session(in_single_precision(model)), "float32"
-    except CorruptFileError as error:
-        if dtype == "float32" or "NOT_IMPLEMENTED" not in str(error):
-            raise
-        return Session(in_single_precision(model)), "float32"
-
-
-def _too_large_batch(network: Network, batch: int) -> LoadError:
-    return UnsupportedOpError(
-        f"The model's batch is frozen at {batch:,} samples, together {batch * network.n_units:,} units: "
-        "too many to run it for the comparison. Export it with a free batch axis, or with a batch of one."
-    )
-
-
-def _refuse_mixing(session: Session, parts: Sequence[InputPart], dtype: str) -> None:
-    """With a free batch axis, two samples together must give what each gives alone."""
-    rng = np.random.default_rng(1)
-    x = rng.uniform(0, 1, (2, sum(prod(p.shape) for p in parts)))
-    try:
-        together = session.rows(x, parts, 2, dtype)
-    except CorruptFileError:
-        return
-    except ImportMismatchError as error:
-        raise ImportMismatchError(_MIXED) from error
-    alone = session.rows(x, parts, 1, dtype)
-    close = together.shape == alone.shape and np.allclose(
-        together, alone, rtol=1e-2, atol=1e-3 + 1e-2 * np.abs(alone).max(initial=0.0)
-    )
-    if not close:
-        raise ImportMismatchError(_MIXED)
+        run(np.zeros((1, network.input_dim)))
+    except NotRunnableError as error:
+        raise UnsupportedOpError(
+            f"The model's batch is frozen at {batch:,} samples, together {batch * network.n_units:,} units: "
+            "too many to run it for the comparison. Export it with a free batch axis, or with a batch of one."
+        ) from error
+    return 1
 
 
 def _standalone(graph: Graph, parts: Sequence[InputPart]) -> bytes:

@@ -19,7 +19,13 @@ from adapters.arrays import LARGEST_ARCHIVE, refuse_not_finite
 from adapters.aten_program import Program, Reference, Step, trace_program
 from adapters.inputs import completed_part, given_shapes
 from adapters.lowering import Array
-from polytope.errors import CorruptFileError, LoadError, UnsafeFileError, UnsupportedOpError
+from polytope.errors import (
+    CorruptFileError,
+    ImportMismatchError,
+    LoadError,
+    UnsafeFileError,
+    UnsupportedOpError,
+)
 from polytope.ir import Network
 
 _KINDS = {
@@ -39,18 +45,36 @@ _AGAIN = "Export it again with torch.export.save of PyTorch 2.9 or newer."
 
 def network_from_pt2(data: bytes, *, until: str | Sequence[str] | None, input_shape: Any) -> Network:
     """The network of a .pt2 archive, compared with PyTorch's kernels run on its graph."""
-    from adapters.check import checked, program_reference
-
     program, dtype = read_program(data)
     names = None if until is None else [until] if isinstance(until, str) else list(until)
     program = program.cut(names)
     given = given_shapes(input_shape, [name for name, _ in program.inputs])
-    parts = [completed_part(n, shape, given.get(n), per_sample=True) for n, shape in program.inputs]
     try:
-        network = trace_program(program, parts)
-        return checked(network, program_reference(program, parts, dtype), dtype)
+        try:
+            return _network(program, given, dtype, per_sample=True)
+        except ImportMismatchError:
+            if not any(shape and (shape[0] or 1) > 1 for _, shape in program.inputs):
+                raise
+            return _network(program, given, dtype, per_sample=False)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise CorruptFileError(f"The archive's program does not fit together ({error}). {_AGAIN}") from error
+
+
+def _network(program: Program, given: Mapping[str, Any], dtype: str, *, per_sample: bool) -> Network:
+    """The network of one sample, or of the whole input where the first axis is no batch."""
+    from adapters.check import NotRunnableError, checked, refuse_mixing
+    from adapters.torch_runtime import program_model
+
+    parts = [completed_part(n, shape, given.get(n), per_sample=per_sample) for n, shape in program.inputs]
+    network, batch = trace_program(program, parts), max(p.frozen for p in parts)
+    model = program_model(program, parts, dtype, batch)
+    try:
+        found = checked(network, model, dtype)
+    except NotRunnableError as error:
+        raise CorruptFileError(f"The archive's program cannot be run: {error}. {_AGAIN}") from error
+    if batch > 1 or all(p.free for p in parts if p.batched):
+        refuse_mixing(network, model, parts, dtype)
+    return found
 
 
 def read_program(data: bytes) -> tuple[Program, str]:

@@ -76,7 +76,13 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = ["| " + " | ".join((*names, "import_error")) + " |", "|" + "---|" * (len(names) + 1)]
     for row in rows:
         cells = [f"{row[n]:,}" if isinstance(row[n], int) else str(row[n]) for n in names]
-        lines.append("| " + " | ".join([*cells, f"{row['import_error']:.1e}"]) + " |")
+        lines.append(
+            "| "
+            + " | ".join(
+                [*cells, "not computed" if row["import_error"] is None else f"{row['import_error']:.1e}"]
+            )
+            + " |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from adapters import from_torch
-from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
+from polytope.errors import ImportMismatchError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
 
 
 class Function(nn.Module):
@@ -105,6 +105,10 @@ def crossed_slices(x: torch.Tensor) -> torch.Tensor:
     return torch.stack([x[:, 1:, ::2], x[:, :-1, 1::2]], 1).permute(0, 3, 1, 2)
 
 
+def total(x: torch.Tensor) -> torch.Tensor:
+    return x.sum(1, keepdim=True)
+
+
 def affine_constants(x: torch.Tensor) -> torch.Tensor:
     return (x - 0.5) / 0.25 * torch.arange(3.0) + torch.ones(1, 3) - 2 * (1 - x)
 
@@ -189,7 +193,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     ),
     "masked maximum": (fn(lambda x: x.masked_fill(torch.arange(4) >= 2, -torch.inf).amax(1)), (4,)),
     "where": (fn(lambda x, a: torch.where(a(x) > 0, a(x), 0.1 * a(x)), lin(3, 5)), (3,)),
-    "mask": (fn(lambda x, a: a(x) * (a(x) > 0) - x.sum() * (x.sum() <= 0), lin(3, 5)), (3,)),
+    "mask": (fn(lambda x, a: a(x) * (a(x) > 0) - total(x) * (total(x) <= 0), lin(3, 5)), (3,)),
     "expand": (fn(lambda x: x.unsqueeze(1).expand(-1, 4, -1).reshape(-1, 12).repeat(1, 2)), (3,)),
     "matmul from the left": (fn(lambda x: torch.matmul(count(3, 4), F.relu(x))), (4, 5)),
     "bmm": (fn(lambda x: torch.matmul(F.relu(x), count(2, 4, 3))), (2, 5, 4)),
@@ -201,10 +205,10 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "fold": (lambda: nn.Fold((5, 6), (2, 3), dilation=(1, 2), padding=1, stride=(2, 1)), (12, 12)),
     "windows": (fn(lambda x: x.unfold(2, 3, 2)), (2, 9)),
     "running sum": (fn(lambda x: x.cumsum(1) - x.cumsum(-1)), (3, 4)),
-    "chosen entries": (fn(lambda x: x[:, PLACES, PLACES] + x[:, PLACES > 0, 1].sum()), (3, 3)),
+    "chosen entries": (fn(lambda x: x[:, PLACES, PLACES] + x[:, PLACES > 0, 1].sum(1, True)), (3, 3)),
     "gather and scatter": (fn(spread), (3,)),
     "assigned": (fn(assigned), (3,)),
-    "triangles": (fn(lambda x: x.tril() - x.triu(1) + x.diagonal(0, 1, 2)), (3, 3)),
+    "triangles": (fn(lambda x: x.tril() - x.triu(1) + x.diagonal(0, 1, 2)[:, None]), (3, 3)),
     "repeated": (fn(lambda x: x.repeat_interleave(3, 1)), (3,)),
     "weight norm": (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)), (3,)),
     "spectral norm": (lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), (3,)),
@@ -216,10 +220,16 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "antialiased": (fn(lambda x: antialiased(x, "bicubic") + antialiased(x, "bilinear")), (1, 7, 9)),
     "nearest exact": (lambda: nn.Upsample((5, 13), mode="nearest-exact"), (1, 7, 9)),
     "largest values": (fn(lambda x: x.topk(2, 1).values - x.topk(2, 1, largest=False).values), (7,)),
-    "sorted": (fn(lambda x: x.sort(1, descending=True)[0] + x.msort()[:, :1]), (6, 2)),
-    "medians": (fn(lambda x: x.median(1)[0] + x.kthvalue(2, -1, keepdim=True)[0][:, 0] + x.median()), (3, 5)),
+    "sorted": (
+        fn(lambda x: x.sort(1, descending=True)[0] + x.transpose(0, 1).msort().transpose(0, 1)[:, :1]),
+        (6, 2),
+    ),
+    "medians": (fn(lambda x: x.median(1)[0] + x.kthvalue(2, -1, keepdim=True)[0][:, 0]), (3, 5)),
     "bounds from the input": (fn(lambda x: x.clamp(x.mean(1, keepdim=True), x[:, :1])), (4,)),
-    "norms": (fn(lambda x: x.norm(1, dim=1)[:, :3] + x.norm(torch.inf, dim=(1, 2), keepdim=True)[0]), (3, 4)),
+    "norms": (
+        fn(lambda x: x.norm(1, dim=1)[:, :3] + x.norm(torch.inf, dim=(1, 2), keepdim=True)[:, 0]),
+        (3, 4),
+    ),
     "recurrent": (lambda: recurrent(bidirectional=True, num_layers=2), (4, 3)),
     "recurrent, without bias": (lambda: recurrent(bias=False), (4, 3)),
     "recurrent cell": (fn(lambda x, a: a(x, x.abs()), nn.RNNCell(3, 3, nonlinearity="relu")), (3,)),
@@ -314,3 +324,48 @@ def test_recurrent_layers_with_smooth_activations_are_refused(kind: type[nn.Modu
 
 def test_the_two_largest_of_four_take_few_comparisons() -> None:
     assert from_torch(Function(lambda x: x.topk(2, 1).values), torch.zeros(1, 4)).n_units == 5
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (x - x.mean(0, keepdim=True)).relu(),
+        lambda x: x.relu() + torch.cat([x[2:], x[:2]]),  # in a batch of two nothing but itself
+        lambda x: x.amax(),
+        lambda x: x.relu() * len(x),
+        lambda x, y: x.relu() + torch.cat([y[1:], y[:1]]),
+    ],
+    ids=["mean of the batch", "third next sample", "one number for all", "size of the batch", "second input"],
+)
+@pytest.mark.parametrize("samples", [1, 4])
+@pytest.mark.filterwarnings("ignore:The output does not depend on the input")
+def test_a_module_that_mixes_samples_is_refused(function: Callable, samples: int) -> None:
+    example = tuple(torch.zeros(samples, 3) for _ in range(function.__code__.co_argcount))
+    with pytest.raises(ImportMismatchError, match="mixes the samples"):
+        from_torch(Function(function), example)
+
+
+def test_a_single_axis_is_one_sample() -> None:
+    network = from_torch(Function(lambda x: x.median() + x.msort()[:2]), torch.zeros(5))
+    x = torch.randn(4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    expected = torch.stack([row.median() + row.msort()[:2] for row in x]).numpy()
+    np.testing.assert_allclose(network(x.numpy()), expected, atol=1e-12)
+
+
+def test_what_is_no_mixing_is_not_refused() -> None:
+    first = Function(lambda x: x[:1].relu())  # written for one sample: the others are not looked at
+    assert from_torch(first, torch.zeros(1, 3)).n_units == 3
+    fixed = Function(lambda x: x.view(1, -1) @ torch.ones(6, 2))  # takes one sample and no more
+    assert from_torch(fixed, torch.zeros(1, 2, 3)).output_dim == 2
+    anchors = Function(lambda x: (x.relu(), torch.arange(5.0)))  # one of its outputs is for all samples
+    assert from_torch(anchors, torch.zeros(1, 3)).output_dim == 8
+    scaled = Function(lambda x, y, a: a(x) + y, nn.Linear(3, 2))  # the second input has no batch axis
+    assert from_torch(scaled, (torch.zeros(1, 3), torch.zeros(2))).input_dim == 5
+
+
+def test_a_cut_of_a_module_is_compared_in_batches_too() -> None:
+    module = Function(lambda x, a: a(x - x.mean(0, keepdim=True)).softmax(1), nn.Linear(3, 2))
+    with pytest.raises(ImportMismatchError, match="mixes the samples"):
+        from_torch(module, torch.zeros(1, 3), until="linear")
+    behind = Function(lambda x, a: a(x).relu().softmax(0), nn.Linear(3, 2))
+    assert from_torch(behind, torch.zeros(1, 3), until="relu").n_units == 2

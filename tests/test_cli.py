@@ -1,17 +1,22 @@
 """The command line: numbers on stdout, one sentence on stderr, and the right exit code."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 from typer.testing import CliRunner
 
 import adapters
@@ -313,3 +318,92 @@ def test_a_property_is_decided_and_its_counterexample_confirmed(tmp_path: Path) 
     assert polytope("check", MODEL, never, "--enumerate", "--max-seconds", "1e-9").returncode == 4
     wrong = polytope("check", MODEL, property_file(tmp_path, 3, "(>= Y_0 0)"))
     assert (wrong.returncode, wrong.stderr.strip()[:30]) == (2, "The property declares 3 output")
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """A folder with the state dicts of a chain and of a convolutional network, and the latter's code."""
+    torch.manual_seed(0)
+    chain = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
+    torch.save(chain.state_dict(), tmp_path / "chain.pth")
+    code = (
+        "from torch import nn\n\n\ndef network():\n    return nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), "
+        "nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2, 1))\n"
+    )
+    (tmp_path / "code.py").write_text(code)
+    space: dict[str, Any] = {}
+    exec(code, space)
+    torch.save(space["network"]().state_dict(), tmp_path / "cnn.pth")
+    return tmp_path
+
+
+def test_a_chain_of_weights_is_read_with_its_activation_and_says_what_was_assumed(weights: Path) -> None:
+    arguments = ("count", weights / "chain.pth", "--box", "-1", "1", "--activation", "relu")
+    facts = answer(*arguments)
+    assert facts["import_error"] is None
+    assert str(facts["import_note"]).startswith("not computed: The file holds weights only")
+    assert "Note: The file holds weights only" in polytope(*arguments).stderr
+    done = polytope("audit", *arguments[1:], "--out", weights / "audit")
+    assert "its conversion was not checked" in done.stdout
+    assert "assumed: the linear layers '0', '2' in this order" in done.stdout
+    report = json.loads((weights / "audit" / "report.json").read_text())
+    assert report["conversion"]["when_loaded"]["label"] == "not computed"
+    assert "relu between all of them" in (weights / "audit" / "report.html").read_text()
+
+
+def test_weights_are_read_into_a_module_of_the_users_own_code(weights: Path) -> None:
+    arguments = ("count", weights / "cnn.pth", "--box", "-1", "1", "--input-shape", "1,2,2")
+    facts = answer(*arguments, "--module", f"{weights / 'code.py'}:network")
+    assert facts["import_error"] < 1e-6
+    assert facts["import_note"] == "compared with the module in PyTorch"
+    for name in ("code.py:other", "absent.py:network", "no.such.package:network", "code.py"):
+        done = polytope(*arguments, "--module", f"{weights / name}")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("--module ")
+
+
+REFUSED_OPTIONS = {
+    "no activation": (("chain.pth",), 3, "--activation relu"),
+    "convolution": (("cnn.pth", "--activation", "relu"), 3, "--module FILE.py:NAME --input-shape SIZES"),
+    "no such activation": (("chain.pth", "--activation", "rellu"), 2, "Known: relu, "),
+    "a cut of weights": (("chain.pth", "--activation", "relu", "--until", "0"), 2, "--until has no meaning"),
+    "another size": (
+        ("chain.pth", "--activation", "relu", "--input-shape", "3"),
+        2,
+        "--input-shape (3,) does not",
+    ),
+    "no numbers": (("chain.pth", "--input-shape", "a,b"), 2, "--input-shape ['a,b'] must be"),
+    "two shapes": (
+        ("chain.pth", "--activation", "relu", *2 * ("--input-shape", "2")),
+        2,
+        "--input-shape gives 2",
+    ),
+    "an architecture": ((MODEL, "--activation", "relu"), 2, "--activation has no meaning for an ONNX file"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), REFUSED_OPTIONS.values(), ids=REFUSED_OPTIONS)
+def test_refusals_name_options_of_the_command_line(
+    weights: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    model, *options = arguments
+    done = polytope("count", weights / model, *options, "--box", "-1", "1")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert "load(" not in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_cut_that_a_refusal_names_can_be_pasted(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a (1), 'b'"]),
+        helper.make_node("Sigmoid", ["a (1), 'b'"], ["y"]),
+    ]
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 2]) for n in "xy")
+    model = helper.make_model(helper.make_graph(nodes, "g", [x], [y]), ir_version=8)
+    onnx.save(model, tmp_path / "smooth.onnx")
+    refused = polytope("count", tmp_path / "smooth.onnx", "--box", "-1", "1")
+    option = re.search(r"last node: (--until .+) stops before it", refused.stderr)
+    assert option, refused.stderr
+    arguments = shlex.split(option[1])
+    assert polytope("count", tmp_path / "smooth.onnx", "--box", "-1", "1", *arguments).returncode == 0

@@ -11,7 +11,7 @@ from rich.console import Console
 import adapters
 from polytope.cli.groups import grouped
 from polytope.cli.reading import load
-from polytope.cli.results import finish, print_json, say
+from polytope.cli.results import finish, import_facts, print_json, say
 from polytope.report import options
 from polytope.report.files import property_from
 from polytope.report.options import Reading
@@ -46,7 +46,7 @@ def check(
             runtime=adapters.runtime(network),
         )
     if as_json:
-        print_json(property_facts(found) | {"import_error": network.import_error})
+        print_json(property_facts(found) | import_facts(network))
     else:
         say(property_verdict(found))
     if found.status == "violated":

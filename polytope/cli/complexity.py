@@ -10,7 +10,7 @@ from rich.console import Console
 
 from polytope.cli.groups import grouped
 from polytope.cli.reading import load
-from polytope.cli.results import finish, print_json, say
+from polytope.cli.results import finish, import_facts, print_json, say
 from polytope.report import options
 from polytope.report.files import points_from_npz
 from polytope.report.labels import in_words
@@ -38,7 +38,7 @@ def complexity(
         with Console(stderr=True).status(f"local complexity of {len(points.x):,} points"):
             facts = complexity_facts(network, points.x, points.labels, radius, max_seconds)
     if as_json:
-        print_json(facts | {"import_error": network.import_error})
+        print_json(facts | import_facts(network))
     else:
         say(f"{facts['points']:,} points, radius {radius:g}: mean number of units that bend")
         layers = [(f"bending layer {i}", number) for i, number in enumerate(facts["layers"], start=1)]

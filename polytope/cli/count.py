@@ -9,7 +9,7 @@ from rich.console import Console
 
 from polytope.cli.groups import grouped
 from polytope.cli.reading import load
-from polytope.cli.results import count_facts, count_words, finish, print_json, say
+from polytope.cli.results import count_facts, count_words, finish, import_facts, print_json, say
 from polytope.regions.enumerate import count_regions
 from polytope.report import options
 from polytope.report.options import EngineName, Reading, Where, chosen_engine, chosen_scope, in_bytes
@@ -48,7 +48,7 @@ def count(
             "engine": found.engine,
             "seconds": round(found.seconds, 6),
             "peak_memory_mb": round(peak_memory_mb(), 1),
-            "import_error": network.import_error,
+            **import_facts(network),
             "domain": scope.description,
             "domain_chosen_by": scope.chosen_by,
             "statistics": {name: float(value) for name, value in found.statistics.items()},

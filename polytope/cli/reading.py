@@ -2,33 +2,79 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import inspect
+import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 import adapters
+from polytope.cli.advice import in_options
+from polytope.errors import LoadError
 from polytope.ir import Network
 from polytope.report.options import Reading
 from polytope.report.terminal import safe
 
 
 def load(path: Path, reading: Reading) -> Network:
-    """The network of a model file; what its reader warns of goes to stderr."""
-    shape = shape_of(reading.input_shape)
+    """The network of a model file; what its reader warns of goes to stderr, in the words of the options."""
+    shape, module = shape_of(reading.input_shape), module_of(reading.module)
+    until = reading.until or None
     console = Console(stderr=True)
     with console.status("reading and checking the model"), warnings.catch_warnings(record=True) as noticed:
         warnings.simplefilter("always", UserWarning)
-        network = adapters.load(path, until=reading.until, input_shape=shape)
+        try:
+            network = adapters.load(
+                path, until=until, input_shape=shape, activation=reading.activation, module=module
+            )
+        except (LoadError, ValueError, TypeError) as error:
+            raise type(error)(in_options(str(error))) from error
     for notice in noticed:
         if notice.category is UserWarning:
-            console.print(f"Note: {safe(str(notice.message))}", highlight=False)
+            console.print(f"Note: {safe(in_options(str(notice.message)))}", highlight=False, soft_wrap=True)
     return network
 
 
-def shape_of(input_shape: str | None) -> tuple[int, ...] | None:
-    """The numbers of ``--input-shape``."""
+def shape_of(input_shapes: list[str] | None) -> tuple[int, ...] | list[tuple[int, ...]] | None:
+    """The numbers of ``--input-shape``; a list of them for several inputs."""
     try:
-        return None if input_shape is None else tuple(int(n) for n in input_shape.split(","))
+        shapes = [tuple(int(n) for n in text.split(",")) for text in input_shapes or []]
     except ValueError as error:
-        raise ValueError(f"--input-shape {input_shape!r} must be whole numbers: 1,28,28.") from error
+        raise ValueError(f"--input-shape {input_shapes!r} must be whole numbers: 1,28,28.") from error
+    return shapes if len(shapes) > 1 else shapes[0] if shapes else None
+
+
+def module_of(text: str | None) -> Any:
+    """The module that ``--module FILE.py:NAME`` or ``package:NAME`` names; a class or a function makes it."""
+    if text is None:
+        return None
+    where, _, name = text.rpartition(":")
+    try:
+        found = getattr(_imported(where), name)
+        return found() if inspect.isclass(found) or inspect.isfunction(found) else found
+    except Exception as error:  # the user's own code raises whatever it likes
+        said = " ".join(str(error).split())
+        raise ValueError(
+            f"--module {text!r} gives no module ({type(error).__name__}: {said}). "
+            "Name your own code: FILE.py:NAME or package:NAME, a module or what makes one without arguments."
+        ) from error
+
+
+def _imported(where: str) -> Any:
+    """A file of Python or an importable package, run."""
+    if not where.endswith(".py"):
+        sys.path.insert(0, "")
+        try:
+            return importlib.import_module(where)
+        finally:
+            sys.path.remove("")
+    spec = importlib.util.spec_from_file_location(Path(where).stem, where)
+    assert spec is not None, "a .py file has a loader"
+    assert spec.loader is not None, "a .py file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from polytope.cli.groups import grouped
 from polytope.cli.reading import load
-from polytope.cli.results import count_facts, count_words, finish, print_json, say
+from polytope.cli.results import count_facts, count_words, finish, import_facts, print_json, say
 from polytope.regions.enumerate import enumerate_regions
 from polytope.regions.executors import dask_executor
 from polytope.regions.layer_split import LayerSplit
@@ -64,7 +64,9 @@ def regions(
             progress=watch.regions,
         )
     if as_json:
-        print_json(count_facts(found) | {"directory": str(out), "domain": scope.description})
+        print_json(
+            count_facts(found) | {"directory": str(out), "domain": scope.description} | import_facts(network)
+        )
     else:
         say(f"{count_words(found)} in {scope.description}; {found.lower:,} in {out}")
     finish(complete=found.complete)

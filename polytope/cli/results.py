@@ -9,8 +9,16 @@ from typing import Any, Protocol
 import typer
 from rich.console import Console
 
+from polytope.ir import Network
 from polytope.report.labels import LARGEST_WRITTEN, bound, in_words, log10
 from polytope.report.terminal import STOPPED, safe
+
+
+def import_facts(network: Network) -> dict[str, Any]:
+    """The import error, ``None`` if it was not computed, and what the model was compared with or why not."""
+    compared = network.import_error is not None
+    note = network.import_note if compared else f"not computed: {network.import_note}"
+    return {"import_error": network.import_error, "import_note": note}
 
 
 class Counted(Protocol):

@@ -116,7 +116,13 @@ def with_outputs(network: Network, rows: csr_array) -> Network:
     ends = [0, d, *(d + network.unit_offsets[n] for n in bending)]
     maps = tuple(Sparse(csr_array(rows[:, a:b])) for a, b in pairwise(ends))
     last = Layer((0, *bending), maps, rows[:, [rows.shape[1] - 1]].toarray()[:, 0])
-    return replace(network, layers=(*network.layers, last), output_names=("outputs",), import_error=None)
+    return replace(
+        network,
+        layers=(*network.layers, last),
+        output_names=("outputs",),
+        import_error=None,
+        import_note="",
+    )
 
 
 def _folded(network: Network) -> tuple[list[tuple[csr_array, Activation, int]], csr_array, bool]:

@@ -34,6 +34,7 @@ def _after(first: Network, second: Network) -> Network:
         layers=(*first.layers[:-1], joined, *rest),
         output_names=second.output_names,
         import_error=None,
+        import_note="",
     )
 
 

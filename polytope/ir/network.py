@@ -92,7 +92,9 @@ class Network:
         layers: in order; the last one's output is the network's.
         input_names, output_names: as in the file, in order.
         input_parts: ``(name, shape)`` of each named input, where there are several.
-        import_error: largest absolute difference to the model's own runtime seen when loading, or ``None``.
+        import_error: largest absolute difference to the model's own runtime seen when loading; ``None``
+            where there was none to compare with.
+        import_note: what it was compared with, or why it was not, and what was assumed.
         dtype: the number type of the model file; all arithmetic here is float64.
     """
 
@@ -102,6 +104,7 @@ class Network:
     output_names: tuple[str, ...] = ("output",)
     input_parts: tuple[tuple[str, tuple[int, ...]], ...] = ()
     import_error: float | None = None
+    import_note: str = ""
     dtype: str = "float64"
 
     def __post_init__(self) -> None:
@@ -250,7 +253,13 @@ class Network:
             raise ValueError(f"{self.output_dim} outputs do not fit {other.input_dim} inputs.")
         shift = len(self.layers)
         moved = tuple(replace(la, inputs=tuple(k + shift for k in la.inputs)) for la in other.layers)
-        return replace(self, layers=self.layers + moved, output_names=other.output_names, import_error=None)
+        return replace(
+            self,
+            layers=self.layers + moved,
+            output_names=other.output_names,
+            import_error=None,
+            import_note="",
+        )
 
     def _rows(self, x: ArrayLike) -> FloatArray:
         """Points as ``[B, d]`` float64."""
@@ -292,7 +301,9 @@ def stack(first: Network, second: Network) -> Network:
     lower = Selection(np.where(index >= n, index - n, -1), m)
     joined = Layer((shift, shift + len(moved)), (upper, lower), np.zeros(n + m))
     names = first.output_names + second.output_names
-    return replace(first, layers=(*first.layers, *moved, joined), output_names=names, import_error=None)
+    return replace(
+        first, layers=(*first.layers, *moved, joined), output_names=names, import_error=None, import_note=""
+    )
 
 
 def _behind_affine(layer: Layer, base: FloatArray, directions: FloatArray) -> Layer:

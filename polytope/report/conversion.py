@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.ir.near_bends import straddling
 from polytope.regions.sampling import random_points
@@ -36,7 +37,7 @@ def conversion_facts(subject: Subject, seconds: float) -> dict[str, Any]:
     }
     return {
         "runtime": subject.runtime is not None,
-        "when_loaded": _when_loaded(subject.network.import_error),
+        "when_loaded": _when_loaded(subject.network),
         "kinds": [
             {"points": name, **_compared(subject, x, seconds / len(kinds))}
             for name, x in kinds.items()
@@ -45,10 +46,12 @@ def conversion_facts(subject: Subject, seconds: float) -> dict[str, Any]:
     }
 
 
-def _when_loaded(error: float | None) -> Labelled:
+def _when_loaded(network: Network) -> Labelled:
+    error, note = network.import_error, network.import_note
     if error is None or np.isnan(error):
-        return not_computed(NO_RUNTIME)
-    return estimate(float(error), "largest difference of an output on the inputs tried when loading")
+        return not_computed(note or NO_RUNTIME)
+    said = "largest difference of an output on the inputs tried when loading"
+    return estimate(float(error), f"{said}, {note}" if note else said)
 
 
 def _random(subject: Subject, rng: np.random.Generator) -> FloatArray | None:

@@ -112,11 +112,35 @@ MaxSeconds = Annotated[
     float | None, typer.Option("--max-seconds", help="Stop after so long.", rich_help_panel=SEARCH)
 ]
 Until = Annotated[
-    str | None, typer.Option("--until", help="Stop at this tensor of the model.", rich_help_panel=READING)
+    list[str] | None,
+    typer.Option("--until", help="Stop at this tensor of the model. Repeatable.", rich_help_panel=READING),
 ]
 InputShape = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input-shape",
+        metavar="SIZES",
+        help="One input without the batch: 1,28,28. Repeatable, for several inputs.",
+        rich_help_panel=READING,
+    ),
+]
+ActivationName = Annotated[
     str | None,
-    typer.Option("--input-shape", help="One input without the batch: 1,28,28.", rich_help_panel=READING),
+    typer.Option(
+        "--activation",
+        metavar="NAME",
+        help="Between the layers of a file of weights alone: relu, leaky_relu, hardtanh, ...",
+        rich_help_panel=READING,
+    ),
+]
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        "--module",
+        metavar="FILE.py:NAME",
+        help="Your own code with the PyTorch module that a state dict belongs to; it is run.",
+        rich_help_panel=READING,
+    ),
 ]
 MaxMemory = Annotated[
     float | None, typer.Option("--max-memory", help="Stop before so many megabytes.", rich_help_panel=SEARCH)
@@ -150,6 +174,8 @@ class Reading:
 
     until: Until = None
     input_shape: InputShape = None
+    activation: ActivationName = None
+    module: Architecture = None
 
 
 def chosen_scope(network: Network, where: Where, vnnlib: Path | None, points: Points | None = None) -> Scope:

@@ -136,5 +136,6 @@ def sentences(interrupted: str = "Stopped by the keyboard; nothing was written."
 
 def end(code: int, message: str) -> NoReturn:
     """Say why on stderr and leave with a code."""
-    Console(stderr=True, soft_wrap=True).print(safe(" ".join(message.split())), highlight=False)
+    lines = [line for line in message.splitlines() if line.strip()]
+    Console(stderr=True, soft_wrap=True).print("\n".join(map(safe, lines)), highlight=False)
     raise typer.Exit(code)

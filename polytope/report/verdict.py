@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from polytope.report.conversion import NO_RUNTIME
 from polytope.report.labels import Labelled, in_words
 
 
@@ -28,9 +29,15 @@ def _conversion(report: dict[str, Any]) -> str:
             f"on {tried:,} inputs tried, {classes}."
         )
     error = conversion["when_loaded"]
-    if error["label"] == "not computed":
+    if error["label"] == "not computed" and error["reason"] == NO_RUNTIME:
         return f"{what}."
+    if error["label"] == "not computed":
+        return f"{what}; its conversion was not checked. {_sentence(error['reason'])}"
     return f"{what}; its conversion differs by at most {error['value']:.2g} on the inputs tried when loading."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
 
 
 def _regions(report: dict[str, Any]) -> str:

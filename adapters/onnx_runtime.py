@@ -1,0 +1,77 @@
+"""ONNX models in runtimes: onnxruntime, or onnx's own reference evaluator where that has no kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from adapters.check import NotRunnableError, pieces
+from adapters.inputs import InputPart
+from polytope.ir.maps import FloatArray
+
+Run = Callable[[FloatArray], list[NDArray[Any]]]
+"""Rows ``[n, d]``, as one batch, to all outputs."""
+
+
+def in_onnxruntime(model: bytes, parts: Sequence[InputPart], dtype: str) -> Run:
+    """The model in onnxruntime: graph optimisation off, one thread, deterministic."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises many unrelated kinds
+        raise NotRunnableError(f"onnxruntime refuses it: {_first(error)}") from error
+    names = {i.name for i in session.get_inputs()}
+
+    def run(x: FloatArray) -> list[NDArray[Any]]:
+        feeds = {p.name: a for p, a in zip(parts, pieces(x, parts, dtype), strict=True) if p.name in names}
+        try:
+            return [np.asarray(y) for y in session.run(None, feeds, quiet)]
+        except Exception as error:  # onnxruntime raises many unrelated kinds
+            raise NotRunnableError(f"onnxruntime cannot run it: {_first(error)}") from error
+
+    quiet = onnxruntime.RunOptions()
+    quiet.log_severity_level = 4
+    return run
+
+
+def in_reference(model: bytes, parts: Sequence[InputPart], dtype: str) -> Run:
+    """The model in onnx.reference: every operator of every version in numpy; slow."""
+    from onnx.reference import ReferenceEvaluator
+
+    try:
+        evaluator = ReferenceEvaluator(onnx.load_model_from_string(model))
+    except Exception as error:  # it raises many unrelated kinds
+        raise NotRunnableError(f"onnx.reference refuses it: {_first(error)}") from error
+
+    def run(x: FloatArray) -> list[NDArray[Any]]:
+        feeds = dict(zip((p.name for p in parts), pieces(x, parts, dtype), strict=True))
+        try:
+            with np.errstate(all="ignore"):
+                return [np.asarray(y) for y in evaluator.run(None, feeds)]
+        except Exception as error:  # it raises many unrelated kinds
+            raise NotRunnableError(f"onnx.reference cannot run it: {_first(error)}") from error
+
+    return run
+
+
+def is_valid(model: bytes) -> bool:
+    """Whether onnx's checker and its shape inference find nothing wrong with a model."""
+    try:
+        onnx.checker.check_model(onnx.load_model_from_string(model), full_check=True)
+    except Exception:
+        return False
+    return True
+
+
+def _first(error: Exception) -> str:
+    return str(error).split("\n")[0][:300]
