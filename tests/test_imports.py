@@ -77,6 +77,7 @@ HOMES = {  # third-party library -> where it may be imported
         "polytope/equivariant/",
         "polytope/flows/",
         "polytope/bench/training.py",
+        "adapters/ops/aten_kernels.py",
         "adapters/state_dict.py",
         "adapters/torch_export.py",
         "adapters/torch_runtime.py",
