@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("tests.exact_laws")
+
 MARKER = "POLYTOPE_TESTS_COMPILED"
 COMPILE = """
 import sys

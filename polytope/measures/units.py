@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.geometry.lp import WarmProgram
-from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
+from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import boundaries
@@ -202,28 +201,5 @@ def _holds(sign: float, low: float, high: float) -> bool:
 
 
 def bounding_box(domain: Polyhedron) -> FloatArray | None:
-    """Low and high of every coordinate, ``[2, d]``, rounded outward; ``None`` for an unbounded domain."""
-    if len(domain.A) and (np.count_nonzero(domain.A, axis=1) == 1).all():
-        return _box_ends(domain)
-    if not domain.is_bounded:
-        return None
-    program = WarmProgram(domain.dim, UNBOUNDED)
-    scale = float(np.abs(domain.unit_rows[:, -1]).max()) or 1.0
-    rows = [np.append(row[:-1], row[-1] / scale) for row in domain.unit_rows]
-    axes = np.concatenate([-np.eye(domain.dim), np.eye(domain.dim)])
-    best = np.array([program.maximise(rows, np.append(axis, 0.0)).value for axis in axes])
-    ends = (best + 1e-6 * (1.0 + np.abs(best))) * scale
-    return np.stack([-ends[: domain.dim], ends[domain.dim :]])
-
-
-def _box_ends(domain: Polyhedron) -> FloatArray | None:
-    """Low and high of a domain whose rows each bound one coordinate."""
-    ends = np.stack([np.full(domain.dim, -np.inf), np.full(domain.dim, np.inf)])
-    for row, limit in zip(domain.A, domain.b, strict=True):
-        i = int(np.flatnonzero(row)[0])
-        end = limit / row[i]
-        if row[i] > 0:
-            ends[1, i] = min(ends[1, i], np.nextafter(end, np.inf))
-        else:
-            ends[0, i] = max(ends[0, i], np.nextafter(end, -np.inf))
-    return ends if np.isfinite(ends).all() else None
+    """Low and high of every coordinate, ``[2, d]``, proved to enclose; ``None`` for an unbounded domain."""
+    return domain.bounds if domain.is_bounded else None

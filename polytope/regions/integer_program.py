@@ -158,7 +158,7 @@ def _model(network: Network, domain: Polyhedron, tables: Sequence[LayerBoundarie
     """The program of a network in a domain, without cuts."""
     model = _Model()
     model.columns([0.0], [1.0])
-    low, high = _bounding_box(domain)
+    low, high = domain.bounds
     values = [model.columns(low.tolist(), high.tolist())]
     for a, b in zip(domain.A, domain.b, strict=True):
         model.row(values[0].tolist(), a.tolist(), -np.inf, float(b))
@@ -166,14 +166,6 @@ def _model(network: Network, domain: Polyhedron, tables: Sequence[LayerBoundarie
         z = _preactivations(model, layer, values)
         values.append(_units(model, layer, table, z) if layer.activation else z)
     return model
-
-
-def _bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
-    program, rows = WarmProgram(domain.dim, UNBOUNDED), list(domain.unit_rows)
-    eye = np.eye(domain.dim)
-    high = [program.maximise(rows, np.append(axis, 0.0)).value for axis in eye]
-    low = [-program.maximise(rows, np.append(-axis, 0.0)).value for axis in eye]
-    return np.array(low), np.array(high)
 
 
 def _preactivations(model: _Model, layer: Layer, values: Sequence[IntArray]) -> IntArray:

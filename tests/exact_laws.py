@@ -1,0 +1,307 @@
+"""What is called exact, as laws: of a network in a domain, held against the slow twin in rational numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pytest
+
+import polytope as pt
+from polytope.errors import EmptyDomainError
+from polytope.regions.found import Engine
+from tests.rational import Cell, Twin, along, read, regions, rows_of
+from tests.rational_measures import (
+    extremes,
+    half_width,
+    inside,
+    linear_regions,
+    lipschitz,
+    radius,
+    satisfiable,
+    volume,
+)
+from tests.rational_programs import coordinates, highest, rational, value
+
+Condition = tuple[list[float], float, bool]  # weights of outputs, limit, strict
+ENGINES: dict[str, Engine] = {
+    "vertices": pt.LayerSplit(cells="vertices"),
+    "simplex": pt.LayerSplit(cells="lp", solver="simplex"),
+    "highs": pt.LayerSplit(cells="lp", solver="highs"),
+    "distance": pt.FacetFlip(),
+    "hops": pt.FacetFlip(order="hops"),
+}
+PROOFS: tuple[Literal["any", "enumeration"], ...] = ("any", "enumeration")
+SHAPES: tuple[Literal["cross-polytope", "box"], ...] = ("cross-polytope", "box")
+FEW = 6  # regions that HiGHS is asked for where the dense simplex method is too
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A network, a domain, the truth about them, and what the engines find."""
+
+    name: str
+    seed: int
+    network: pt.Network
+    domain: pt.Polyhedron
+    twin: Twin
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether the domain has an interior and is bounded."""
+        d, cells = self.domain.dim, self.twin.cells
+        axes = [tuple(Fraction(s * (i == j)) for j in range(d + 1)) for i in range(d) for s in (1, -1)]
+        return bool(cells) and None not in [highest(self.twin.domain, axis, cells[0].point) for axis in axes]
+
+    @cached_property
+    def engines(self) -> list[str]:
+        """Those that are asked: one order of the walk; HiGHS where nothing else is, or little is to do."""
+        walk = "hops" if self.seed % 2 else "distance"
+        if not self.bounded:
+            return ["highs", walk]
+        return ["vertices", "simplex", walk] + ["highs"] * (len(self.twin.cells) <= FEW)
+
+    @cached_property
+    def numbers(self) -> dict[tuple[int, ...], int]:
+        """The twin's regions by pattern."""
+        return {cell.pattern: i for i, cell in enumerate(self.twin.cells)}
+
+    @cached_property
+    def _complexes(self) -> dict[str, pt.RegionComplex | Exception]:
+        return {}
+
+    def complex(self, name: str) -> pt.RegionComplex:
+        """What an engine finds, searched for once."""
+        if name not in self._complexes:
+            try:
+                found = pt.enumerate_regions(self.network, self.domain, ENGINES[name])
+            except Exception as error:
+                self._complexes[name] = error
+            else:
+                self._complexes[name] = found
+        known = self._complexes[name]
+        if isinstance(known, Exception):
+            raise known
+        return known
+
+    def order(self, complex: pt.RegionComplex) -> list[int]:
+        """The twin's numbers of the regions of a complex."""
+        return [self.numbers[tuple(p)] for p in complex.patterns.tolist()]
+
+
+def patterns(case: Case, engine: str) -> None:
+    """All regions are found, once each, and said to be all; without interior there are none."""
+    if not case.twin.cells:
+        with pytest.raises(EmptyDomainError):
+            case.complex(engine)
+        return
+    complex = case.complex(engine)
+    assert complex.complete
+    assert sorted(tuple(p) for p in complex.patterns.tolist()) == sorted(case.numbers)
+
+
+def graph(case: Case, engine: str) -> None:
+    """Regions have the facets that there are, and are neighbours where they share one."""
+    complex = case.complex(engine)
+    order = case.order(complex)
+    edges = {(min(order[i], order[j]), max(order[i], order[j])) for i, j in complex.adjacency().edges()}
+    assert edges == case.twin.edges
+    facets = np.diff(complex.facets.offsets).tolist()
+    assert facets == [len(case.twin.facets[i]) for i in order]
+
+
+def merging(case: Case, engine: str) -> None:
+    """Regions are joined where their maps are equal, however near others are."""
+    complex = case.complex(engine)
+    assert (len(set(complex.merged().tolist())), complex.pieces()) == linear_regions(case.twin)
+
+
+def interior_points(case: Case, engine: str) -> None:
+    """Points lie strictly inside, wherever a cube inside is wider than float64 numbers are apart."""
+    complex = case.complex(engine)
+    for i, x in zip(case.order(complex), complex.interior_points.tolist(), strict=True):
+        assert inside(case.twin.cells[i], x) or _thin(case.twin.cells[i]), (i, x)
+
+
+def _thin(cell: Cell) -> bool:
+    """Whether float64 numbers may be too far apart for one in the largest cube."""
+    center, half = half_width(cell)
+    if half is None:
+        return False
+    largest = float(max(map(abs, coordinates(center))) + half)
+    return 2 * half <= Fraction(float(np.spacing(largest)))
+
+
+def volumes(case: Case, engine: str) -> None:
+    """Volumes are those of the cells, up to the rounding of some sums of the size of all."""
+    if case.bounded and case.domain.dim < 5:
+        complex = case.complex(engine)
+        right = [float(volume(case.twin.facets[i])) for i in case.order(complex)]
+        np.testing.assert_allclose(complex.volumes(), right, rtol=0, atol=1e-9 * sum(right))
+
+
+def slopes(case: Case) -> None:
+    """Lipschitz constants are the greatest norms of the maps, and their bounds enclose them."""
+    complex = case.complex("vertices" if case.bounded else "highs")
+    for p, q in ((1, np.inf), (np.inf, np.inf), (1, 1)):
+        right = lipschitz(case.twin.cells, p, q)
+        assert float(pt.lipschitz_constant(complex, p, q)) == pytest.approx(float(right), rel=2.0**-40, abs=0)
+        if case.bounded:
+            bounds = pt.lipschitz_bounds(case.network, case.domain, p, q, samples=20)
+            assert Fraction(bounds.lower) <= right * (1 + Fraction(1, 2**40)), (p, q)
+            assert right <= Fraction(bounds.upper), (p, q)
+
+
+def output_ranges(case: Case) -> None:
+    """Bounds on outputs enclose what they reach."""
+    if not case.bounded:
+        return
+    low, high = pt.output_bounds(case.network, case.domain)
+    for k in range(case.network.output_dim):
+        least, greatest = extremes(case.twin.cells, k)
+        assert Fraction(float(low[k])) <= (least or 0), k
+        assert (greatest or 0) <= Fraction(float(high[k])), k
+
+
+def units(case: Case) -> None:
+    """Units that are proved fixed are those on one piece; without them the function stays the same."""
+    cells, network = case.twin.cells, case.network
+    use = pt.prove_units(network, case.domain, samples=10)
+    seen = np.array([cell.pattern for cell in cells])
+    varying = (seen != seen[0]).any(axis=0)
+    assert (use.varying == varying).all()
+    assert (use.fixed == ~varying).all()
+    assert (use.piece == seen[0])[~varying].all()
+    simpler = read(pt.simplify(network, case.domain, use=use).network)
+    for cell in cells:
+        _, now = along(simpler, cell.point, [0] * network.input_dim)
+        room = Fraction(1, 2**40) * _size(case.twin, cell)
+        assert all(abs(v - value(f, cell.point)) <= room for (_, v), f in zip(now, cell.outputs, strict=True))
+
+
+def _size(twin: Twin, cell: Cell) -> Fraction:
+    """The largest sum of absolute terms in the layers at a cell's point: what rounding is relative to."""
+    sizes = [[abs(v) for v in coordinates(cell.point)]]
+    largest = max(sizes[0])
+    for layer in twin.layers:
+        z = [abs(b) for b in layer.bias]
+        for k, matrix in zip(layer.inputs, layer.matrices, strict=True):
+            z = [
+                v + sum(abs(a) * h for a, h in zip(r, sizes[k], strict=True))
+                for v, r in zip(z, matrix, strict=True)
+            ]
+        if layer.units is not None:
+            z = [max(abs(p.slope) * z[p.source] + abs(p.intercept) for p in pieces) for pieces in layer.units]
+        sizes.append(z)
+        largest = max(largest, *z)
+    return largest
+
+
+def distances(case: Case) -> None:
+    """Robustness radii are the distances of the nearest ties, or enclose them."""
+    rng, cells = np.random.default_rng([case.seed, 2]), case.twin.cells
+    x = np.array([float(v) for v in coordinates(cells[rng.integers(len(cells))].point)])
+    if not case.domain.contains(x[None])[0]:
+        return
+    outputs = [v for _, v in along(case.twin.layers, rational(x.tolist()), [0] * len(x))[1]]
+    label = outputs.index(max(outputs)) if len(outputs) > 1 else int(outputs[0] > 0)
+    norm = (1, np.inf)[case.seed % 2]
+    right = radius(cells, x.tolist(), label, norm)
+    found = pt.robustness_radius(case.network, x, norm, domain=case.domain)
+    assert found.lower <= found.value
+    if right is None:
+        assert found.value == np.inf
+        return
+    # the distance of a float64 witness is rounded
+    assert found.lower <= float(right) * (1 + 2.0**-40), (found, float(right))
+    assert found.value >= float(right) * (1 - 2.0**-40), (found, float(right))
+    if found.exact:
+        assert found.value == pytest.approx(float(right), rel=1e-9, abs=0)
+
+
+def properties(case: Case) -> None:
+    """Properties hold or not, where thresholds touch what outputs reach, or miss it by one float64 number."""
+    domain, network, d = case.domain, case.network, case.network.input_dim
+    if not np.array_equal(domain.A, np.concatenate([np.eye(d), -np.eye(d)])):
+        return  # properties are stated over boxes
+    rng = np.random.default_rng([case.seed, 3])
+    ends = [extremes(case.twin.cells, k) for k in range(network.output_dim)]
+    for prove in PROOFS:
+        conditions = [_condition(rng, ends) for _ in range(int(rng.integers(1, 3)))]
+        right = "violated" if satisfiable(case.twin.cells, conditions) else "holds"
+        text = _stated(domain, network.output_dim, conditions)
+        assert pt.check_property(network, text, prove=prove).status == right, text
+
+
+def _condition(rng: np.random.Generator, ends: list[tuple[Fraction, Fraction]]) -> Condition:
+    """``sign * Y_k <= limit``, or <, with a limit at the least value, next to it, or somewhere."""
+    k, sign = int(rng.integers(len(ends))), int(rng.choice([1, -1]))
+    least = sign * ends[k][sign < 0]
+    limit = float(least)
+    move = rng.integers(5)
+    if move < 2:
+        limit = float(np.nextafter(limit, np.inf if move else -np.inf))
+    elif move == 2:
+        limit += float(rng.random()) * float(ends[k][1] - ends[k][0])
+    weights = [float(sign) if j == k else 0.0 for j in range(len(ends))]
+    return weights, limit, bool(rng.integers(2))
+
+
+def _stated(domain: pt.Polyhedron, n_outputs: int, conditions: list[Condition]) -> str:
+    """The property that asks for an input of a box that satisfies conditions."""
+    high, low = domain.b[: domain.dim].tolist(), (-domain.b[domain.dim :]).tolist()
+    text = [f"(declare-const X_{i} Real)" for i in range(domain.dim)]
+    text += [f"(declare-const Y_{k} Real)" for k in range(n_outputs)]
+    text += [f"(assert (>= X_{i} {v!r}))" for i, v in enumerate(low)]
+    text += [f"(assert (<= X_{i} {v!r}))" for i, v in enumerate(high)]
+    for weights, limit, strict in conditions:
+        terms = " ".join(f"(* {c!r} Y_{k})" for k, c in enumerate(weights))
+        text.append(f"(assert ({'<' if strict else '<='} (+ {terms}) {limit!r}))")
+    return "\n".join(text)
+
+
+def complexity(case: Case) -> None:
+    """Regions and units that bend in a neighbourhood are those that there are."""
+    rng, network = np.random.default_rng([case.seed, 4]), case.network
+    d = network.input_dim
+    x = rng.integers(-8, 9, d) / 8.0
+    size = float(rng.choice([0.125, 0.5, 2.0]))
+    shape = SHAPES[case.seed % 2]
+    box, cross = pt.Polyhedron.box(x - size, x + size), pt.Polyhedron.cross_polytope(x, size)
+    cells = regions(case.twin.layers, rows_of(box if shape == "box" else cross), d)
+    seen = np.array([cell.pattern for cell in cells or ()])
+    bends = np.split((seen != seen[0]).any(axis=0), np.cumsum(network.widths)[:-1])
+    found = pt.exact_local_complexity(network, x[None], size, shape=shape)
+    assert found.complete.all()
+    assert found.regions_lower.tolist() == [len(seen)]
+    assert found.units_lower.tolist() == [[int(layer.sum()) for layer in bends]]
+
+
+def stops(case: Case, engine: str) -> None:
+    """What a budget stops encloses the number of regions, and is not called complete."""
+    right = len(case.twin.cells)
+    most = max(right // 2, 1)
+    part = pt.count_regions(case.network, case.domain, ENGINES[engine], max_regions=most)
+    assert part.lower <= right <= part.upper
+    assert part.complete == (part.lower == part.upper)
+
+
+ENGINE_LAWS: list[Callable[[Case, str], None]] = [patterns, graph, merging, interior_points, volumes, stops]
+MEASURE_LAWS: list[Callable[[Case], None]] = [slopes, output_ranges, units, distances, properties, complexity]
+
+
+def broken(case: Case, law: Callable[..., None], engines: Collection[str] = ENGINES) -> list[str]:
+    """What a law says that does not hold, of those engines of which it is asked."""
+    if not case.twin.cells and law is not patterns:
+        return []
+    wrong = []
+    for engine in [name for name in case.engines if name in engines] if law in ENGINE_LAWS else [None]:
+        try:
+            law(case, *([engine] if engine else []))
+        except Exception as error:
+            wrong.append(f"{case.name}, {engine or law.__name__}: {type(error).__name__}: {str(error)[:500]}")
+    return wrong
