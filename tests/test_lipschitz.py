@@ -1,12 +1,18 @@
 """Lipschitz constants: hand-worked answers, enclosures on all families, partial complexes as lower bounds."""
 
+from fractions import Fraction
+from itertools import product
+from operator import mul
+
 import numpy as np
 import pytest
 
 import polytope as pt
 from polytope import errors
-from polytope.measures.operator_norm import operator_norms
+from polytope.exact.network import ExactNetwork
+from polytope.measures.operator_norm import lower_norm, operator_norms, upper_norms
 from tests.networks import KNOWN_REGIONS, NETWORKS, SHARED, file_network, needs_shared, seeded, unit_box_of
+from tests.test_exact_maps import MAPS
 
 NORMS = [(p, q) for p in (1, 2, np.inf) for q in (1, 2, np.inf)]
 EXTREME = {  # unit balls of the 1- and inf-norm in R^3 by their corners
@@ -47,9 +53,10 @@ def test_a_function_of_known_slopes() -> None:
     for p, expected in ((1, 3.0), (2, np.sqrt(10)), (np.inf, 4.0)):
         found = pt.lipschitz_constant(regions, p)
         assert found == pytest.approx(expected, rel=1e-14)
+        assert found.lower <= expected <= found.upper
         assert found.label == "exact"
         bounds = pt.lipschitz_bounds(net, box, p)
-        assert bounds.lower == pytest.approx(expected, rel=1e-14)
+        assert bounds.lower == pytest.approx(expected, rel=1e-13)
         # the bounds cannot know that the two units of a pair are never on together
         assert expected <= bounds.upper <= 2 * expected
     inside = pt.Polyhedron.box([0.5, 0.5], [1, 1])  # where no unit bends both bounds are tight
@@ -68,7 +75,8 @@ def test_bounds_enclose_the_exact_constant(name: str) -> None:
     for p, q in NORMS:
         exact = pt.lipschitz_constant(regions, p, q)
         assert exact.label == "exact"
-        assert exact == pt.region_lipschitz(regions, p, q).max()
+        assert exact == pytest.approx(pt.region_lipschitz(regions, p, q).max(), rel=1e-12)
+        assert exact.lower <= exact <= exact.upper <= exact.lower * (1 + 2e-9)
         bounds = pt.lipschitz_bounds(network, box, p, q, samples=300)
         assert bounds.lower <= exact * (1 + 1e-12)
         assert exact <= bounds.norm_product
@@ -77,6 +85,81 @@ def test_bounds_enclose_the_exact_constant(name: str) -> None:
         assert operator_norms(at, p, q)[0] == pytest.approx(bounds.lower, rel=1e-12)
         rise = np.linalg.norm(network(x) - network(y), q, axis=1)
         assert (rise <= exact * np.linalg.norm(x - y, p, axis=1) * (1 + 1e-9) + 1e-12).all()
+
+
+def norm_exactly(rows: list[list[Fraction]], p: float, q: float) -> Fraction:
+    """The norm of a matrix by fractions, squared where the 2-norm is in it."""
+    columns = list(zip(*rows, strict=True))
+    size = {
+        1: lambda v: sum(map(abs, v)),
+        2: lambda v: sum(x * x for x in v),
+        np.inf: lambda v: max(map(abs, v)),
+    }
+    if p == 1:
+        return max(size[q](column) for column in columns)
+    if q == np.inf:
+        return max(size[{2: 2, np.inf: 1}[p]](row) for row in rows)
+    return max(
+        size[q]([sum(map(mul, row, s)) for row in rows]) for s in product((-1, 1), repeat=len(columns))
+    )
+
+
+@pytest.mark.parametrize("name", [n for n in MAPS if n != "convolutional"])
+def test_intervals_enclose_the_constant_of_the_exact_maps(name: str) -> None:
+    network = MAPS[name]()
+    regions = pt.enumerate_regions(network, pt.Polyhedron.box(*unit_box_of(network)))
+    exact = ExactNetwork(network)
+    maps = [exact.outputs(pattern) for pattern in regions.patterns]
+    matrices = [
+        [[Fraction(v, 1 << m.exponent) for v in row[:-1]] for row in m.integers.tolist()] for m in maps
+    ]
+    for p, q in NORMS:
+        if p == 2 and q != np.inf:
+            continue
+        power = 2 if 2 in (p, q) else 1
+        right = max(norm_exactly(rows, p, q) for rows in matrices)
+        found = pt.lipschitz_constant(regions, p, q)
+        assert Fraction(found.lower) ** power <= right <= Fraction(found.upper) ** power
+        assert found.upper <= found.lower * (1 + 2e-9)
+        assert float(right) ** (1 / power) == pytest.approx(float(found), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_spectral_norms_lie_between_their_bounds(seed: int) -> None:
+    """sigma^2 is the greatest root: t I - A A^T has a determinant of one sign for all greater t."""
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((3, 5))
+    A[2] = A[0] + 1e-9 * A[1]
+    none = np.zeros_like(A)
+    low, [high] = lower_norm(A, none), upper_norms(A[None], none[None])
+    assert low <= high <= low * (1 + 1e-12)
+    rows = [[Fraction(v) for v in row] for row in A.tolist()]
+    gram = [[sum(map(mul, a, b)) for b in rows] for a in rows]
+
+    def definite(t: Fraction) -> bool:
+        S = [[t * (i == j) - g for j, g in enumerate(row)] for i, row in enumerate(gram)]
+        for k in range(3):
+            if S[k][k] <= 0:
+                return False
+            for i in range(k + 1, 3):
+                S[i] = [x - S[i][k] / S[k][k] * y for x, y in zip(S[i], S[k], strict=True)]
+        return True
+
+    assert definite(Fraction(high) ** 2)
+    assert not definite(Fraction(low) ** 2)
+
+
+@pytest.mark.parametrize(("large", "slope"), [(1e17, 0.3), (1e9, 1e-8)])
+def test_slopes_of_terms_that_cancel(large: float, slope: float) -> None:
+    """They are relu(x), times a large number and minus that, beside slope (x + 5)."""
+    network = pt.mlp([([[1.0], [1.0], [1.0]], [0.0, 5.0, 0.0]), ([[large, slope, -large]], [0.0])])
+    for low in (-1.0, 0.1):
+        box = pt.Polyhedron.box([low], [1])
+        regions = pt.enumerate_regions(network, box)
+        found = pt.lipschitz_constant(regions)
+        assert (float(found), found.label) == (slope, "exact")
+        assert pt.region_lipschitz(regions).tolist() == [slope] * len(regions)
+        assert pt.lipschitz_bounds(network, box).lower == pytest.approx(slope, rel=1e-12)
 
 
 def test_a_partial_complex_gives_a_lower_bound_and_says_so() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polytope.exact.dyadic import Dyadic
 from polytope.exact.network import ExactNetwork
@@ -13,6 +15,7 @@ from polytope.ir.bounded import BoundedMaps, bounded_maps
 from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
 
+BoolArray = NDArray[np.bool_]
 POOR = 2.0**-24  # errors, relative to the number itself or to the greatest of its row, that are not accepted
 
 
@@ -43,22 +46,17 @@ def right_maps(network: Network, patterns: PatternArray) -> RightMaps:
     return RightMaps(found.J, found.c)
 
 
-def settle(exact: ExactNetwork, patterns: PatternArray, maps: BoundedMaps, poor: FloatArray) -> None:
-    """Put exact rows, rounded once, in the place of those marked ``bool[B, out]``."""
+def settle(exact: ExactNetwork, patterns: PatternArray, maps: BoundedMaps, poor: BoolArray) -> None:
+    """Put exact rows, rounded once, in the place of those marked ``[B, out]``."""
     for b, k in np.argwhere(poor).tolist():
-        chosen = np.eye(exact.network.output_dim)[k]
-        row = rounded(exact.output(chosen.tolist(), patterns[b]))
+        row, error = rounded(exact.output(np.eye(exact.network.output_dim)[k].tolist(), patterns[b]))
         maps.J[b, k], maps.c[b, k] = row[:-1], row[-1]
-        maps.J_error[b, k], maps.c_error[b, k] = _half_ulp(row[:-1]), _half_ulp(row[-1:])[0]
+        maps.J_error[b, k], maps.c_error[b, k] = error[:-1], error[-1]
 
 
-def rounded(values: Dyadic) -> FloatArray:
-    """The nearest float64 numbers."""
+def rounded(values: Dyadic) -> tuple[FloatArray, FloatArray]:
+    """The nearest float64 numbers, and bounds on what rounding changed: 0 where it changed nothing."""
     scale = 1 << values.exponent
-    out: FloatArray = np.array([v / scale for v in values.integers.ravel().tolist()])
-    return out.reshape(values.integers.shape)
-
-
-def _half_ulp(values: FloatArray) -> FloatArray:
-    """What rounding to the nearest may have changed; nothing where the number is zero."""
-    return np.where(values != 0, np.spacing(np.abs(values)), 0.0)
+    out: FloatArray = np.array([v / scale for v in values.integers.tolist()])
+    changed = [Fraction(x) * scale != v for x, v in zip(out.tolist(), values.integers.tolist(), strict=True)]
+    return out, np.where(changed, np.spacing(np.abs(out)), 0.0)

@@ -20,8 +20,6 @@ from polytope.ir.backward import Passing, batches, sweep_outputs, to_sources
 from polytope.ir.maps import FloatArray, IntArray, LinearMap
 from polytope.ir.network import Network
 
-ENTRIES = 1 << 17  # numbers in one array of a batch: they stay in a processor's cache
-
 
 class Residues:
     """A network modulo a prime.
@@ -72,7 +70,7 @@ class Residues:
         """
         m, d = weights.shape[1], self.network.input_dim
         out = np.empty((len(patterns), m, d + 1), dtype=np.int64)
-        for some in batches(self.network, len(patterns), m, ENTRIES):
+        for some in batches(self.network, len(patterns), m):
             passing = _Passing(self, patterns[some], m)
             J = sweep_outputs(passing, np.tile(weights, (1, len(patterns[some]))))
             out[some, :, :d] = J.reshape(d, -1, m).transpose(1, 2, 0)

@@ -18,7 +18,9 @@ from polytope.ir.maps import FloatArray
 if TYPE_CHECKING:
     from polytope.ir.network import Network
 
-ENTRIES = 1 << 23  # numbers in one array of a batch: 64 MB
+CACHED = 1 << 17  # numbers in one array of a batch: 1 MB, that caches hold
+COLUMNS = 64  # in wide networks a batch has so many, for which matrices are read once
+ENTRIES = 1 << 23  # but never more numbers: 64 MB
 W = TypeVar("W")
 
 
@@ -74,10 +76,11 @@ def sweep_outputs(passing: Passing[W], weights: W) -> W:
     return sweep(passing, number, weights)
 
 
-def batches(network: Network, count: int, columns: int, entries: int = ENTRIES) -> Iterator[slice]:
+def batches(network: Network, count: int, columns: int) -> Iterator[slice]:
     """Slices of ``count`` patterns with ``columns`` combinations each, so that arrays stay bounded."""
     widest = max(network.input_dim, *(max(len(layer.bias), layer.width) for layer in network.layers))
-    step = max(1, entries // (columns * widest))
+    size = columns * widest
+    step = max(1, CACHED // size, min(COLUMNS // columns, ENTRIES // size))
     return (slice(i, i + step) for i in range(0, count, step))
 
 

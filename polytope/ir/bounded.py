@@ -41,7 +41,7 @@ class BoundedMaps:
 
 
 def bounded_maps(network: Network, patterns: PatternArray) -> BoundedMaps:
-    """The affine maps of patterns ``int8[B, units]``; errors are ``inf`` where float64 has not the range."""
+    """The affine maps of patterns ``int8[B, units]``; where float64 has not the range, errors are ``inf``."""
     count, out, d = len(patterns), network.output_dim, network.input_dim
     found = BoundedMaps(
         np.empty((count, out, d)), np.empty((count, out)), np.empty((count, out, d)), np.empty((count, out))
@@ -55,6 +55,7 @@ def bounded_maps(network: Network, patterns: PatternArray) -> BoundedMaps:
         found.c[some], found.c_error[some] = passing.constant, passing.constant_error
     for value, error in ((found.J, found.J_error), (found.c, found.c_error)):
         error[~np.isfinite(value) | ~np.isfinite(error) | (not _sizes(network).in_range)] = np.inf
+        value[~np.isfinite(value)] = 0.0
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Literal
 
 Label = Literal["exact", "lower bound", "upper bound"]
@@ -10,23 +11,26 @@ Label = Literal["exact", "lower bound", "upper bound"]
 class Labelled(float):
     """A float with a ``label``; shown with it unless it is exact.
 
-    Exact means up to the rounding of the last operations in float64.
+    The true number lies between ``lower`` and ``upper``, which are proved. It is labelled exact where they
+    are as near to each other as the rounding of the last operations in float64.
 
     Example:
-        >>> Labelled(2.0, "exact"), Labelled(2.0, "lower bound")
+        >>> Labelled(2.0, "exact", 2.0, 2.0), Labelled(2.0, "lower bound", 2.0)
         (2.0, 2.0 (lower bound))
     """
 
     label: Label
+    lower: float
+    upper: float
 
-    def __new__(cls, value: float, label: Label) -> Labelled:
-        """The number with its label."""
+    def __new__(cls, value: float, label: Label, lower: float = -inf, upper: float = inf) -> Labelled:
+        """The number with its label and the ends of its interval."""
         number = super().__new__(cls, value)
-        number.label = label
+        number.label, number.lower, number.upper = label, lower, upper
         return number
 
-    def __getnewargs__(self) -> tuple[float, Label]:  # type: ignore[override]
-        return float(self), self.label
+    def __getnewargs__(self) -> tuple[float, Label, float, float]:  # type: ignore[override]
+        return float(self), self.label, self.lower, self.upper
 
     def __repr__(self) -> str:
         shown = float.__repr__(self)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from polytope.exact.maps import right_maps
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
-from polytope.measures.lipschitz import lipschitz_bounds, region_lipschitz
+from polytope.measures.lipschitz import lipschitz_bounds, lipschitz_constant
 from polytope.measures.operator_norm import operator_norms
 from polytope.measures.robustness import Radius, robustness_radius
 from polytope.regions.complex import RegionComplex
@@ -44,9 +45,10 @@ def _over_domain(subject: Subject, complex: RegionComplex, clock: Clock) -> Labe
     K = to_distances(subject.scope.window, complex.domain.dim)
     straight = _straightened(complex, K)
     some = _affordable(straight, clock)
-    greatest = float(region_lipschitz(some).max())
+    found = lipschitz_constant(some)
     if complex.complete and len(some) == len(complex):
-        return exact(greatest, "up to the rounding of the last operations")
+        return exact(float(found), "up to the rounding of the last operations")
+    greatest = found.lower
     if not complex.domain.is_bounded or _too_large(straight.network):
         return at_least(greatest, "the steepest of the regions looked at")
     bounds = lipschitz_bounds(straight.network, straight.domain, samples=100)
@@ -55,7 +57,7 @@ def _over_domain(subject: Subject, complex: RegionComplex, clock: Clock) -> Labe
 
 def _affordable(complex: RegionComplex, clock: Clock) -> RegionComplex:
     """All regions, or as many as two thirds of the time are enough for."""
-    expected = estimated_seconds(complex, region_lipschitz)
+    expected = estimated_seconds(complex, lipschitz_constant)
     allowed = max(2 * clock.left / 3, 0.0)
     if expected <= allowed:
         return complex
@@ -102,7 +104,7 @@ def _at_points(subject: Subject, clock: Clock) -> dict[str, Any] | None:
     norms: list[FloatArray] = []
     while sum(map(len, norms)) < len(x) and (not norms or clock.left > 0):
         done = sum(map(len, norms))
-        norms.append(operator_norms(network.jacobian(x[done : done + step])))
+        norms.append(operator_norms(right_maps(network, network.pattern(x[done : done + step])).J))
     found = np.concatenate(norms)
     if len(found) < len(x):
         clock.refuse(f"slopes at {len(x) - len(found):,} of {len(x):,} data points", "the time was used")
