@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 
-from tests.exact_laws import Case, broken, graph, merging, output_ranges, patterns, stops
+from tests.exact_laws import Case, broken, graph, merging, output_ranges, patterns, properties, stops
 from tests.nasty_networks import nasty
 from tests.networks import seeds
 from tests.rational import twin_of
@@ -25,6 +25,7 @@ HOLDS: dict[Law, tuple[str, ...]] = {  # the engines of which a law is asked
     merging: ("vertices",),
     stops: ("vertices", "simplex"),
     output_ranges: (),
+    properties: (),
 }
 each_law = pytest.mark.parametrize("law", HOLDS, ids=lambda law: law.__name__)
 

@@ -1,6 +1,8 @@
 """VNN-LIB properties: hand-worked cases, touching sets, a law against dense sampling, and ACAS Xu."""
 
+from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -28,7 +30,11 @@ def text(d: int, out: int, *asserts: str, low: float = -1, high: float = 1) -> s
         ("(>= Y_0 0.5)", "violated"),
         ("(<= Y_0 -0.000001)", "holds"),
         ("(<= Y_0 0)", "violated"),  # met at x = 0 alone
-        ("(< Y_0 0)", "undecided"),  # not met, but 0 comes as near as one likes to: nothing is claimed
+        ("(< Y_0 0)", "holds"),  # 0 is the least value
+        ("(> Y_0 1)", "holds"),
+        ("(> Y_0 0.9999999999999999)", "violated"),
+        ("(and (< X_0 -0.5) (<= Y_0 0.5))", "holds"),  # met at -0.5 alone, if that were allowed
+        ("(and (<= X_0 -0.5) (<= Y_0 0.5))", "violated"),
         ("(>= Y_0 1)", "violated"),  # met at the ends alone
         ("(>= Y_0 1.0000000000000002)", "holds"),  # one unit in the last place above the greatest value
         ("(>= Y_0 (+ X_0 2.1))", "holds"),
@@ -65,9 +71,75 @@ def test_inputs_on_a_line_and_at_a_point() -> None:
         pt.check_property(net, text(3, 1, "(>= Y_0 0)"))
 
 
+HALF = pt.mlp([([[1.0, 1.0]], [-0.5]), ([[1.0]], [-0.5])])  # relu(x + y - 1/2) - 1/2
+
+
+@pytest.mark.parametrize("prove", ["any", "enumeration"])
+@pytest.mark.parametrize(
+    ("condition", "along_a_line", "at_a_point"),
+    [
+        ("(<= Y_0 -0.6)", "holds", "holds"),
+        ("(<= Y_0 -0.5)", "violated", "holds"),
+        ("(< Y_0 -0.5)", "holds", "holds"),
+        ("(>= Y_0 0)", "violated", "violated"),
+        ("(<= Y_0 0)", "violated", "violated"),
+        ("(> Y_0 0)", "violated", "holds"),
+        ("(>= Y_0 0.1)", "violated", "holds"),
+        ("(>= Y_0 0.5)", "violated", "holds"),
+        ("(> Y_0 0.5)", "holds", "holds"),
+    ],
+)
+def test_inputs_that_are_fixed(
+    condition: str, along_a_line: str, at_a_point: str, prove: Literal["any", "enumeration"]
+) -> None:
+    """With y = 1/2 the network is relu(x) - 1/2 for x in [-1, 1]; with x = 1/2 too it is 0."""
+    line = text(2, 1, "(= X_1 0.5)", condition)
+    assert pt.check_property(HALF, line, prove=prove).status == along_a_line
+    point = text(2, 1, "(= X_0 0.5)", "(<= X_1 0.5)", "(>= X_1 0.5)", condition)
+    assert pt.check_property(HALF, point, prove=prove).status == at_a_point
+    implied = text(2, 1, "(>= X_1 0.5)", "(<= (+ X_0 X_1) 1)", "(>= X_0 0.5)", condition)
+    assert pt.check_property(HALF, implied, prove=prove).status == at_a_point
+
+
+@pytest.mark.parametrize("prove", ["any", "enumeration"])
+@pytest.mark.parametrize(
+    ("condition", "status"), [("<=", "violated"), ("<", "holds"), (">=", "violated"), (">", "holds")]
+)
+def test_terms_that_cancel_inside_the_network(
+    condition: str, status: str, prove: Literal["any", "enumeration"]
+) -> None:
+    """0.3 + 0.1 - 0.5 + 0.1 is 0 in rationals, and 3e-17 in float64: at a point, and on the whole box."""
+    weights = [0.3, 0.1, -0.5, 0.1]
+    assert sum(map(Fraction, weights)) == 0
+    assert ((weights[0] + weights[1]) + weights[2]) + weights[3] > 0
+    network = pt.mlp([(np.ones((4, 2)), np.zeros(4)), ([weights], [0.0])])
+    for fixed in ("(= X_0 0.5)", "(and (= X_0 0.5) (= X_1 0.25))", "(<= X_0 1)"):
+        stated = text(2, 1, fixed, f"({condition} Y_0 0)")
+        assert pt.check_property(network, stated, prove=prove).status == status
+
+
+def test_a_counterexample_that_no_float_is() -> None:
+    """-|3 x - 1| is 0 at 1/3 alone; the line 3 x = y + 1 has no window in float64 numbers."""
+    network = pt.mlp([([[3.0], [-3.0]], [-1.0, 1.0]), ([[-1.0, -1.0]], [0.0])])
+    found = pt.check_property(network, text(1, 1, "(>= Y_0 0)"))
+    assert (found.status, found.rounded) == ("violated", True)
+    assert found.witness is not None
+    assert found.witness.tolist() == [1 / 3]
+    assert pt.check_property(network, text(1, 1, "(>= Y_0 0)", high=1 / 3)).status == "holds"
+    assert pt.check_property(network, text(1, 1, "(> Y_0 0)")).status == "holds"
+    assert pt.check_property(network, text(1, 1, "(>= Y_0 -0.1)")).rounded is False
+    for condition, right in (("(>= Y_0 1)", "violated"), ("(> Y_0 1)", "holds"), ("(<= Y_0 0.99)", "holds")):
+        difference = pt.mlp([([[3.0, -1.0]], [0.0])])
+        found = pt.check_property(difference, text(2, 1, "(= (* 3 X_0) (+ X_1 1))", condition))
+        assert found.status == right
+    found = pt.check_property(ABSOLUTE, text(1, 1, "(>= (* 3 X_0) 1)", "(<= (* 3 X_0) 1)", "(>= Y_0 0.3)"))
+    assert (found.status, found.rounded) == ("violated", True)
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
+        ("(>= Y_0 (+ 0.1 0.2))", "not a float64"),
         ("(>= (* X_0 Y_0) 1)", "not linear"),
         ("(>= Z_0 1)", "neither"),
         ("(>= Y_7 1)", "does not declare"),

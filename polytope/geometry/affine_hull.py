@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 
@@ -45,6 +46,31 @@ def affine_hull(
         >>> window.lift(inner.vertices()).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
+    hull = rational_hull(polyhedron, equalities)
+    if not hull.directions:
+        raise EmptyDomainError("The domain has no interior in any window: its equalities leave one point.")
+    window = Slice(np.array(hull.base, dtype=float), np.array(hull.directions, dtype=float))
+    table = np.array(hull.rows, dtype=float).reshape(-1, window.dim + 1)
+    return window, Polyhedron(table[:, :-1], -table[:, -1])
+
+
+@dataclass(frozen=True)
+class RationalHull:
+    """A window ``base + t @ directions`` in fractions, and the rows of the set in its coordinates.
+
+    Each t_j is a coordinate of x, ``x[free[j]]``; without directions the set is the point ``base``.
+    """
+
+    base: FractionRow
+    directions: list[FractionRow]
+    free: list[int]
+    rows: list[FractionRow]
+
+
+def rational_hull(
+    polyhedron: Polyhedron, equalities: tuple[ArrayLike, ArrayLike] | None = None
+) -> RationalHull:
+    """The affine hull as ``affine_hull`` finds it, before it is rounded, and where it is a single point."""
     d = polyhedron.dim
     C, e = np.zeros((0, d)), np.zeros(0)
     if equalities is not None:
@@ -55,15 +81,12 @@ def affine_hull(
     equal = [_fractions(row) for row in np.concatenate([C, -e.reshape(-1, 1)], axis=1)]
     equal += _opposite(rows)
     while True:
-        base, directions = _solutions(equal, d)
+        base, directions, free = _solutions(equal, d)
         inner, numbers = _restricted(rows, base, directions)
         implied = _implied(inner)
         if not implied:
-            break
+            return RationalHull(base, directions, free, inner)
         equal += [rows[numbers[i]] for i in implied]
-    window = Slice(np.array(base, dtype=float), np.array(directions, dtype=float))
-    table = np.array(inner, dtype=float).reshape(-1, window.dim + 1)
-    return window, Polyhedron(table[:, :-1], -table[:, -1])
 
 
 def _fractions(row: Sequence[float]) -> FractionRow:
@@ -80,8 +103,8 @@ def _opposite(rows: Sequence[FractionRow]) -> list[FractionRow]:
     return [list(row) for row in scaled if tuple(-v for v in row) in present]
 
 
-def _solutions(equal: Sequence[FractionRow], d: int) -> tuple[FractionRow, list[FractionRow]]:
-    """A point where all equalities hold and a basis of their directions, by elimination."""
+def _solutions(equal: Sequence[FractionRow], d: int) -> tuple[FractionRow, list[FractionRow], list[int]]:
+    """A point where all equalities hold, a basis of their directions and its coordinates, by elimination."""
     table: list[tuple[int, FractionRow]] = []
     for given in equal:
         row = list(given)
@@ -97,15 +120,13 @@ def _solutions(equal: Sequence[FractionRow], d: int) -> tuple[FractionRow, list[
         table = [(k, _minus(other, other[pivot], row) if other[pivot] else other) for k, other in table]
         table.append((pivot, row))
     free = [k for k in range(d) if k not in {pivot for pivot, _ in table}]
-    if not free:
-        raise EmptyDomainError("The domain has no interior in any window: its equalities leave one point.")
     base = [Fraction(0)] * d
     directions = [[Fraction(int(k == j)) for k in range(d)] for j in free]
     for pivot, row in table:
         base[pivot] = -row[d]
         for direction, j in zip(directions, free, strict=True):
             direction[pivot] = -row[j]
-    return base, directions
+    return base, directions, free
 
 
 def _minus(row: FractionRow, factor: Fraction, other: FractionRow) -> FractionRow:

@@ -9,10 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from polytope.exact.network import ExactNetwork
 from polytope.geometry.vnnlib_property import Case, Property, read_property
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
-from polytope.measures.property_cases import CaseGroup
+from polytope.measures.property_cases import Outcome, settle
 from polytope.regions.found import Budget
 
 Status = Literal["violated", "holds", "undecided"]
@@ -22,18 +23,20 @@ Runtime = Callable[[FloatArray], FloatArray]
 
 @dataclass(frozen=True, eq=False)
 class PropertyCheck:
-    """What is known of a property.
+    """What is known of a property, in rational arithmetic.
 
     Arguments:
-        status: "violated" (``witness`` is a counterexample), "holds" (proved: there is none), "undecided".
-        witness: ``[d]``, an input that satisfies all asserts, or ``None``.
+        status: "violated" (there is a counterexample), "holds" (proved: there is none), "undecided".
+        witness: ``[d]``, an input that satisfies all asserts, or next to one (see ``rounded``), or ``None``.
         outputs: ``[out]``, the network's values there in float64.
         confirmed: whether the ``runtime`` given satisfies the asserts there too; ``None`` if none was given.
         regions: regions that the proof looked at; 0 where bounds or a counterexample settled it. Where the
             property holds by enumeration, all regions of the network, cut along the conditions.
-        proof: what the status rests on: "enumeration" of all regions, "bounds" on outputs or inputs alone, or
-            a "witness"; ``None`` where undecided.
+        proof: what the status rests on: "enumeration" of all regions, "bounds" on outputs or inputs alone (or
+            the values at the only input allowed), or a "witness"; ``None`` where undecided.
         seconds: the time taken.
+        rounded: whether the witness is only the nearest float64 point to a counterexample, which has other
+            coordinates: where asserts hold with equality at a point that no float64 is.
     """
 
     status: Status
@@ -43,6 +46,7 @@ class PropertyCheck:
     regions: int
     proof: Proof | None
     seconds: float
+    rounded: bool = False
 
 
 def check_property(
@@ -96,13 +100,13 @@ def check_property(
     groups: dict[bytes, list[Case]] = {}
     for case in stated.cases:
         groups.setdefault(case.domain_key, []).append(case)
-    decided, regions = True, 0
+    decided, regions, exact = True, 0, ExactNetwork(network)
     for cases in groups.values():
-        found = CaseGroup.of(network, cases).settle(budget, workers, prove == "enumeration", generator)
+        found = settle(exact, cases, budget, workers, prove == "enumeration", generator)
         regions += found.regions
         decided &= found.decided
         if found.witness is not None:
-            return _violated(network, found.witness, stated, runtime, regions, budget.seconds)
+            return _violated(network, found, stated, runtime, regions, budget.seconds)
     if not decided:
         return PropertyCheck("undecided", None, None, None, regions, None, budget.seconds)
     proof: Proof = "enumeration" if regions else "bounds"
@@ -114,13 +118,20 @@ def _text(vnnlib: str | Path) -> str:
 
 
 def _violated(
-    network: Network, x: FloatArray, stated: Property, runtime: Runtime | None, regions: int, seconds: float
+    network: Network,
+    found: Outcome,
+    stated: Property,
+    runtime: Runtime | None,
+    regions: int,
+    seconds: float,
 ) -> PropertyCheck:
-    confirmed = None
+    x, confirmed = found.witness, None
+    assert x is not None, "only a witness shows a violation"
     if runtime is not None:
         y = np.asarray(runtime(x[None]), dtype=float).reshape(-1)
         confirmed = any(_satisfied(case, x, y) for case in stated.cases)
-    return PropertyCheck("violated", x, network(x[None])[0], confirmed, regions, "witness", seconds)
+    y = network(x[None])[0]
+    return PropertyCheck("violated", x, y, confirmed, regions, "witness", seconds, not found.is_float)
 
 
 def _satisfied(case: Case, x: FloatArray, y: FloatArray) -> bool:

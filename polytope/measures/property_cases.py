@@ -1,33 +1,37 @@
 r"""The cases of a VNN-LIB property that share their inputs, decided together.
 
 The conditions of the unsafe set become units :math:`g_i = C_i (x, f(x)) - e_i` behind the network, so the
-exact search cuts its cells where a condition changes: a cell is unsafe where all conditions of a case are
-off. A small shift keeps cells that only touch the unsafe set; rational linear programs decide those.
-Counterexamples are looked for first by descent, and outer bounds may settle a case before any search, unless
-the enumeration is asked for.
+exact search cuts its cells where a condition changes. They are watched from a little above 0: where a unit is
+on in a cell its condition is met nowhere in the closed cell, and cells that merely touch the unsafe set have
+all units of a case off. Rational linear programs decide those.
+
+Nothing is decided by a rounded number: bounds count with all that rounding may do, and at a counterexample
+all constraints of its case hold in rational arithmetic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.errors import EmptyDomainError
-from polytope.geometry.affine_hull import affine_hull
+from polytope.exact.dyadic import dyadic
+from polytope.exact.interior import interior_point
+from polytope.exact.network import ExactNetwork
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.geometry.slice import Slice
 from polytope.geometry.vnnlib_property import Case
-from polytope.ir import Dense, Layer, Network, relu
+from polytope.ir import Dense, Layer, Network, mlp, relu
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.measures.attack import descend
-from polytope.measures.output_bounds import bounds_over_box
+from polytope.measures.counterexamples import is_counterexample, nearest_float
+from polytope.measures.output_bounds import bounds_at, bounds_over_box
+from polytope.measures.property_inputs import AllowedInputs, Point, allowed_inputs
 from polytope.measures.touching import Touching
-from polytope.measures.units import bounding_box
 from polytope.regions.enumerate import enumerate_regions
 from polytope.regions.found import Budget
 from polytope.regions.layer_split import LayerSplit
@@ -35,17 +39,49 @@ from polytope.regions.vertex_cell import explore
 from polytope.regions.vertex_search import suits_vertices
 
 SLICE = 100_000  # regions looked at together
-BAND = 2.0**-32  # a condition is watched from this far above 0, relative to the size of its terms
-CLEAR = 2.0**-40  # values beyond this are certain in float64, relative to the size of their terms
+ABOVE = (
+    2.0**-32
+)  # from how far above 0 conditions are watched, in shares of what they can be; any share is right
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A counterexample, if one was found; otherwise whether there is none, by how many regions."""
+    """A counterexample, if one was found; otherwise whether there is none, by how many regions.
+
+    Arguments:
+        witness: the counterexample, or the float64 input next to it.
+        is_float: whether the witness itself is one.
+    """
 
     witness: FloatArray | None
     decided: bool
     regions: int = 0
+    is_float: bool = True
+
+
+def settle(
+    exact: ExactNetwork,
+    cases: Sequence[Case],
+    budget: Budget,
+    workers: int,
+    thorough: bool,
+    rng: np.random.Generator,
+) -> Outcome:
+    """Find a counterexample among cases with the same inputs, or prove that there is none.
+
+    Arguments:
+        exact: the network.
+        thorough: whether to prove by enumeration even where bounds would do.
+    """
+    inputs = allowed_inputs(cases[0])
+    if inputs is None:
+        return Outcome(None, decided=True)
+    if isinstance(inputs, AllowedInputs):
+        return CaseGroup.of(exact, cases, inputs).settle(budget, workers, thorough, rng)
+    for case in cases:
+        if is_counterexample(exact, case, inputs):
+            return _reported(exact, case, inputs)
+    return Outcome(None, decided=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,119 +89,117 @@ class CaseGroup:
     """Cases with the same inputs.
 
     Arguments:
-        conditions: the conditions of all cases as one network on the window, each met where at most 0.
+        exact: the network.
+        cases: the cases.
+        inputs: what they allow.
+        conditions: those of all cases as one network on the inputs' domain, each met where at most 0.
         rows: for each case the numbers of its conditions.
         strict: ``bool[k]``, which conditions must be below 0.
-        window: from the domain's coordinates to inputs; ``None`` for all inputs.
-        domain: the inputs in the window's coordinates; ``None`` for a single point, or none at all.
-        fixed: that single point, if so.
     """
 
+    exact: ExactNetwork
+    cases: Sequence[Case]
+    inputs: AllowedInputs
     conditions: Network
     rows: tuple[IntArray, ...]
     strict: NDArray[np.bool_]
-    window: Slice | None
-    domain: Polyhedron | None
-    fixed: FloatArray | None
 
     @classmethod
-    def of(cls, network: Network, cases: Sequence[Case]) -> CaseGroup:
-        """The conditions of some cases behind the network, on the window of their inputs."""
-        C = np.concatenate([case.C for case in cases])
-        e = np.concatenate([case.e for case in cases])
-        d = network.input_dim
-        maps = (Dense(C[:, d:]), Dense(C[:, :d]))
-        layer = Layer((len(network.layers), 0), maps, -e)
+    def of(cls, exact: ExactNetwork, cases: Sequence[Case], inputs: AllowedInputs) -> CaseGroup:
+        """The conditions of some cases behind the network, and what no window holds of their inputs."""
+        network, d, more = exact.network, exact.network.input_dim, len(inputs.b)
+        C = np.concatenate([*(case.C[:, :d] for case in cases), inputs.A])
+        Y = np.concatenate([*(case.C[:, d:] for case in cases), np.zeros((more, network.output_dim))])
+        e = np.concatenate([*(case.e for case in cases), inputs.b])
+        layer = Layer((len(network.layers), 0), (Dense(Y), Dense(C)), -e)
         behind = replace(network, layers=(*network.layers, layer), output_names=("conditions",))
+        if inputs.window is not None:
+            front = mlp([(inputs.window.directions.T, inputs.window.base)])
+            behind = front.then(behind)
         ends = np.cumsum([0, *[len(case.e) for case in cases]])
-        rows = tuple(np.arange(a, b) for a, b in pairwise(ends))
-        window, domain, fixed = _inputs(cases[0])
-        strict = np.concatenate([case.strict for case in cases])
-        return cls(behind if window is None else behind.restrict(window), rows, strict, window, domain, fixed)
+        shared = np.arange(ends[-1], ends[-1] + more)
+        rows = tuple(np.concatenate([np.arange(i, j), shared]) for i, j in pairwise(ends))
+        strict = np.concatenate([*(case.strict for case in cases), np.zeros(more, dtype=bool)])
+        return cls(exact, cases, inputs, behind, rows, strict)
 
     def settle(self, budget: Budget, workers: int, thorough: bool, rng: np.random.Generator) -> Outcome:
         """Find a counterexample or prove that there is none; if thorough, not by bounds alone."""
-        if self.fixed is not None:
-            return self._at_a_point(self.fixed)
-        if self.domain is None:
+        for number, rows in enumerate(self.rows):
+            if not len(rows):
+                return self._anywhere(number)
+        low, high = bounds_over_box(self.conditions, self.inputs.box)
+        never = (low > 0) | (self.strict & (low >= 0))
+        possible = [n for n, rows in enumerate(self.rows) if thorough or not never[rows].any()]
+        if not possible:
             return Outcome(None, decided=True)
-        if any(not len(rows) for rows in self.rows):
-            return Outcome(self._lifted(self.domain.inscribed_ball[0]), decided=True)
-        box = bounding_box(self.domain)
-        assert box is not None, "every input is bounded"
-        open_cases = list(self.rows)
-        if not thorough:
-            low, _ = bounds_over_box(self.conditions, box)
-            open_cases = [rows for rows in self.rows if not (low[rows] > 0).any()]
-        if not open_cases:
-            return Outcome(None, decided=True)
-        size = self._size(box, rng)
-        for rows in open_cases:
+        for number in possible:
             if budget.spent(0):
                 return Outcome(None, decided=False)
-            x, value = descend(self.conditions, box, self.domain, rows, rng)
-            if value < -CLEAR * size[rows].max():
-                return Outcome(self._lifted(x), decided=True)
-        return self._enumerate(open_cases, size, budget, workers)
+            t, _ = descend(self.conditions, self.inputs.box, self.inputs.domain, self.rows[number], rng)
+            found = self._tried(number, t)
+            if found is not None:
+                return found
+        return self._enumerate(possible, np.maximum(np.abs(low), np.abs(high)), budget, workers)
 
-    def _enumerate(
-        self, cases: Sequence[IntArray], size: FloatArray, budget: Budget, workers: int
-    ) -> Outcome:
-        """Every region, cut along the conditions; unsafe ones end the search."""
-        assert self.domain is not None, "settled before"
-        k = len(size)
-        last = self.conditions.layers[-1]
-        shifted = replace(last, bias=last.bias - BAND * size, activation=relu())
-        watched = replace(self.conditions, layers=(*self.conditions.layers[:-1], shifted))
-        touching = Touching(self.conditions, self.domain)
+    def _enumerate(self, possible: Sequence[int], size: FloatArray, budget: Budget, workers: int) -> Outcome:
+        """Every region, cut where conditions pass what they are watched from; a counterexample ends it."""
+        k, watched = len(self.strict), _watched(self.conditions, size)
+        touching = Touching(self.conditions, self.inputs.domain)
         regions, decided = 0, True
-        for patterns, points, complete in _slices(watched, self.domain, budget, workers):
+        for patterns, points, complete in _slices(watched, self.inputs.domain, budget, workers):
             regions += len(patterns)
             decided &= complete
             off = patterns[:, -k:] == 0
-            for rows in cases:
+            for number in possible:
+                rows = self.rows[number]
                 for i in np.flatnonzero(off[:, rows].all(axis=1)).tolist():
-                    pattern = patterns[i, :-k]
-                    if (self.conditions(points[i][None])[0, rows] < -CLEAR * size[rows]).all():
-                        return Outcome(self._lifted(points[i]), decided=True, regions=regions)
-                    x = None if budget.spent(0) else touching.point(pattern, rows, self.strict[rows])
-                    if isinstance(x, np.ndarray) and self._met(x, rows, size):
-                        return Outcome(self._lifted(x), decided=True, regions=regions)
-                    decided &= isinstance(x, str) and x == "none"
+                    found = self._tried(number, points[i])
+                    if found is None and budget.spent(0):
+                        decided = False
+                    elif found is None:
+                        t = touching.point(patterns[i, :-k], rows, self.strict[rows])
+                        found = None if t is None else self._reported(number, t)
+                    if found is not None:
+                        return replace(found, regions=regions)
         return Outcome(None, decided, regions)
 
-    def _met(self, x: FloatArray, rows: IntArray, size: FloatArray) -> bool:
-        """Whether a point that is a counterexample in rationals is one in float64, up to rounding."""
-        assert self.domain is not None, "settled before"
-        near = (self.conditions(x[None])[0, rows] <= CLEAR * size[rows]).all()
-        return bool(near and self.domain.contains(x, 2.0**-40 * float(np.abs(x).max(initial=0.0)))[0])
+    def _anywhere(self, number: int) -> Outcome:
+        """A case without conditions: any point of the domain."""
+        domain = self.inputs.domain
+        found = self._tried(number, domain.inscribed_ball[0])
+        if found is not None:
+            return found
+        rows = [dyadic(row).integers.tolist() for row in np.column_stack([domain.A, -domain.b])]
+        t = interior_point(rows)
+        assert t is not None, "the domain has interior"
+        return self._reported(number, t)
 
-    def _size(self, box: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """The size of the terms of each condition near the middle of the domain, ``[k]``."""
-        x = box[0] + (box[1] - box[0]) * rng.random((64, box.shape[1]))
-        values: list[FloatArray] = [x.T, *[h for _, h in self.conditions.steps(x.T)]]
-        layer = self.conditions.layers[-1]
-        terms = np.tile(np.abs(layer.bias)[:, None], (1, len(x)))
-        for j, linear in zip(layer.inputs, layer.absolute_maps, strict=True):
-            terms += linear.apply(np.abs(values[j]))
-        size: FloatArray = np.maximum(terms.max(axis=1), np.finfo(float).tiny)
-        return size
+    def _tried(self, number: int, t: FloatArray) -> Outcome | None:
+        """The point of the domain as a counterexample of a case, if it is one."""
+        rows = self.rows[number]
+        if len(rows) and (bounds_at(self.conditions, t)[0][rows] > 0).any():
+            return None
+        exact = tuple(map(Fraction, t.tolist()))
+        met = is_counterexample(self.exact, self.cases[number], self.inputs.lifted(exact))
+        return self._reported(number, exact) if met else None
 
-    def _at_a_point(self, x: FloatArray) -> Outcome:
-        """All inputs are fixed: one evaluation, if it is clear of 0."""
-        value = self.conditions(x[None])[0]
-        size = self._size(np.stack([x, x]), np.random.default_rng(0))
-        for rows in self.rows:
-            if (value[rows] < -CLEAR * size[rows]).all():
-                return Outcome(x, decided=True)
-        safe = all((value[rows] > CLEAR * size[rows]).any() for rows in self.rows)
-        return Outcome(None, decided=safe)
+    def _reported(self, number: int, t: Point) -> Outcome:
+        return _reported(self.exact, self.cases[number], self.inputs.lifted(t))
 
-    def _lifted(self, t: FloatArray) -> FloatArray:
-        if self.window is None:
-            return t
-        lifted: FloatArray = self.window.lift(t[None])[0]
-        return lifted
+
+def _reported(exact: ExactNetwork, case: Case, x: Point) -> Outcome:
+    """A counterexample as a float64 input, itself one if any next to it is."""
+    witness, is_float = nearest_float(exact, case, x)
+    return Outcome(witness, decided=True, is_float=is_float)
+
+
+def _watched(conditions: Network, size: FloatArray) -> Network:
+    """Each condition a unit that is off up to a little above 0, relative to its largest values, if finite."""
+    last = conditions.layers[-1]
+    above = ABOVE * np.maximum(np.abs(last.bias), np.where(np.isfinite(size), size, 1.0))
+    level = np.minimum(last.bias - above, np.nextafter(last.bias, -np.inf))
+    shifted = replace(last, bias=level, activation=relu())
+    return replace(conditions, layers=(*conditions.layers[:-1], shifted))
 
 
 def _slices(
@@ -195,26 +229,3 @@ def _slices(
         yield cells.patterns, cells.interior_points, not stopped
         if stopped:
             return
-
-
-def _inputs(case: Case) -> tuple[Slice | None, Polyhedron | None, FloatArray | None]:
-    """Window, domain in its coordinates, and the only point if there is but one."""
-    d = len(case.low)
-    free = np.flatnonzero(case.low < case.high)
-    if not len(case.b):
-        if not len(free):
-            return None, None, case.low
-        box = Polyhedron.box(case.low[free], case.high[free])
-        if len(free) == d:
-            return None, box, None
-        return Slice(np.where(case.low < case.high, 0.0, case.low), np.eye(d)[free]), box, None
-    rows = Polyhedron(
-        np.concatenate([np.eye(d), -np.eye(d), case.A]), np.concatenate([case.high, -case.low, case.b])
-    )
-    try:
-        window, inner = affine_hull(rows)
-    except EmptyDomainError as error:
-        if "one point" not in str(error):
-            return None, None, None
-        raise ValueError("The property leaves a single input; state it by equal bounds.") from error
-    return window, inner, None

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.exact.network import ExactNetwork
+from polytope.exact.cells import ExactCells
 from polytope.exact.program import maximise
-from polytope.exact.rows import ExactRows
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
-from polytope.ir.boundaries import boundaries
-from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions.region_rows import region_rows
+from polytope.ir.maps import IntArray
 
 
 class Touching:
@@ -27,26 +24,26 @@ class Touching:
     """
 
     def __init__(self, conditions: Network, domain: Polyhedron) -> None:
-        self._network, self._domain = conditions, domain
-        self._tables = boundaries(conditions)
-        self._rows = ExactRows(conditions, domain.A, domain.b, self._tables)
-        self._exact = ExactNetwork(conditions)
+        self._cells = ExactCells(conditions, domain.A, domain.b)
 
     def point(
         self, pattern: PatternArray, conditions: IntArray, strict: NDArray[np.bool_]
-    ) -> FloatArray | Literal["none", "unknown"]:
-        """A point of a closed cell where the conditions are met, rounded to float64; or that there is none.
+    ) -> tuple[Fraction, ...] | None:
+        """A point of a closed cell where the conditions are met, below 0 if strict; ``None`` if none is.
 
-        Unknown is a point at which a strict condition is 0.
+        The least slack of all conditions is made as large as can be: where it is negative no point meets
+        them, where it is positive one does. Where it is 0, that of the strict conditions alone decides.
         """
-        described = region_rows(self._network, self._domain, self._tables, pattern)
-        rows = [self._rows(cut, pattern).tolist() for cut in described.cuts]
-        last = len(self._network.layers)
-        values = [self._exact.row(last, [i], [1.0], 0.0, pattern).tolist() for i in conditions.tolist()]
-        best = maximise([*rows, *values[1:]], [-v for v in values[0]])
+        rows = [[*row.row[:-1], 0, row.row[-1]] for row in self._cells.rows(pattern)]
+        functions = self._cells.exact.outputs(pattern).integers[conditions].tolist()
+        slack = [0] * (len(functions[0]) - 1) + [1, 0]
+        deep = [[*f[:-1], 1, f[-1]] for f in functions]
+        best = maximise([*rows, *deep], slack)
         if best is None or (best.value is not None and best.value < 0):
-            return "none"
-        at = [row[-1] + sum(a * x for a, x in zip(row, best.point, strict=False)) for row in values]
-        if any(value >= 0 for value, above in zip(at, strict.tolist(), strict=True) if above):
-            return "unknown"
-        return np.array([float(x) for x in best.point])
+            return None
+        if strict.any() and best.value == 0:
+            some = [[*f[:-1], int(above), f[-1]] for f, above in zip(functions, strict.tolist(), strict=True)]
+            best = maximise([*rows, *some], slack)
+            if best is None or (best.value is not None and best.value <= 0):
+                return None
+        return best.point[:-1]
