@@ -57,3 +57,16 @@ def test_straddling_points_have_a_bend_between_them() -> None:
     bent = (net.pattern(low) != net.pattern(high)).any(axis=1)
     np.testing.assert_array_equal(bent, (net.pattern(start) != net.pattern(end)).any(axis=1))
     assert (net.pattern(low) == net.pattern(start))[bent].all()
+
+
+def test_straddling_points_of_deep_networks_are_at_the_first_bend() -> None:
+    """On a segment the cell of its start is an interval, which the second point of the pair has left."""
+    torch.manual_seed(0)
+    pooled = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 5))
+    module = nn.Sequential(pooled, nn.Hardtanh(), nn.Linear(5, 4), nn.LeakyReLU(), nn.Linear(4, 2)).double()
+    net = from_torch(module, torch.zeros(1, 1, 6, 6, dtype=torch.float64))
+    start, end = np.random.default_rng(1).standard_normal((2, 40, 36))
+    low, high = straddling(net, start, end, 20).reshape(2, 40, 36)
+    patterns = [net.pattern(x) for x in (start, low, high)]
+    assert (patterns[1] == patterns[0]).all()
+    assert (patterns[2] != patterns[0]).any(axis=1).all()

@@ -1,23 +1,87 @@
-"""Pairs of close points between which a unit changes its piece, found by halving segments."""
+"""Pairs of close points between which a unit changes its piece: one sweep with values and slopes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from polytope.ir.maps import FloatArray
-from polytope.ir.network import Network
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.network import Layer, Network
+from polytope.ir.pieces import Activation, PatternArray
+
+_LARGEST_BLOCK = 2**21
 
 
 def straddling(network: Network, start: FloatArray, end: FloatArray, rounds: int = 16) -> FloatArray:
-    """Points on both sides of the first bend met on each segment, ``[2 B, d]``.
+    r"""Points on both sides of the first bend met on each segment, ``[2 B, d]``.
+
+    Up to its first bend a network is affine: on the segment, :math:`z_l(s) = z_l(0) + s z_l'`. So one sweep
+    gives every pre-activation with its slope, and where its unit leaves its piece.
 
     Arguments:
         start, end: ``[B, d]``; where nothing bends in between, both points are near the end.
-        rounds: how often a segment is halved: the two points are 2^-rounds of it apart.
+        rounds: the two points are 2^-rounds of their segment apart.
     """
-    low, high = start.copy(), end.copy()
-    for _ in range(rounds):
-        middle = (low + high) / 2
-        same = (network.pattern(middle) == network.pattern(low)).all(axis=1)[:, None]
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
-    return np.concatenate([low, high])
+    step = 2.0**-rounds * (end - start)
+    widest = max(max(layer.width, len(layer.bias)) for layer in network.layers)
+    size = max(1, _LARGEST_BLOCK // widest)
+    blocks = range(0, len(start), size)
+    counts = [_steps_to_bend(network, start[i : i + size], step[i : i + size], 2**rounds) for i in blocks]
+    count = np.concatenate([*counts, np.zeros(0, dtype=np.int64)])[:, None]
+    return np.concatenate([start + (count - 1) * step, start + count * step])
+
+
+def _steps_to_bend(network: Network, start: FloatArray, step: FloatArray, most: int) -> IntArray:
+    """How many steps it takes from each point ``[B, d]`` until a unit is on another piece, at most."""
+    count = np.full(len(start), most)
+    values: list[FloatArray | None] = [np.concatenate([start, step]).T]
+    for number, layer in enumerate(network.layers, start=1):
+        z = _with_slopes(layer, values)
+        level, rise = np.split(z, 2, axis=1)
+        if layer.activation:
+            on = layer.activation.pattern(level)
+            count = _earlier(layer.activation, level, rise, on, count)
+            z = _behind(layer.activation, level, rise, on)
+        values.append(z)
+        for k in {*layer.inputs, number}:
+            if network.last_use[k] <= number:
+                values[k] = None
+    return count
+
+
+def _with_slopes(layer: Layer, values: list[FloatArray | None]) -> FloatArray:
+    """Pre-activations at the starts, and how much they rise in one step: ``[units, 2 B]``."""
+    present = [h for h in (values[k] for k in layer.inputs) if h is not None]
+    columns = next(h.shape[1] for h in values if h is not None)
+    z = np.zeros((len(layer.bias), columns))
+    for linear, h in zip(layer.maps, present, strict=True):
+        z += linear.apply(h)
+    z[:, : columns // 2] += layer.bias[:, None]
+    return z
+
+
+def _behind(activation: Activation, level: FloatArray, rise: FloatArray, on: PatternArray) -> FloatArray:
+    """Values and their slopes behind an activation, on the pieces of the starts."""
+    pieces = activation.affine(on)
+    source = rise if pieces.own else np.take_along_axis(rise, pieces.source, axis=0)
+    return np.concatenate([activation.values(level), pieces.slope * source], axis=1)
+
+
+def _earlier(
+    activation: Activation, level: FloatArray, rise: FloatArray, on: PatternArray, count: IntArray
+) -> IntArray:
+    """The count of each column, or the least with which one of these units is on another piece."""
+    other = activation.pattern(level + count * rise) != on
+    columns, units = np.flatnonzero(other.any(axis=0)), np.flatnonzero(other.any(axis=1))
+    if not len(columns):
+        return count
+    some, held = activation.restricted(units)
+    level, rise = (a[np.ix_(held, columns)] for a in (level, rise))
+    pattern = on[np.ix_(units, columns)]
+    low, high = np.zeros(len(columns), dtype=count.dtype), count[columns]
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        left = (some.pattern(level + middle * rise) != pattern).any(axis=0)
+        low, high = np.where(left, low, middle), np.where(left, middle, high)
+    found = count.copy()
+    found[columns] = high
+    return found
