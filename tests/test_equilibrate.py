@@ -8,9 +8,10 @@ import pytest
 from polytope import LayerSplit, Network, Polyhedron, enumerate_regions
 from polytope.exact.dyadic import Dyadic
 from polytope.exact.network import ExactNetwork
-from polytope.ir import Convolution, Dense, Layer, Sparse
+from polytope.ir import Composition, Convolution, Dense, Diagonal, Layer, Selection, Sparse, relu
 from polytope.ir.maps import InexactScaleError, times_power
-from polytope.regions.equilibrate import ORDINARY, equilibrated
+from polytope.ir.products import unfolded
+from polytope.regions.equilibrate import ORDINARY_UNITS, equilibrated
 from tests.networks import NETWORKS, unit_box_of
 
 
@@ -73,7 +74,7 @@ def test_patterns_and_exact_maps_are_the_same(name, most):
     for layer in even.network.layers[:-1]:
         size = np.max([abs(m.to_sparse()).max(axis=1).toarray().ravel() for m in layer.maps], axis=0)
         alone = layer.activation is None or layer.width == len(layer.bias)
-        assert not alone or (np.abs(np.log2(size[size > 0])) <= ORDINARY + 1).all()
+        assert not alone or (np.abs(np.log2(size[size > 0])) <= ORDINARY_UNITS + 1).all()
 
 
 @pytest.mark.parametrize("engine", [LayerSplit("vertices"), LayerSplit("lp", solver="simplex")], ids=str)
@@ -122,7 +123,7 @@ def test_boxes_get_sides_of_size_one(low, high):
     network = NETWORKS["relu_3-5-4-2" if len(low) == 3 else "relu_2-5-5-1"]()
     even = equilibrated(network, domain)
     side = (np.array(high) - low) / even.scale
-    assert (np.abs(np.log2(side)) <= ORDINARY + 1).all()
+    assert (np.abs(np.log2(side)) <= ORDINARY_UNITS + 1).all()
     assert (even.domain.b / np.abs(even.domain.A).max(axis=1) == domain.b / np.tile(even.scale, 2)).all()
 
 
@@ -135,7 +136,25 @@ def test_a_thin_triangle_and_the_whole_space_get_scales_of_their_own():
     strange, _ = spoiled(network, np.random.default_rng(6), 90)
     whole = equilibrated(strange, Polyhedron.whole_space(2))
     size = np.abs(whole.network.layers[0].maps[0].to_sparse().toarray())
-    assert np.abs(np.log2(size[size > 0])).max() < 2 * ORDINARY
+    assert np.abs(np.log2(size[size > 0])).max() < 2 * ORDINARY_UNITS
+
+
+def test_products_that_would_be_rounded_become_layers():
+    rng = np.random.default_rng(7)
+    dense, inner = Dense(rng.standard_normal((4, 5))), Dense(rng.standard_normal((5, 3)))
+    moved = Composition(dense, Selection(np.array([2, 0, 1, -1, 2]), 3))  # adds two columns
+    taken = Composition(dense, Selection(np.array([2, 0, 1, -1, -1]), 3))
+    scaled = Composition(Diagonal(np.array([0.5, 2.0, -4.0, 1.0])), dense)
+    last = Layer((1,), (Composition(Dense(np.ones((1, 2))), Dense(np.ones((2, 4)))),), np.zeros(1))
+    for linear, layers in ((Composition(dense, inner), 3), (moved, 3), (taken, 2), (scaled, 2)):
+        d = linear.shape[1]
+        network = Network((d,), (Layer((0,), (linear,), rng.standard_normal(4), relu()), last))
+        exact = unfolded(network)
+        assert len(exact.layers) == layers
+        assert (exact is network) == (layers == 2)
+        pattern = np.ones(4, dtype=np.int8)
+        assert same(ExactNetwork(network).outputs(pattern), ExactNetwork(exact).outputs(pattern))
+        assert exact.unit_offsets[-1] == network.unit_offsets[-1]
 
 
 def test_numbers_are_never_rounded():

@@ -86,8 +86,8 @@ def test_pairs_of_floats_prove_only_true_signs(seed: int, kind: str) -> None:
         "grouped": pooled(seed, nearly=True),
     }[kind]
     box = Polyhedron.box([-1] * 2, [1] * 2)
-    net, _, _ = _problem(network, box.A, box.b, None, 1)
-    exact = ExactSigns(net)
+    net, _, _ = _problem(network, box, 1)
+    exact = ExactSigns(network, net)
     rng = np.random.default_rng(seed)
     proved = 0
     for _ in range(40):
@@ -98,8 +98,8 @@ def test_pairs_of_floats_prove_only_true_signs(seed: int, kind: str) -> None:
             rows.append(first)
         whole = []
         for row in rows:
-            numbers, power = exact.row(*row, seg)
-            whole.append([x * Fraction(2) ** power for x in numbers])
+            numbers = exact.row(*row, seg)
+            whole.append([Fraction(x, 1 << numbers.exponent) for x in numbers.integers])
             for x, y, error in zip(whole[-1], *exact._double_row(*row, seg), strict=True):
                 assert abs(x - y) <= error
         g, f, e = whole

@@ -116,6 +116,7 @@ def test_jumps_are_found_in_rational_arithmetic_and_refused() -> None:
     assert PiecewiseLinear(floors[:, None], *rows).is_continuous()
     rows[1][2, 0] = np.nextafter(7.7, 8)
     assert PiecewiseLinear(floors[:, None], *rows).jump() == (2, 0)
+    assert piecewise_linear([0, 0, 1], [0, 9, 1, 0], [0, 4, 0, 1]).is_continuous()  # an empty piece jumps
     network = seeded(0, 2, 3, 3, 1, activation=PiecewiseLinear(floors[:, None], *rows))
     box = Polyhedron.box(*unit_box_of(network))
     for engine in (None, LayerSplit("lp"), FacetFlip(), Sampling(100)):

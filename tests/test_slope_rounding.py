@@ -23,7 +23,7 @@ def test_slopes_are_rounded(activation: PiecewiseLinear) -> None:
         Layer((0,), (Dense(weights),), np.zeros(4), activation),
         Layer((1,), (Dense(np.ones((1, 4))),), np.zeros(1), activation),
     )
-    net, start, _ = _problem(Network((2,), layers), BOX.A, BOX.b, None, 1)
+    net, start, _ = _problem(Network((2,), layers), BOX, 1)
     w = new_work(net, start, 0, 1)
     reset(net, w, start, 0, np.zeros(0, dtype=np.int64))
     w.Z[3] = 0.0  # as if the rows were exact

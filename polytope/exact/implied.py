@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import flint
+
 Row = Sequence[int]
 
 
@@ -42,19 +44,39 @@ def basis(rows: Sequence[Row]) -> Basis | None:
         (True, False)
     """
     d = len(rows)
-    table = [[*row[:d], *(int(i == j) for j in range(d))] for i, row in enumerate(rows)]
-    before = 1
-    for k in range(d):
-        at = next((i for i in range(k, d) if table[i][k]), None)
-        if at is None:
-            return None
-        table[k], table[at] = table[at], table[k]
-        pivot, top = table[k][k], table[k]
-        for i in range(d):
-            if i != k:
-                c = table[i][k]
-                table[i] = [(pivot * x - c * y) // before for x, y in zip(table[i], top, strict=True)]
-        before = pivot
-    sign = 1 if before > 0 else -1
-    columns = tuple(tuple(sign * table[i][d + j] for i in range(d)) for j in range(d))
-    return Basis(columns, sign * before, tuple(row[d] for row in rows))
+    reduced = _reduced([[*row[:d], *(int(i == j) for j in range(d))] for i, row in enumerate(rows)], d)
+    if reduced is None:
+        return None
+    table, determinant = reduced
+    columns = tuple(tuple(table[i][d + j] for i in range(d)) for j in range(d))
+    return Basis(columns, determinant, tuple(row[d] for row in rows))
+
+
+def solve(rows: Sequence[Row]) -> tuple[list[int], int] | None:
+    """The point where all rows of d + 1 integers vanish: numerators, and their common positive denominator.
+
+    ``None`` if there is no such point, or more than one.
+
+    Example:
+        >>> solve([(2, 0, -1), (0, 3, -1), (2, 3, -2)])  # x = 1/2, y = 1/3
+        ([3, 2], 6)
+    """
+    d = len(rows[0]) - 1
+    reduced = _reduced(rows, d)
+    if reduced is None or any(any(row) for row in reduced[0][d:]):
+        return None
+    return [-row[d] for row in reduced[0][:d]], reduced[1]
+
+
+def _reduced(table: Sequence[Row], d: int) -> tuple[list[list[int]], int] | None:
+    """Gauss-Jordan elimination in the first d columns without fractions: ``determinant`` times the identity.
+
+    The determinant is positive; ``None`` if the columns are dependent.
+    """
+    m, n = len(table), len(table[0])
+    entries = [value for row in table for value in row]
+    reduced, pivot, rank = flint.fmpz_mat(m, n, entries).rref()
+    if rank < d or any(reduced[i, i] != pivot for i in range(d)):
+        return None
+    sign = 1 if pivot > 0 else -1
+    return [[sign * int(value) for value in row] for row in reduced.table()], sign * int(pivot)

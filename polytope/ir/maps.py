@@ -80,6 +80,11 @@ class LinearMap(ABC):
         """Maps whose product, outermost first, is this one, and whose matrices hold its own numbers."""
         return (self,)
 
+    @property
+    def scales_freely(self) -> bool:
+        """Whether ``scaled`` keeps the structure for any rows and columns."""
+        return False
+
     def row_exponents(self, columns: IntArray) -> IntArray:
         """The exponent of each row's largest entry, or more, where column j is times ``2**columns[j]``."""
         matrix = self.to_sparse()
@@ -140,6 +145,11 @@ class Dense(LinearMap):
         """Rows of the matrix."""
         return self.matrix[units]
 
+    @property
+    def scales_freely(self) -> bool:
+        """Always."""
+        return True
+
     def row_exponents(self, columns: IntArray) -> IntArray:
         """Those of the largest entries."""
         if not columns.any():
@@ -182,6 +192,11 @@ class Sparse(LinearMap):
         """The matrix itself."""
         return self.matrix
 
+    @property
+    def scales_freely(self) -> bool:
+        """Always."""
+        return True
+
     def scaled(self, rows: IntArray, columns: IntArray) -> Sparse:
         """Scaled entries."""
         if not (rows.any() or columns.any()):
@@ -218,6 +233,15 @@ class Diagonal(LinearMap):
         """The diagonal matrix."""
         index = np.arange(len(self.factors))
         return csr_array((self.factors, (index, index)), shape=self.shape)
+
+    @property
+    def scales_freely(self) -> bool:
+        """Always."""
+        return True
+
+    def row_exponents(self, columns: IntArray) -> IntArray:
+        """Those of the factors."""
+        return exponents(self.factors) + columns
 
     def scaled(self, rows: IntArray, columns: IntArray) -> Diagonal:
         """Scaled factors."""
@@ -273,6 +297,10 @@ class Selection(LinearMap):
         rows = np.flatnonzero(self._kept)
         return csr_array((np.ones(len(rows)), (rows, self.index[rows])), shape=self.shape)
 
+    def row_exponents(self, columns: IntArray) -> IntArray:
+        """Those of the columns that are taken."""
+        return np.where(self._kept, columns[self.index], NO_EXPONENT)
+
     def scaled(self, rows: IntArray, columns: IntArray) -> LinearMap:
         """Factors behind the selection, where they are not 1."""
         power = np.where(self._kept, rows + columns[self.index], 0)
@@ -310,6 +338,12 @@ class Transposed(LinearMap):
     def to_sparse(self) -> csr_array:
         """The transposed matrix."""
         return csr_array(self.of.to_sparse().T)
+
+    def row_exponents(self, columns: IntArray) -> IntArray:
+        """The largest of all, for each row."""
+        inner = self.of.row_exponents(np.zeros(self.shape[0], dtype=np.int64))
+        most = int(inner.max(initial=NO_EXPONENT) + columns.max(initial=0))
+        return np.full(self.shape[0], most)
 
     def scaled(self, rows: IntArray, columns: IntArray) -> LinearMap:
         """The transpose of the scaled inner map."""
@@ -351,6 +385,10 @@ class Composition(LinearMap):
     def to_sparse(self) -> csr_array:
         """The product of the two matrices."""
         return csr_array(self.outer.to_sparse() @ self.inner.to_sparse())
+
+    def row_exponents(self, columns: IntArray) -> IntArray:
+        """Those of the outer map's rows behind the inner one's: bounds on the terms of the product."""
+        return self.outer.row_exponents(self.inner.row_exponents(columns))
 
     def scaled(self, rows: IntArray, columns: IntArray) -> LinearMap:
         """Rows of the outer map and columns of the inner one."""

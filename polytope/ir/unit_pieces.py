@@ -193,11 +193,13 @@ class PiecewiseLinear(Activation):
         easy = np.isin(s, (-1, 0, 1)).all(axis=1, keepdims=True) & ((t[:, 1:] == 0) | (t[:, :-1] == 0))
         meet = ((lifts == 0) & ((steps == 0) | (at == 0))) | (easy & (steps * at == -lifts))
         for unit, p in np.argwhere(np.isfinite(self.breakpoints) & ~meet).tolist():
-            here, (s0, s1), (t0, t1) = (
-                [Fraction(x) for x in _row(table, unit)[p : p + 2].tolist()]
-                for table in (at, self.slopes, self.intercepts)
+            here = _row(self.breakpoints, unit)
+            first, last = (int(np.searchsorted(here, here[p], side)) for side in ("left", "right"))
+            (s0, s1), (t0, t1) = (
+                [Fraction(x) for x in _row(table, unit)[[first, last]].tolist()]
+                for table in (self.slopes, self.intercepts)
             )
-            if (s1 - s0) * here[0] + t1 - t0:
+            if (s1 - s0) * Fraction(float(here[p])) + t1 - t0:
                 return unit, p
         return None
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
 
 from polytope.geometry.lp import coordinate_bounds
 from polytope.geometry.polyhedron import Polyhedron
+from polytope.geometry.scales import column_scales
 from polytope.ir import Layer, Network
 from polytope.ir.maps import (
     NO_EXPONENT,
@@ -26,8 +25,12 @@ from polytope.ir.maps import (
     times_power,
 )
 
-ORDINARY = 10  # exponents within which sizes are left as they are
+ORDINARY = 10  # exponents within which coordinates are left as they are
+ORDINARY_UNITS = (
+    20  # exponents within which hidden units are: rows of any size have error bounds of their own
+)
 MOST = 960  # the greatest exponents that are tried; half as great ones where those would round a number
+MOST_ENTRIES = 10**7  # of first layers that tell of sizes
 ABOVE = 40  # how much larger than the weights, as an exponent, a bias may become
 
 
@@ -71,14 +74,7 @@ def equilibrated(network: Network, domain: Polyhedron, *, columns: bool = True) 
 def _is_ordinary(network: Network) -> bool:
     """Whether the weights of all hidden units are of ordinary size."""
     unscaled = [np.zeros(width, dtype=np.int64) for width in _widths(network)]
-    return not any(
-        _power(layer, unscaled, MOST).any() for layer in network.layers if not _is_output(network, layer)
-    )
-
-
-def _is_output(network: Network, layer: Layer) -> bool:
-    """Whether a layer's values are outputs that no unit bends."""
-    return layer is network.layers[-1] and layer.activation is None
+    return not any(_power(network, number, unscaled, MOST).any() for number in range(1, len(unscaled)))
 
 
 def _widths(network: Network) -> list[int]:
@@ -89,10 +85,8 @@ def _widths(network: Network) -> list[int]:
 def _scaled(network: Network, columns: IntArray, most: int) -> Network:
     """The network in scaled coordinates, with scaled units where they are not of ordinary size."""
     known, layers = [columns], []
-    for layer in network.layers:
-        power = _power(layer, known, most)
-        if _is_output(network, layer):
-            power[:] = 0
+    for number, layer in enumerate(network.layers, start=1):
+        power = _power(network, number, known, most)
         maps = tuple(
             linear.scaled(-power, known[k]) for k, linear in zip(layer.inputs, layer.maps, strict=True)
         )
@@ -112,24 +106,42 @@ def _first_read(layer: Layer) -> IntArray:
     return layer.activation.affine(np.zeros(layer.width, dtype=np.int8)).source
 
 
-def _power(layer: Layer, known: list[IntArray], most: int) -> IntArray:
-    """For each pre-activation the exponent p of its size, ``z = 2**p z'``; 0 where it is ordinary.
+def _power(network: Network, number: int, known: list[IntArray], most: int) -> IntArray:
+    """For each pre-activation of a layer the exponent p of its size, ``z = 2**p z'``; 0 where it is ordinary.
 
-    The size is that of the weights: a bias that is much larger only says that a unit bends far away.
+    The size is that of the weights: a bias that is much larger only says that a unit bends far away. Members
+    of groups have one exponent, and so have all units where others would break up a convolution; outputs 0.
     """
+    layer = network.layers[number - 1]
     size = np.full(len(layer.bias), NO_EXPONENT)
+    if number == len(network.layers) and layer.activation is None:
+        return np.zeros_like(size)
     for k, linear in zip(layer.inputs, layer.maps, strict=True):
         size = np.maximum(size, linear.row_exponents(known[k]))
     bias = exponents(layer.bias)
     raised = (size < 0) & (size < bias - ABOVE)
     size = np.where(size < NO_EXPONENT // 2, bias, np.where(raised, np.minimum(bias - ABOVE, 0), size))
-    size[size < NO_EXPONENT // 2] = 0
-    if layer.activation is not None:
+    if not _scales_freely(network, number):
+        size[:] = size.max()
+    elif layer.activation is not None:
         classes = layer.activation.scale_classes(len(size))
         largest = np.full(len(size), NO_EXPONENT)
         np.maximum.at(largest, classes, size)
         size = largest[classes]
-    return np.clip(np.where(np.abs(size) > ORDINARY, size, 0), -most, most)
+    ordinary = (np.abs(size) <= ORDINARY_UNITS) | (size < NO_EXPONENT // 2)
+    return np.clip(np.where(ordinary, 0, size), -most, most)
+
+
+def _scales_freely(network: Network, number: int) -> bool:
+    """Whether all maps to a layer and from it can be scaled row by row and column by column."""
+    own = network.layers[number - 1].maps
+    readers = (
+        linear
+        for layer in network.layers[number:]
+        for k, linear in zip(layer.inputs, layer.maps, strict=True)
+        if k == number
+    )
+    return all(linear.scales_freely for linear in (*own, *readers))
 
 
 def _scaled_domain(domain: Polyhedron, columns: IntArray) -> Polyhedron:
@@ -149,7 +161,7 @@ def _scaled_domain(domain: Polyhedron, columns: IntArray) -> Polyhedron:
 def _column_exponents(network: Network, domain: Polyhedron) -> IntArray:
     """The size of each coordinate in the domain, as an exponent; none if all are of ordinary size.
 
-    It is half the width where rows on one coordinate bound it; the others are chosen to suit these.
+    It is half the width where rows on one coordinate bound it, else what balances the rows' numbers.
     """
     with np.errstate(over="ignore"):
         low, high, _ = coordinate_bounds(domain.A, -domain.b, np.inf)
@@ -157,41 +169,16 @@ def _column_exponents(network: Network, domain: Polyhedron) -> IntArray:
     known = np.isfinite(wide) & (wide > 0)
     found = exponents(np.where(known, wide, 1.0))
     if not known.all():
-        found = _balanced(*_rows(network, domain), found, ~known)
+        found[~known] = exponents(column_scales(*_rows(network, domain)))[~known]
     return found if (np.abs(found) > ORDINARY).any() else np.zeros_like(found)
 
 
-def _rows(network: Network, domain: Polyhedron) -> tuple[csr_array, FloatArray]:
+def _rows(network: Network, domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
     """Rows that tell of sizes: the domain's, and if these say too little, those of units on the input."""
-    A, b = [csr_array(domain.A)], [domain.b]
+    A, b = [domain.A], [domain.b]
     if not (domain.A[domain.b != 0] != 0).any(axis=0).all():
         for layer in network.layers:
-            if layer.inputs == (0,):
-                A.append(layer.maps[0].to_sparse())
+            if layer.inputs == (0,) and len(layer.bias) * domain.dim <= MOST_ENTRIES:
+                A.append(layer.maps[0].to_sparse().toarray())
                 b.append(layer.bias)
-    return csr_array(vstack(A)), np.concatenate(b)
-
-
-def _balanced(A: csr_array, b: FloatArray, columns: IntArray, free: NDArray[np.bool_]) -> IntArray:
-    r"""Exponents of columns, where they are free, that make the entries of rows ``A x <= b`` most alike.
-
-    The least squares of :math:`\log |a_{ij}| + s_j - r_i` and :math:`\log |b_i| - r_i` over rows' sizes r and
-    columns' sizes s (Curtis and Reid 1972): multiplying a row or a column changes nothing else.
-    """
-    A.eliminate_zeros()
-    size, constant = exponents(A.data), np.where(b != 0, exponents(b), 0)
-    if np.abs(np.concatenate([size, constant, columns])).max(initial=0) <= ORDINARY:
-        return columns
-    entries = np.diff(A.indptr)
-    share = 1.0 / np.maximum(entries + (b != 0), 1)
-
-    def table(values: FloatArray | IntArray) -> csr_array:
-        return csr_array((values.astype(float), A.indices, A.indptr), shape=A.shape)
-
-    sizes, there = table(size), table(np.ones(A.nnz))
-    mean = (sizes.sum(axis=1) + constant) * share
-    matrix = np.diag(there.sum(axis=0)) - (there.T @ table(np.repeat(share, entries))).toarray()
-    right = there.T @ mean - sizes.sum(axis=0) - matrix[:, ~free] @ columns[~free]
-    out = columns.copy()
-    out[free] = np.round(np.linalg.lstsq(matrix[np.ix_(free, free)], right[free], rcond=1e-9)[0])
-    return out
+    return np.concatenate(A), np.concatenate(b)

@@ -15,6 +15,7 @@ from polytope.exact.program import positive_point
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.maps import IntArray
+from polytope.ir.products import unfolded
 from polytope.regions import kernels_layer as layout
 from polytope.regions.bounding_box import bounding_box
 from polytope.regions.equilibrate import equilibrated
@@ -58,14 +59,14 @@ class LpSearch:
 
     def __init__(self, network: Network, domain: Polyhedron, *, keep: bool) -> None:
         even = equilibrated(network, domain)
-        network, domain = even.network, even.domain
+        network, domain = unfolded(even.network), even.domain
         self.network, self.domain, self.keep = network, domain, keep
         self.scale = even.scale
         self.net, self.root = problem(network, domain)
         chunk = int(np.clip(2**22 // max(network.n_units, 1), 256, 16384))
         self.w = new_work(self.net, keep, chunk)
         reset(self.net, self.w, self.root, keep=keep)
-        self.exact = ExactSigns(self.net)
+        self.exact = ExactSigns(network, self.net)
         self.bounds = Bounds(network, self.net)
         self.chunks: list[dict[str, NDArray[Any]]] = []
         self.found, self.open_bound = 0, 0
@@ -162,7 +163,8 @@ class LpSearch:
         return [v - d if v >= d else first + 2 * v + side for v, side in sides]
 
     def _integers(self, a: int, b: int, brk: float) -> list[int]:
-        return list(self.exact.row(a, b, brk, self.w.seg)[0])
+        integers: list[int] = self.exact.row(a, b, brk, self.w.seg).integers.tolist()
+        return integers
 
     def _found(self) -> Found:
         d = self.domain.dim

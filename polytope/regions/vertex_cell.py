@@ -23,6 +23,7 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.continuity import refuse_jumps
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
+from polytope.ir.products import unfolded
 from polytope.regions.bounding_box import bounding_box
 from polytope.regions.equilibrate import equilibrated
 from polytope.regions.found import Path
@@ -200,7 +201,7 @@ def explore(
     even = equilibrated(network, Polyhedron(A, b))
     words = 1
     while True:
-        problem = _problem(even.network, even.domain, words)
+        problem = _problem(unfolded(even.network), even.domain, words)
         shared = _Shared(
             KEEP[keep],
             np.iinfo(np.int64).max if max_regions is None else max_regions,
@@ -258,7 +259,7 @@ class _Worker:
         self.quantum = FIRST_QUANTUM
         chunk = int(np.clip(CHUNK // max(pattern_bytes(self.net), 1), 256, 2**18))
         self.w = new_work(self.net, self.start, shared.keep, chunk)
-        self.exact = ExactSigns(self.net)
+        self.exact = ExactSigns(self.bounds.network, self.net)
         self.scratch: tuple[FloatArray, FloatArray] | None = None
 
     def work(self) -> int:
