@@ -147,7 +147,7 @@ def trace(graph: Graph, input_shape: Any, *, per_sample: bool) -> tuple[Network,
     given = given_shapes(input_shape, [i.name for i in graph.inputs])
     parts = [declared_part(i, given.get(i.name), per_sample=per_sample) for i in graph.inputs]
     if not parts:
-        raise CorruptFileError("The model has no input.")
+        raise UnsupportedOpError("The model has no input: it is a constant, and no function of anything.")
     t = Lowering(frozen_batch=max(p.frozen for p in parts))
     values: dict[str, Value] = dict(
         zip((p.name for p in parts), t.input([p.shape for p in parts]), strict=True)
