@@ -10,7 +10,17 @@ from functools import cache
 
 import pytest
 
-from tests.exact_laws import Case, broken, graph, merging, output_ranges, patterns, properties, stops
+from tests.exact_laws import (
+    Case,
+    broken,
+    graph,
+    interior_points,
+    merging,
+    output_ranges,
+    patterns,
+    properties,
+    stops,
+)
 from tests.nasty_networks import nasty
 from tests.networks import seeds
 from tests.rational import twin_of
@@ -20,7 +30,8 @@ BLOCK = 20
 MOST = 24  # regions of a network, so that 200 of them take the twin seconds
 Law = Callable[..., None]
 HOLDS: dict[Law, tuple[str, ...]] = {  # the engines of which a law is asked
-    patterns: ("vertices", "simplex"),
+    patterns: ("vertices", "simplex", "highs"),
+    interior_points: ("highs",),
     graph: ("vertices",),
     merging: ("vertices",),
     stops: ("vertices", "simplex"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import comb
+
 import numpy as np
 import pytest
 
@@ -163,3 +165,68 @@ def test_a_network_in_another_unit_of_length_has_the_same_regions(power: int, so
         assert found.complete
         counts.append(found.lower)
     assert counts[0] == counts[1] == count_regions(network, box, LayerSplit(cells="vertices")).lower
+
+
+@pytest.mark.parametrize("gap", [1e-6, 1e-8, 1e-10, 1e-12])
+def test_lines_that_are_nearly_parallel_meet_far_away(gap: float) -> None:
+    """Three lines in the plane that meet in pairs: seven regions, however far away two of them meet."""
+    network = mlp([([[0.0, 1.0], [gap, 1.0], [1.0, 0.3]], [0.0, -1.0, 0.2]), (np.ones((1, 3)), [0.0])])
+    regions = enumerate_regions(network, Polyhedron.whole_space(2))
+    assert regions.complete
+    assert len(regions) == 7
+    assert (network.pattern(regions.interior_points) == regions.patterns).all()
+
+
+@pytest.mark.parametrize("far", [1.0, 1e6, 1e8, 1e12])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_hyperplanes_of_any_distance_cut_space_into_as_many_regions(d: int, far: float) -> None:
+    """One layer in general position: sum of binomials (Zaslavsky); in a half-space one hyperplane more."""
+    rng = np.random.default_rng(d)
+    n = 6
+    W, b = rng.standard_normal((n, d)), rng.standard_normal(n)
+    b[:2] *= far
+    network = mlp([(W, b), (np.ones((1, n)), [0.0])])
+    regions = enumerate_regions(network, Polyhedron.whole_space(d))
+    assert len(regions) == sum(comb(n, k) for k in range(d + 1))
+    assert (network.pattern(regions.interior_points) == regions.patterns).all()
+    inner = enumerate_regions(network, Polyhedron(W[:1], -b[:1]), HIGHS)
+    assert {p.tobytes() for p in inner.patterns} == {p.tobytes() for p in regions.patterns if p[0] == 0}
+
+
+def test_equal_units_in_a_half_space() -> None:
+    """Two equal lines cross the plane x + y <= 2 and each other nowhere: as one line."""
+    W = [[1.0, 2.0], [1.0, 2.0], [1.0, -1.0]]
+    network = mlp([(W, [-1.0, -1.0, 0.5]), (np.ones((1, 3)), [0.0])])
+    half = Polyhedron(np.array([[1.0, 1.0]]), np.array([2.0]))
+    assert {tuple(p) for p in enumerate_regions(network, half).patterns.tolist()} == {
+        (0, 0, 0),
+        (0, 0, 1),
+        (1, 1, 0),
+        (1, 1, 1),
+    }
+
+
+@pytest.mark.parametrize("engine", [SIMPLEX, HIGHS, LayerSplit()], ids=["simplex", "highs", "auto"])
+def test_columns_of_a_table_as_they_are(engine: LayerSplit) -> None:
+    """A time, an age, a balance and shares: the regions that columns from -1 to 1 have."""
+    low = np.array([1.6e9, 18, 0, 0, 0, 0, 0])
+    high = np.array([1.7e9, 90, 250000, 1, 1, 1, 10])
+    rng = np.random.default_rng(0)
+    W, b, V, c = (rng.standard_normal(shape) for shape in ((5, 7), 5, (4, 5), 4))
+    even = mlp([(W, b), (V, c), (np.ones((1, 4)), [0.0])])
+    raw = W * 2 / (high - low)
+    given = mlp([(raw, b - raw @ (high + low) / 2), (V, c), (np.ones((1, 4)), [0.0])])
+    expected = enumerate_regions(even, Polyhedron.box([-1] * 7, [1] * 7), SIMPLEX)
+    domain = Polyhedron.box(low, high)
+    found = enumerate_regions(given, domain, engine)
+    assert {p.tobytes() for p in found.patterns} == {p.tobytes() for p in expected.patterns}
+    assert domain.contains(found.interior_points).all()
+
+
+def test_small_coefficients_of_a_domain_count() -> None:
+    """The strip |x + 1e-10 y| <= 1 reaches x = 101 where y reaches 1e12: the bend at x = 50 cuts it."""
+    network = mlp([([[1.0, 0.0]], [-50.0]), ([[1.0]], [0.0])])
+    rows = np.array([[1, 1e-10], [-1, -1e-10], [0, 1], [0, -1]])
+    domain = Polyhedron(rows, np.array([1, 1, 1e12, 1e12]))
+    for engine in (LayerSplit(), SIMPLEX, HIGHS):
+        assert len(enumerate_regions(network, domain, engine)) == 2

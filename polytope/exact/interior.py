@@ -1,18 +1,13 @@
-"""Points strictly inside polyhedra: as deep as can be in rationals, and in float64 where one fits."""
+"""Points strictly inside polyhedra, in rationals: as deep as can be."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import product
-
-import numpy as np
 
 from polytope.exact.dyadic import dyadic
 from polytope.exact.program import Row, maximise
 from polytope.ir.maps import FloatArray
-
-MOST_ROUNDED = 6  # dimensions in which every way to round a point is tried
 
 
 def interior_point(rows: Sequence[Row], largest: int = 1) -> tuple[Fraction, ...] | None:
@@ -65,13 +60,14 @@ def interior_point_between_bounds(rows: Sequence[Row]) -> tuple[Fraction, ...] |
         return None
     share = Fraction(1)
     for row in general:
-        speed = _dot(row, step)
+        speed = dot(row, step)
         if speed > 0:
-            share = min(share, -(row[-1] + _dot(row, x)) / speed)
+            share = min(share, -(row[-1] + dot(row, x)) / speed)
     return tuple(v + share / 2 * s for v, s in zip(x, step, strict=True))
 
 
-def _dot(row: Row, x: Sequence[Fraction]) -> Fraction:
+def dot(row: Row, x: Sequence[Fraction]) -> Fraction:
+    """``row[:d] . x``."""
     return sum((a * v for a, v in zip(row, x, strict=False) if a), Fraction(0))
 
 
@@ -99,23 +95,3 @@ def is_inside(rows: Sequence[Row], point: FloatArray) -> bool:
     x = dyadic(point)
     at = [*x.integers.tolist(), 1 << x.exponent]
     return all(sum(a * v for a, v in zip(row, at, strict=True)) < 0 for row in rows)
-
-
-def rounded_inside(rows: Sequence[Row], point: Sequence[Fraction]) -> tuple[FloatArray, bool]:
-    """A float64 point next to one that lies strictly inside, and whether it lies strictly inside too.
-
-    Where rounding to the nearest leaves the polyhedron, the other ways to round are tried in few dimensions;
-    a polyhedron thinner than float64 numbers are dense may hold none of them.
-    """
-    nearest = np.array([float(v) for v in point])
-    if is_inside(rows, nearest):
-        return nearest, True
-    if len(nearest) <= MOST_ROUNDED:
-        ends = [
-            (v, float(np.nextafter(v, np.inf if x > v else -np.inf)))
-            for v, x in zip(nearest, map(Fraction, point), strict=True)
-        ]
-        for corner in product(*ends):
-            if is_inside(rows, np.array(corner)):
-                return np.array(corner), True
-    return nearest, False

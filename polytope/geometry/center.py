@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from polytope.errors import EmptyDomainError, SolverError
-from polytope.exact.interior import interior_point, interior_point_between_bounds, rounded_inside
+from polytope.exact.float_points import rounded_inside
+from polytope.exact.interior import interior_point, interior_point_between_bounds
 from polytope.exact.program import maximise
 from polytope.geometry.enclosure import FAR, has_two_sides, row_bounds
 from polytope.geometry.inside import accurate_slacks, integer_rows, radius_around
@@ -53,13 +54,15 @@ def _ball_center(A: FloatArray, b: FloatArray, bound: float, largest: float | No
 def _refined(A: FloatArray, b: FloatArray, center: FloatArray) -> FloatArray | None:
     """A better point, by a program around the given one with every row in units of its slack there."""
     slack = accurate_slacks(A, b, center)
-    unit = np.maximum(np.abs(slack), 2.0**-1000)
-    moved, constant = A / unit[:, None], slack / unit
-    scale = column_scales(moved, constant)
+    unit = np.where(slack != 0, np.abs(slack), np.abs(slack).max() or 1.0)
+    with np.errstate(over="ignore"):
+        moved, constant = A / unit[:, None], slack / unit
+        scale = column_scales(moved, constant)
+        rows = np.concatenate([moved * scale, -constant[:, None]], axis=1)
+    if not np.isfinite(rows).all():
+        return None
     try:
-        step, _ = WarmProgram(A.shape[1], FAR).inscribed_ball(
-            list(np.concatenate([moved * scale, -constant[:, None]], axis=1)), 1.0
-        )
+        step, _ = WarmProgram(A.shape[1], FAR).inscribed_ball(list(rows), 1.0)
     except SolverError:
         return None
     return center + step * scale

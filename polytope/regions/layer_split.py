@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
-
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.geometry.slice import Slice
 from polytope.ir import Network
 from polytope.ir.boundaries import boundaries
+from polytope.regions.equilibrate import equilibrated
 from polytope.regions.found import Budget, Found, Progress
-from polytope.regions.lp_cell import decider
 from polytope.regions.lp_choice import chosen_solver
+from polytope.regions.lp_decide import decider
 from polytope.regions.lp_tree import Tree
-from polytope.regions.region_rows import region_rows
 from polytope.regions.vertex_search import search_vertices, suits_vertices
-
-ORDINARY = 10  # powers of two within which sizes are left as they are
 
 
 @dataclass(frozen=True)
@@ -98,24 +93,8 @@ class LayerSplit:
             from polytope.regions.lp_search import search_simplex
 
             return search_simplex(network, domain, budget=budget, keep=keep, progress=progress)
-        unit = unit_of_length(network, domain)
-        if unit != 1:  # the tolerances of the programs suit polyhedra whose numbers are of size 1
-            network = network.restrict(Slice(np.zeros(domain.dim), unit * np.eye(domain.dim)))
-            domain = Polyhedron(domain.A, domain.b / unit)
-        tables = boundaries(network)
-        found = Tree(network, tables, decider(network, domain, tables), keep).search(budget, progress)
-        return replace(found, interior_points=unit * found.interior_points)
-
-
-def unit_of_length(network: Network, domain: Polyhedron) -> float:
-    """The size of the domain, or where it has none that of the region around 0: a power of two, or 1.
-
-    It is 1 where numbers are of ordinary size.
-    """
-    away = np.abs(domain.unit_rows[:, -1])
-    if not away.any():
-        pattern = network.pattern(np.zeros((1, domain.dim)))[0]
-        away = np.abs(region_rows(network, domain, boundaries(network), pattern).c)
-    away = away[away > 0]
-    exponent = float(np.round(np.log2(np.median(away)))) if len(away) else 0.0
-    return 2.0**exponent if abs(exponent) > ORDINARY else 1.0
+        even = equilibrated(network, domain)
+        tables = boundaries(even.network)
+        tree = Tree(even.network, tables, decider(even.network, even.domain, tables), keep)
+        found = tree.search(budget, progress)
+        return replace(found, interior_points=found.interior_points * even.scale)

@@ -15,22 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.exact.rows import Cut
-from polytope.ir import Layer, Network
+from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, PieceRow
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.ceiling import Ceiling
 from polytope.regions.found import Budget, Found, Progress
-from polytope.regions.lp_cell import ROUNDING, Decider, Function, LpCell
-
-
-@dataclass(frozen=True, eq=False)
-class AffineValue:
-    """A hidden value on a cell: ``[n, d + 1]``, affine in x, with bounds ``[n]`` on errors and sizes."""
-
-    map: FloatArray
-    errors: FloatArray
-    sizes: FloatArray
+from polytope.regions.lp_cell import LpCell
+from polytope.regions.lp_decide import Decider
+from polytope.regions.lp_functions import (
+    AffineValue,
+    Function,
+    behind,
+    boundary_functions,
+    inputs,
+    preactivation,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Node:
         number: the layer being split, from 1; 0 before the first.
         values: h_0, h_1, ... on the cell; ``None`` where no later layer reads them.
         z: this layer's pre-activations on the cell.
-        functions, errors: its boundary functions on the cell, of unit length, and bounds on their errors.
+        functions, errors: its boundary functions on the cell, of unit length, and their errors ``[m, 2]``.
         undecided: units of this layer without a piece yet.
         pattern: pieces of earlier layers and of the decided units of this layer.
     """
@@ -117,12 +117,9 @@ class Tree:
 
     def _root(self) -> Node:
         d = self.network.input_dim
-        identity = np.concatenate([np.eye(d), np.zeros((d, 1))], axis=1)
-        x = AffineValue(identity, np.zeros(d), np.full(d, self.decide.reach))
-        nothing = np.zeros((0, d + 1))
-        none = np.zeros(0, dtype=np.int64)
+        nothing, none = np.zeros((0, d + 1)), np.zeros(0, dtype=np.int64)
         pattern = np.zeros(self.network.n_units, dtype=np.int8)
-        return Node(self.decide.root(), 0, (), x, nothing, np.zeros(0), none, pattern)
+        return Node(self.decide.root(), 0, (), inputs(d), nothing, np.zeros((0, 2)), none, pattern)
 
     def _descend(self, node: Node) -> Node:
         """Decide what can be decided, and go on to later layers while nothing is undecided."""
@@ -135,7 +132,10 @@ class Tree:
         self.count += 1
         if self.keep:
             self.patterns.append(node.pattern)
-            self.points.append(node.cell.center)
+            inside = node.cell.radius > 0
+            self.points.append(
+                node.cell.center if inside else self.decide.exact_point(node.cell, node.pattern)
+            )
             self.carriers.append(self._carriers(node.cell))
 
     def _carriers(self, cell: LpCell) -> IntArray:
@@ -172,26 +172,20 @@ class Tree:
     def _enter(self, node: Node) -> Node:
         """Close the layer and open the next: its pre-activations as affine functions on the cell."""
         number = node.number + 1
-        values = (*node.values, self._close(node))
+        values = (*node.values, self._outputs(node))
         values = tuple(v if self.network.last_use[k] >= number else None for k, v in enumerate(values))
         layer, table = self.network.layers[number - 1], self.tables[number - 1]
-        z = _preactivation(layer, values)
-        functions, errors = table.functions(z.map), table.errors(z.errors) + ROUNDING * np.abs(table.offset)
-        functions, errors = _unit_length(functions, errors)
+        z = preactivation(layer, values)
+        functions, errors = boundary_functions(table, z)
         units = np.arange(layer.width if layer.activation else 0)
         return Node(node.cell, number, values, z, functions, errors, units, node.pattern)
 
-    def _close(self, node: Node) -> AffineValue:
-        """The layer's outputs on the cell."""
-        activation = self.network.layers[node.number - 1].activation if node.number else None
-        if activation is None:
+    def _outputs(self, node: Node) -> AffineValue:
+        """The outputs of the node's layer; the input before the first one."""
+        if not node.number:
             return node.z
-        pieces = activation.affine(self.network.layer_pattern(node.number, node.pattern))
-        h = pieces.slope[:, None] * node.z.map[pieces.source]
-        h[:, -1] += pieces.intercept
-        steep = np.abs(pieces.slope)
-        sizes = steep * node.z.sizes[pieces.source] + np.abs(pieces.intercept)
-        return AffineValue(h, steep * node.z.errors[pieces.source] + ROUNDING * sizes, sizes)
+        layer = self.network.layers[node.number - 1]
+        return behind(layer, node.z, self.network.layer_pattern(node.number, node.pattern))
 
     def _settle(self, node: Node, *, entering: bool = False) -> Node:
         """Give a piece to every undecided unit that has only one on this cell."""
@@ -234,7 +228,8 @@ class Tree:
 
     def _function(self, node: Node, boundary: int, sign: float) -> Function:
         origin = Cut(node.number, boundary, sign)
-        return Function(sign * node.functions[boundary], float(node.errors[boundary]), origin)
+        gradient, constant = node.errors[boundary].tolist()
+        return Function(sign * node.functions[boundary], (gradient, constant), origin)
 
     def _fills(self, node: Node, rows: Sequence[PieceRow]) -> bool:
         """Whether a piece holds on the whole cell."""
@@ -279,28 +274,3 @@ class Tree:
             if above:
                 cell = self.decide.cut(cell, f, node.pattern)
         return cell
-
-
-def _preactivation(layer: Layer, values: Sequence[AffineValue | None]) -> AffineValue:
-    """The layer's pre-activations on the cell, with running bounds on all rounding errors."""
-    n, width = len(layer.bias), max(linear.shape[1] for linear in layer.maps)
-    rounding = ROUNDING * (8 + width**0.5)
-    errors, sizes = np.zeros(n), np.abs(layer.bias)
-    z: FloatArray = np.zeros((n, 0))
-    for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
-        h = values[k]
-        assert h is not None, "a value was dropped before its last use"
-        part = linear.apply(h.map)
-        z = z + part if z.shape[1] else part
-        both = absolute.apply(np.stack([h.errors, h.sizes], axis=1))
-        errors, sizes = errors + both[:, 0], sizes + both[:, 1]
-    z[:, -1] += layer.bias
-    return AffineValue(z, errors + rounding * sizes, sizes)
-
-
-def _unit_length(functions: FloatArray, errors: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Functions scaled to gradients of length 1; a function without a gradient has an infinite error."""
-    length = np.linalg.norm(functions[:, :-1], axis=1)
-    safe = np.where(length > 0, length, 1.0)
-    scaled = np.where(length > 0, errors / safe, np.inf)
-    return functions / safe[:, None], scaled
