@@ -20,6 +20,7 @@ from polytope.errors import CorruptFileError, UnsafeFileError
 from polytope.ir import Activation, Network, mlp
 from polytope.ir.maps import FloatArray
 
+OVERFLOWS = "the outputs are beyond the range of {dtype} on every input tried."
 LARGEST_ARCHIVE = 2**31
 """Bytes that an archive may unpack to."""
 
@@ -37,6 +38,8 @@ def read_npz(data: bytes, *, activation: str | Activation | None, input_shape: A
     network = mlp(pairs, bend)
     error = _difference(network, pairs, bend)
     note = "compared with the formula that the format stands for, in numpy"
+    if error is None:
+        note = OVERFLOWS.format(dtype="float64")
     found = replace(network, import_error=error, import_note=note, dtype=str(arrays["W0"].dtype))
     return shaped(found, input_shape)
 
@@ -138,11 +141,14 @@ def refuse_not_finite(array: Array, name: str, *, infinite: str = "") -> None:
         )
 
 
-def _difference(network: Network, pairs: list[tuple[FloatArray, FloatArray]], bend: Activation) -> float:
-    """The largest difference to the plain formula on a few inputs."""
+def _difference(
+    network: Network, pairs: list[tuple[FloatArray, FloatArray]], bend: Activation
+) -> float | None:
+    """The largest difference to the plain formula on a few inputs; ``None`` if it overflows on all."""
     x = np.random.default_rng(0).standard_normal((8, network.input_dim))
     h = x.T
     for i, (W, b) in enumerate(pairs):
         h = W @ h + b[:, None]
         h = bend.values(h) if i + 1 < len(pairs) else h
-    return float(np.abs(network(x) - h.T).max(initial=0.0))
+    finite = np.isfinite(h).all(axis=0)
+    return float(np.abs(network(x) - h.T)[finite].max()) if finite.any() else None

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.arrays import OVERFLOWS
 from adapters.folding import stored
 from adapters.inputs import InputPart
 from polytope.errors import ImportMismatchError
@@ -107,7 +108,7 @@ def checked(
         ImportMismatchError: a difference is beyond what the number type explains.
     """
     ordinary, wide = probes(network, np.random.default_rng(0))
-    worst = 0.0
+    worst: float | None = None
     for points, is_wide in ((ordinary, False), (wide, True)):
         x = _rounded(points, dtype)
         expected = model(x)
@@ -118,7 +119,7 @@ def checked(
             )
         difference = _compare(expected, got, max(256, steps) * magnitude, dtype)
         worst = worst if is_wide else difference
-    note = f"compared with {model.name}"
+    note = f"compared with {model.name}" if worst is not None else OVERFLOWS.format(dtype=dtype)
     found = replace(network, import_error=worst, import_note=note, dtype=file_dtype or dtype)
     if lasting:
         _RUNTIMES[found] = model
@@ -199,12 +200,12 @@ def runtime(network: Network) -> Reference | None:
     return _RUNTIMES.get(network)
 
 
-def _compare(expected: FloatArray, got: FloatArray, magnitude: FloatArray, dtype: str) -> float:
-    """The largest absolute difference; rows on which the number type overflows are left out."""
+def _compare(expected: FloatArray, got: FloatArray, magnitude: FloatArray, dtype: str) -> float | None:
+    """The largest absolute difference; rows on which the number type overflows are left out, perhaps all."""
     overflown = ~np.isfinite(expected).all(axis=1) & (magnitude > _LARGEST[dtype] / 10)
     expected, got, magnitude = expected[~overflown], got[~overflown], magnitude[~overflown]
     if not expected.size:
-        return 0.0
+        return None
     difference = np.abs(expected - got).max(axis=1)
     allowed = TOLERANCE[dtype] * np.abs(got).max(axis=1) + _EPS[dtype] * magnitude
     wrong = ~(difference <= allowed)

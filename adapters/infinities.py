@@ -11,7 +11,7 @@ from polytope.ir import Layer, LinearMap
 from polytope.ir.maps import FloatArray
 
 _INFINITE = (
-    "An infinite constant reaches it as a number. "
+    "An infinite number reaches it: a constant, or a product of weights beyond the range of float64. "
     "Only in front of a maximum, where -inf never wins, does one leave the function finite."
 )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
 from polytope.errors import CorruptFileError, LoadError, UnsupportedOpError
 
 _LONGEST = 1000
@@ -12,9 +14,13 @@ _LONGEST = 1000
 
 @contextmanager
 def presentable(prefix: str = "") -> Iterator[None]:
-    """Names and numbers from a hostile file may be endless or unprintable: cut and mask them in messages."""
+    """Names and numbers from a hostile file may be endless or unprintable: cut and mask them in messages.
+
+    Numbers out of range are compared, or refused, as what they are; numpy says nothing about them.
+    """
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except LoadError as error:
         raise type(error)(_bounded(str(error), prefix)) from error
     except (UnicodeDecodeError, RecursionError) as error:

@@ -105,6 +105,7 @@ def network_from_weights(
     filled = copy.deepcopy(module).eval()
     expected = filled.state_dict()
     weights = dict(state) if set(state) == set(expected) else unwrapped(state)
+    weights = {k: t if t.layout == torch.strided else t.to_dense() for k, t in weights.items()}
     misfit = _misfit(weights, expected)
     if misfit:
         raise ValueError(f"The weights do not fit the module {type(module).__name__}: {misfit}.")

@@ -1,14 +1,17 @@
 """What a model is compared with: its own runtime, another one, or nothing; and that it is said."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from adapters import from_onnx, runtime
+from adapters import from_onnx, load, runtime
 from polytope.errors import (
     CorruptFileError,
     ImportMismatchError,
@@ -191,3 +194,58 @@ def test_a_model_without_inputs_is_not_corrupt() -> None:
     constant = helper.make_node("Constant", [], ["y"], value=numpy_helper.from_array(np.ones(2, np.float32)))
     with pytest.raises(UnsupportedOpError, match="no input"):
         from_onnx(model([constant], {}))
+
+
+SIZES = (1e-300, 1e-160, 1e160, 1e300)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_numbers_at_the_ends_of_the_range_are_silent(size: float, tmp_path: Path) -> None:
+    """Warnings are errors here: neither loading nor calling may give one."""
+    W, b = np.array([[1.0, -1.0], [0.5, 1.5]]) * size, np.ones(2) * size
+    nodes = [
+        helper.make_node("Gemm", ["x", "W", "b"], ["z"], transB=1),
+        helper.make_node("LeakyRelu", ["z"], ["h"]),
+        helper.make_node("Gemm", ["h", "W", "b"], ["y"], transB=1),
+    ]
+    np.savez(tmp_path / "net.npz", W0=W, b0=b, W1=W, b1=b)
+    read = [
+        from_onnx(model(nodes, {"x": ["n", 2]}, {"W": W, "b": b}, kind=DOUBLE)),
+        load(tmp_path / "net.npz"),
+    ]
+    assert (read[0].import_error is None) == (size > 1e150)
+    for network in read:
+        assert network.import_error is None or np.isfinite(network.import_error)
+        assert (network.import_error is None) == ("beyond the range of float64" in network.import_note)
+        for x in (np.full((2, 2), 1e308), np.full((2, 2), 1e-300), np.eye(2)):
+            with np.errstate(all="ignore"):
+                z = x @ W.T + b
+            assert (network.pattern(x) == (z > 0)).all()
+            assert network(x).shape == network.margin(0, 1).jacobian(x)[:, 0].shape == (2, 2)
+            assert network.affine(network.pattern(x))[0].shape == (2, 2, 2)
+
+
+TALKATIVE = """
+import sys, torch
+from adapters import from_torch, load
+class Branching(torch.nn.Module):
+    def forward(self, x):
+        return x.relu() if x.sum() > 0 else x
+try:
+    from_torch(Branching(), torch.zeros(1, 3))
+except Exception as error:
+    print(type(error).__name__)
+module = torch.nn.Sequential(torch.nn.Conv1d(2, 3, 3, padding="same"), torch.nn.ReLU()).eval()
+from_torch(module, torch.zeros(1, 2, 5))
+print(load(sys.argv[1], activation=None, module=module, input_shape=(2, 5)).import_error < 1e-5)
+"""
+
+
+def test_pytorch_says_nothing_of_its_own(tmp_path: Path) -> None:
+    """In a fresh interpreter: no log lines, graphs or warnings on stderr."""
+    module = torch.nn.Sequential(torch.nn.Conv1d(2, 3, 3, padding="same"), torch.nn.ReLU())
+    torch.save({k: v.to_sparse() for k, v in module.state_dict().items()}, tmp_path / "weights.pth")
+    command = [sys.executable, "-W", "default", "-c", TALKATIVE, str(tmp_path / "weights.pth")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["UnsupportedOpError", "True"]
+    assert done.stderr == ""

@@ -156,12 +156,17 @@ class Network:
                 last[k] = number
         return tuple(last)
 
+    @np.errstate(all="ignore")
     def __call__(self, x: ArrayLike) -> FloatArray:
-        """The network's values: ``[B, d]`` (or ``[B, *input_shape]``, or one point) to ``[B, out]``."""
+        """The network's values: ``[B, d]`` (or ``[B, *input_shape]``, or one point) to ``[B, out]``.
+
+        Beyond the range of float64 they are infinite, or NaN where infinities cancel.
+        """
         rows = self._rows(x)
         [(_, h)] = deque(self.steps(rows.T), maxlen=1)
         return np.ascontiguousarray(h.T) if np.ndim(x) > 1 else h[:, 0]
 
+    @np.errstate(all="ignore")
     def pattern(self, x: ArrayLike) -> PatternArray:
         """The piece of every unit at every point: ``[B, d]`` to ``int8[B, units]``."""
         rows = self._rows(x)
@@ -171,11 +176,13 @@ class Network:
                 out[self.unit_offsets[number] : self.unit_offsets[number + 1]] = layer.activation.pattern(z)
         return np.ascontiguousarray(out.T) if np.ndim(x) > 1 else out[:, 0]
 
+    @np.errstate(all="ignore")
     def jacobian(self, x: ArrayLike) -> FloatArray:
         """The Jacobian of the affine map at every point: ``[B, d]`` to ``[B, out, d]``."""
         J, _ = affine_maps(self, np.atleast_2d(self.pattern(self._rows(x))))
         return J if np.ndim(x) > 1 else J[0]
 
+    @np.errstate(all="ignore")
     def affine(self, pattern: PatternArray) -> tuple[FloatArray, FloatArray]:
         """The affine map of a pattern, ``(J [out, d], c [out])`` with f(x) = J x + c on its cell.
 
@@ -216,6 +223,7 @@ class Network:
                 if self.last_use[k] <= number:
                     values[k] = None
 
+    @np.errstate(all="ignore")
     def restrict(self, window: Window) -> Network:
         """The network on a window: the same layers as functions of the window's coordinates t."""
         base, directions = window.base, window.directions
@@ -228,6 +236,7 @@ class Network:
             self, input_shape=(len(directions),), layers=layers, input_names=("window",), input_parts=()
         )
 
+    @np.errstate(all="ignore")
     def margin(self, i: int, j: int) -> Network:
         """The scalar network ``f_i - f_j``: its zero set is the boundary between two classes."""
         for k in (i, j):
