@@ -149,11 +149,12 @@ def slopes(case: Case) -> None:
     complex = case.complex("vertices" if case.bounded else "highs")
     for p, q in ((1, np.inf), (np.inf, np.inf), (1, 1)):
         right = lipschitz(case.twin.cells, p, q)
-        assert float(pt.lipschitz_constant(complex, p, q)) == pytest.approx(float(right), rel=2.0**-40, abs=0)
+        found = pt.lipschitz_constant(complex, p, q)
+        assert Fraction(found.lower) <= right <= Fraction(found.upper), (p, q)
+        assert float(found) == pytest.approx(float(right), rel=2.0**-30, abs=0), (p, q)
         if case.bounded:
             bounds = pt.lipschitz_bounds(case.network, case.domain, p, q, samples=20)
-            assert Fraction(bounds.lower) <= right * (1 + Fraction(1, 2**40)), (p, q)
-            assert right <= Fraction(bounds.upper), (p, q)
+            assert Fraction(bounds.lower) <= right <= Fraction(bounds.upper), (p, q)
 
 
 def output_ranges(case: Case) -> None:
