@@ -91,14 +91,17 @@ def runtime(network: Network) -> Callable[[FloatArray], FloatArray] | None:
 
 
 def supported_ops() -> list[dict[str, str]]:
-    """Every supported operator: ``table``, ``op``, ``family``, ``meaning``, ``note`` (restrictions)."""
-    from adapters.registry import supported_ops as rows
+    """Every supported operator: ``table``, ``op``, ``family``, ``meaning``, ``note``, ``why``, ``tested``.
+
+    These are its restrictions, why the rest is refused, and where the row is compared with a runtime.
+    """
+    from adapters.published import supported_ops as rows
 
     return rows()
 
 
 def supported_ops_markdown() -> str:
     """The supported operators as a Markdown table."""
-    from adapters.registry import supported_ops_markdown as table
+    from adapters.published import supported_ops_markdown as table
 
     return table()

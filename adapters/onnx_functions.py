@@ -6,6 +6,8 @@ import onnx
 import onnx.inliner
 
 from adapters.onnx_export import convolution_function
+from adapters.reasons import is_refused
+from adapters.registry import has_rule
 from polytope.errors import CorruptFileError, UnsafeFileError, UnsupportedOpError
 
 _LARGEST = 200_000
@@ -33,6 +35,31 @@ def without_functions(model: onnx.ModelProto) -> onnx.ModelProto:
     except Exception as error:  # the inliner raises many unrelated kinds
         first = str(error).split("\n")[0][:200]
         raise UnsupportedOpError(f"The model's functions cannot be unfolded: {first}") from error
+
+
+def with_rules(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with operators that have no rule, but a definition of onnx's own, unfolded by it."""
+    named = {n.op_type for n in model.graph.node if n.domain in ("", "ai.onnx")}
+    without = [op for op in sorted(named) if not has_rule(op) and not is_refused(op) and _is_defined(op)]
+    if not without:
+        return model
+    names = [("", op) for op in without]
+    typed = onnx.ModelProto()
+    typed.CopyFrom(model)
+    infos = [onnx.helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in model.graph.initializer]
+    typed.graph.value_info.extend(infos)  # definitions depend on types, which the inliner reads there
+    try:
+        return onnx.inliner.inline_selected_functions(typed, names, inline_schema_functions=True)
+    except Exception:  # the inliner raises many unrelated kinds; the operator is refused by name later
+        return model
+
+
+def _is_defined(op: str) -> bool:
+    """Whether onnx defines an operator by others."""
+    if not onnx.defs.has(op):
+        return False
+    schema = onnx.defs.get_schema(op)
+    return bool(schema.has_function or schema.has_context_dependent_function)  # type: ignore[attr-defined]
 
 
 def _unfolded_size(model: onnx.ModelProto) -> int:

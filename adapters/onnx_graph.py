@@ -16,6 +16,7 @@ from adapters.lowering import Lowering, Tensor, Value, located
 from adapters.onnx_export import DOMAIN
 from adapters.onnx_file import array_of
 from adapters.onnx_inputs import declared_part
+from adapters.reasons import JUMPS, SMOOTH
 from adapters.registry import Node
 from adapters.suggest import with_suggestion
 from adapters.tracing import applied
@@ -23,8 +24,10 @@ from polytope.errors import CorruptFileError, LoadError, UnsupportedOpError
 from polytope.ir import Network
 
 DTYPES = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
-_INFINITE = dict.fromkeys(("Max", "Min", "Clip", "Where", "Pad", "Constant"), "+-") | {"Add": "-"}
-"""Signs of the infinities that an operator's constants may hold: bounds, or masks in front of a maximum."""
+_WEIGHTED = ("Gemm", "MatMul", "Conv", "ConvTranspose", "BatchNormalization", "PRelu", "RNN", "Mul", "Div")
+_INFINITE = dict.fromkeys(("Max", "Min", "Clip", "Where", "Pad", "Constant"), "+-")
+_INFINITE |= dict.fromkeys((*SMOOTH, *JUMPS), "+-") | dict.fromkeys(_WEIGHTED, "")
+"""Signs of infinities in an operator's constants: bounds, what is refused anyway; others may be masks."""
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
 
@@ -157,7 +160,7 @@ def trace(graph: Graph, input_shape: Any, *, per_sample: bool) -> tuple[Network,
     for number, node in enumerate(graph.nodes):
         for name in node.input:
             if name and name not in values:
-                values[name] = array_of(graph.initializers[name], infinite=_INFINITE.get(node.op_type, ""))
+                values[name] = array_of(graph.initializers[name], infinite=_INFINITE.get(node.op_type, "-"))
         for name, value in zip(node.output, _applied(t, graph, node, values), strict=False):
             if name:
                 values[name] = t.settled_if_shared(value, uses[name]) if isinstance(value, Tensor) else value
@@ -200,7 +203,7 @@ def _applied(
 
 def _node(graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> Node:
     try:
-        attributes = {a.name: _attribute(a, _INFINITE.get(node.op_type, "")) for a in node.attribute}
+        attributes = {a.name: _attribute(a, _INFINITE.get(node.op_type, "-")) for a in node.attribute}
     except LoadError as error:
         raise located(error, place_of(node)) from error
     return Node(

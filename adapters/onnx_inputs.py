@@ -38,7 +38,8 @@ def _refuse_kind(name: str, kind: int) -> None:
     label = onnx.TensorProto.DataType.Name(kind) if kind in onnx.TensorProto.DataType.values() else str(kind)
     if kind == onnx.TensorProto.UNDEFINED:
         raise CorruptFileError(f"Input {name!r} is of type {label}; a network takes floating-point numbers.")
-    what = "text" if kind == onnx.TensorProto.STRING else "whole numbers"
+    few = "numbers of so few bits" if label.startswith("FLOAT") else "whole numbers"
+    what = "text" if kind == onnx.TensorProto.STRING else few
     raise NotPiecewiseLinearError(
         f"Input {name!r} is of type {label}: a function of {what} has no linear regions. "
         "A network takes floating-point numbers."

@@ -13,7 +13,7 @@ from onnx import helper
 from adapters.check import TOLERANCE, Model, NotRunnableError, checked, cost, refuse_mixing, unchecked
 from adapters.inputs import InputPart
 from adapters.onnx_file import parse_model, resolve_external
-from adapters.onnx_functions import without_functions
+from adapters.onnx_functions import with_rules, without_functions
 from adapters.onnx_graph import DTYPES, Graph, dtype_of, read_graph, trace
 from adapters.onnx_runtime import Run, in_onnxruntime, in_reference, is_valid
 from adapters.onnx_single import in_single_precision
@@ -38,7 +38,7 @@ def network_from_onnx(
     copy.CopyFrom(model)
     resolve_external(copy, folder)
     names = None if until is None else [until] if isinstance(until, str) else list(until)
-    graph = read_graph(without_functions(copy), names)
+    graph = read_graph(with_rules(without_functions(copy)), names)
     network, parts = _traced(graph, input_shape)
     frozen = {p.frozen for p in parts}
     if frozen == {1}:

@@ -160,6 +160,22 @@ def refusal(table: str, op: str) -> LoadError:
     )
 
 
+def refused_ops() -> list[tuple[str, str, str]]:
+    """Operators with a reason of their own: table, name and sentence."""
+    onnx = [name for names in (SMOOTH, JUMPS, RANDOM) for name in names]
+    found = []
+    for names, _, sentence in _SENTENCES:
+        for name in names:
+            table = "ONNX" if name in (*onnx, *_LISTS) or (name in _CONTROL and "::" not in name) else "ATen"
+            found.append((table, name, sentence))
+    return sorted(found, key=lambda row: (row[0] != "ONNX", row[2], row[1]))
+
+
+def is_refused(op: str) -> bool:
+    """Whether there is a reason other than a missing rule to refuse an ONNX operator."""
+    return any(op in names for names, _, _ in _SENTENCES)
+
+
 def is_smooth(table: str, op: str) -> bool:
     """Whether an operator is known to be smooth rather than piecewise linear."""
     return op in (SMOOTH if table == "ONNX" else (*SMOOTH.values(), *_SMOOTH_ATEN))

@@ -1,7 +1,7 @@
 """Two tables of operator rules, ONNX and ATen, filled by decorators in ``adapters.ops``.
 
 A rule takes the lowering and the node, and returns the node's outputs. The published list of operators
-is generated from these tables (:func:`supported_ops`).
+is generated from these tables (``adapters.published``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -140,31 +139,12 @@ def rule_for(table: str, op: str) -> Rule:
     return entry.rule
 
 
-def supported_ops() -> list[dict[str, str]]:
-    """Every supported operator: ``table``, ``op``, ``family``, ``meaning``, ``note`` (restrictions)."""
+def has_rule(op: str) -> bool:
+    """Whether an ONNX operator has a rule."""
+    return op in _loaded()["ONNX"]
+
+
+def entries() -> list[Entry]:
+    """All rules, ONNX first, by family and name."""
     rows = [entry for table in _loaded().values() for entry in table.values()]
-    rows.sort(key=lambda e: (e.table != "ONNX", e.family, e.op))
-    return [
-        {"table": e.table, "op": e.op, "family": e.family, "meaning": e.meaning, "note": e.note} for e in rows
-    ]
-
-
-def supported_ops_markdown() -> str:
-    """The same as a Markdown table."""
-    lines = ["| table | operator | family | meaning | restrictions |", "|---|---|---|---|---|"]
-    for row in supported_ops():
-        cells = [row[name].replace("|", "\\|") for name in ("table", "op", "family", "meaning", "note")]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def main() -> None:
-    """Write the published table next to this file."""
-    from adapters.registry import supported_ops_markdown as table
-
-    head = "# Operators\n\nGenerated from the rules: `python -m adapters.registry`.\n\n"
-    (Path(__file__).parent / "OPERATORS.md").write_text(head + table())
-
-
-if __name__ == "__main__":
-    main()
+    return sorted(rows, key=lambda e: (e.table != "ONNX", e.family, e.op))

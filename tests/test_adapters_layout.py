@@ -34,7 +34,7 @@ def test_a_file_loads_the_libraries_of_its_format_alone(tmp_path: Path) -> None:
 
 def test_the_table_in_the_repository_is_the_generated_one() -> None:
     written = (PACKAGE / "OPERATORS.md").read_text()
-    assert written.endswith(supported_ops_markdown()), "run: python -m adapters.registry"
+    assert written.endswith(supported_ops_markdown()), "run: python -m adapters.published"
 
 
 @pytest.mark.parametrize("name", sorted(r["op"] for r in supported_ops() if r["table"] == "ONNX"))

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from adapters import from_onnx, load, supported_ops, supported_ops_markdown
 from adapters.check import TOLERANCE
+from adapters.reasons import refusal
 from polytope.errors import LoadError, NotPiecewiseLinearError, UnsafeFileError
 from polytope.ir import Network
 
@@ -376,6 +377,11 @@ case("GridSample", (1, 2, 3, 4, 5), 20, {"grid": (1.3 * np.tanh(floats(1, 2, 3, 
 case(
     "GridSample", (2, 1, 3, 4), 16, {"grid": np.tanh(floats(2, 2, 3, 2)).astype(np.float32)}, mode="bilinear"
 )
+case("AffineGrid", (1, 2, 3), 20, {"size": ints(1, 1, 4, 5)})
+case("AffineGrid", (2, 3, 4), 20, {"size": ints(2, 1, 3, 4, 2)}, align_corners=1)
+QUANTIZED = {"i": np.array([[3, -2], [7, 0]], dtype=np.int8), "z": np.array([1, -1], dtype=np.int8)}
+dequantized = helper.make_node("DequantizeLinear", ["i", "x", "z"], ["y"], axis=0)
+CASES.append(("DequantizeLinear", dequantized, (2,), QUANTIZED, 13))
 
 
 def oracle(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
@@ -422,10 +428,19 @@ def test_every_registered_operator_has_a_case() -> None:
 
 
 def test_the_published_table_lists_every_rule_with_a_meaning() -> None:
-    rows = supported_ops()
-    assert all(r["meaning"] for r in rows)
+    rows, table = supported_ops(), supported_ops_markdown()
+    assert all(r["meaning"] and r["tested"] for r in rows)
     assert len({(r["table"], r["op"]) for r in rows}) == len(rows)
-    assert supported_ops_markdown().count("\n") == len(rows) + 2
+    assert all(f"| {r['table']} | {r['op']} | {r['family']} |" in table for r in rows)
+
+
+def test_every_restriction_says_why_and_every_refusal_has_a_row() -> None:
+    assert not [r["op"] for r in supported_ops() if r["note"] and not r["why"]]
+    for op in ("Softmax", "Floor", "Bernoulli", "Loop", "SequenceAt"):
+        sentence = str(refusal("ONNX", op))
+        assert f"| ONNX | {op} | {sentence} |" in supported_ops_markdown() or op in {
+            r["op"] for r in supported_ops()
+        }
 
 
 WHERE: dict[str, Callable[[], list[onnx.NodeProto]]] = {
@@ -623,7 +638,7 @@ def test_what_is_minus_infinity_never_wins_a_maximum(nodes: list[onnx.NodeProto]
 def test_minus_infinity_elsewhere_is_refused_for_what_it_is() -> None:
     for last in (helper.make_node("Relu", ["m"], ["y"]), helper.make_node("MatMul", ["m", "w"], ["y"])):
         model = model_of([node("Add", "mask", outputs=["m"]), last], (1, 4), {**INFINITE, "w": floats(4, 2)})
-        with pytest.raises(NotPiecewiseLinearError, match="infinite constant"):
+        with pytest.raises(NotPiecewiseLinearError, match="infinite number"):
             from_onnx(model)
     with pytest.raises(LoadError, match="diverged"):
         from_onnx(model_of([node("Add", "c")], (1, 2), {"c": np.array([np.inf, 0], dtype=np.float32)}))
@@ -637,3 +652,25 @@ def test_the_places_of_a_maximum_may_stay_unread_only() -> None:
     cast = helper.make_node("Cast", ["i"], ["f"], to=1)
     with pytest.raises(NotPiecewiseLinearError, match="where extreme values lie"):
         from_onnx(model_of([made, cast], IMAGE, outputs=["f"]))
+
+
+def test_a_cast_to_a_coarser_number_type_may_round() -> None:
+    nodes = [node("Cast", outputs=["h"], to=10), helper.make_node("Cast", ["h"], ["y"], to=1)]
+    network = from_onnx(model_of(nodes, (1, 3)))
+    assert network.import_error > TOLERANCE["float32"]
+    with pytest.raises(NotPiecewiseLinearError, match="few bits"):
+        from_onnx(model_of([node("Cast", outputs=["h"], to=17)], (1, 3), opset=19, outputs=["h"]))
+
+
+def test_an_operator_without_a_rule_is_read_by_the_definition_that_onnx_gives() -> None:
+    """A rotary embedding with constant tables is linear."""
+    tables = {"c": floats(1, 4, 2), "s": floats(1, 4, 2)}
+    model = model_of([node("RotaryEmbedding", *tables)], (1, 2, 4, 4), tables, opset=23)
+    assert "RotaryEmbedding" not in {r["op"] for r in supported_ops()}
+    assert_equal_to_oracle(model, (1, 2, 4, 4), from_onnx(model))
+
+
+def test_a_batch_that_does_not_fit_gives_the_reason_of_the_whole_tensor() -> None:
+    nodes = [node("Reshape", "flat", outputs=["h"]), helper.make_node("Softmax", ["h"], ["y"])]
+    with pytest.raises(NotPiecewiseLinearError, match="not piecewise linear"):
+        from_onnx(model_of(nodes, (4, 3), {"flat": ints(2, 6)}))

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from adapters import from_torch
+from adapters import from_torch, tracing
+from adapters.published import TESTED_ATEN
+from adapters.registry import rule_for
 from polytope.errors import ImportMismatchError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
 
 
@@ -233,6 +235,8 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "recurrent": (lambda: recurrent(bidirectional=True, num_layers=2), (4, 3)),
     "recurrent, without bias": (lambda: recurrent(bias=False), (4, 3)),
     "recurrent cell": (fn(lambda x, a: a(x, x.abs()), nn.RNNCell(3, 3, nonlinearity="relu")), (3,)),
+    "small bends": (fn(lambda x: F.threshold(-F.relu6(x), -1.0, -1.0).index_select(1, PLACES)), (3,)),
+    "layouts": (lambda: seq(nn.RReLU(), nn.Unflatten(1, (2, 1, 3)), Function(lambda x: x.squeeze(2))), (6,)),
     "sum of products": (fn(lambda x: torch.einsum("bij,jkl,k->bil", x, count(4, 3, 2), count(3))), (2, 4)),
     "warped": (fn(lambda x: F.grid_sample(x, warp(), mode="bicubic", align_corners=False)), (2, 6, 7)),
     "warped, nearest": (fn(lambda x: F.grid_sample(x, warp(), "nearest", "reflection", True)), (2, 6, 7)),
@@ -369,3 +373,17 @@ def test_a_cut_of_a_module_is_compared_in_batches_too() -> None:
         from_torch(module, torch.zeros(1, 3), until="linear")
     behind = Function(lambda x, a: a(x).relu().softmax(0), nn.Linear(3, 2))
     assert from_torch(behind, torch.zeros(1, 3), until="relu").n_units == 2
+
+
+@pytest.mark.slow
+def test_the_table_says_which_operators_the_modules_are_traced_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: set[str] = set()
+
+    def recording(table: str, op: str) -> object:
+        used.add(op.rstrip("_"))
+        return rule_for(table, op)
+
+    monkeypatch.setattr(tracing, "rule_for", recording)
+    for make, shape in MODULES.values():
+        from_torch(randomised(make()).double(), torch.zeros(1, *shape, dtype=torch.float64))
+    assert {op for op in used if not op.startswith("sym_")} == TESTED_ATEN

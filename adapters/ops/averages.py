@@ -80,7 +80,7 @@ def aten_sum(t: Lowering, node: Node) -> Value:
     return summed(t, x, axes, keep=bool(node.get("keepdim", False)), mean=node.op == "mean")
 
 
-@onnx_op("AveragePool", note="ceil_mode, count_include_pad, auto_pad, dilations")
+@onnx_op("AveragePool")
 def average_pool(t: Lowering, node: Node) -> Value:
     """Mean of each window."""
     g = onnx_geometry(node, tuple(node.get("kernel_shape", ())), node[0].shape[2:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import ceil, prod
 
+import ml_dtypes
 import numpy as np
 
 from adapters.conditions import Condition
@@ -15,6 +16,7 @@ from adapters.registry import Node, onnx_op
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
 
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
+_BFLOAT16 = 16
 INTEGERS = {
     2: np.uint8,
     3: np.int8,
@@ -49,11 +51,14 @@ def cast(t: Lowering, node: Node) -> Value:
     if isinstance(x, Condition):
         return x
     if isinstance(x, Tensor):
-        if to not in FLOATS:
+        if to not in (*FLOATS, _BFLOAT16):
+            kind = "integers" if to in INTEGERS else "truth values" if to == 9 else "numbers of few bits"
             raise NotPiecewiseLinearError(
-                "it casts values that depend on the input to integers: the output jumps."
+                f"it casts values that depend on the input to {kind}: the output jumps."
             )
         return x
+    if to == _BFLOAT16:
+        return x.astype(ml_dtypes.bfloat16).astype(np.float32)
     kinds = {**FLOATS, **INTEGERS, 9: np.bool_}
     if to not in kinds:
         raise UnsupportedOpError(f"it casts to number type {to}, which has no rule.")
@@ -107,6 +112,8 @@ def size(t: Lowering, node: Node) -> Value:
 @onnx_op("Range", note="constants")
 def number_range(t: Lowering, node: Node) -> Value:
     """Equally spaced numbers."""
+    if any(isinstance(node[i], Tensor) for i in range(3)):
+        raise NotPiecewiseLinearError("the number of its entries depends on the input.")
     start, limit, step = (np.ravel(node.constant(i))[0] for i in range(3))
     if step == 0:
         raise CorruptFileError("Its step is zero.")
@@ -117,6 +124,8 @@ def number_range(t: Lowering, node: Node) -> Value:
 @onnx_op("ReduceProd", note="constants only")
 def reduce_product(t: Lowering, node: Node) -> Value:
     """Product along axes, of constants."""
+    if isinstance(node[0], Tensor):
+        raise refusal("ONNX", node.op)
     x = node.constant(0)
     axes = axes_of(node, x.ndim, since=18)
     return x if axes is None else np.asarray(np.prod(x, axis=axes, keepdims=bool(node.get("keepdims", 1))))

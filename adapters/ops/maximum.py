@@ -156,7 +156,7 @@ def aten_amax(t: Lowering, node: Node) -> Value:
     return negative(t, greatest(t, negative(t, x), axes, keep=keep))
 
 
-@aten_op("max", "min", note="of a tensor, along one axis (values only), or of two tensors")
+@aten_op("max", "min", note="the places of the values may not be read")
 def aten_max(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
     """Largest or smallest: of everything, along an axis, or elementwise."""
     x = node.get("self")

@@ -9,7 +9,9 @@ import numpy as np
 from scipy.sparse import block_diag, csr_array, eye_array, kron
 
 from adapters.lowering import Lowering, Value
+from adapters.ops.linear import matmul, turned
 from adapters.ops.resize import cubic_kernel, triangle_kernel
+from adapters.ops.shape import in_shape
 from adapters.registry import Node, aten_op, fixed, onnx_op
 from polytope.errors import CorruptFileError, UnsupportedOpError
 from polytope.ir import Sparse
@@ -99,3 +101,16 @@ def aten_grid_sampler(t: Lowering, node: Node) -> Value:
     padding = ("zeros", "border", "reflection")[int(node.get("padding_mode", 0))]
     corners = bool(node.get("align_corners"))
     return sampled(t, node.get("input"), node.get("grid"), mode, padding, corners=corners)
+
+
+@onnx_op("AffineGrid", note="size constant")
+def affine_grid(t: Lowering, node: Node) -> Value:
+    """The places that an affine map ``theta[batch, axes, axes + 1]`` makes of a regular grid."""
+    sizes = [int(n) for n in np.ravel(node.constant(1))[2:]]
+    t.spend(prod(sizes) * (len(sizes) + 1))
+    ends = [1.0 if node.get("align_corners", 0) else 1.0 - 1.0 / n for n in sizes]
+    lines = [np.linspace(-end, end, n) for end, n in zip(ends, sizes, strict=True)]
+    axes = np.meshgrid(*lines, indexing="ij")
+    places = np.stack([*axes[::-1], np.ones(sizes)], axis=-1).reshape(-1, len(sizes) + 1)
+    moved = matmul(t, places, turned(t, node[0]))
+    return in_shape(moved, (node[0].shape[0], *sizes, len(sizes)))

@@ -117,6 +117,8 @@ def parsed(text: str) -> list[Term]:
                 stack[-1].append(word)
     if len(stack) > 1:
         raise ValueError("The property is cut short: a parenthesis is never closed.")
+    if any(head_of(term) in ("vnnlib-version", "declare-network") for term in stack[0]):
+        raise ValueError("The property is written in VNN-LIB 2.0; only VNN-LIB 1.0 is read.")
     return stack[0]
 
 

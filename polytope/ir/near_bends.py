@@ -22,7 +22,7 @@ def straddling(network: Network, start: FloatArray, end: FloatArray, rounds: int
         rounds: the two points are 2^-rounds of their segment apart.
     """
     step = 2.0**-rounds * (end - start)
-    widest = max(max(layer.width, len(layer.bias)) for layer in network.layers)
+    widest = max(1, *(max(layer.width, len(layer.bias)) for layer in network.layers))
     size = max(1, _LARGEST_BLOCK // widest)
     blocks = range(0, len(start), size)
     counts = [_steps_to_bend(network, start[i : i + size], step[i : i + size], 2**rounds) for i in blocks]

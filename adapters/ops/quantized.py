@@ -1,0 +1,28 @@
+"""Whole numbers of a file as the numbers that they stand for."""
+
+from __future__ import annotations
+
+from adapters.lowering import Lowering, Tensor, Value
+from adapters.ops.arithmetic import product
+from adapters.registry import Node, onnx_op
+from polytope.errors import NotPiecewiseLinearError, UnsupportedOpError
+
+
+@onnx_op("DequantizeLinear", note="whole numbers constant; no blocks")
+def dequantize(t: Lowering, node: Node) -> Value:
+    """(x - zero point) times scale, along an axis."""
+    if isinstance(node[0], Tensor):
+        raise NotPiecewiseLinearError("its whole numbers depend on the input: they jump.")
+    if node.get("block_size"):
+        raise UnsupportedOpError("its blocks have no rule.")
+    x, scale, zero = node.constant(0).astype(float), node[1], node.constant_or_none(2)
+    axis = int(node.get("axis", 1)) % max(x.ndim, 1)
+    shape = (-1, *[1] * (x.ndim - axis - 1)) if len(scale.shape) == 1 and x.ndim else scale.shape
+    shifted = x if zero is None else x - zero.astype(float).reshape(shape if zero.ndim else ())
+    column = scale.reshaped(_full(shape, scale)) if isinstance(scale, Tensor) else scale.reshape(shape)
+    return product(t, shifted, column)
+
+
+def _full(shape: tuple[int, ...], scale: Tensor) -> tuple[int, ...]:
+    """A shape with its -1 spelt out."""
+    return tuple(scale.size if n == -1 else n for n in shape)
