@@ -29,7 +29,7 @@ def from_onnx(
     input_shape: Any = None,
     folder: str | os.PathLike[str] | None = None,
 ) -> Network:
-    """The network of an ONNX model in memory, compared with onnxruntime.
+    """The network of an ONNX model in memory, compared with onnxruntime, or another runtime that it names.
 
     Arguments:
         model: the parsed model; it is not changed.
@@ -52,6 +52,9 @@ def from_torch(
         module: any ``torch.nn.Module``; it is traced with ``torch.export`` and not changed.
         example_input: a tensor with a batch axis in front, or a tuple of them; only shapes matter.
         until: name(s) of traced values at which to stop; error messages name them.
+
+    Raises:
+        ImportMismatchError: run on several samples together, the module does not give what it gives each alone.
 
     Example:
         >>> import torch
@@ -78,7 +81,8 @@ def to_onnx(network: Network, path: str | os.PathLike[str]) -> None:
 def runtime(network: Network) -> Callable[[FloatArray], FloatArray] | None:
     """The runtime that a loaded network was compared with: ``[B, d]`` to ``[B, out]`` in the file's own type.
 
-    ``None`` for a network that was not loaded, or was changed since, and for modules and archives of arrays.
+    ``None`` for a network that nothing could run, or that was not loaded, or was changed since, and for
+    modules in memory and archives of arrays.
 
     Raises:
         TypeError: this is no network.

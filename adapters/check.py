@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from math import prod
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -153,20 +154,24 @@ def refuse_mixing(
         orders = _ORDERS[:1] if model.batch == 1 else ()
     count = max(map(len, orders), default=0)
     x = np.random.default_rng(1).standard_normal((count, network.input_dim))
-    x = _rounded(_with_shared_parts(x, parts), dtype)
-    for order in orders:
-        got, magnitude = _forward(network, x[order])
-        try:
-            alone = model.run(x[:1]) if model.batch == 1 else None
-            together = _of_each(model.run(x[order]), alone, got)
-            _compare(together, got, max(256, steps) * magnitude, dtype)
-        except NotRunnableError:
-            continue
-        except ImportMismatchError as error:
-            raise ImportMismatchError(MIXED) from error
+    for scale, order in product((1.0, 30.0, 1000.0), orders):
+        _refuse_mixed_batch(network, model, _shared(scale * x[order], parts), dtype, steps)
 
 
-def _with_shared_parts(x: FloatArray, parts: Sequence[InputPart]) -> FloatArray:
+def _refuse_mixed_batch(network: Network, model: Model, x: FloatArray, dtype: str, steps: int) -> None:
+    """One batch: each row must be what the network makes of it."""
+    x = _rounded(x, dtype)
+    got, magnitude = _forward(network, x)
+    try:
+        alone = model.run(x[:1]) if model.batch == 1 else None
+        _compare(_of_each(model.run(x), alone, got), got, max(256, steps) * magnitude, dtype)
+    except NotRunnableError:
+        return
+    except ImportMismatchError as error:
+        raise ImportMismatchError(MIXED) from error
+
+
+def _shared(x: FloatArray, parts: Sequence[InputPart]) -> FloatArray:
     """Inputs without a batch axis are the same for all rows of a batch."""
     ends = np.cumsum([prod(part.shape) for part in parts])
     for part, end in zip(parts, ends, strict=True):

@@ -16,6 +16,7 @@ from torch import nn
 from adapters import from_torch, load, runtime
 from polytope.errors import (
     CorruptFileError,
+    ImportMismatchError,
     LoadError,
     NotPiecewiseLinearError,
     UnsafeFileError,
@@ -123,6 +124,43 @@ def test_torchscript_loads(tmp_path: Path, small: nn.Module) -> None:
     assert_same(load(tmp_path / "small.pt", input_shape=(1, 6, 6)), small, (1, 6, 6))
     with pytest.raises(UnsupportedOpError, match="input_shape"):
         load(tmp_path / "small.pt")
+
+
+class Centred(nn.Module):
+    """A module that mixes samples, hardly at inputs of size 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        nn.init.constant_(self.layer.bias, -5.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        return F.relu(self.layer(x - x.mean(0, keepdim=True)))
+
+
+@ignore_torchscript
+@pytest.mark.filterwarnings("ignore:The output does not depend on the input")
+def test_files_that_mix_samples_are_refused_or_taken_whole(tmp_path: Path) -> None:
+    module = Centred().eval()
+    torch.jit.script(module).save(tmp_path / "centred.pt")
+    dynamic = {"x": {0: torch.export.Dim("batch", min=2, max=64)}}
+    torch.export.save(
+        torch.export.export(module, (torch.zeros(4, 3),), dynamic_shapes=dynamic), tmp_path / "free.pt2"
+    )
+    for name, options in (("centred.pt", {"input_shape": (3,)}), ("free.pt2", {})):
+        with pytest.raises(ImportMismatchError, match="mixes the samples"):
+            load(tmp_path / name, **options)
+    torch.export.save(torch.export.export(module, (torch.zeros(4, 3),)), tmp_path / "fixed.pt2")
+    network = load(tmp_path / "fixed.pt2")
+    x = 30 * torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(network(x.numpy().ravel()), module(x).detach().numpy().ravel(), atol=1e-4)
+
+
+@ignore_torchscript
+def test_a_scripted_sequence_loads(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    torch.jit.script(module).save(tmp_path / "sequence.pt")
+    assert_same(load(tmp_path / "sequence.pt"), module, (3,))
 
 
 @ignore_torchscript
