@@ -54,7 +54,7 @@ def from_torch(
         until: name(s) of traced values at which to stop; error messages name them.
 
     Raises:
-        ImportMismatchError: run on several samples together, the module does not give what it gives each alone.
+        ImportMismatchError: the module gives several samples together something else than each alone.
 
     Example:
         >>> import torch
