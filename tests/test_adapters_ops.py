@@ -1,5 +1,6 @@
 """Every ONNX operator in every variant: the network equals onnxruntime, which each load checks itself."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -674,3 +675,12 @@ def test_a_batch_that_does_not_fit_gives_the_reason_of_the_whole_tensor() -> Non
     nodes = [node("Reshape", "flat", outputs=["h"]), helper.make_node("Softmax", ["h"], ["y"])]
     with pytest.raises(NotPiecewiseLinearError, match="not piecewise linear"):
         from_onnx(model_of(nodes, (4, 3), {"flat": ints(2, 6)}))
+
+
+def test_space_to_depth_orders_channels_as_its_mode_says() -> None:
+    """The operator set is newer than onnxruntime; by hand: channel, then row and column in the block."""
+    model = model_of([node("SpaceToDepth", blocksize=2, mode="CRD")], (1, 2, 2, 2), opset=28)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = from_onnx(model)
+    np.testing.assert_array_equal(network(np.arange(8.0)), np.arange(8.0))

@@ -284,7 +284,11 @@ def blocks_from_channels(t: Lowering, x: Value, b: int, mode: bytes) -> Value:
 @onnx_op("SpaceToDepth")
 def space_to_depth(t: Lowering, node: Node) -> Value:
     """Blocks of pixels become channels."""
-    return channels_from_blocks(t, node[0], int(node.get("blocksize", 1)))
+    out = channels_from_blocks(t, node[0], b := int(node.get("blocksize", 1)))
+    if node.get("mode", b"DCR") != b"CRD":
+        return out
+    n, c, h, w = out.shape
+    return t.rearrange(out, lambda a: a.reshape(n, b * b, -1, h, w).swapaxes(1, 2).reshape(n, c, h, w))
 
 
 def channels_from_blocks(t: Lowering, x: Value, b: int) -> Value:
