@@ -28,6 +28,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from polytope.errors import CertificateError
+from polytope.exact.behind import pattern_behind
 from polytope.exact.cells import ExactCells, ExactRow, strictly_inside
 from polytope.exact.implied import Basis, basis
 from polytope.geometry.polyhedron import Polyhedron
@@ -256,33 +257,13 @@ class _Replay:
             if key == 0:
                 continue
             units = vanishing.get(facet, set()) | vanishing.get((), set())
-            behind = self._beyond(pattern, facet, units).tobytes()
+            behind = pattern_behind(self.exact.exact, pattern, facet, units).tobytes()
             if key not in self.half:
                 self.half[key] = name, behind
             elif self.half.pop(key) != (behind, name):
                 raise self._false("a facet's key belongs to another facet too")
             else:
                 self.adjacent += 1
-
-    def _beyond(self, pattern: PatternArray, facet: tuple[int, ...], units: set[int]) -> PatternArray:
-        """The pattern behind a facet, near its relative interior; ``units`` vanish on its hyperplane."""
-        out = pattern.copy()
-        pivot = next(t for t, c in enumerate(facet) if c)
-        size, sign = abs(facet[pivot]), 1 if facet[pivot] > 0 else -1
-        for number in self.exact.bending:
-            start, stop = self.network.unit_offsets[number - 1], self.network.unit_offsets[number]
-            mine = [unit for unit in units if start <= unit < stop]
-            if not mine:
-                continue
-            z = self.exact.preactivations(number, out)
-            rise = z.integers[:, pivot] * sign
-            level = z.integers * size - rise[:, None] * np.array(facet, dtype=object)
-            activation = self.network.layers[number - 1].activation
-            assert activation is not None, "only layers that bend have units"
-            for unit in mine:
-                piece = int(pattern[unit])
-                out[unit] = activation.beyond(unit - start, piece, level, rise, size << z.exponent)
-        return out
 
     def proof(self) -> Proof:
         """What was proved, once all regions were added."""

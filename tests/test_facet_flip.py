@@ -8,7 +8,6 @@ import networkx as nx
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from scipy.sparse import issparse
 
 from polytope import (
     FacetFlip,
@@ -25,10 +24,7 @@ from polytope.errors import SolverError
 from polytope.ir import Convolution, Dense, Layer, hard_tanh, relu
 from polytope.ir.boundaries import boundaries
 from polytope.regions import facets
-from polytope.regions.crossing import Crosser, Crossings
-from polytope.regions.facets import FacetPoint
 from polytope.regions.found import Budget
-from polytope.regions.region_rows import RegionRows, region_rows
 from polytope.regions.walk import Walk, by_hops
 from tests.networks import NETWORKS, SHARED, integer, needs_shared, seeded
 
@@ -220,27 +216,24 @@ def test_rows_that_float64_cannot_decide_in_many_dimensions_are_decided_exactly(
         assert (found.lower, found.complete) == (4, True)
 
 
-class Watched(Crosser):
+class Watched(Walk):
     """Checks that on either side of each facet the network takes the patterns that are said."""
 
-    def cross(
-        self, described: RegionRows, x0: np.ndarray, pattern: np.ndarray, facets: dict[int, FacetPoint]
-    ) -> Crossings:
+    def cross(self, region: int, facets: dict[int, np.ndarray]) -> list[int]:
         """As the base class."""
-        behind = super().cross(described, x0, pattern, facets)
-        normals = described.rows(np.array(list(facets)))[:, :-1]
-        points = np.array([point for point, _ in facets.values()])
-        step = 1e-7 * np.linalg.norm(points - x0, axis=1)[:, None]
-        assert (self.network.pattern(points - step * normals) == pattern).all()
-        assert (self.network.pattern(points + step * normals) == behind.patterns).all()
-        return behind
+        if facets:
+            normals = self.open(region).rows.rows(np.array(list(facets)))[:, :-1]
+            points = np.array(list(facets.values()))
+            step = 1e-7 * np.linalg.norm(points - self.points[region], axis=1)[:, None]
+            assert (self.network.pattern(points - step * normals) == self.patterns[region]).all()
+            behind = [self.behind(region, i) for i in facets]
+            assert (self.network.pattern(points + step * normals) == behind).all()
+        return super().cross(region, facets)
 
 
 def assert_two_sides(network: Network, domain: Polyhedron, start: np.ndarray, limit: int) -> None:
     """Walk to so many regions, watched."""
-    tables = boundaries(network)
-    walk = Walk(network, domain, tables, Budget(max_regions=limit), None)
-    walk.crosser = Watched(network, domain, tables, walk.exact)
+    walk = Watched(network, domain, boundaries(network), Budget(max_regions=limit), None)
     walk.begin(start)
     by_hops(walk)
     assert len(walk.patterns) == limit
@@ -263,21 +256,6 @@ def convolutions(seed: int) -> Network:
             Layer((3,), (Dense(rng.standard_normal((2, 6))),), np.zeros(2)),
         ),
     )
-
-
-def test_rows_of_all_units_are_those_of_each() -> None:
-    """One forward pass through sparse layers gives what a backward pass for each unit gives."""
-    network, box = convolutions(0), Polyhedron.box([0] * 144, [1] * 144)
-    tables, pattern = boundaries(network), network.pattern(np.full(144, 0.5))
-    every = region_rows(network, box, tables, pattern)
-    assert issparse(every.A)
-    assert len(every) > 288 + network.n_units - 10
-    for unit in range(0, network.n_units, 7):
-        some = region_rows(network, box, tables, pattern, np.array([unit]))
-        np.testing.assert_allclose(every.rows(every.unit == unit), some.rows(), atol=1e-12)
-        assert [every.cut(int(i)).boundary for i in np.flatnonzero(every.unit == unit)] == [
-            cut.boundary for cut in some.cuts
-        ]
 
 
 @pytest.mark.parametrize("whole", [False, True])

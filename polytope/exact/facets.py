@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
 
+from polytope.exact.dyadic import primitive
 from polytope.exact.interior import interior_point
 from polytope.exact.program import Row, positive_point
 from polytope.ir.maps import FloatArray
@@ -56,10 +57,8 @@ def exact_facets(rows: Sequence[Row]) -> dict[int, ExactFacet]:
     Raises:
         ValueError: the polyhedron has no interior.
     """
-    numbers: list[int] = []
-    for i, row in enumerate(rows):
-        if any(row[:-1]) and not any(same_hyperplane(rows[k], row) for k in numbers):
-            numbers.append(i)
+    first = {primitive(list(row)): i for i, row in reversed(list(enumerate(rows))) if any(row[:-1])}
+    numbers = sorted(first.values())
     kept = [rows[i] for i in numbers]
     inside = interior_point(kept) if kept else ()
     if inside is None:
@@ -75,9 +74,3 @@ def exact_facets(rows: Sequence[Row]) -> dict[int, ExactFacet]:
 def value_at(row: Row, x: Sequence[Fraction]) -> Fraction:
     """``row[:d] . x + row[d]``."""
     return sum((a * v for a, v in zip(row, x, strict=False) if a), Fraction(row[-1]))
-
-
-def same_hyperplane(a: Row, b: Row) -> bool:
-    """Whether one row is a positive multiple of the other."""
-    scale_a, scale_b = max(abs(v) for v in a[:-1]), max(abs(v) for v in b[:-1])
-    return all(v * scale_b == w * scale_a for v, w in zip(a, b, strict=True))

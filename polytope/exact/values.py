@@ -1,20 +1,22 @@
-r"""A network's values at a rational point, exactly: :math:`z_l = \sum_k A_{l,k} h_k + b_l` in fractions.
+r"""A network's values and patterns at rational points, exactly: :math:`z_l = \sum_k A_{l,k} h_k + b_l`.
 
 All numbers of a layer are integers over one common denominator ``scale * 2^exponent``, where ``scale`` is the
-least common denominator of the point's coordinates.
+least common denominator of the point's coordinates. A direction goes along as a column of scale 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import lcm
 
 import numpy as np
 
-from polytope.exact.dyadic import Dyadic, IntegerVector, add, dyadic, times
+from polytope.exact.dyadic import Dyadic, IntegerVector, add, dyadic
 from polytope.exact.network import ExactNetwork
-from polytope.ir.activations import Activation
+from polytope.ir.activations import Activation, PatternArray
+
+Choose = Callable[[int, Dyadic], PatternArray | None]  # layer, pre-activations [n, B] -> pieces; None: stop
 
 
 def values_at(network: ExactNetwork, x: Sequence[Fraction]) -> tuple[Fraction, ...]:
@@ -28,40 +30,165 @@ def values_at(network: ExactNetwork, x: Sequence[Fraction]) -> tuple[Fraction, .
         >>> values_at(ExactNetwork(net), [Fraction(1, 3)]), values_at(ExactNetwork(net), [Fraction(1, 2)])
         ((Fraction(0, 1),), (Fraction(1, 2),))
     """
+    point, scale = _integers(x)
+    last = _forward(network, point[:, None], [scale], lambda number, z: _owners(network, number, z, scale))
+    assert last is not None, "every value is on a piece"
+    return tuple(Fraction(v, scale << last.exponent) for v in last.integers[:, 0].tolist())
+
+
+def pattern_at(network: ExactNetwork, x: Sequence[Fraction]) -> PatternArray:
+    """The pattern ``int8[units]`` at a rational point; on a breakpoint the piece that owns it."""
+    point, scale = _integers(x)
+    out = np.zeros(network.network.n_units, dtype=np.int8)
+
+    def choose(number: int, z: Dyadic) -> PatternArray:
+        pieces = _owners(network, number, z, scale)
+        network.network.layer_pattern(number, out)[:] = pieces
+        return pieces
+
+    _forward(network, point[:, None], [scale], choose)
+    return out
+
+
+def pattern_beside(
+    network: ExactNetwork, x: Sequence[Fraction], direction: Sequence[Fraction]
+) -> PatternArray | None:
+    """The pattern ``int8[units]`` of the region that a direction leads into from a rational point.
+
+    ``None`` if it runs along a boundary: then another direction is needed.
+    """
+    point, scale = _integers(x)
+    along, _ = _integers(direction)
+    out = np.zeros(network.network.n_units, dtype=np.int8)
+
+    def choose(number: int, z: Dyadic) -> PatternArray | None:
+        activation = network.network.layers[number - 1].activation
+        assert activation is not None, "only layers that bend are asked"
+        pieces = network.network.layer_pattern(number, out)
+        for unit, guess in enumerate(_guess(activation, z, scale).tolist()):
+            piece = _ahead(network, number, unit, guess, z, scale, out)
+            if piece is None:
+                return None
+            pieces[unit] = piece
+        return pieces
+
+    found = _forward(network, np.stack([point, along], axis=1), [scale, 0], choose)
+    return None if found is None else out
+
+
+def _integers(x: Sequence[Fraction]) -> tuple[IntegerVector, int]:
+    """Rationals as integers over their least common denominator."""
     scale = lcm(*(v.denominator for v in x))
-    values = [_integers([int(v * scale) for v in x], 0)]
-    for layer in network.network.layers:
-        z = _scaled(dyadic(layer.bias), scale)
+    out: IntegerVector = np.empty(len(x), dtype=object)
+    out[:] = [int(v * scale) for v in x]
+    return out, scale
+
+
+def _forward(
+    network: ExactNetwork, columns: IntegerVector, scales: Sequence[int], choose: Choose
+) -> Dyadic | None:
+    """The outputs of ``[d, B]`` columns, each times its scale; ``None`` where pieces are not told."""
+    values = [Dyadic(columns, 0)]
+    factors: IntegerVector = np.array(scales, dtype=object)
+    for number, layer in enumerate(network.network.layers, start=1):
+        bias = dyadic(layer.bias)
+        z = Dyadic(bias.integers[:, None] * factors, bias.exponent)
         for k, linear in zip(layer.inputs, layer.maps, strict=True):
-            moved = network.apply(linear, Dyadic(values[k].integers[:, None], values[k].exponent))
-            z = add(z, Dyadic(moved.integers[:, 0], moved.exponent))
-        values.append(z if layer.activation is None else _bent(layer.activation, z, scale))
-    last = values[-1]
-    return tuple(Fraction(v, scale << last.exponent) for v in last.integers.tolist())
+            z = add(z, network.apply(linear, values[k]))
+        if layer.activation is not None:
+            pattern = choose(number, z)
+            if pattern is None:
+                return None
+            z = _bent(layer.activation, z, pattern, factors)
+        values.append(z)
+    return values[-1]
 
 
-def _integers(numbers: list[int], exponent: int) -> Dyadic:
-    out: IntegerVector = np.empty(len(numbers), dtype=object)
-    out[:] = numbers
-    return Dyadic(out, exponent)
+def _bent(activation: Activation, z: Dyadic, pattern: PatternArray, factors: IntegerVector) -> Dyadic:
+    """The outputs of a layer from its pre-activations, columns times their factors."""
+    pieces = activation.affine(pattern)
+    slope, intercept = dyadic(pieces.slope), dyadic(pieces.intercept)
+    sloped = Dyadic(slope.integers[:, None] * z.integers[pieces.source], slope.exponent + z.exponent)
+    return add(sloped, Dyadic(intercept.integers[:, None] * factors, intercept.exponent))
 
 
-def _scaled(a: Dyadic, factor: int) -> Dyadic:
-    return Dyadic(a.integers * factor, a.exponent)
+def _owners(network: ExactNetwork, number: int, z: Dyadic, scale: int) -> PatternArray:
+    """The pieces that own a point: all their rows hold, strict ones strictly."""
+    activation = network.network.layers[number - 1].activation
+    assert activation is not None, "only layers that bend are asked"
+    pieces = [
+        next(
+            p
+            for p in _pieces(activation, unit, guess)
+            if all(
+                at < 0 or (at == 0 and not strict)
+                for at, _, strict, _ in _rows(activation, unit, p, z, scale)
+            )
+        )
+        for unit, guess in enumerate(_guess(activation, z, scale).tolist())
+    ]
+    return np.array(pieces, dtype=np.int8)
 
 
-def _bent(activation: Activation, z: Dyadic, scale: int) -> Dyadic:
-    """The outputs of a layer from ``scale`` times its pre-activations, times ``scale``."""
-    guess = activation.pattern(np.array(_floats(z, scale))[:, None])[:, 0]
-    pattern = np.array([_piece(activation, unit, p, z, scale) for unit, p in enumerate(guess.tolist())])
-    pieces = activation.affine(pattern.astype(np.int8))
-    sloped = times(dyadic(pieces.slope), Dyadic(z.integers[pieces.source], z.exponent))
-    return add(sloped, _scaled(dyadic(pieces.intercept), scale))
+def _ahead(
+    network: ExactNetwork,
+    number: int,
+    unit: int,
+    guess: int,
+    z: Dyadic,
+    scale: int,
+    pattern: PatternArray,
+) -> int | None:
+    """The piece that a unit is on just ahead; ``None`` if a boundary that is not zero all over stays zero."""
+    activation = network.network.layers[number - 1].activation
+    assert activation is not None, "only layers that bend are asked"
+    for piece in _pieces(activation, unit, guess):
+        for at, rate, strict, (index, factors, offset) in _rows(activation, unit, piece, z, scale):
+            if at == 0 and rate == 0:
+                if any(network.row(number, index, factors, offset, pattern)):
+                    return None
+                if strict:
+                    break
+            elif at > 0 or (at == 0 and rate > 0):
+                break
+        else:
+            return piece
+    raise AssertionError("the pieces of a unit cover every point and direction")
 
 
-def _floats(z: Dyadic, scale: int) -> list[float]:
-    """Pre-activations near enough to guess pieces from."""
-    return [_near(Fraction(v, scale << z.exponent)) for v in z.integers.tolist()]
+_Row = tuple[Fraction, Fraction, bool, tuple[list[int], list[float], float]]
+
+
+def _rows(activation: Activation, unit: int, piece: int, z: Dyadic, scale: int) -> list[_Row]:
+    """Of each row of a piece: value, slope along the direction (both scaled), strictness, and what it is."""
+    cell = activation.cell(unit, piece)
+    out = []
+    for index, factors, offset, strict in zip(
+        cell.index.tolist(),
+        cell.coefficients.tolist(),
+        cell.offset.tolist(),
+        cell.strict.tolist(),
+        strict=True,
+    ):
+        weights = [Fraction(v) for v in factors]
+        at, *rates = (
+            sum((w * column[i] for w, i in zip(weights, index, strict=True)), Fraction(0))
+            for column in z.integers.T
+        )
+        at -= Fraction(offset) * (scale << z.exponent)
+        out.append((at, rates[0] if rates else Fraction(0), strict, (index, factors, offset)))
+    return out
+
+
+def _pieces(activation: Activation, unit: int, guess: int) -> list[int]:
+    """All pieces of a unit, a likely one first."""
+    return [guess, *(p for p in range(activation.n_pieces(unit)) if p != guess)]
+
+
+def _guess(activation: Activation, z: Dyadic, scale: int) -> PatternArray:
+    """The pieces by floats."""
+    values = [_near(Fraction(v, scale << z.exponent)) for v in z.integers[:, 0].tolist()]
+    return activation.pattern(np.array(values)[:, None])[:, 0]
 
 
 def _near(q: Fraction) -> float:
@@ -69,25 +196,3 @@ def _near(q: Fraction) -> float:
         return float(q)
     except OverflowError:
         return float("inf") if q > 0 else float("-inf")
-
-
-def _piece(activation: Activation, unit: int, guess: int, z: Dyadic, scale: int) -> int:
-    """The piece that owns the point: all its rows hold, strict ones strictly."""
-    order = [guess, *(p for p in range(activation.n_pieces(unit)) if p != guess)]
-    return next(p for p in order if _holds(activation, unit, p, z, scale))
-
-
-def _holds(activation: Activation, unit: int, piece: int, z: Dyadic, scale: int) -> bool:
-    cell = activation.cell(unit, piece)
-    for (i, j), uv, offset, strict in zip(
-        cell.index.tolist(),
-        cell.coefficients.tolist(),
-        cell.offset.tolist(),
-        cell.strict.tolist(),
-        strict=True,
-    ):
-        at = Fraction(uv[0]) * z.integers[i] + Fraction(uv[1]) * z.integers[j]
-        limit = Fraction(offset) * (scale << z.exponent)
-        if at > limit or (strict and at == limit):
-            return False
-    return True

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
-from polytope.ir.activations import Activation
+from polytope.ir.activations import Activation, PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 
@@ -37,6 +37,48 @@ class LayerBoundaries:
     rows_end: IntArray
     row_boundary: IntArray
     row_sign: FloatArray
+
+    @cached_property
+    def row_behind(self) -> IntArray:
+        """For each flat row the piece that its unit is on beyond it; -1 where there may be several."""
+        piece = np.searchsorted(self.rows_end, np.arange(len(self.row_boundary)), side="right") - 1
+        side = 2 * self.row_boundary + (self.row_sign > 0)
+        count = np.bincount(side, minlength=2 * len(self.unit))
+        last = np.full(len(count), -1)
+        last[side] = piece - self.first_piece[self.unit[self.row_boundary]]
+        behind: IntArray = np.where(count == 1, last, -1)[side ^ 1]
+        return behind
+
+    @cached_property
+    def row_index(self) -> IntArray:
+        """``[rows, 2]``: which pre-activations each flat row reads."""
+        return self.index[self.row_boundary]
+
+    @cached_property
+    def row_factors(self) -> FloatArray:
+        """``[rows, 2]``: what each flat row multiplies them by."""
+        return self.row_sign[:, None] * self.coefficients[self.row_boundary]
+
+    @cached_property
+    def row_offset(self) -> FloatArray:
+        """``[rows]``: what each flat row subtracts."""
+        return self.row_sign * self.offset[self.row_boundary]
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether one row describes each piece."""
+        return bool((np.diff(self.rows_end) == 1).all())
+
+    def rows_on(self, pieces: PatternArray) -> IntArray:
+        """The flat rows that describe the pieces of all units."""
+        piece = self.first_piece[:-1] + pieces
+        if self.single:
+            only: IntArray = self.rows_end[piece]
+            return only
+        start, count = self.rows_end[piece], self.rows_end[piece + 1] - self.rows_end[piece]
+        before = np.cumsum(count) - count
+        rows: IntArray = np.arange(int(count.sum())) + np.repeat(start - before, count)
+        return rows
 
     def functions(self, preactivations: FloatArray, which: IntArray | slice = slice(None)) -> FloatArray:
         """Boundary functions as affine functions of x: ``[n, d + 1]`` maps of z to ``[m, d + 1]``."""
@@ -72,7 +114,7 @@ class LayerBoundaries:
         return two + np.abs(self.offset)[:, None] if constant else two
 
 
-@lru_cache(maxsize=1)  # slices of one search ask again and again
+@lru_cache(maxsize=4)  # slices of one search ask again and again
 def boundaries(network: Network) -> tuple[LayerBoundaries, ...]:
     """The boundaries of every layer; a layer that does not bend has none."""
     return tuple(

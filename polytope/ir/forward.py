@@ -1,58 +1,169 @@
-r"""Forward passes: all pre-activations of a cell as affine functions of the input, layer after layer.
+r"""Forward passes: all pre-activations of a cell as affine functions of the input, with bounds on errors.
 
-:math:`z_l = \sum_k A_{l,k} h_k + b_l` as a matrix and a constant; sparse as long as each unit sees a
-small part of the input, as behind convolutions. Where all units are asked, cheaper than backward passes.
+:math:`z_l = \sum_k A_{l,k} h_k + b_l` as a matrix J and a constant c; sparse as long as each unit sees a
+small part of the input, as behind convolutions. Row i of a product of n terms is rounded by at most
+:math:`n u \sum_k |A_{ik}| |J_k|` (u = 2^-53, in any order of the sum), entry by entry, so in length too;
+what was rounded before comes in by :math:`\sum_k |A_{ik}| \epsilon_k`. So the bounds cost a product with a
+vector.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 
 from polytope.ir.activations import PatternArray
-from polytope.ir.maps import FloatArray
-from polytope.ir.matrix import Matrix, compact, product, scaled
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.matrix import Matrix, compact, product, row_norms, scaled, sparse
 
 if TYPE_CHECKING:
     from polytope.ir.network import Layer, Network
 
-Affine = tuple[Matrix, FloatArray]
+U = 2.0**-53 * (1 + 2.0**-10)  # of one operation, with room for the rounding of the bounds themselves
+UNDERFLOW = 2.0**-1000  # more than what underflow can amount to in a sum of products
 
 
-def preactivation_maps(network: Network, pattern: PatternArray) -> Iterator[tuple[int, Matrix, FloatArray]]:
-    """The number of every layer that bends, with ``(J [n, d], c [n])`` so that z = J x + c on the cell.
+@dataclass(frozen=True, eq=False)
+class AffineMap:
+    """``J x + c``: J ``[n, d]``, dense or sparse, c ``[n]``, and bounds ``[n]`` on what rounding changed.
+
+    Arguments:
+        length: the lengths of the rows of J, or more.
+        tilt: bounds on the lengths of the errors of the rows of J.
+        shift: bounds on the errors of c.
+    """
+
+    J: Matrix
+    c: FloatArray
+    length: FloatArray
+    tilt: FloatArray
+    shift: FloatArray
+
+
+def preactivation_maps(
+    network: Network, pattern: PatternArray, *, outputs: bool = False
+) -> Iterator[tuple[int, AffineMap]]:
+    """The number of every layer that bends, with z as a function of x on the cell; ``(0, outputs)`` if asked.
 
     Arguments:
         pattern: ``int8[units]``.
     """
-    d, bending = network.input_dim, [n for n, la in enumerate(network.layers, start=1) if la.activation]
-    values: list[Affine | None] = [(csr_array(eye_array(d)), np.zeros(d))]
-    for number, layer in enumerate(network.layers[: max(bending, default=0)], start=1):
-        J, c = _preactivation(layer, values)
-        if layer.activation is None:
-            values.append((J, c))
-        else:
-            yield number, J, c
-            pieces = layer.activation.affine(network.layer_pattern(number, pattern))
-            bent = scaled(J[pieces.source], pieces.slope)
-            values.append((bent, pieces.slope * c[pieces.source] + pieces.intercept))
-        for k in {*layer.inputs, number}:
+    values: list[AffineMap | None] = [_identity(network.input_dim)]
+    bending = [n for n, layer in enumerate(network.layers, start=1) if layer.activation]
+    last = len(network.layers) if outputs else max(bending, default=0)
+    for number, layer in enumerate(network.layers[:last], start=1):
+        z = _of_input(layer) if layer.copies_input else _preactivation(layer, values)
+        if layer.activation is not None:
+            yield number, z
+            if number < last or outputs:
+                z = _bent(layer, z, network.layer_pattern(number, pattern))
+        values.append(z)
+        for k in layer.inputs:
             if network.last_use[k] <= number:
                 values[k] = None
+    if outputs:
+        yield 0, z
 
 
-def _preactivation(layer: Layer, values: list[Affine | None]) -> Affine:
+@lru_cache(maxsize=4)
+def _identity(d: int) -> AffineMap:
+    none = np.zeros(d)
+    return AffineMap(csr_array(eye_array(d)), none, np.ones(d), none, none)
+
+
+@lru_cache(maxsize=16)
+def _of_input(layer: Layer) -> AffineMap:
+    """The pre-activations of a layer that reads the input alone: nothing is rounded."""
+    J, none = layer.matrices[0], np.zeros(len(layer.bias))
+    return AffineMap(J, layer.bias, row_norms(J), none, none)
+
+
+def _preactivation(layer: Layer, values: list[AffineMap | None]) -> AffineMap:
     total: Matrix | None = None
-    constant = layer.bias
-    for k, matrix in zip(layer.inputs, layer.matrices, strict=True):
-        known = values[k]
-        assert known is not None, "a value was dropped before its last use"
-        J, c = known
-        term = compact(matrix @ J) if k else matrix
+    constant, errors = layer.bias, np.zeros((len(layer.bias), 2))
+    rounding = U * (layer.terms + len(layer.inputs))
+    for k, matrix, absolute in zip(layer.inputs, layer.matrices, layer.absolute_maps, strict=True):
+        h = values[k]
+        assert h is not None, "a value was dropped before its last use"
+        term = compact(matrix @ h.J) if k else matrix
         total = term if total is None else compact(total + term)
-        constant = constant + product(matrix, c)
+        constant = constant + product(matrix, h.c)
+        made = np.stack([h.tilt + rounding * h.length, h.shift + rounding * np.abs(h.c)], axis=1)
+        errors += absolute.apply(made)
     assert total is not None, "a layer reads at least one value"
-    return total, constant
+    rounded = _touched(layer, values) if layer.has_tiny_numbers else errors != 0
+    errors[:, 1] += (U * len(layer.inputs)) * np.abs(constant)
+    tilt, shift = np.where(
+        rounded, errors + UNDERFLOW, 0.0
+    ).T  # where nothing is added up, nothing is rounded
+    return AffineMap(total, constant, row_norms(total), tilt, shift)
+
+
+def _touched(layer: Layer, values: list[AffineMap | None]) -> NDArray[np.bool_]:
+    """Where a gradient, and where a constant, is made of anything, ``[n, 2]``."""
+    count = np.zeros((len(layer.bias), 2))
+    for k, matrix in zip(layer.inputs, layer.matrices, strict=True):
+        h = values[k]
+        assert h is not None, "a value was dropped before its last use"
+        live = np.stack([(h.length != 0) | (h.tilt != 0), (h.c != 0) | (h.shift != 0)], axis=1)
+        count += product(sparse(matrix).astype(bool), live.astype(float))
+    return count > 0
+
+
+def _bent(layer: Layer, z: AffineMap, pattern: PatternArray) -> AffineMap:
+    """The layer's outputs on its pieces; factors of 0 and 1 round nothing."""
+    assert layer.activation is not None, "only layers with an activation have pieces"
+    pieces = layer.activation.affine(pattern)
+    source, slope = pieces.source, pieces.slope
+    z = AffineMap(z.J[source], z.c[source], z.length[source], z.tilt[source], z.shift[source])
+    J, c, steep = scaled(z.J, slope), slope * z.c, np.abs(slope)
+    length, tilt, shift = steep * z.length, steep * z.tilt, steep * z.shift
+    rough = (steep != 0) & (steep != 1)
+    if rough.any():
+        tilt += np.where(rough & ((length != 0) | (tilt != 0)), U * length + UNDERFLOW, 0.0)
+        shift += np.where(rough & ((z.c != 0) | (shift != 0)), U * np.abs(c) + UNDERFLOW, 0.0)
+    if pieces.intercept.any():
+        moved = (pieces.intercept != 0) & ((c != 0) | (shift != 0))
+        c = c + pieces.intercept
+        shift += np.where(moved, U * np.abs(c), 0.0)
+    return AffineMap(J, c, length, tilt, shift)
+
+
+def combined(z: AffineMap, index: IntArray, factors: FloatArray, offset: FloatArray) -> AffineMap:
+    """``factors[:, 0] * z[index[:, 0]] + factors[:, 1] * z[index[:, 1]] - offset``, row by row."""
+    rows = _times(z, index[:, 0], factors[:, 0])
+    two = np.flatnonzero(factors[:, 1])
+    if len(two):
+        rows = _sum(rows, two, _times(z, index[two, 1], factors[two, 1]))
+    if offset.any():
+        c = rows.c - offset
+        shift = rows.shift + np.where(offset != 0, U * np.abs(c), 0.0)
+        rows = AffineMap(rows.J, c, rows.length, rows.tilt, shift)
+    return rows
+
+
+def _times(z: AffineMap, which: IntArray, factors: FloatArray) -> AffineMap:
+    """Some rows times factors."""
+    size, c = np.abs(factors), factors * z.c[which]
+    length = size * z.length[which]
+    tilt, shift = size * z.tilt[which] + U * length, size * z.shift[which] + U * np.abs(c)
+    return AffineMap(scaled(z.J[which], factors), c, length, tilt, shift)
+
+
+def _sum(a: AffineMap, places: IntArray, b: AffineMap) -> AffineMap:
+    """A with the rows of b added to some of its rows."""
+    n, k = len(a.c), len(b.c)
+    added = b.J if k == n else csr_array((np.ones(k), (places, np.arange(k))), shape=(n, k)) @ sparse(b.J)
+    total: Any = a.J + added
+    c, tilt, shift = a.c.copy(), a.tilt.copy(), a.shift.copy()
+    c[places] += b.c
+    tilt[places] += b.tilt + U * (a.length[places] + b.length)
+    shift[places] += b.shift + U * np.abs(c[places])
+    J = compact(total)
+    return AffineMap(J, c, row_norms(J), tilt, shift)

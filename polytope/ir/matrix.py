@@ -12,6 +12,7 @@ from polytope.ir.maps import FloatArray, IntArray
 
 Matrix = FloatArray | csr_array
 DENSE = 0.25  # share of entries from which a matrix is kept dense
+SMALL = 2.0**-480  # lengths below are not told apart
 
 
 def compact(A: Matrix) -> Matrix:
@@ -65,9 +66,25 @@ def lengths(A: Matrix, norm: float = 2.0) -> FloatArray:
     return np.asarray(out, dtype=float)
 
 
-def largest(A: Matrix) -> float:
-    """The largest absolute entry; 0 for an empty matrix."""
-    return float(np.abs(A if isinstance(A, np.ndarray) else A.data).max(initial=0.0))
+def row_norms(A: Matrix) -> FloatArray:
+    """The Euclidean length of every row up to a relative 2^-20; more where squares underflow."""
+    with np.errstate(over="ignore", under="ignore"):
+        if isinstance(A, np.ndarray):
+            out: FloatArray = np.sqrt(np.einsum("ij,ij->i", A, A))
+        else:
+            row = np.repeat(np.arange(A.shape[0]), np.diff(A.indptr))
+            out = np.sqrt(np.bincount(row, A.data**2, minlength=A.shape[0]))
+    small = np.flatnonzero(out < SMALL)
+    if len(small):
+        rows = np.nonzero(A[small])[0] if isinstance(A, np.ndarray) else A[small].nonzero()[0]
+        out[small] = np.where(np.bincount(rows, minlength=len(small)) > 0, SMALL, 0.0)
+    return out
+
+
+def longest_row(A: Matrix) -> int:
+    """The number of entries of the row that has most of them."""
+    count = np.count_nonzero(A, axis=1) if isinstance(A, np.ndarray) else np.diff(A.indptr)
+    return int(count.max(initial=0))
 
 
 def nbytes(A: Matrix) -> int:

@@ -20,7 +20,9 @@ from numpy.typing import ArrayLike
 from polytope.ir.activations import Activation, PatternArray, relu
 from polytope.ir.backward import affine_maps, pull_back
 from polytope.ir.maps import Dense, FloatArray, LinearMap, Selection
-from polytope.ir.matrix import Matrix, compact
+from polytope.ir.matrix import Matrix, compact, longest_row
+
+TINY = 2.0**-60  # numbers below are handled with care
 
 
 class Window(Protocol):
@@ -72,6 +74,31 @@ class Layer:
     def matrices(self) -> tuple[Matrix, ...]:
         """The maps as matrices, sparse ones where that takes less memory."""
         return tuple(compact(linear.to_sparse()) for linear in self.maps)
+
+    @cached_property
+    def terms(self) -> int:
+        """How many roundings add up in an entry of a product with a map, or with its matrix, at most."""
+        return max(
+            longest_row(matrix) + (sum(longest_row(f.to_sparse()) for f in factors) if factors else 0)
+            for matrix, factors in zip(self.matrices, self._factors, strict=True)
+        )
+
+    @cached_property
+    def has_tiny_numbers(self) -> bool:
+        """Whether products of its numbers with bounds on rounding errors may underflow to nothing."""
+        tables = [self.bias, *(factor.to_sparse().data for linear in self.maps for factor in linear.chain())]
+        return any(((table != 0) & (np.abs(table) < TINY)).any() for table in tables)
+
+    @property
+    def copies_input(self) -> bool:
+        """Whether the pre-activations are one map of the input: functions of x that are not rounded."""
+        return self.inputs == (0,) and not self._factors[0]
+
+    @cached_property
+    def _factors(self) -> tuple[tuple[LinearMap, ...], ...]:
+        """The factors of the maps that have several."""
+        chains = (linear.chain() for linear in self.maps)
+        return tuple(chain if len(chain) > 1 else () for chain in chains)
 
     def preactivation(self, values: Sequence[FloatArray | None]) -> FloatArray:
         """``z = sum of maps + bias``, columns; ``values[k]`` is h_k, ``[width_k, B]``."""

@@ -1,4 +1,4 @@
-"""Many points at once through the layers: values, derivatives along directions, and sizes of all terms."""
+"""Many points at once through the layers: values, derivatives along directions, and bounds on errors."""
 
 from __future__ import annotations
 
@@ -9,62 +9,121 @@ import numpy as np
 
 from polytope.ir import Layer, Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries
+from polytope.ir.forward import UNDERFLOW, U
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import product, sparse
+
+FIRST = 2.0**-900  # error of a coordinate: none, but what depends on coordinates must not pass for a constant
 
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """``[n, B]`` each: values, derivatives, and sums of absolute terms, which bound rounding errors."""
+    """``[n, B]`` each, where they are wanted.
+
+    Arguments:
+        value: the values; exact ones are these up to ``error``.
+        speed: derivatives along directions, rounded.
+        error: bounds on the errors of values; 0 only where no coordinate of the input has an influence.
+    """
 
     value: FloatArray
-    speed: FloatArray
-    size: FloatArray
+    speed: FloatArray | None = None
+    error: FloatArray | None = None
+
+    @classmethod
+    def at(cls, points: FloatArray) -> Columns:
+        """Points ``[B, d]``, with bounds on errors."""
+        return cls(points.T, error=np.full((points.shape[1], len(points)), FIRST))
 
 
 Choose = Callable[[int, Columns], PatternArray]  # layer number, pre-activations -> pieces [units, B]
 
 
-def walk(
-    network: Network, points: FloatArray, directions: FloatArray, sizes: FloatArray, choose: Choose
-) -> None:
-    """Go forward through the layers; ``choose`` is asked for the pieces of every bending layer.
+def walk(network: Network, start: Columns, choose: Choose) -> Columns:
+    """Go forward through the layers, and return the outputs.
 
     Arguments:
-        points, directions: ``[B, d]``.
-        sizes: ``[B]``, the size of the numbers that each point was computed from.
-        choose: from a layer's number and pre-activations to ``int8[units, B]``.
+        start: points, and directions or bounds on errors where they are wanted.
+        choose: is asked for the pieces of every bending layer, from its number and pre-activations.
     """
-    values: list[Columns | None] = [
-        Columns(points.T, directions.T, np.broadcast_to(sizes, (points.shape[1], len(points))))
-    ]
-    for number, layer in enumerate(network.layers, start=1):
-        z = _preactivation(layer, values)
-        values.append(_behind(layer, choose(number, z), z) if layer.activation else z)
-        for k in {*layer.inputs, number}:
-            if network.last_use[k] <= number:
-                values[k] = None
+    values: list[Columns | None] = [start]
+    last = start
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
+        for number, layer in enumerate(network.layers, start=1):
+            z = _preactivation(layer, values)
+            last = _behind(layer, choose(number, z), z) if layer.activation else z
+            values.append(last)
+            for k in {*layer.inputs, number}:
+                if network.last_use[k] <= number:
+                    values[k] = None
+    return last
+
+
+def boundary_values(table: LayerBoundaries, z: Columns) -> tuple[FloatArray, FloatArray]:
+    """The boundary functions of a layer at columns of z, and bounds on their errors, ``[m, B]`` each."""
+    assert z.error is not None, "bounds on errors were wanted"
+    one, two = table.index.T
+    f, g = np.abs(table.coefficients).T[:, :, None]
+    value = table.values(z.value)
+    error = f * z.error[one] + 2 * U * f * np.abs(z.value[one]) + U * np.abs(value)
+    if g.any():
+        error += g * z.error[two] + 2 * U * g * np.abs(z.value[two])
+    return value, error
 
 
 def _preactivation(layer: Layer, values: list[Columns | None]) -> Columns:
-    value: FloatArray = layer.bias[:, None]
-    speed, size = np.zeros((1, 1)), np.abs(value)
+    total: FloatArray = layer.bias[:, None]
+    speed: FloatArray | None = None
+    errors: FloatArray | None = None
+    rounding = U * (layer.terms + len(layer.inputs))
     for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
         h = values[k]
         assert h is not None, "a value was dropped before its last use"
-        count = h.value.shape[1]
-        both = linear.apply(np.concatenate([h.value, h.speed], axis=1))
-        value, speed = value + both[:, :count], speed + both[:, count:]
-        size = size + absolute.apply(h.size)
-    return Columns(value, speed, size)
+        if h.speed is None:
+            total = total + linear.apply(h.value)
+        else:
+            count = h.value.shape[1]
+            both = linear.apply(np.concatenate([h.value, h.speed], axis=1))
+            total = total + both[:, :count]
+            speed = both[:, count:] if speed is None else speed + both[:, count:]
+        if h.error is not None:
+            made = absolute.apply(h.error + rounding * np.abs(h.value))
+            errors = made if errors is None else errors + made
+    if errors is not None:
+        made = errors + UNDERFLOW + (U * len(layer.inputs)) * np.abs(total)
+        errors = np.where(_touched(layer, values) if layer.has_tiny_numbers else errors != 0, made, 0.0)
+    return Columns(total, speed, errors)
+
+
+def _touched(layer: Layer, values: list[Columns | None]) -> FloatArray:
+    """Where values are made of others that are not constant, ``[n, B]``."""
+    count: FloatArray = np.zeros((len(layer.bias), 1))
+    for k, matrix in zip(layer.inputs, layer.matrices, strict=True):
+        h = values[k]
+        assert h is not None, "a value was dropped before its last use"
+        assert h.error is not None, "bounds on errors were wanted"
+        count = count + product(sparse(matrix).astype(bool), ((h.error != 0) | (h.value != 0)).astype(float))
+    return count
 
 
 def _behind(layer: Layer, pieces: PatternArray, z: Columns) -> Columns:
     """The outputs, each column on its own pieces."""
     assert layer.activation is not None, "only bending layers have pieces"
     maps = layer.activation.affine(pieces)
-    value, speed, size = (np.take_along_axis(a, maps.source, axis=0) for a in (z.value, z.speed, z.size))
-    return Columns(
-        maps.slope * value + maps.intercept,
-        maps.slope * speed,
-        np.abs(maps.slope) * size + np.abs(maps.intercept),
-    )
+
+    def taken(a: FloatArray) -> FloatArray:
+        out: FloatArray = np.take_along_axis(a, maps.source, axis=0)
+        return out
+
+    given = taken(z.value)
+    value = maps.slope * given + maps.intercept
+    speed = None if z.speed is None else maps.slope * taken(z.speed)
+    if z.error is None:
+        return Columns(value, speed)
+    steep, known = np.abs(maps.slope), taken(z.error)
+    error = steep * known
+    rough = (steep != 0) & ((steep != 1) | (maps.intercept != 0)) & ((known != 0) | (given != 0))
+    if rough.any():
+        error += np.where(rough, 2 * U * (np.abs(value) + np.abs(maps.intercept)) + UNDERFLOW, 0.0)
+    return Columns(value, speed, error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from polytope.errors import IncompleteComplexError, UnboundedDomainError
 from polytope.exact.equal_maps import map_labels
-from polytope.exact.facets import ExactFacet
 from polytope.exact.maps import right_maps
 from polytope.exact.rows import ExactRows
 from polytope.geometry.polyhedron import Polyhedron, hull_volume, vertices_around
@@ -20,12 +19,13 @@ from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions.adjacency import matched_pairs, pattern_across_exactly, patterns_across, region_graph
-from polytope.regions.facets import exactly, facets_of
+from polytope.regions.adjacency import matched_pairs, region_graph
+from polytope.regions.all_facets import facets_of
 from polytope.regions.found import Facets, Path
+from polytope.regions.locate import locate
 from polytope.regions.merge import joined_across
 from polytope.regions.packed import takes_packed
-from polytope.regions.region_rows import region_rows
+from polytope.regions.region_rows import RegionRows, region_rows
 from polytope.regions.vertex_search import facet_points, suits_vertices, volumes
 
 
@@ -91,10 +91,12 @@ class RegionComplex:
     @cached_property
     def facets(self) -> Facets:
         """The irredundant facets of all regions; computed on first use where the engine did not."""
-        if self.known_facets is not None:
-            return self.known_facets
+        return self.known_facets or self._facets_among(self.candidates)
+
+    def _facets_among(self, candidates: Sequence[IntArray] | None) -> Facets:
+        """The facets, of units and rows of the domain that are candidates."""
         return facets_of(
-            self.network, self.domain, self.boundaries, self.patterns, self.interior_points, self.candidates
+            self.network, self.domain, self.patterns, self.interior_points, candidates, self._numbers
         )
 
     def adjacency(self) -> nx.Graph[int]:
@@ -110,67 +112,68 @@ class RegionComplex:
         if self.known_neighbours is not None:
             return self.known_neighbours
         facets = self.facets
-        region = np.repeat(np.arange(len(self)), np.diff(facets.offsets))
-        inner = np.flatnonzero(facets.unit >= 0)
-        rows_of = [self._facet_row(f, int(region[f]))[:-1] for f in inner.tolist()]
-        normals = np.array(rows_of).reshape(-1, self.domain.dim)
-        points = np.concatenate([normals[:0], *map(self.facet_points, range(len(self)))])[inner]
-        far = patterns_across(
-            self.network,
-            self.boundaries,
-            self.patterns[region[inner]],
-            points,
-            normals,
-            np.abs(np.stack([points, self.interior_points[region[inner]]])).max(axis=(0, 2)),
-        )
-        rows = ExactRows(self.network, self.domain.A, self.domain.b, self.boundaries)
-        flips = (far != self.patterns[region[inner]]).sum(axis=1)
-        for k, f in enumerate(inner.tolist()):
-            facet = facets.exact.get(f)
-            if facet is None and flips[k] > 1:  # one boundary for many units, or many within rounding
-                facet = self._exact_facet(f, int(region[f]), rows)
-            if facet is not None:
-                pattern = self.patterns[region[f]]
-                far[k] = pattern_across_exactly(self.network, self.boundaries, rows, pattern, facet)
-        return matched_pairs(self.patterns, region[inner], far)
+        if facets.behind is None:
+            spans = map(self._span, range(len(self)))
+            facets = self._facets_among([facets.unit[span].astype(np.int64) for span in spans])
+        assert facets.behind is not None, "that was just found"
+        return matched_pairs(np.repeat(np.arange(len(self)), np.diff(facets.offsets)), facets.behind)
 
-    def _exact_facet(self, facet: int, region: int, rows: ExactRows) -> ExactFacet | None:
-        """A facet in rationals."""
-        carriers = None if self.candidates is None else self.candidates[region]
-        pattern, x0 = self.patterns[region], self.interior_points[region]
-        described = region_rows(self.network, self.domain, self.boundaries, pattern, carriers)
-        point = self.facet_points(region)[facet - int(self.facets.offsets[region])]
-        return exactly(described, int(self.facets.unit[facet]), point, x0, pattern, rows)
+    def _span(self, region: int) -> slice:
+        """Where the facets of a region are."""
+        return slice(int(self.facets.offsets[region]), int(self.facets.offsets[region + 1]))
 
-    def _facet_row(self, facet: int, region: int) -> FloatArray:
-        """The row of unit length that a facet lies on."""
-        carrier = self.facets.unit[facet : facet + 1].astype(np.int64)
-        rows = region_rows(self.network, self.domain, self.boundaries, self.patterns[region], carrier).rows()
-        nearest: FloatArray = rows[0]
-        if len(rows) > 1:
-            point = self.facet_points(region)[facet - int(self.facets.offsets[region])]
-            nearest = rows[np.abs(rows[:, :-1] @ point + rows[:, -1]).argmin()]
-        return nearest
+    @cached_property
+    def _exact(self) -> ExactRows:
+        return ExactRows(self.network, self.domain.A, self.domain.b, self.boundaries)
 
-    def facet_points(self, region: int) -> FloatArray:
-        """A point in the relative interior of every facet of a region, ``[facets, d]``, in their order."""
-        span = slice(int(self.facets.offsets[region]), int(self.facets.offsets[region + 1]))
-        if self._points is not None:
-            return self._points[span]
-        units = self.facets.unit[span].astype(np.int64)
-        some = slice(region, region + 1)
+    def _facet_rows(self, region: int) -> FloatArray:
+        """The rows ``[F, d + 1]`` of unit length that the facets of a region lie on, in their order."""
+        pattern = self.patterns[region]
+        described = region_rows(self.network, self.domain, self.boundaries, pattern, self._exact)
+        place = {origin: i for i, origin in enumerate(described.origin.tolist())}
+        rows = np.array([place[k] for k in self._origins(region, described).tolist()], dtype=np.int64)
+        return described.rows(rows)
+
+    def _origins(self, region: int, described: RegionRows) -> IntArray:
+        """Which of all rows the facets of a region lie on."""
+        units = self.facets.unit[self._span(region)].astype(np.int64)
+        if self.facets.origin is not None:
+            return self.facets.origin[self._span(region)]
+        own = described.origin[np.isin(described.unit, units)]
+        if len(own) == len(units):  # a facet for each row of these units
+            out = np.empty_like(own)
+            out[np.argsort(units, kind="stable")] = own[
+                np.argsort(described.known.unit_of(own), kind="stable")
+            ]
+            return out
+        origin = self._one_region(region).origin
+        assert origin is not None, "it was just found"
+        return origin
+
+    def _one_region(self, region: int) -> Facets:
+        """The facets of a region once more, in their order, with their points and origins."""
+        some, units = slice(region, region + 1), self.facets.unit[self._span(region)].astype(np.int64)
         found = facets_of(
             self.network,
             self.domain,
-            self.boundaries,
             self.patterns[some],
             self.interior_points[some],
             [np.unique(units)],
+            {},
         )
         assert found.points is not None, "they were just found"
+        assert found.origin is not None, "they were just found"
         assert len(found.unit) == len(units), "a facet was lost"
-        points = np.empty_like(found.points)
-        points[np.argsort(units, kind="stable")] = found.points[np.argsort(found.unit, kind="stable")]
+        order = np.empty_like(units)
+        order[np.argsort(units, kind="stable")] = np.argsort(found.unit, kind="stable")
+        return Facets(found.offsets, units, found.points[order], found.origin[order])
+
+    def facet_points(self, region: int) -> FloatArray:
+        """A point in the relative interior of every facet of a region, ``[facets, d]``, in their order."""
+        if self._points is not None:
+            return self._points[self._span(region)]
+        points = self._one_region(region).points
+        assert points is not None, "they were just found"
         return points
 
     @cached_property
@@ -209,38 +212,15 @@ class RegionComplex:
     def locate(self, x: ArrayLike) -> IntArray:
         """The region of every point ``[B, d]``: ``int[B]``, -1 outside the domain.
 
-        On a boundary the answer is the region that owns the tie. In an incomplete complex -1 also
-        means that the point's region was not found.
+        On a boundary the answer is the region that owns the tie, or one around the point. In an incomplete
+        complex -1 also means that the point's region was not found.
         """
         points = np.atleast_2d(np.asarray(x, dtype=float))
-        seen = np.atleast_2d(self.network.pattern(points))
-        inside = self.domain.contains(points)
-        known = self._numbers
-        out = np.array([known.get(p.tobytes(), -1) for p in seen], dtype=np.int64)
-        for i in np.flatnonzero(inside & (out < 0)).tolist():
-            out[i] = self._nearest_pattern(points[i], seen[i])
-        out[~inside] = -1
-        return out
+        return locate(self.network, self.domain, self.boundaries, self._exact.exact, self._numbers, points)
 
     @cached_property
     def _numbers(self) -> dict[bytes, int]:
         return {pattern.tobytes(): i for i, pattern in enumerate(self.patterns)}
-
-    def _nearest_pattern(self, x: FloatArray, seen: PatternArray) -> int:
-        """The region that holds a point whose pattern was read off within rounding of a tie."""
-        distance = (self.patterns != seen).sum(axis=1)
-        for number in np.argsort(distance, kind="stable")[:32]:
-            i = int(number)
-            differ = np.flatnonzero(self.patterns[i] != seen)
-            described = region_rows(self.network, self.domain, self.boundaries, self.patterns[i], differ)
-            if (described.at(x) <= 1e-9 * self._size).all():
-                return i
-        return -1
-
-    @cached_property
-    def _size(self) -> float:
-        """The largest coordinate of an interior point: the scale of the complex."""
-        return float(np.abs(self.interior_points).max(initial=0.0))
 
     def require_complete(self, question: str) -> None:
         """Refuse a question that a partial complex cannot answer.
@@ -277,10 +257,7 @@ class Region:
     @cached_property
     def halfspaces(self) -> tuple[FloatArray, FloatArray]:
         """Irredundant ``(A [m, d], b [m])`` with the region = {A x <= b}; rows of unit length."""
-        facets = self.complex.facets
-        span = range(int(facets.offsets[self.number]), int(facets.offsets[self.number + 1]))
-        rows = np.array([self.complex._facet_row(f, self.number) for f in span])
-        rows = rows.reshape(-1, self.complex.domain.dim + 1)
+        rows = self.complex._facet_rows(self.number)
         return rows[:, :-1], -rows[:, -1]
 
     @property

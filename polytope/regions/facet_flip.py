@@ -17,6 +17,7 @@ from polytope.ir import Network
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
 from polytope.regions.ceiling import Ceiling
+from polytope.regions.equilibrate import equilibrated
 from polytope.regions.found import Budget, Found, Progress
 from polytope.regions.nearest_first import by_distance
 from polytope.regions.walk import Walk, by_hops
@@ -69,6 +70,8 @@ class FacetFlip:
             EmptyDomainError: the domain has no interior.
         """
         start = self._start(domain)
+        inner = equilibrated(network, domain, columns=self.order == "hops")
+        network, domain, start = inner.network, inner.domain, start / inner.scale
         tables = boundaries(network)
         walk = Walk(network, domain, tables, budget, progress)
         walk.begin(start)
@@ -81,7 +84,7 @@ class FacetFlip:
             n_regions=count,
             open_bound=bound,
             patterns=np.array(walk.patterns, dtype=np.int8).reshape(count, network.n_units)[: count * keep],
-            interior_points=np.array(walk.points).reshape(-1, domain.dim)[: count * keep],
+            interior_points=(np.array(walk.points).reshape(-1, domain.dim) * inner.scale)[: count * keep],
             candidates=walk.candidates() if done and keep else None,
             neighbours=walk.neighbours() if done and keep else None,
             statistics=dict(walk.tally),

@@ -13,7 +13,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.exact.facets import ExactFacet
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
@@ -32,13 +31,15 @@ class Facets:
         offsets: ``int[R + 1]``; region i has the facets ``offsets[i] .. offsets[i + 1] - 1``.
         unit: ``int[F]``, a unit whose boundary carries the facet, or ``-(row + 1)`` for a row of the domain.
         points: ``[F, d]``, a point in the relative interior of each facet, where known.
-        exact: for facets too small for float64, the row they lie on and a point inside, in rationals.
+        origin: ``int[F]``, which of all rows (see ``RegionRows``) each lies on, where known.
+        behind: ``int[F]``, the region behind each facet, -1 where none was found, where known.
     """
 
     offsets: IntArray
     unit: NDArray[np.signedinteger]
     points: FloatArray | None
-    exact: Mapping[int, ExactFacet] = field(default_factory=dict)
+    origin: IntArray | None = None
+    behind: IntArray | None = None
 
 
 def resident_bytes() -> int:

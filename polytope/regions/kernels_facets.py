@@ -1,13 +1,15 @@
-r"""Compiled: which rows of a polyhedron carry facets, and a point beyond each, by the simplex method.
+r"""Compiled: by how much each row of a polyhedron can be exceeded, and what holds it, by the simplex method.
 
 Rows :math:`r_i y \le h_i` of unit length around the unit ball (see ``facets``). Row i carries a facet if
-:math:`r_i y` exceeds :math:`h_i` somewhere where all other rows hold; it is let go up to :math:`2 h_i`.
+:math:`r_i y` exceeds :math:`h_i` somewhere where all other rows hold; it is let go up to :math:`2 h_i`. The
+answers are proposals: ``float_proofs`` proves them.
 """
 # mypy: disable-error-code="misc,no-untyped-def,no-untyped-call,untyped-decorator,no-any-return,call-arg"
 # mypy: disable-error-code="var-annotated,assignment,import-untyped,override,call-overload,attr-defined"
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +17,6 @@ import numpy as np
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.kernels_handle import Handle, kernel
 from polytope.regions.kernels_simplex import (
-    FAST,
     OPTIMAL,
     extend,
     first_vertex,
@@ -24,20 +25,18 @@ from polytope.regions.kernels_simplex import (
     vertex,
 )
 
-UNCLEAR, IMPLIED, FACET = 0, 1, 2
-REACHES = (1e3, 1e7)  # bounds on the coordinates, near points first: what the bound decides is unclear
-MARGIN, TOLERANCE = 1e-6, 1e-8
+FAILED, BOXED, FREE = 0, 1, 2
 
 
 class FacetWork(Handle):
     """A dictionary (see ``kernels_simplex``), its copy (T0, beta0, i0), the rows, and the answers.
 
-    ``wanted`` numbers of rows to decide; ``state`` what was found, ``points`` beyond the facets.
+    ``wanted`` numbers of rows to ask for; the other names are those of ``Proposals``.
     """
 
     fields: ClassVar[dict[str, tuple[str, int]]] = {
-        **dict.fromkeys(("T", "T0", "rows", "points"), ("f", 2)),
-        **dict.fromkeys(("beta", "beta0", "lo", "hi", "weight", "f", "fl", "x"), ("f", 1)),
+        **dict.fromkeys(("T", "T0", "rows", "points", "multipliers"), ("f", 2)),
+        **dict.fromkeys(("beta", "beta0", "lo", "hi", "weight", "f", "fl", "x", "value"), ("f", 1)),
         **dict.fromkeys(("basic", "nonb", "upper", "i0", "stat", "wanted", "state"), ("i", 1)),
     }
 
@@ -79,47 +78,26 @@ def let_go(w, d, m, i):
             w.upper[k] = 1
 
 
-@kernel(fastmath=FAST)
-def excess(w, d, m, i):
-    """The largest excess of a row other than i at ``x``."""
-    worst = -np.inf
-    for j in range(m):
-        if j == i:
-            continue
-        y = w.rows[j, d]
-        for t in range(d):
-            y += w.rows[j, t] * w.x[t]
-        worst = max(worst, y)
-    return worst
-
-
-@kernel(fastmath=FAST)
-def implied(w, d, m, i):
-    """Whether the multipliers at the optimum bound row i below its right-hand side."""
-    y = w.weight
-    for j in range(m):
-        y[j] = 0.0
+@kernel
+def answer(w, d, m, n, i):
+    """What the optimum says of row i: its vertex, and multipliers of the rows; whether the box holds it."""
+    w.value[n] = w.beta[m]
+    vertex(w, d, m, w.x)
+    for t in range(d):
+        w.points[n, t] = w.x[t]
+    w.state[n] = FREE
     for k in range(d):
         v = w.nonb[k]
         if v >= d:
-            y[v - d] = max(-w.T[k, m], 0.0)
-        elif abs(w.T[k, m]) > TOLERANCE:
-            return False
-    y[i] = 0.0
-    bound = w.rows[i, d]
-    for j in range(m):
-        bound -= y[j] * w.rows[j, d]
-    for t in range(d):
-        rest = w.rows[i, t]
-        for j in range(m):
-            rest -= y[j] * w.rows[j, t]
-        bound += abs(rest) * w.hi[t]
-    return bound < -0.5 * MARGIN
+            w.multipliers[n, v - d] = max(-w.T[k, m], 0.0)
+        elif w.T[k, m] != 0.0:
+            w.state[n] = BOXED
+    w.multipliers[n, i] = 0.0
 
 
 @kernel
-def decide_rows(w, d, m):
-    """Decide the wanted rows; those left unclear keep that state."""
+def ask_rows(w, d, m):
+    """Answer for the wanted rows; those where the simplex method fails keep the state ``FAILED``."""
     first_vertex(w, d)
     for i in range(m):
         load_row(w, d, i)
@@ -132,35 +110,41 @@ def decide_rows(w, d, m):
         let_go(w, d, m, i)
         load_row(w, d, i)
         load_objective(w, d, m, 1.0)
-        code = maximise(w, d, m, np.inf)
-        if code == OPTIMAL and w.beta[m] > MARGIN:
-            vertex(w, d, m, w.x)
-            if excess(w, d, m, i) <= TOLERANCE:
-                w.state[n] = FACET
-                for t in range(d):
-                    w.points[n, t] = w.x[t]
-        elif code == OPTIMAL and w.beta[m] < -MARGIN and implied(w, d, m, i):
-            w.state[n] = IMPLIED
+        if maximise(w, d, m, np.inf) == OPTIMAL:
+            answer(w, d, m, n, i)
         w.lo[d + i], w.hi[d + i] = 0.0, np.inf
         copy(w, d, m, True)
 
 
-def decided(rows: FloatArray, wanted: IntArray) -> tuple[IntArray, FloatArray]:
-    """Whether rows carry facets, ``UNCLEAR``, ``IMPLIED`` or ``FACET``, and points beyond the facets.
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """What the simplex method says of k rows; nothing of it is proved.
+
+    Arguments:
+        state: ``[k]``, ``FAILED``, ``BOXED`` where a bound on coordinates holds the optimum, or ``FREE``.
+        value: ``[k]``, by how much a row can be exceeded while the others hold, at most its distance.
+        points: ``[k, d]``, where it is.
+        multipliers: ``[k, m]``, of the other rows, not negative.
+    """
+
+    state: IntArray
+    value: FloatArray
+    points: FloatArray
+    multipliers: FloatArray
+
+
+def proposals(rows: FloatArray, wanted: IntArray, reach: float) -> Proposals:
+    """By how much rows can be exceeded, where, and what holds them.
 
     Arguments:
         rows: ``[m, d + 1]`` of unit length, ``r[:d] . y + r[d] <= 0``, with the unit ball inside.
-        wanted: the numbers of the rows to decide.
+        wanted: the numbers of the rows to ask for.
+        reach: a bound on the coordinates.
     """
     m, d = len(rows), rows.shape[1] - 1
-    state, points = np.zeros(len(wanted), dtype=np.int64), np.zeros((len(wanted), d))
-    for reach in REACHES:
-        left = np.flatnonzero(state == UNCLEAR)
-        if len(left):
-            w = _work(rows, wanted[left], reach)
-            decide_rows(w, d, m)
-            state[left], points[left] = w.state, w.points
-    return state, points
+    w = _work(rows, wanted, reach)
+    ask_rows(w, d, m)
+    return Proposals(w.state, w.value, w.points, w.multipliers)
 
 
 def _work(rows: FloatArray, wanted: IntArray, reach: float) -> FacetWork:
@@ -169,6 +153,8 @@ def _work(rows: FloatArray, wanted: IntArray, reach: float) -> FacetWork:
         "T": (d, m + 1),
         "T0": (d, m + 1),
         "points": (len(wanted), d),
+        "multipliers": (len(wanted), m),
+        "value": len(wanted),
         **dict.fromkeys(("beta", "beta0", "weight"), m + 1),
         **dict.fromkeys(("f", "x"), d + 1),
         "fl": 16,

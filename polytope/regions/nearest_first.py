@@ -18,11 +18,14 @@ from polytope.geometry.norm_distance import DUAL, nearest_where_zero
 from polytope.geometry.projection import Nearest, nearest_surely
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.matrix import Matrix, compact, lengths, nbytes, stacked
-from polytope.regions.facets import FacetPoint
 from polytope.regions.walk import Opened, Walk
 
 BOUND, TRUE = 0, 1  # what the key of a queued facet is
 REMEMBERED = 1 << 29  # bytes of rows kept to measure distances
+
+Flip = tuple[
+    int, int
+]  # the unit that alone changes across a row and its piece there; (-1, -1): others may, too
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,7 @@ class Frontier:
     walk: Walk
     start: FloatArray
     norm: float = 2.0
-    queue: list[tuple[float, int, int, int, int]] = field(
+    queue: list[tuple[float, int, int, int, Flip]] = field(
         default_factory=list
     )  # key, kind, region, row, flip
     known: list[tuple[int, int]] = field(default_factory=list)  # region, row: the other side is found already
@@ -75,7 +78,7 @@ class Frontier:
     def step(self) -> None:
         """Take the first queued row one stage further."""
         key, kind, region, row, flip = heappop(self.queue)
-        if flip >= 0 and self._leads_back(region, flip):
+        if flip[0] >= 0 and self._leads_back(region, flip):
             self.known.append((region, row))
             return
         if kind == BOUND:
@@ -85,16 +88,14 @@ class Frontier:
         for new in self.walk.cross(region, one_facet(opened, row, self.walk.domain.dim)):
             self.add(new, key)
 
-    def _measure(self, key: float, region: int, row: int, flip: int) -> None:
-        """Replace a bound by the facet's true distance, or by a better bound."""
+    def _measure(self, key: float, region: int, row: int, flip: Flip) -> None:
+        """Replace a bound by the facet's true distance, or by a better bound; drop what is no facet."""
         following = self.queue[0][0] if self.queue else key
         self.walk.tally["measured"] += 1
         near = self._nearest(region, row, stop=1.5 * max(key, following), rounds=60)
         if near.point is not None:
             heappush(self.queue, (max(near.bound, key), TRUE, region, row, flip))
-        elif near.bound == np.inf:
-            return  # the other rows leave nothing of this one
-        elif near.bound > key * (1 + 1e-9):
+        elif key * (1 + 1e-9) < near.bound < np.inf:
             heappush(self.queue, (near.bound, BOUND, region, row, flip))
         elif one_facet(self.walk.open(region), row, self.walk.domain.dim):
             point = self._surely(region, row)
@@ -167,15 +168,16 @@ class Frontier:
             return True
         return near.bound < np.inf
 
-    def _flip(self, opened: Opened, row: int) -> int:
-        """The unit of two pieces that alone changes across a row, or -1 where others may too."""
-        unit, number = int(opened.rows.unit[row]), int(opened.rows.number[row])
-        pieces = self.walk.tables[number - 1].pieces[unit - self.walk.network.unit_offsets[number - 1]]
-        return unit if opened.simple and len(pieces) == 2 else -1
+    def _flip(self, opened: Opened, row: int) -> Flip:
+        rows = opened.rows
+        if row in opened.facets.same or len(rows.ties) or rows.behind[row] < 0:
+            return -1, -1
+        return int(rows.unit[row]), int(rows.behind[row])
 
-    def _leads_back(self, region: int, flip: int) -> bool:
+    def _leads_back(self, region: int, flip: Flip) -> bool:
+        unit, piece = flip
         other = self.walk.patterns[region].copy()
-        other[flip] = 1 - other[flip]
+        other[unit] = piece
         return other.tobytes() in self.walk.numbers
 
     def finish(self) -> bool:
@@ -201,14 +203,14 @@ def by_distance(walk: Walk, start: FloatArray) -> bool:
         if frontier.queue:
             frontier.step()
         walk.tell(len(frontier.queue))
-    return True
+    return not walk.cut_short
 
 
-def one_facet(opened: Opened, row: int, dim: int) -> dict[int, FacetPoint]:
+def one_facet(opened: Opened, row: int, dim: int) -> dict[int, FloatArray]:
     """The facet on a row with a point inside it; empty where the other rows imply it."""
-    if opened.facets.tiny:
-        return {i: point for i, point in opened.facets.all().items() if i == row}
     wanted = np.array([row])
+    if opened.facets.tiny:
+        return opened.facets.by_programs(wanted)
     found = opened.facets.by_rays(wanted, wanted)
     if not found and dim > 16:  # below, a linear program is as cheap
         found = opened.facets.by_nearest_points(wanted)

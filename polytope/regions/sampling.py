@@ -15,8 +15,8 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray
 from polytope.regions.ceiling import Ceiling
-from polytope.regions.columns import Columns, walk
 from polytope.regions.found import Budget, Found, Progress
+from polytope.regions.locate import told_patterns
 
 BATCH = 4096
 
@@ -75,21 +75,8 @@ def clear_patterns(
     network: Network, tables: Sequence[LayerBoundaries], points: FloatArray
 ) -> tuple[PatternArray, FloatArray]:
     """Patterns and points, without those nearer to a boundary than rounding can tell."""
-    clear = np.ones(len(points), dtype=bool)
-    patterns = np.zeros((network.n_units, len(points)), dtype=np.int8)
-
-    def read(number: int, z: Columns) -> PatternArray:
-        activation, table = network.layers[number - 1].activation, tables[number - 1]
-        assert activation is not None, "only bending layers have pieces"
-        pieces = activation.pattern(z.value)
-        patterns[network.unit_offsets[number - 1] : network.unit_offsets[number]] = pieces
-        size = table.sizes(z.size)
-        told = (np.abs(table.values(z.value)) > 2.0**-40 * size) | (size == 0)
-        np.logical_and(clear, told.all(axis=0), out=clear)
-        return pieces
-
-    walk(network, points, np.zeros_like(points), np.abs(points).max(axis=1), read)
-    return patterns.T[clear], points[clear]
+    patterns, told = told_patterns(network, tables, points)
+    return patterns[told], points[told]
 
 
 def random_points(domain: Polyhedron, n: int, rng: np.random.Generator) -> Iterator[FloatArray]:

@@ -15,12 +15,13 @@ from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.ir.matrix import compact
-from polytope.regions.adjacency import patterns_across
-from polytope.regions.crossing import Crosser
-from polytope.regions.facets import EXACT_DIMENSIONS, RAYS, FacetPoint, FacetSearch
+from polytope.ir.matrix import compact, dense_rows
+from polytope.regions.adjacency import pattern_across
+from polytope.regions.crossing import Crosser, is_inside
+from polytope.regions.facets import EXACT_DIMENSIONS, RAYS, FacetSearch
 from polytope.regions.found import Budget, Progress
 from polytope.regions.region_rows import RegionRows, region_rows
+from polytope.regions.start import first_region
 
 REMEMBERED = 32  # regions whose rows are kept: a few megabytes each in hundreds of dimensions
 TOGETHER = 16  # rows that are decided between two looks at the budget; linear programs in many dimensions: 1
@@ -34,14 +35,12 @@ class Opened:
         rows, facets: as they are called.
         inner: the rows that units contribute, without repetitions.
         curved: the rows that are not bounds of the domain on single coordinates.
-        simple: whether across every row only the units whose rows lie on it can change, one for each row.
     """
 
     rows: RegionRows
     facets: FacetSearch
     inner: IntArray
     curved: IntArray
-    simple: bool
 
 
 @dataclass(eq=False)
@@ -51,6 +50,8 @@ class Walk:
     Arguments:
         network, domain, tables: what is walked through.
         budget, progress: when to stop, whom to tell.
+        outputs: whether regions are opened with the network's outputs on them.
+        cut_short: whether the budget ended a step, so that what lies behind some facet was not looked at.
     """
 
     network: Network
@@ -58,6 +59,8 @@ class Walk:
     tables: Sequence[LayerBoundaries]
     budget: Budget
     progress: Progress | None
+    outputs: bool = False
+    cut_short: bool = False
     patterns: list[PatternArray] = field(default_factory=list)
     points: list[FloatArray] = field(default_factory=list)
     carriers: list[set[int]] = field(default_factory=list)
@@ -73,15 +76,9 @@ class Walk:
 
     def begin(self, start: FloatArray) -> None:
         """Find the region that holds the start; on a boundary, one of those around it."""
-        center, radius = self.domain.inscribed_ball
-        rng = np.random.default_rng(0)
-        side = rng.standard_normal(len(start))
-        aim = center - start + side * (min(radius, 1.0) / 2 / np.linalg.norm(side))
-        towards = (aim / np.linalg.norm(aim))[None]
-        size = np.array([np.abs(start).max()])
-        seen = self.network.pattern(start[None])
-        pattern = patterns_across(self.network, self.tables, seen, start[None], towards, size)
-        self.admit(pattern[0], self.crosser.inside(pattern, start[None], towards).points[0])
+        pattern, point, sure = first_region(self.crosser, start)
+        self.tally["undecided"] += not sure
+        self.admit(pattern, point)
 
     def admit(self, pattern: PatternArray, point: FloatArray) -> int:
         """Add a region."""
@@ -95,52 +92,84 @@ class Walk:
         """A region's rows; those of the last few regions are remembered."""
         known = self._opened.pop(region, None)
         if known is None:
-            pattern, point = self.patterns[region], self.points[region]
-            rows = region_rows(self.network, self.domain, self.tables, pattern)
+            pattern = self.patterns[region]
+            rows = region_rows(
+                self.network, self.domain, self.tables, pattern, self.exact, outputs=self.outputs
+            )
             if region not in self._centered:
-                low, high, column = rows.bounds
-                curved = column < 0
-                point = deeper(compact(rows.A[curved]), rows.c[curved], low, high, point)
-                self.points[region] = point
-                self._centered.add(region)
-            known = _opened(rows, FacetSearch(rows, point, pattern, self.exact))
+                self._center(region, rows)
+            known = _opened(rows, FacetSearch(rows, self.points[region], pattern, self.exact))
             self.tally["opened"] += 1
         self._opened[region] = known
         if len(self._opened) > REMEMBERED:
             self._forget()
         return known
 
+    def _center(self, region: int, rows: RegionRows) -> None:
+        """Move a region's point deeper inside."""
+        self._centered.add(region)
+        low, high, column = rows.bounds
+        curved = column < 0
+        point = deeper(compact(rows.A[curved]), rows.c[curved], low, high, self.points[region])
+        if is_inside(rows, point):
+            self.points[region] = point
+
     def _forget(self) -> None:
         _, oldest = self._opened.popitem(last=False)
-        self.tally["undecided"] += oldest.facets.undecided
+        self.tally["undecided"] += len(oldest.facets.undecided)
 
     @property
     def sure(self) -> bool:
         """Whether every question so far was decided."""
-        return self.tally["undecided"] + sum(known.facets.undecided for known in self._opened.values()) == 0
+        here = sum(len(known.facets.undecided) for known in self._opened.values())
+        return self.tally["undecided"] + here == 0
 
-    def cross(self, region: int, facets: dict[int, FacetPoint]) -> list[int]:
-        """Step over facets of a region: the regions that are new, in order, until the budget is spent."""
-        new: list[int] = []
-        if not facets:
-            return new
-        rows, pattern = self.open(region).rows, self.patterns[region]
-        behind = self.crosser.cross(rows, self.points[region], pattern, facets)
+    def behind(self, region: int, row: int) -> PatternArray:
+        """The pattern behind the facet on a row of a region."""
+        opened = self.open(region)
+        return pattern_across(opened.rows, opened.facets.equal_to(row), self.patterns[region], self.exact)
+
+    def cross(self, region: int, facets: dict[int, FloatArray]) -> list[int]:
+        """Step over facets of a region: the regions that are new, in order, until the budget is spent.
+
+        Arguments:
+            facets: rows of units that carry facets, with a point inside each.
+        """
+        rows = self.open(region).rows
+        far = {i: self.behind(region, i) for i in facets}
+        unknown = [i for i, pattern in far.items() if pattern.tobytes() not in self.numbers]
+        points = dict(zip(unknown, self._points_behind(rows, far, facets, unknown), strict=True))
         self.tally["crossed"] += len(facets)
-        for k, i in enumerate(facets):
-            far = behind.patterns[k]
-            number = self.numbers.get(far.tobytes())
-            if number is None and not behind.sure[k]:
-                self.tally["undecided"] += 1
-                continue
+        new: list[int] = []
+        for i, pattern in far.items():
+            number = self.numbers.get(pattern.tobytes())
             if number is None:
+                point = points[i]
+                if point is None:
+                    self.tally["undecided"] += 1
+                    continue
                 if self.budget.spent(len(self.patterns)):
+                    self.cut_short = True
                     break
-                number = self.admit(far, behind.points[k])
+                number = self.admit(pattern, point)
                 new.append(number)
             self.carriers[region].add(int(rows.unit[i]))
             self.edges.add((min(region, number), max(region, number)))
         return new
+
+    def _points_behind(
+        self,
+        rows: RegionRows,
+        far: dict[int, PatternArray],
+        facets: dict[int, FloatArray],
+        which: list[int],
+    ) -> list[FloatArray | None]:
+        """Points strictly inside the regions behind some facets; ``None`` where none is proved."""
+        if not which:
+            return []
+        patterns, points = np.array([far[i] for i in which]), np.array([facets[i] for i in which])
+        inside, sure = self.crosser.inside(patterns, points, dense_rows(rows.A, np.array(which)))
+        return [point if proved else None for point, proved in zip(inside, sure.tolist(), strict=True)]
 
     def tell(self, open_regions: int) -> None:
         """Report progress."""
@@ -162,8 +191,7 @@ class Walk:
 def _opened(rows: RegionRows, facets: FacetSearch) -> Opened:
     first = facets.first
     units = rows.unit[first] >= 0
-    simple = not facets.tiny and not rows.ties and len(first) == len(rows)
-    return Opened(rows, facets, first[units], first[units | (rows.bounds[2][first] < 0)], simple)
+    return Opened(rows, facets, first[units], first[units | (rows.bounds[2][first] < 0)])
 
 
 def by_hops(walk: Walk) -> bool:
@@ -173,7 +201,7 @@ def by_hops(walk: Walk) -> bool:
         after: list[int] = []
         left: list[tuple[int, IntArray]] = []
         for region in ring:
-            rest = walk.open(region).inner[:0]
+            rest = walk.open(region).inner
             for found, undecided in _cheap_facets(walk, walk.open(region)):
                 rest = undecided
                 after += walk.cross(region, found)
@@ -186,10 +214,10 @@ def by_hops(walk: Walk) -> bool:
             if walk.budget.spent(len(walk.patterns)):
                 return False
         ring = after
-    return True
+    return not walk.cut_short
 
 
-def _cheap_facets(walk: Walk, opened: Opened) -> Iterator[tuple[dict[int, FacetPoint], IntArray]]:
+def _cheap_facets(walk: Walk, opened: Opened) -> Iterator[tuple[dict[int, FloatArray], IntArray]]:
     """Facets by rays, in high dimension by nearest points too, and the rows that this leaves open.
 
     Where float64 cannot tell the rows apart, all facets, exactly.

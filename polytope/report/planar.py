@@ -45,10 +45,7 @@ def _edges(complex: RegionComplex, region: int) -> tuple[FloatArray, FloatArray]
     facets = complex.facets
     span = slice(int(facets.offsets[region]), int(facets.offsets[region + 1]))
     units, points = facets.unit[span].astype(np.int64), complex.facet_points(region)
-    carriers = np.unique(units)
-    described = region_rows(
-        complex.network, complex.domain, complex.boundaries, complex.patterns[region], carriers
-    )
+    described = region_rows(complex.network, complex.domain, complex.boundaries, complex.patterns[region])
     candidates = described.rows()
     distance = np.abs(points @ candidates[:, :2].T + candidates[:, 2])
     distance[described.unit != units[:, None]] = np.inf
