@@ -18,6 +18,7 @@ from polytope.ir import (
     Dense,
     absolute,
     clip,
+    hard_sigmoid,
     hard_tanh,
     leaky_relu,
     max_groups,
@@ -53,6 +54,7 @@ NUMBERS: dict[str, Callable[[Rng, Shape], FloatArray]] = {
     "normal": lambda rng, shape: rng.standard_normal(shape),
     "integers of all sizes": lambda rng, shape: rng.integers(-2, 3, shape) * _powers(rng, shape),
     "normal of all sizes": lambda rng, shape: rng.standard_normal(shape) * _powers(rng, shape),
+    "units of all sizes": lambda rng, shape: rng.integers(-2, 3, shape).astype(float),  # then rescaled
 }
 STAIR = piecewise_linear([-1.0, 0.0, 0.5, 2.0], [0.0, 1.0, 0.0, 2.0, -1.0], [0.0, 1.0, 1.0, 0.0, 6.0])
 TWICE = piecewise_linear([0.0, 0.0, 1.0], [0.0, 5.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0])  # no room for piece 1
@@ -61,6 +63,7 @@ BENDS: dict[str, Activation] = {
     "leaky": leaky_relu(0.1),
     "absolute": absolute(),
     "hard_tanh": hard_tanh(),
+    "hard_sigmoid": hard_sigmoid(),
     "clip": clip(-0.5, 0.25),
     "clip_below": clip(-0.5, np.inf),
     "clip_above": clip(-np.inf, 0.7),
@@ -100,17 +103,34 @@ def _layer(rng: Rng, numbers: str, inputs: tuple[int, ...], widths: list[int], k
     return Layer(inputs, tuple(map(Dense, blocks)), b, activation)
 
 
+SCALED = ("relu", "leaky", "absolute", "prelu")  # of these f(s z) = s f(z)
+
+
+def _rescaled(layer: Layer, sizes: list[FloatArray]) -> Layer:
+    """The layer with its units in other units of measure, powers of two, and what it reads in theirs."""
+    rows = sizes[-1][:, None] if len(sizes[-1]) == len(layer.bias) else np.ones((1, 1))
+    maps = [m.rows(np.arange(len(layer.bias))) for m in layer.maps]
+    scaled = [Dense(rows * W / sizes[k]) for W, k in zip(maps, layer.inputs, strict=True)]
+    return Layer(layer.inputs, tuple(scaled), rows[:, 0] * layer.bias, layer.activation)
+
+
 WIDEST = {1: 7, 2: 7, 3: 6, 4: 5, 5: 4}
 
 
 def _network(rng: Rng, numbers: str, d: int) -> tuple[Network, tuple[str, ...]]:
     """One to three layers that bend, some with skips, and one or two outputs."""
     kinds = tuple(map(str, rng.choice([*BENDS, "relu", "relu", "max", "prelu"], int(rng.integers(1, 4)))))
-    layers, widths = [], [d]
+    layers, widths, sizes = [], [d], [np.ones(d)]
     for number, kind in enumerate((*kinds, "")):
         n = int(rng.integers(2, WIDEST[d])) if kind else int(rng.integers(1, 3))
         skip = (int(rng.integers(0, number)),) if number and rng.random() < 0.25 else ()
-        layers.append(_layer(rng, numbers, (number, *skip), widths, kind, n))
+        layer = _layer(rng, numbers, (number, *skip), widths, kind, n)
+        sizes.append(
+            np.exp2(rng.integers(-250, 251, n))
+            if numbers == "units of all sizes" and kind in SCALED
+            else np.ones(n)
+        )
+        layers.append(_rescaled(layer, sizes))
         widths.append(n)
     return Network((d,), tuple(layers)), kinds
 

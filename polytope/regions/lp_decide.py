@@ -237,7 +237,9 @@ class Decider:
         trial = np.concatenate([known, known.mean(axis=0, keepdims=True)])
         sizes = np.abs(trial).max(axis=1)
         least = cell.slacks(trial, sizes).min(axis=1)
-        merit = least if self.domain.is_bounded else least / (sizes + np.abs(least))
+        away = sizes + np.abs(least)
+        relative = np.divide(least, away, out=np.zeros_like(least), where=(away > 0) & (away < np.inf))
+        merit = least if self.domain.is_bounded else relative
         best = int(merit.argmax())
         radius = float(least[best])
         if max(cell.radius, 0.0) < radius < np.inf:
