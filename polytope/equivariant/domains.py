@@ -99,7 +99,7 @@ def require_invariant(domain: Polyhedron, rho: Representation, *, tolerance: flo
 
     Raises:
         ValueError: dimensions differ, or an element maps a point of the domain outside, as the message says.
-        SolverError: the domain is empty.
+        SolverError: the domain is empty, and the matrices are not integers.
     """
     if domain.dim != rho.dim:
         raise ValueError(f"The domain lies in R^{domain.dim}, the group acts on R^{rho.dim}.")

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import nn
 
-from polytope.flows.composition import compose
 from polytope.flows.flow import Flow
 from polytope.flows.geometry import base_points
 from polytope.flows.mass import behind_flow
@@ -23,6 +22,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Dense, Layer, Network, max_groups
 from polytope.ir.maps import FloatArray
 from polytope.measures.robustness import Radius, robustness_radius
+from polytope.measures.signs import signs_at
 from polytope.regions.found import Progress
 
 
@@ -32,7 +32,8 @@ class ExactCounterfactual:
 
     Arguments:
         z, x: ``[D]``, the nearest one known, in base and in data space; ``None`` where none is.
-        distance: of z from the start's base point; infinite where none is known. **Exact** if ``certified``.
+        distance: of z from the start's base point; infinite where none is known. **Exact** if ``certified``:
+            the least, rounded, for the network that the flow and the model are in float64.
         lower_bound: no base point that is nearer reaches the target; equal to ``distance`` where certified.
         certified: whether ``distance`` is the least.
         regions: number of regions visited.
@@ -100,7 +101,7 @@ def exact_counterfactual(
         raise ValueError(f"exact_counterfactual: the margin must not be negative, and is {margin}.")
     start = base_points(flow, point[None])[0]
     reached = _target_margin(whole, float(target), margin, start)
-    if float(reached(start)[0]) >= 0:
+    if signs_at(reached, start)[0] >= 0:
         return ExactCounterfactual(start, point, 0.0, 0.0, True, 0)
     look = domain or Polyhedron.whole_space(flow.dim)
     found = _search(reached, start, norm, look, max_regions, max_seconds, progress)
@@ -122,7 +123,7 @@ def _search(
 ) -> Radius:
     """By enumeration in the plane, where that finds something; else by the walk from region to region."""
     found = None
-    if len(start) == 2 and norm in (1, 2, np.inf) and domain.contains(start[None], 1e-9)[0]:
+    if len(start) == 2 and norm in (1, 2, np.inf) and domain.contains(start[None])[0]:
         found = nearest_in_plane(
             reached,
             start,
@@ -147,16 +148,16 @@ def _target_margin(whole: Network, target: float, margin: float, start: FloatArr
     """The scalar network that is not negative where the target is reached."""
     n = whole.output_dim
     if n == 1:
-        sign = 1.0 if float(whole(start)[0]) <= target else -1.0
-        return compose([whole, _affine([[sign]], [-sign * target])])
+        below = whole.then(_affine([[1.0]], [-target]))
+        return below if signs_at(below, start)[0] <= 0 else whole.then(_affine([[-1.0]], [target]))
     if target != int(target) or not 0 <= target < n:
         raise ValueError(f"exact_counterfactual: the target must be a class 0..{n - 1}, not {target}.")
     t = int(target)
     leads = np.delete(np.eye(n) - np.eye(n)[t], t, axis=0)  # f_j - f_t
-    behind = compose([whole, _affine(leads, np.full(n - 1, margin))])
+    behind = whole.then(_affine(leads, np.full(n - 1, margin)))
     last = replace(behind.layers[-1], activation=max_groups(np.arange(n - 1)[None]))
     largest = replace(behind, layers=(*behind.layers[:-1], last))
-    return compose([largest, _affine([[-1.0]], [0.0])])
+    return largest.then(_affine([[-1.0]], [0.0]))
 
 
 def _affine(matrix: ArrayLike, bias: ArrayLike) -> Network:
@@ -166,7 +167,7 @@ def _affine(matrix: ArrayLike, bias: ArrayLike) -> Network:
 
 def _nearer(found: Radius, reached: Network, start: FloatArray, known: FloatArray, norm: float) -> Radius:
     """The result with the first point on the way to a known one where the target is reached, if nearer."""
-    if len(known) != len(start) or not float(reached(known)[0]) >= 0:
+    if len(known) != len(start) or signs_at(reached, known)[0] < 0:
         raise ValueError("exact_counterfactual: the known base point does not reach the target.")
     low, high = 0.0, 1.0
     for _ in range(100):
@@ -174,7 +175,7 @@ def _nearer(found: Radius, reached: Network, start: FloatArray, known: FloatArra
         if middle in (low, high):
             break
         low, high = (
-            (low, middle) if float(reached(start + middle * (known - start))[0]) >= 0 else (middle, high)
+            (low, middle) if signs_at(reached, start + middle * (known - start))[0] >= 0 else (middle, high)
         )
     point = start + high * (known - start)
     away = float(np.linalg.norm(point - start, norm))

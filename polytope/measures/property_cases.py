@@ -143,10 +143,10 @@ class CaseGroup:
 
     def _enumerate(self, possible: Sequence[int], size: FloatArray, budget: Budget, workers: int) -> Outcome:
         """Every region, cut where conditions pass what they are watched from; a counterexample ends it."""
-        k, watched = len(self.strict), _watched(self.conditions, size)
+        k, bent = len(self.strict), watched(self.conditions, size)
         touching = Touching(self.conditions, self.inputs.domain)
         regions, decided = 0, True
-        for patterns, points, complete in _slices(watched, self.inputs.domain, budget, workers):
+        for patterns, points, complete in _slices(bent, self.inputs.domain, budget, workers):
             regions += len(patterns)
             decided &= complete
             off = patterns[:, -k:] == 0
@@ -193,7 +193,7 @@ def _reported(exact: ExactNetwork, case: Case, x: Point) -> Outcome:
     return Outcome(witness, decided=True, is_float=is_float)
 
 
-def _watched(conditions: Network, size: FloatArray) -> Network:
+def watched(conditions: Network, size: FloatArray) -> Network:
     """Each condition a unit that is off up to a little above 0, relative to its largest values, if finite."""
     last = conditions.layers[-1]
     above = ABOVE * np.maximum(np.abs(last.bias), np.where(np.isfinite(size), size, 1.0))
