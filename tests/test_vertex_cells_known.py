@@ -7,6 +7,7 @@ import pytest
 
 from polytope import LayerSplit, Polyhedron, count_regions, enumerate_regions, mlp
 from polytope.errors import EmptyDomainError, UnboundedDomainError
+from polytope.regions.exact_vertices import ExactVertices
 from polytope.regions.faces import face_counts
 from polytope.regions.vertex_cell import explore
 from tests.networks import KNOWN_REGIONS, file_network, needs_shared, seeded, unit_box_of
@@ -68,7 +69,7 @@ def test_cells_and_their_neighbours(name: str) -> None:
 def test_faces_satisfy_euler(name: str) -> None:
     network = file_network(name)
     box = Polyhedron.box(*unit_box_of(network))
-    counts = face_counts(explore(network, box.A, box.b, keep="vertices"))
+    counts = face_counts(ExactVertices(network, box, explore(network, box.A, box.b, keep="vertices")))
     assert counts[:2] == VERTICES_AND_EDGES[name]
     assert counts[-1] == KNOWN_REGIONS[name]
 
@@ -79,7 +80,7 @@ def test_faces_of_degenerate_complexes(name: str) -> None:
     """Worked out by hand: lines through one point, equal, parallel, through corners, on the boundary."""
     network = file_network(name)
     box = Polyhedron.box(*unit_box_of(network))
-    counts = face_counts(explore(network, box.A, box.b, keep="vertices"))
+    counts = face_counts(ExactVertices(network, box, explore(network, box.A, box.b, keep="vertices")))
     assert counts == (*DEGENERATE[name], KNOWN_REGIONS[name])
 
 

@@ -10,7 +10,7 @@ from polytope.regions.complex import RegionComplex
 from polytope.regions.enumerate import enumerate_regions
 
 
-def decision_topology(complex: RegionComplex, *, tolerance: float = 2.0**-36) -> Topology:
+def decision_topology(complex: RegionComplex) -> Topology:
     r"""The boundary between all classes: the zero set of :math:`\max_i (f_i - \max_{j \ne i} f_j)`.
 
     That is how far the largest output leads the second: never negative, and 0 where the class changes. Of a
@@ -19,7 +19,6 @@ def decision_topology(complex: RegionComplex, *, tolerance: float = 2.0**-36) ->
 
     Arguments:
         complex: a complete complex of a classifier in a bounded domain of one to three dimensions.
-        tolerance: outputs as near to each other count as equal, relative to the largest lead.
 
     Returns:
         Betti numbers of dimensions 0 to d - 1 (to d where two classes tie all over a region), and numbers of
@@ -28,7 +27,7 @@ def decision_topology(complex: RegionComplex, *, tolerance: float = 2.0**-36) ->
     Raises:
         ValueError: there are more than three dimensions.
         IncompleteComplexError, UnboundedDomainError: the complex is partial, or its domain unbounded.
-        GeometryError: vertices that float64 cannot tell apart.
+        GeometryError: vertices that error bounds do not tell apart.
 
     Example:
         >>> import polytope as pt
@@ -37,14 +36,14 @@ def decision_topology(complex: RegionComplex, *, tolerance: float = 2.0**-36) ->
         Topology(f_vector=(4, 3), betti=(1, 0))
     """
     if complex.network.output_dim == 1:
-        return level_set_topology(complex, tolerance=tolerance)
+        return level_set_topology(complex)
     complex.require_complete("decision_topology")
     if complex.domain.dim > 3:
         raise ValueError(
             f"decision_topology works in up to three dimensions, not {complex.domain.dim}: take a Slice."
         )
     regions = enumerate_regions(lead(complex.network), complex.domain)
-    return level_set_topology(regions, tolerance=tolerance)
+    return level_set_topology(regions)
 
 
 def lead(network: Network) -> Network:

@@ -1,19 +1,24 @@
-r"""The decision boundary of a classifier inside every region, as facets with their (d-1)-volumes."""
+r"""The decision boundary of a classifier inside every region, as facets with their (d-1)-volumes.
+
+The class is one more unit: the place of the largest output, or the sign of the only one. The boundary is made
+of the facets between cells that differ in it, which the search decides exactly like all others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError
 
 from polytope.errors import GeometryError, UnboundedDomainError
+from polytope.exact.network import ExactNetwork
+from polytope.ir import Dense, Layer, Network, max_groups, relu
+from polytope.ir.bounded import bounded_maps
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.complex import RegionComplex
-from polytope.regions.vertex_search import cell_vertices
+from polytope.regions.faces import corners
+from polytope.regions.kernels_volume import facet_volumes
+from polytope.regions.vertex_cell import VertexCells, explore
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +29,8 @@ class DecisionBoundary:
         regions: ``int[F]``, the region that each facet lies in (one of the two, where it lies between two).
         classes: ``int[F, 2]``, the two classes that meet there, smaller first; for a scalar output 0 stands
             for negative and 1 for positive.
-        areas: ``[F]``, (d-1)-volumes of the facets: lengths for d = 2, numbers of points for d = 1. Exact up
-            to rounding.
+        areas: ``[F]``, (d-1)-volumes of the facets: lengths for d = 2, numbers of points for d = 1; up to
+            the rounding of their vertices.
         points: the vertices of each facet, ``[v, d]``.
     """
 
@@ -43,30 +48,21 @@ class DecisionBoundary:
         return len(self.areas)
 
 
-@dataclass(frozen=True, eq=False)
-class _Piece:
-    """A part of the boundary in one region, or on its side: there the region is in the class ``inside``."""
-
-    region: int
-    classes: tuple[int, int]
-    area: float
-    points: FloatArray
-    inside: int = -1
-
-
 def decision_boundary(complex: RegionComplex) -> DecisionBoundary:
     r"""The facets :math:`\{x \in R : f_i(x) = f_j(x) \ge f_k(x)\ \forall k\}` of the decision boundary.
 
     The class of x is the largest output; of a scalar output it is the sign. Parts at which classes only
-    touch, and do not change, are left out; so is what lies on the domain's boundary.
+    touch, and do not change, are left out; so is what lies on the domain's boundary. Which facets there are
+    is exact.
 
     Arguments:
-        complex: a complete complex in a bounded domain.
+        complex: a complete complex in a bounded domain of up to twelve dimensions.
 
     Raises:
         IncompleteComplexError: the complex is partial.
         UnboundedDomainError: the domain is unbounded, and areas may be infinite.
         GeometryError: two classes tie all over a region: the boundary is not a hypersurface there.
+        ValueError: there are more dimensions, or more than 127 classes.
 
     Example:
         >>> import polytope as pt
@@ -78,125 +74,66 @@ def decision_boundary(complex: RegionComplex) -> DecisionBoundary:
     complex.require_complete("decision_boundary")
     if not complex.domain.is_bounded:
         raise UnboundedDomainError("decision_boundary: areas in an unbounded domain may be infinite.")
-    pieces: list[_Piece] = []
-    sides: list[_Piece] = []
-    for region, corners in enumerate(cell_vertices(complex)):
-        for piece in _pieces(complex, region, corners):
-            (pieces if piece.inside < 0 else sides).append(piece)
-    pieces += _two_sided(complex, sides)
-    pieces.sort(key=lambda piece: (piece.region, piece.classes))
+    found = explore(classified(complex.network), complex.domain.A, complex.domain.b, keep="vertices")
+    number = {pattern.tobytes(): i for i, pattern in enumerate(complex.patterns)}
+    region = np.array([number[pattern[:-1].tobytes()] for pattern in found.patterns], dtype=np.int64)
+    winner = found.patterns[:, -1].astype(np.int64)
+    _refuse_ties(complex.network, found, region, winner)
+    places, cells = _changes(found, winner)
+    classes, regions = np.sort(winner[cells], axis=1), region[cells[:, 0]]
+    order = np.lexsort((classes[:, 1], classes[:, 0], regions))
+    wanted = np.zeros(len(found.facet_units), dtype=bool)
+    wanted[places] = True
+    areas = facet_volumes(found.vertex_offsets, found.vertices, found.incidences, found.facet_offsets, wanted)
     return DecisionBoundary(
-        np.array([piece.region for piece in pieces], dtype=np.int64),
-        np.array([piece.classes for piece in pieces], dtype=np.int64).reshape(-1, 2),
-        np.array([piece.area for piece in pieces], dtype=float),
-        tuple(piece.points for piece in pieces),
+        regions[order], classes[order], areas[places[order]], _facet_vertices(found, places[order])
     )
 
 
-def _pieces(complex: RegionComplex, region: int, corners: FloatArray) -> Iterator[_Piece]:
-    """The parts of the boundary in a region with these vertices."""
-    J, c = complex.network.affine(complex.patterns[region])
-    if len(J) == 1:
-        J, c = np.concatenate([np.zeros_like(J), J]), np.append(0.0, c)
-    values = corners @ J.T + c
-    rounding = 2.0**-40 * (np.abs(corners) @ np.abs(J).T + np.abs(c)).max()
-    possible = [i for i in range(len(J)) if not (values > values[:, [i]] + rounding).all(axis=0).any()]
-    if len(possible) < 2:
-        return
-    d = complex.domain.dim
-    for i, j in combinations(possible, 2):
-        gap = values[:, i] - values[:, j]
-        gap[np.abs(gap) <= rounding] = 0.0
-        others = [k for k in possible if k not in (i, j)]
-        if not gap.any():
-            whole = _hull(_clipped(corners, values, i, others), d)
-            if whole is not None:
-                raise GeometryError(f"decision_boundary: classes {i} and {j} tie all over region {region}.")
-            continue
-        both = bool(gap.max() > 0 > gap.min())
-        if not both and (gap == 0).sum() < d:
-            continue
-        points, at = _section(corners, values, gap)
-        facet = _hull(_clipped(points, at, i, others), d - 1)
-        if facet is not None:
-            inside = -1 if both else (i if gap.max() > 0 else j)
-            yield _Piece(region, (i, j), facet[1], facet[0], inside)
+def classified(network: Network) -> Network:
+    """The network with one more unit, the last: 1 where a scalar output is positive, else the winner."""
+    k = network.output_dim
+    bend = relu() if k == 1 else max_groups(np.arange(k)[None])
+    return network.then(Network((k,), (Layer((0,), (Dense(np.eye(k)),), np.zeros(k), bend),)))
 
 
-def _section(points: FloatArray, values: FloatArray, gap: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Points whose hull is where an affine function vanishes on the hull of others, and the values there."""
-    above, below = np.flatnonzero(gap > 0), np.flatnonzero(gap < 0)
-    p, q = np.repeat(above, len(below)), np.tile(below, len(above))
-    share = (gap[p] / (gap[p] - gap[q]))[:, None]
-    on = gap == 0
-    return tuple(  # type: ignore[return-value]
-        np.concatenate([table[on], table[p] + share * (table[q] - table[p])]) for table in (points, values)
-    )
+def _changes(found: VertexCells, winner: IntArray) -> tuple[IntArray, IntArray]:
+    """The facets across which the class changes, by place: of the smaller class; the cells on both sides."""
+    shared = found.neighbours(places=True)
+    cell = np.repeat(np.arange(found.n_regions), np.diff(found.facet_offsets))
+    shared = shared[winner[cell[shared[:, 0]]] != winner[cell[shared[:, 1]]]]
+    swapped = winner[cell[shared[:, 0]]] > winner[cell[shared[:, 1]]]
+    shared[swapped] = shared[swapped][:, ::-1]
+    return shared[:, 0], cell[shared]
 
 
-def _clipped(points: FloatArray, values: FloatArray, i: int, others: list[int]) -> FloatArray:
-    """Points whose hull is the part of the hull where no other class is larger than class i."""
-    for k in others:
-        gap = values[:, k] - values[:, i]
-        if not (gap > 0).any():
-            continue
-        cut, at = _section(points, values, gap)
-        kept = gap < 0
-        points, values = np.concatenate([points[kept], cut]), np.concatenate([values[kept], at])
-    return points
+def _facet_vertices(found: VertexCells, places: IntArray) -> tuple[FloatArray, ...]:
+    """The vertices ``[v, d]`` of facets."""
+    place, vertex = corners(found)
+    first, last = (np.searchsorted(place, places, side) for side in ("left", "right"))
+    return tuple(found.vertices[vertex[a:b]] for a, b in zip(first.tolist(), last.tolist(), strict=True))
 
 
-def _hull(points: FloatArray, dim: int) -> tuple[FloatArray, float] | None:
-    """The vertices and the volume of the hull of points in an affine space of so many dimensions.
-
-    ``None`` if it has fewer.
-    """
-    if len(points) <= dim:
-        return None
-    if dim == 0:
-        return points[:1], 1.0
-    center = points.mean(axis=0)
-    _, _, axes = np.linalg.svd(points - center, full_matrices=False)
-    own = (points - center) @ axes[:dim].T
-    size = np.ptp(own, axis=0)
-    if not size.min() > 2.0**-44 * float(np.abs(points).max()):
-        return None
-    if dim == 1:
-        return points[[int(own.argmin()), int(own.argmax())]], float(size[0])
-    try:
-        hull = ConvexHull(own / size)
-    except QhullError:
-        return None
-    return points[np.sort(hull.vertices)], float(hull.volume * np.prod(size))
-
-
-def _two_sided(complex: RegionComplex, sides: list[_Piece]) -> list[_Piece]:
-    """The parts between two regions of which one is in the one class and the other in the other."""
-    if not sides:
-        return []
-    touching = {(int(a), int(b)) for a, b in complex.neighbours}
-    by_region: dict[int, list[_Piece]] = {}
-    for piece in sides:
-        by_region.setdefault(piece.region, []).append(piece)
-    near: dict[int, list[int]] = {}
-    for a, b in touching:
-        near.setdefault(a, []).append(b)
-        near.setdefault(b, []).append(a)
-    return [
-        piece
-        for piece in sides
-        if piece.inside == piece.classes[0]
-        and any(
-            other.inside == piece.classes[1] and other.classes == piece.classes and _same_place(piece, other)
-            for neighbour in near.get(piece.region, [])
-            for other in by_region.get(neighbour, [])
-        )
-    ]
-
-
-def _same_place(one: _Piece, two: _Piece) -> bool:
-    """Whether two parts are one, seen from its two sides."""
-    ends = [np.stack([piece.points.min(axis=0), piece.points.max(axis=0)]) for piece in (one, two)]
-    size = max(float(np.ptp(ends[0], axis=0).max()), 2.0**-30 * float(np.abs(ends[0]).max()))
-    close: NDArray[np.bool_] = np.abs(ends[0] - ends[1]) <= 1e-6 * size
-    return bool(close.all())
+def _refuse_ties(network: Network, found: VertexCells, region: IntArray, winner: IntArray) -> None:
+    """Raise an error where two classes tie all over a cell: by bounds on the maps, or exactly."""
+    maps = bounded_maps(network, found.patterns[:, :-1])
+    rows = np.concatenate([maps.J, maps.c[:, :, None]], axis=2)
+    errors = np.concatenate([maps.J_error, maps.c_error[:, :, None]], axis=2)
+    if network.output_dim == 1:  # against the constant 0
+        rows, errors = (np.concatenate([part, np.zeros_like(part)], axis=1) for part in (rows, errors))
+        winner = np.zeros_like(winner)
+    cell = np.arange(len(winner))
+    gap = np.abs(rows - rows[cell, winner][:, None])
+    room = (errors + errors[cell, winner][:, None]) * (1 + 2.0**-50)
+    close = (gap <= room + 2.0**-52 * gap).all(axis=2)
+    close[cell, winner] = False
+    exact = ExactNetwork(network)
+    for i, k in np.argwhere(close).tolist():
+        difference = np.zeros(rows.shape[1])
+        difference[[winner[i], k]] = 1.0, -1.0
+        row = exact.output(difference[: network.output_dim].tolist(), found.patterns[i, :-1])
+        if not row.integers.any():
+            pair = sorted((int(winner[i]), k))
+            raise GeometryError(
+                f"decision_boundary: classes {pair[0]} and {pair[1]} tie all over region {region[i]}."
+            )

@@ -17,7 +17,9 @@ from scipy.sparse.linalg import eigsh
 
 from polytope.errors import UnboundedDomainError
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.measures.vertex_signs import vertex_signs
 from polytope.regions.complex import RegionComplex
+from polytope.regions.exact_vertices import ExactVertices
 from polytope.regions.faces import FaceLattice, face_lattice
 from polytope.regions.vertex_cell import explore
 
@@ -42,16 +44,15 @@ class Topology:
         return sum((-1) ** k * n for k, n in enumerate(self.f_vector))
 
 
-def level_set_topology(
-    complex: RegionComplex, level: float = 0.0, *, tolerance: float = 2.0**-36
-) -> Topology:
+def level_set_topology(complex: RegionComplex, level: float = 0.0) -> Topology:
     r"""The level set :math:`\{x : f(x) = t\}` in the domain; for t = 0 the decision boundary.
+
+    Which vertices lie above, below and on the level is decided by proved error bounds, or exactly.
 
     Arguments:
         complex: a complete complex of a scalar network in a bounded domain of one to three dimensions. Of a
             classifier take ``network.margin(i, j)``.
         level: t.
-        tolerance: vertices whose value is as near to t count as on the level, relative to the largest value.
 
     Returns:
         Numbers of faces and Betti numbers of dimensions 0 to d - 1 (to d if f is t on a whole region).
@@ -59,7 +60,7 @@ def level_set_topology(
     Raises:
         ValueError: the output is not scalar, or there are more than three dimensions.
         IncompleteComplexError, UnboundedDomainError: the complex is partial, or its domain unbounded.
-        GeometryError: vertices that float64 cannot tell apart.
+        GeometryError: vertices that error bounds do not tell apart.
 
     Example:
         >>> import polytope as pt
@@ -67,7 +68,7 @@ def level_set_topology(
         >>> level_set_topology(pt.enumerate_regions(net, pt.Polyhedron.box([-2, -2], [2, 2])))
         Topology(f_vector=(4, 4), betti=(1, 1))
     """
-    faces, signs = _signed(complex, level, tolerance, "level_set_topology")
+    faces, signs = _signed(complex, level, "level_set_topology")
     d = complex.domain.dim
     kinds = [[("held", k), ("cut", k + 1)] for k in range(d + 1)]
     found = _topology(faces, signs, kinds)
@@ -76,7 +77,7 @@ def level_set_topology(
     return found
 
 
-def sublevel_topology(complex: RegionComplex, level: float = 0.0, *, tolerance: float = 2.0**-36) -> Topology:
+def sublevel_topology(complex: RegionComplex, level: float = 0.0) -> Topology:
     r"""The sublevel set :math:`\{x : f(x) \le t\}` in the domain.
 
     Arguments, errors: as of ``level_set_topology``.
@@ -90,7 +91,7 @@ def sublevel_topology(complex: RegionComplex, level: float = 0.0, *, tolerance: 
         >>> sublevel_topology(pt.enumerate_regions(net, pt.Polyhedron.box([-2, -2], [2, 2])))
         Topology(f_vector=(5, 8, 4), betti=(1, 0, 0))
     """
-    faces, signs = _signed(complex, level, tolerance, "sublevel_topology")
+    faces, signs = _signed(complex, level, "sublevel_topology")
     kinds = [[("held", k), ("cut", k + 1), ("below", k)] for k in range(complex.domain.dim + 1)]
     return _topology(faces, signs, kinds)
 
@@ -112,9 +113,7 @@ class _Signs:
         return np.flatnonzero(chosen)
 
 
-def _signed(
-    complex: RegionComplex, level: float, tolerance: float, name: str
-) -> tuple[FaceLattice, list[_Signs]]:
+def _signed(complex: RegionComplex, level: float, name: str) -> tuple[FaceLattice, list[_Signs]]:
     """The faces of a complex and how f lies to the level on them."""
     if complex.network.output_dim != 1:
         raise ValueError(
@@ -125,10 +124,11 @@ def _signed(
     complex.require_complete(name)
     if not complex.domain.is_bounded:
         raise UnboundedDomainError(f"{name} needs a bounded domain: intersect it with a box.")
-    faces = face_lattice(explore(complex.network, complex.domain.A, complex.domain.b, keep="vertices"))
-    values = complex.network(faces.vertices)[:, 0] - level
-    room = tolerance * (np.abs(values).max() + abs(level))
-    signs = [_Signs(values < -room, values > room)]
+    cells = explore(complex.network, complex.domain.A, complex.domain.b, keep="vertices")
+    exact = ExactVertices(complex.network, complex.domain, cells)
+    faces = face_lattice(exact)
+    at = vertex_signs(exact, faces.label, np.array([1.0]), level)
+    signs = [_Signs(at < 0, at > 0)]
     for matrix in faces.boundary:
         counts = matrix.astype(np.int64)
         signs.append(_Signs((counts @ signs[-1].below) > 0, (counts @ signs[-1].above) > 0))

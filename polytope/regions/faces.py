@@ -3,7 +3,7 @@ r"""Faces of every dimension of a complex of vertex cells, with :math:`\sum_k (-
 Where exactly d facets of a cell meet at each vertex, a face is named by what is constant on it: the pieces of
 the units that do not vanish there, the units that do, and the rows of the domain that hold it. All cells
 around a face give it the same name. Elsewhere (d <= 3) vertices are identified across the facets that cells
-share, and an edge is named by its ends.
+share, by proved error bounds or exactly, and an edge is named by its ends.
 """
 
 from __future__ import annotations
@@ -18,33 +18,35 @@ from scipy.sparse.csgraph import connected_components
 
 from polytope.errors import GeometryError, IncompleteComplexError
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.exact_vertices import ExactVertices, Point
 from polytope.regions.vertex_cell import VertexCells
 
-APART = "Two cells see different vertices on the facet they share: float64 cannot tell them apart."
+APART = "Vertices of one cell on the same facets are nearer to each other than float64 numbers can tell."
 
 
-def face_counts(found: VertexCells, *, seed: int = 0) -> tuple[int, ...]:
+def face_counts(exact: ExactVertices, *, seed: int = 0) -> tuple[int, ...]:
     r"""The numbers of faces of dimension 0 to d, vertices first.
 
     Arguments:
-        found: a complete search with ``keep="vertices"``. Above three dimensions exactly d facets of a cell
+        exact: a complete search with ``keep="vertices"``. Above three dimensions exactly d facets of a cell
             must meet at each of its vertices, and every unit must bend once.
         seed: of the random words by which faces are compared; two names agree by chance with probability
             :math:`2^{-64}`.
 
     Raises:
         IncompleteComplexError: the search was stopped.
-        GeometryError: the complex is degenerate, and has more than three dimensions or vertices that float64
-            cannot tell apart; or the numbers do not satisfy Euler's relation.
+        GeometryError: the complex is degenerate, and has more than three dimensions or vertices that error
+            bounds do not tell apart; or the numbers do not satisfy Euler's relation.
 
     Example:
-        >>> import numpy as np, polytope as pt
+        >>> import polytope as pt
         >>> from polytope.regions.vertex_cell import explore
         >>> net = pt.mlp([([[1.0, 1.0], [1.0, -2.0]], [0.1, 0.0]), ([[1.0, 1.0]], [0.0])])
-        >>> A, b = np.vstack([np.eye(2), -np.eye(2)]), np.ones(4)
-        >>> face_counts(explore(net, A, b, keep="vertices"))
+        >>> box = pt.Polyhedron.box([-1, -1], [1, 1])
+        >>> face_counts(ExactVertices(net, box, explore(net, box.A, box.b, keep="vertices")))
         (9, 12, 4)
     """
+    found = exact.found
     if not found.complete:
         raise IncompleteComplexError(
             "Faces can only be counted in a complete complex: search without a limit."
@@ -52,7 +54,7 @@ def face_counts(found: VertexCells, *, seed: int = 0) -> tuple[int, ...]:
     plain = _is_plain(found)
     if not plain and found.interior_points.shape[1] > 3:
         raise GeometryError("The complex is degenerate: its faces are counted in up to three dimensions.")
-    numbers = _by_names(found, seed) if plain else _by_vertices(found)
+    numbers = _by_names(found, seed) if plain else _by_vertices(exact)
     if sum((-1) ** k * n for k, n in enumerate(numbers)) != 1:
         raise GeometryError(
             f"The numbers of faces {numbers} break Euler's relation: the complex is degenerate."
@@ -66,31 +68,34 @@ class FaceLattice:
 
     Arguments:
         vertices: ``[V, d]``.
+        label: ``int``, which of them each vertex of each cell is.
         boundary: ``boundary[k - 1]`` is sparse ``bool[faces of dimension k, faces of dimension k - 1]``.
     """
 
     vertices: FloatArray
+    label: IntArray
     boundary: tuple[csr_array, ...]
 
 
-def face_lattice(found: VertexCells) -> FaceLattice:
+def face_lattice(exact: ExactVertices) -> FaceLattice:
     """The faces of every dimension of a complex of vertex cells, d <= 3, by the facets that cells share.
 
     Arguments:
-        found: a complete search with ``keep="vertices"``.
+        exact: a complete search with ``keep="vertices"``.
 
     Raises:
-        GeometryError: vertices that float64 cannot tell apart.
+        GeometryError: vertices that error bounds do not tell apart.
     """
+    found = exact.found
     d = found.interior_points.shape[1]
     shared = found.neighbours(places=True)
-    count, label = _vertices(found, shared)
+    count, label = _vertices(exact, shared)
     first = np.zeros(count, dtype=np.int64)
     first[label[::-1]] = np.arange(len(label))[::-1]
     points = found.vertices[first]
     if d == 1:
         cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertex_offsets))
-        return FaceLattice(points, (_incidence(cell, label, (found.n_regions, count)),))
+        return FaceLattice(points, label, (_incidence(cell, label, (found.n_regions, count)),))
     n = len(found.facet_units)
     pairs = coo_array((np.ones(len(shared), bool), (shared[:, 0], shared[:, 1])), shape=(n, n))
     n_facets, labels = connected_components(pairs, False)
@@ -99,11 +104,11 @@ def face_lattice(found: VertexCells) -> FaceLattice:
     cells = _incidence(owner, facet, (found.n_regions, n_facets))
     if d == 2:
         place, vertex = corners(found)
-        return FaceLattice(points, (_incidence(facet[place], label[vertex], (n_facets, count)), cells))
+        return FaceLattice(points, label, (_incidence(facet[place], label[vertex], (n_facets, count)), cells))
     ends, on_facet, edge = _edges(found, label)
     facets = _incidence(facet[on_facet], edge, (n_facets, len(ends)))
     own = _incidence(np.repeat(np.arange(len(ends)), 2), ends.ravel(), (len(ends), count))
-    return FaceLattice(points, (own, facets, cells))
+    return FaceLattice(points, label, (own, facets, cells))
 
 
 def _edges(found: VertexCells, label: IntArray) -> tuple[IntArray, IntArray, IntArray]:
@@ -146,11 +151,12 @@ def _by_names(found: VertexCells, seed: int) -> tuple[int, ...]:
     return tuple(counts[::-1])
 
 
-def _by_vertices(found: VertexCells) -> tuple[int, ...]:
+def _by_vertices(exact: ExactVertices) -> tuple[int, ...]:
     """The numbers in up to three dimensions, where all faces but edges and vertices are facets or cells."""
+    found = exact.found
     d = found.interior_points.shape[1]
     shared = found.neighbours(places=True)
-    vertices, label = _vertices(found, shared)
+    vertices, label = _vertices(exact, shared)
     n_facets = len(found.facet_units) - len(shared)
     if d == 1:
         return vertices, found.n_regions
@@ -161,31 +167,47 @@ def _by_vertices(found: VertexCells) -> tuple[int, ...]:
     return vertices, len(np.unique(np.concatenate(edges), axis=0)), n_facets, found.n_regions
 
 
-def _vertices(found: VertexCells, shared: IntArray) -> tuple[int, IntArray]:
+def _vertices(exact: ExactVertices, shared: IntArray) -> tuple[int, IntArray]:
     """The number of different points among the cells' vertices, and which of them each is."""
+    found = exact.found
     place, vertex = corners(found)
     starts = np.searchsorted(place, np.arange(len(found.facet_units) + 1))
     sizes = np.diff(starts)
-    if (sizes[shared[:, 0]] != sizes[shared[:, 1]]).any():
-        raise GeometryError(APART)
+    assert (sizes[shared[:, 0]] == sizes[shared[:, 1]]).all(), "both sides of a facet have its vertices"
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     for size in np.unique(sizes[shared[:, 0]]).tolist():
         alike = starts[shared[sizes[shared[:, 0]] == size]]
         one, two = (vertex[alike[:, [side]] + np.arange(size)] for side in range(2))
-        pairs.append(_identified(found.vertices, one, two))
+        pairs.append(_identified(exact, one, two))
     a, b = np.concatenate(pairs).T
     n = len(found.vertices)
     count, label = connected_components(coo_array((np.ones(len(a), bool), (a, b)), shape=(n, n)), False)
     return int(count), label.astype(np.int64)
 
 
-def _identified(points: FloatArray, one: IntArray, two: IntArray) -> IntArray:
-    """The pairs of equal points among the vertices ``[F, v]`` of facets in the two cells that share them."""
-    gap = np.abs(points[one][:, :, None] - points[two][:, None]).max(axis=3)
-    nearest = gap.argmin(axis=2)
-    if (np.sort(nearest, axis=1) != np.arange(one.shape[1])).any():
+def _identified(exact: ExactVertices, one: IntArray, two: IntArray) -> IntArray:
+    """The pairs of equal points among the vertices ``[F, v]`` of facets in the two cells that share them.
+
+    Equal points lie within their error bounds of each other. Where more than one do, exact points decide.
+    """
+    points, errors = exact.found.vertices, exact.found.vertex_errors
+    gap = np.abs(points[one][:, :, None] - points[two][:, None])
+    room = (errors[one][:, :, None] + errors[two][:, None]) * (1 + 2.0**-50)
+    near = (gap <= room + 2.0**-52 * gap).all(axis=3)
+    clear = (near.sum(axis=1) == 1).all(axis=1) & (near.sum(axis=2) == 1).all(axis=1)
+    match = near.argmax(axis=2)
+    for f in np.flatnonzero(~clear).tolist():
+        places = {_point(exact, v): i for i, v in enumerate(two[f].tolist())}
+        match[f] = [places[_point(exact, v)] for v in one[f].tolist()]
+    return np.stack([one, np.take_along_axis(two, match, axis=1)], axis=2).reshape(-1, 2)
+
+
+def _point(exact: ExactVertices, vertex: int) -> Point:
+    """The exact vertex, if there is no other within its error bound on the same units."""
+    points = exact.points(vertex)
+    if len(points) > 1:
         raise GeometryError(APART)
-    return np.stack([one, np.take_along_axis(two, nearest, axis=1)], axis=2).reshape(-1, 2)
+    return points[0]
 
 
 def _edges_of(incidences: IntArray) -> IntArray:

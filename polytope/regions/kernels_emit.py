@@ -134,7 +134,7 @@ def emit(net, w):
     if vertices:
         v = R[OUTV]
         for i in range(k):
-            for t in range(d):
+            for t in range(d + 1):  # the coordinates, then the bound on their error
                 w.o_vert[v + i, t] = w.VF[voff + t * k + i]
         R[OUTV] = v + k
         w.o_vptr[n + 1] = v + k

@@ -1,7 +1,8 @@
-r"""Compiled: exact volumes of cells from their vertices and incidences, by pulling triangulations.
+r"""Compiled: volumes of cells and of their facets from vertices and incidences, by pulling triangulations.
 
 From a vertex v of a face, the face is the union of the pyramids from v over its facets that do not hold v;
-down to points, the pyramids are simplices, and each adds :math:`|\det| / d!`.
+down to points, the pyramids are simplices, and each adds :math:`|\det| / d!`, or, to a facet, the product of
+the lengths of its edges made orthogonal, over :math:`(d - 1)!`.
 """
 # mypy: disable-error-code="misc,no-untyped-def,no-untyped-call,untyped-decorator,no-any-return"
 
@@ -76,32 +77,60 @@ def first_vertex(face, level, k):
 
 
 @njit(cache=True, nogil=True)
-def simplex(V, corners):
-    """The absolute determinant of the edges from the first corner."""
-    d = V.shape[1]
-    M = np.empty((d, d))
-    for r in range(d):
+def content(M):
+    """The product of the lengths of rows, each made orthogonal to the longer ones; destroys M."""
+    m, d = M.shape
+    value = 1.0
+    for c in range(m):
+        p, longest = c, -1.0
+        for r in range(c, m):
+            length = 0.0
+            for t in range(d):
+                length = np.hypot(length, M[r, t])
+            if length > longest:
+                p, longest = r, length
+        if longest == 0.0:
+            return 0.0
+        value *= longest
         for t in range(d):
-            M[r, t] = V[corners[r + 1], t] - V[corners[0], t]
-    return abs(determinant(M))
+            M[c, t], M[p, t] = M[p, t], M[c, t]
+            M[c, t] /= longest
+        for r in range(c + 1, m):
+            along = 0.0
+            for t in range(d):
+                along += M[r, t] * M[c, t]
+            for t in range(d):
+                M[r, t] -= along * M[c, t]
+    return value
 
 
 @njit(cache=True, nogil=True)
-def pulled(V, sets, face, W):
-    """The sum of |det| over the simplices of a cell; the chain of faces is walked with an explicit stack.
+def simplex(V, corners, dim):
+    """The product of ``dim!`` and the volume of the simplex with so many edges from the first corner."""
+    d = V.shape[1]
+    M = np.empty((dim, d))
+    for r in range(dim):
+        for t in range(d):
+            M[r, t] = V[corners[r + 1], t] - V[corners[0], t]
+    return abs(determinant(M)) if dim == d else content(M)
+
+
+@njit(cache=True, nogil=True)
+def pulled(V, sets, face, W, dim):
+    """``dim!`` times the volume of the face at level 0; the chain of its faces is walked with a stack.
 
     (Compiled functions that call themselves do not survive being cached.)
     """
-    k, d = V.shape
-    corners = np.zeros(d + 1, dtype=np.int64)
-    slot = np.zeros(d + 1, dtype=np.int64)
+    k = V.shape[0]
+    corners = np.zeros(dim + 1, dtype=np.int64)
+    slot = np.zeros(dim + 1, dtype=np.int64)
     corners[0] = first_vertex(face, 0, k)
     total, level = 0.0, 0
     while level >= 0:
         s = slot[level]
-        if level == d or s == sets.shape[0]:
-            if level == d:
-                total += simplex(V, corners)
+        if level == dim or s == sets.shape[0]:
+            if level == dim:
+                total += simplex(V, corners, dim)
             level -= 1
             continue
         slot[level] += 1
@@ -120,6 +149,22 @@ def pulled(V, sets, face, W):
 
 
 @njit(cache=True, nogil=True)
+def vertex_sets(incidences, nf):
+    """The vertices on each facet of a cell as bit sets, ``[nf, W]``, and all of them."""
+    k = incidences.shape[0]
+    W = (k + 63) // 64
+    sets = np.zeros((nf, W), dtype=np.uint64)
+    every = np.zeros(W, dtype=np.uint64)
+    for i in range(k):
+        bit = np.uint64(1) << np.uint64(i % 64)
+        every[i // 64] |= bit
+        for s in range(nf):
+            if incidences[i, s // 64] & (np.int64(1) << np.int64(s % 64)):
+                sets[s, i // 64] |= bit
+    return sets, every
+
+
+@njit(cache=True, nogil=True)
 def volumes(vertex_offsets, vertices, incidences, facet_offsets):
     """The volume of every cell, ``[R]``."""
     n, d = vertex_offsets.shape[0] - 1, vertices.shape[1]
@@ -132,15 +177,33 @@ def volumes(vertex_offsets, vertices, incidences, facet_offsets):
         if d == 2:
             out[c] = polygon_area(V)
             continue
-        k, nf = V.shape[0], facet_offsets[c + 1] - facet_offsets[c]
-        W = (k + 63) // 64
-        sets = np.zeros((nf, W), dtype=np.uint64)
+        own = incidences[vertex_offsets[c] : vertex_offsets[c + 1]]
+        sets, every = vertex_sets(own, facet_offsets[c + 1] - facet_offsets[c])
+        W = len(every)
         face = np.zeros((d + 1, W), dtype=np.uint64)
-        for i in range(k):
-            bit = np.uint64(1) << np.uint64(i % 64)
-            face[0, i // 64] |= bit
-            for s in range(nf):
-                if incidences[vertex_offsets[c] + i, s // 64] & (np.int64(1) << np.int64(s % 64)):
-                    sets[s, i // 64] |= bit
-        out[c] = pulled(V, sets, face, W) / scale
+        face[0] = every
+        out[c] = pulled(V, sets, face, W, d) / scale
+    return out
+
+
+@njit(cache=True, nogil=True)
+def facet_volumes(vertex_offsets, vertices, incidences, facet_offsets, wanted):
+    """The (d-1)-volume of every facet that is wanted, ``[F]``; 0 for others."""
+    n, d = vertex_offsets.shape[0] - 1, vertices.shape[1]
+    out = np.zeros(facet_offsets[n])
+    scale = 1.0
+    for t in range(2, d):
+        scale *= t
+    for c in range(n):
+        first, nf = facet_offsets[c], facet_offsets[c + 1] - facet_offsets[c]
+        if not wanted[first : first + nf].any():
+            continue
+        V = vertices[vertex_offsets[c] : vertex_offsets[c + 1]]
+        sets, every = vertex_sets(incidences[vertex_offsets[c] : vertex_offsets[c + 1]], nf)
+        W = len(every)
+        face = np.zeros((d + 1, W), dtype=np.uint64)
+        for f in range(nf):
+            if wanted[first + f]:
+                face[0] = sets[f]
+                out[first + f] = pulled(V, sets, face, W, d - 1) / scale
     return out

@@ -58,6 +58,7 @@ class VertexCells:
         facet_keys: equal on the two sides of a facet, 0 on the domain's boundary.
         facet_points: points in the facets' relative interiors (keep "points" and "vertices").
         vertex_offsets, vertices, incidences: ``[R + 1]``, ``[V, d]``, bit sets over the cell's facets.
+        vertex_errors: ``[V, d]``, proved bounds on how far the coordinates of ``vertices`` are off.
         smallest_margin: the smallest ratio of a value to its error bound among decisions made in floats.
         n_exact: number of signs decided in exact arithmetic.
         evidence: that the cells are what they are said to be, where ``with_evidence`` added it.
@@ -77,6 +78,7 @@ class VertexCells:
     facet_points: FloatArray
     vertex_offsets: IntArray
     vertices: FloatArray
+    vertex_errors: FloatArray
     incidences: IntArray
     smallest_margin: float
     n_exact: int
@@ -533,7 +535,8 @@ def _unscaled(found: VertexCells, scale: FloatArray) -> VertexCells:
     """All points in the given coordinates."""
     if (scale == 1).all():
         return found
-    points = {name: getattr(found, name) * scale for name in ("interior_points", "facet_points", "vertices")}
+    names = ("interior_points", "facet_points", "vertices", "vertex_errors")
+    points = {name: getattr(found, name) * scale for name in names}
     return replace(found, patterns=as_kept(found), **points)
 
 
@@ -558,7 +561,7 @@ def _collect(shared: _Shared, d: int, words: int, workers: int, bounds: Bounds) 
         "o_ext": np.zeros((0, 2), np.int64),
         "o_fpoint": np.zeros((0, d)),
         "o_vptr": np.zeros(0, np.int64),
-        "o_vert": np.zeros((0, d)),
+        "o_vert": np.zeros((0, d + 1)),
         "o_inc": np.zeros((0, words), np.int64),
     }
 
@@ -581,7 +584,8 @@ def _collect(shared: _Shared, d: int, words: int, workers: int, bounds: Bounds) 
         facet_more=arrays["o_ext"],
         facet_points=arrays["o_fpoint"],
         vertex_offsets=np.concatenate([[0], np.cumsum(arrays["o_vptr"])]).astype(np.int64),
-        vertices=arrays["o_vert"],
+        vertices=np.ascontiguousarray(arrays["o_vert"][:, :d]),
+        vertex_errors=np.broadcast_to(arrays["o_vert"][:, d:], (len(arrays["o_vert"]), d)),
         incidences=arrays["o_inc"],
         smallest_margin=shared.margin,
         n_exact=shared.n_exact,

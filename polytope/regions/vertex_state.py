@@ -51,7 +51,7 @@ def new_work(net: FlatNetwork, start: Start, keep: int, chunk: int) -> Work:
         "rec_f": (256 + len(rec_f), d + 3),
         "o_point": (cells, d),
         "o_fpoint": (facets if keep & 2 else 1, d),
-        "o_vert": (vertices, d),
+        "o_vert": (vertices, d + 1),
     }
     ints: dict[str, int | tuple[int, ...]] = {
         "saved": n_layers,
