@@ -1,5 +1,7 @@
 """Exact local complexity: closed forms, the crossing count as a lower bound, budgets as intervals."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,36 @@ def test_area_of_the_bends_in_a_cube() -> None:
     network = pt.mlp([([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
     area = bend_volume(pt.enumerate_regions(network, pt.Polyhedron.box([-1] * 3, [1] * 3)))
     assert area == pytest.approx(4 + 4 * np.sqrt(2), rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", ["cross-polytope", "box"])
+@pytest.mark.parametrize("d", [2, 3, 4])
+def test_bends_within_rounding_of_each_other(d: int, shape: str) -> None:
+    """A row, and rounded thirds and tenths of it: planes 1e-17 apart that meet, each measured."""
+    rng = np.random.default_rng(d)
+    row = rng.integers(1, 5, d + 1).astype(float)
+    W = np.stack([row, row / 3, row / 10, 7 * (row / 7)])
+    for x in 0.1 * rng.standard_normal((3, d)):
+        one = pt.mlp([(W[:1, :d], W[:1, d] - W[:1, :d] @ x - W[:1, d]), (np.ones((1, 1)), [0.0])])
+        several = pt.mlp([(W[:, :d], W[:, d] - W[:, :d] @ x - W[:, d]), (np.ones((1, 4)), [0.0])])
+        [area] = pt.exact_local_complexity(one, x[None], 0.5, shape=shape).bend_volume
+        found = pt.exact_local_complexity(several, x[None], 0.5, shape=shape)
+        n = found.units_lower.sum()
+        assert found.complete.all()
+        assert 1 <= n <= 4
+        # bends that coincide exactly are measured once; the others lie within 1e-15 of the first
+        assert any(found.bend_volume[0] == pytest.approx(k * area, rel=1e-9) for k in range(1, n + 1))
+        partial = pt.exact_local_complexity(several, x[None], 0.5, shape=shape, max_regions=2)
+        assert 0 <= partial.bend_volume[0] <= found.bend_volume[0] * (1 + 1e-9)
+
+
+def test_points_and_directions_are_taken_as_they_are() -> None:
+    """The bend of relu(x - 3 y) goes through (0.3, 0.1) if 3 * 0.1 is rounded; exactly it is off by 2e-17."""
+    network = pt.mlp([([[1.0, -3.0]], [0.0]), ([[1.0]], [0.0])])
+    x = np.array([[0.3, 0.1]])
+    near = float(abs(Fraction(0.3) - 3 * Fraction(0.1)))
+    for radius, units in ((near / 4, 0), (near / 2, 1)):
+        assert pt.exact_local_complexity(network, x, radius).units_lower.tolist() == [[units]]
 
 
 def test_a_budget_gives_intervals() -> None:

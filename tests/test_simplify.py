@@ -134,6 +134,24 @@ def test_acas_in_the_box_of_a_property() -> None:
     assert pt.count_regions(found.network, box).upper == pt.count_regions(net, box).upper
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.1, 1e9])
+def test_a_function_that_is_zero_is_simplified(scale: float) -> None:
+    """Two equal units that the output subtracts: what is left are differences of rounding, or nothing."""
+    W = scale * np.array([[0.3, 2.1], [0.3, 2.1]])
+    net = pt.mlp([(W, [-0.7, -0.7]), ([[-3.1, 3.1], [0.7, -0.7]], [0.0, 0.0])], absolute())
+    found = pt.simplify(net, pt.Polyhedron.box([-1, -1], [2, 2]))
+    assert found.network.n_units == 0
+    assert not found.network([[0.3, 0.4]]).any()
+
+
+def test_a_wrong_use_is_refused_beside_a_large_constant() -> None:
+    """1e9 + relu(x) is not 1e9 + x: the difference is small beside the output, but not beside rounding."""
+    net = pt.mlp([([[1.0]], [0.0]), ([[1.0]], [1e9])])
+    right = pt.prove_units(net, pt.Polyhedron.box([0.5], [1]))
+    with pytest.raises(ValueError, match="not what its units do"):
+        pt.simplify(net, pt.Polyhedron.box([-1], [1]), use=right)
+
+
 def test_the_use_of_another_network_is_refused() -> None:
     net, box = seeded(0, 2, 4, 1), pt.Polyhedron.box([-1, -1], [1, 1])
     with pytest.raises(ValueError, match="use is of 5 units"):

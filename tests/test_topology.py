@@ -1,5 +1,8 @@
 """Shapes of level sets and of the graph of regions: hand-worked, and laws on random networks."""
 
+from fractions import Fraction
+from itertools import combinations
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -8,9 +11,11 @@ from scipy.sparse import csr_array
 
 import polytope as pt
 from polytope.errors import IncompleteComplexError, UnboundedDomainError
+from polytope.exact.dyadic import dyadic, primitive
+from polytope.exact.facets import value_at
 from polytope.ir import Network
 from polytope.measures.topology import _boundary, _rank, _signed, _spectrum
-from polytope.regions.exact_vertices import ExactVertices
+from polytope.regions.exact_vertices import ExactVertices, meeting
 from polytope.regions.faces import face_counts, face_lattice
 from polytope.regions.vertex_cell import explore
 from tests.networks import NETWORKS, integer, seeded
@@ -99,6 +104,50 @@ def test_a_level_with_interior() -> None:
     flat = pt.mlp([([[1.0, 0.0]], [0.0]), ([[1.0]], [0.0])])
     assert pt.level_set_topology(regions(flat, 1.0)) == pt.sublevel_topology(regions(flat, 1.0))
     assert pt.level_set_topology(regions(flat, 1.0)).f_vector == (4, 4, 1)
+
+
+def cancelling(offset: float) -> Network:
+    """1e17 relu(x) + 0.3 (x + 5) - 1e17 relu(x) + offset: a line of slope 0.3, in x and y."""
+    return pt.mlp([([[1.0, 0], [1, 0], [1, 0]], [0.0, 5.0, 0.0]), ([[1e17, 0.3, -1e17]], [offset])])
+
+
+def test_a_level_beside_large_numbers() -> None:
+    """1e11 + relu(x) is 1e11 on the left half alone; where 1e17 cancels, the level set is a line."""
+    step = pt.mlp([([[1.0, 0.0]], [0.0]), ([[1.0]], [1e11])])
+    found = pt.level_set_topology(regions(step, 1.0), 1e11)
+    assert (found.f_vector, found.betti) == ((4, 4, 1), (1, 0, 0))
+    assert pt.level_set_topology(regions(step, 1.0), 1e11 + 0.5).f_vector == (2, 1)
+    line = regions(cancelling(-1.53), 1.0)
+    assert pt.level_set_topology(line).f_vector == (2, 1)
+    assert pt.sublevel_topology(line).betti == (1, 0, 0)
+    [length] = pt.decision_boundary(line).areas
+    assert length == pytest.approx(2.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_vertices_within_rounding_of_each_other_are_told_apart(seed: int) -> None:
+    """Lines through one point but for rounding, and their rounded thirds: vertices and edges by fractions."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(1, 10, 2) / 10
+    W = rng.integers(-4, 5, (5, 2)) + 0.5
+    W = np.concatenate([W, W[:2] / 3, rng.integers(1, 4, (1, 2))])
+    b = -(W @ x)
+    network = pt.mlp([(W, b), (np.ones((1, len(W))), [0.0])])
+    lines = {
+        primitive(dyadic(np.append(w, c)).integers * (1 if w[0] > 0 else -1))
+        for w, c in zip(W, b, strict=True)
+    }
+    sides = {(1, 0, 2), (1, 0, -2), (0, 1, 2), (0, 1, -2)}
+    points = {p for pair in combinations([*lines, *sides], 2) if (p := meeting(pair))}
+    points = {p for p in points if max(abs(v) for v in p) <= 2}
+    edges = 0
+    for line in [*lines, *sides]:
+        edges += max(sum(value_at(line, p) == 0 for p in points) - 1, 0)
+    domain = box(2, 2.0)
+    exact = ExactVertices(network, domain, explore(network, domain.A, domain.b, keep="vertices"))
+    assert face_counts(exact)[:2] == (len(points), edges)
+    close = [p for p in points if abs(p[0] - Fraction(x[0])) + abs(p[1] - Fraction(x[1])) < 1e-12]
+    assert len(close) > 1
 
 
 LAWFUL = [("seeded", 2), ("seeded", 3), ("integer", 2), ("integer", 3)]

@@ -9,15 +9,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from polytope.geometry.polyhedron import Polyhedron, hull_volume, vertices_around
-from polytope.geometry.slice import Slice
-from polytope.ir import Network
+from polytope.errors import GeometryError
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Network, mlp
 from polytope.ir.maps import FloatArray
 from polytope.measures.local_complexity import checked_frames, checked_points, checked_radius
 from polytope.measures.units import unit_use
 from polytope.regions.complex import RegionComplex
 from polytope.regions.enumerate import enumerate_regions
 from polytope.regions.found import Engine
+from polytope.regions.kernels_volume import facet_volumes, volumes
+from polytope.regions.vertex_cell import explore
+from polytope.regions.vertex_search import suits_vertices
 
 Shape = Literal["cross-polytope", "box"]
 
@@ -29,8 +32,8 @@ class ExactComplexity:
     Arguments:
         units_lower, units_upper: ``int[B, layers]``, units that bend inside, by layer that bends.
         regions_lower, regions_upper: ``int[B]``, activation regions.
-        bend_volume: ``[B]``, the volume of the bends inside, of one dimension less than the neighbourhood; a
-            lower bound where not complete.
+        bend_volume: ``[B]``, the volume of the bends inside, of one dimension less than the neighbourhood, up
+            to rounding; of those that were found where not complete.
         complete: ``bool[B]``, whether the numbers of a point are exact.
     """
 
@@ -57,7 +60,8 @@ def exact_local_complexity(
 
     The neighbourhood of x is the cross-polytope :math:`\mathrm{conv}\{x \pm r v_p\}` whose vertices the
     crossing count looks at, or the box :math:`\{x + \sum_p t_p v_p : |t_p| \le r\}`. With fewer directions
-    than dimensions it lies in the window through x that they span, and volumes are measured there.
+    than dimensions it lies in the window through x that they span, and volumes are measured there. Points and
+    directions are taken as they are: nothing is rounded when the network is put on the window.
 
     Arguments:
         network: the network.
@@ -100,7 +104,7 @@ def exact_local_complexity(
     found = [
         _around(
             enumerate_regions(
-                network.restrict(Slice(point, directions)),
+                mlp([(directions.T, point)]).then(network),
                 domain,
                 engine,
                 max_regions=max_regions,
@@ -130,10 +134,12 @@ def _around(complex: RegionComplex) -> tuple[list[int], list[int], tuple[int, in
 
 
 def bend_volume(complex: RegionComplex) -> float:
-    """The (d-1)-volume of the bends inside the domain of a complex; a lower bound where not complete.
+    """The (d-1)-volume of the bends inside the bounded domain of a complex, up to rounding.
 
     A bend is a facet that two regions share; where several units bend on it, it is measured once. In one
-    dimension this is the number of points at which some unit bends.
+    dimension this is the number of points at which some unit bends. Of a partial complex only the facets of
+    the regions found are measured: those towards regions that are missing count half, and those thinner than
+    rounding not at all.
 
     Example:
         >>> import polytope as pt
@@ -141,6 +147,13 @@ def bend_volume(complex: RegionComplex) -> float:
         >>> round(bend_volume(pt.enumerate_regions(net, pt.Polyhedron.box([-1, -1], [1, 1]))), 12)
         2.828427124746
     """
+    if complex.complete and suits_vertices(complex.domain):
+        found = explore(complex.network, complex.domain.A, complex.domain.b, keep="vertices")
+        offsets = found.vertex_offsets, found.facet_offsets
+        sizes = facet_volumes(
+            offsets[0], found.vertices, found.incidences, offsets[1], found.facet_units >= 0
+        )
+        return float(sizes.sum()) / 2
     facets, both_sides = complex.facets, 0.0
     for number in range(len(complex)):
         span = slice(int(facets.offsets[number]), int(facets.offsets[number + 1]))
@@ -154,16 +167,20 @@ def bend_volume(complex: RegionComplex) -> float:
 
 
 def _facet_volume(A: FloatArray, b: FloatArray, row: int, inside: FloatArray) -> float:
-    """The volume of the facet of ``{A x <= b}`` on one row (of unit length), around a point inside it."""
-    if A.shape[1] == 1:
+    """The volume of the facet of ``{A x <= b}`` on one row (of unit length), around a point inside it.
+
+    In coordinates of the facet it is a cell of a network without bends, in a domain of one dimension less.
+    """
+    d = A.shape[1]
+    if d == 1:
         return 1.0
     _, _, vt = np.linalg.svd(A[row : row + 1])
     others = np.arange(len(A)) != row
     sides = A[others] @ vt[1:].T
     slack = b[others] - A[others] @ inside
-    lengths = np.linalg.norm(sides, axis=1)
-    met = lengths > 2.0**-40
-    radius = float((slack[met] / lengths[met]).min())
-    if radius <= 0:
-        return 0.0
-    return hull_volume(vertices_around(sides[met], slack[met], np.zeros(len(vt) - 1), radius))
+    try:
+        found = explore(mlp([(np.zeros((1, d - 1)), [0.0])]), sides, slack, keep="vertices")
+    except GeometryError:
+        return 0.0  # thinner than what its rows are rounded by: empty, or open at an end
+    sizes: FloatArray = volumes(found.vertex_offsets, found.vertices, found.incidences, found.facet_offsets)
+    return float(sizes.sum())

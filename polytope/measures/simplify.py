@@ -28,7 +28,7 @@ class Simplified:
         duplicate: ``int[units]``, the unit that each is a positive multiple of, or -1.
         unread: units that bend, but that no output depends on.
         difference: largest difference of the two networks' outputs at the points that were tried, relative
-            to the largest output there: rounding. An **estimate**.
+            to the size of the terms that they are sums of: rounding. An **estimate**.
     """
 
     network: Network
@@ -71,7 +71,6 @@ def simplify(
     samples: int = 1000,
     max_regions: int | None = None,
     max_seconds: float | None = None,
-    tolerance: float = 1e-6,
 ) -> Simplified:
     r"""The same function on a domain with fewer units.
 
@@ -89,8 +88,8 @@ def simplify(
         max_regions, max_seconds: budgets of the proof; units that it leaves open stay.
 
     Raises:
-        ValueError: ``use`` is of another network or domain: the two networks differ by more than
-            ``tolerance`` of the largest output at a point that was tried.
+        ValueError: ``use`` is of another network or domain: the two networks differ by more than rounding can
+            make them at a point that was tried.
         EmptyDomainError: the domain has no interior.
 
     Example:
@@ -110,9 +109,9 @@ def simplify(
     unread[kept[~read]] = True
     dead = use.fixed & use.flat
     difference = _difference(network, pruned, domain, samples)
-    if difference > tolerance:
+    if difference > _rounding(network) + _rounding(pruned):
         raise ValueError(
-            f"simplify: the simpler network differs by {difference:.1e} of the largest output at a point "
+            f"simplify: the simpler network differs by {difference:.1e} of the terms of outputs at a point "
             "of the domain: what is given as use is not what its units do there."
         )
     return Simplified(pruned, dead, use.fixed & ~use.flat, duplicate, unread, difference)
@@ -241,8 +240,32 @@ def _pruned(network: Network, read: list[NDArray[np.bool_]]) -> Network:
 
 
 def _difference(one: Network, two: Network, domain: Polyhedron, samples: int) -> float:
-    """The largest difference of two networks at points of a domain, relative to the largest output."""
+    """The largest difference of outputs at points of a domain, relative to the terms they are sums of."""
     sampled = random_points(bounded_part(domain), samples, np.random.default_rng(0))
     points = np.concatenate([domain.inscribed_ball[0][None], *sampled])
-    first, second = one(points), two(points)
-    return float(np.abs(first - second).max() / (np.abs(first).max() or 1.0))
+    apart, size = np.abs(one(points) - two(points)), _sizes(one, points)
+    return float((apart / np.where(apart > 0, size, 1.0)).max())
+
+
+def _sizes(network: Network, points: FloatArray) -> FloatArray:
+    """Sums of the absolute terms of which outputs are made, through all layers, ``[B, out]``."""
+    sizes = [np.abs(points.T)]
+    for layer, (z, _) in zip(network.layers, network.steps(points.T), strict=True):
+        size = np.abs(layer.bias)[:, None] + sum(
+            linear.apply(sizes[k]) for k, linear in zip(layer.inputs, layer.absolute_maps, strict=True)
+        )
+        if layer.activation is not None:
+            pieces = layer.activation.affine(layer.activation.pattern(z))
+            read = np.take_along_axis(size, pieces.source, axis=0)
+            size = np.abs(pieces.slope) * read + np.abs(pieces.intercept)
+        sizes.append(size)
+    return sizes[-1].T
+
+
+def _rounding(network: Network) -> float:
+    r"""A bound on what rounding does to outputs and to weights that are products, relative to their terms.
+
+    A layer of n terms adds :math:`\gamma_n` for the sums and as much for the folding of its weights.
+    """
+    terms = [sum(linear.shape[1] for linear in layer.maps) + 16 for layer in network.layers]
+    return 2.0**-51 * sum(terms)

@@ -141,6 +141,6 @@ def _saved(network: Network, use: UnitUse, found: Simplified) -> dict[str, Label
         "duplicates": exact(twins) if exactly else at_least(twins, note),
         "unread": exact(unread) if exactly else at_least(unread, note),
         "difference": estimate(
-            found.difference, "largest difference of the outputs at points tried, relative to the largest"
+            found.difference, "largest difference of the outputs at points tried, relative to their terms"
         ),
     }
