@@ -11,6 +11,7 @@ from functools import cache
 import pytest
 
 from tests.exact_laws import (
+    ENGINES,
     Case,
     broken,
     graph,
@@ -19,6 +20,7 @@ from tests.exact_laws import (
     output_ranges,
     patterns,
     properties,
+    slopes,
     stops,
 )
 from tests.nasty_networks import nasty
@@ -29,12 +31,14 @@ from tests.reported_networks import REPORTED
 BLOCK = 20
 MOST = 24  # regions of a network, so that 200 of them take the twin seconds
 Law = Callable[..., None]
+ALL = tuple(ENGINES)
 HOLDS: dict[Law, tuple[str, ...]] = {  # the engines of which a law is asked
-    patterns: ("vertices", "simplex", "highs"),
-    interior_points: ("highs",),
-    graph: ("vertices",),
-    merging: ("vertices",),
-    stops: ("vertices", "simplex"),
+    patterns: ALL,
+    graph: ALL,
+    merging: ALL,
+    stops: ALL,
+    interior_points: ("highs", "distance", "hops"),
+    slopes: (),
     output_ranges: (),
     properties: (),
 }
