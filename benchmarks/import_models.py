@@ -1,7 +1,8 @@
 """How long does it take to load each model file, and how much memory does it need?
 
 Every file is loaded in a process of its own, so that its peak memory is its own. Run:
-``python benchmarks/import_models.py FOLDER`` where FOLDER holds the model files and a MANIFEST.json.
+``python benchmarks/import_models.py FOLDER`` where FOLDER holds the model files and a MANIFEST.json. With names of
+files behind it only those are measured, and nothing is written.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+MODULES = Path(__file__).parent / "cifar_modules.py"
 OPTIONS: dict[str, dict[str, Any]] = {
     "fsrcnn_x4.onnx": {"input_shape": (16, 16, 1)},
     "churn_tf_sigmoid.onnx": {"until": "StatefulPartitionedCall/sequential_1/dense_2_1/Add:0"},
@@ -24,27 +26,35 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "handlandmark_clip.onnx": {"until": "Identity"},
     "bunny_2_4x32.pth": {"activation": "relu"},
     "mnist_fc_3layer.pth": {"activation": "relu"},
-    "cifar_base_kw.pth": {"activation": "relu", "input_shape": (3, 32, 32)},
-    "cifar_resnet2b.pth": {"activation": "relu", "input_shape": (3, 32, 32)},
+    "cifar_base_kw.pth": {"module": "convolutional", "input_shape": (3, 32, 32)},
+    "cifar_resnet2b.pth": {"module": "Residual", "input_shape": (3, 32, 32)},
     "iris_scripted.pt": {"until": "output.1"},
 }
+"""What the files do not say; ``module`` names the architecture in ``cifar_modules.py`` that weights belong to."""
 
 
 def measured(path: Path) -> dict[str, Any]:
-    """Seconds, peak memory and sizes of one load, in a fresh process."""
+    """Seconds, peak memory and sizes of one load, or the reason of its refusal, in a fresh process."""
     import numpy as np
 
     from adapters import load
+    from polytope.cli.reading import module_of
+    from polytope.errors import LoadError
 
     idle = peak_memory()
+    options = dict(OPTIONS.get(path.name, {}))
+    row: dict[str, Any] = {"file": path.name, "bytes": path.stat().st_size}
     start = time.perf_counter()
-    network = load(path, **OPTIONS.get(path.name, {}))
+    try:
+        if "module" in options:
+            options["module"] = module_of(f"{MODULES}:{options['module']}")
+        network = load(path, **options)
+    except LoadError as error:
+        return row | {"refused": f"{type(error).__name__}: {error}"}
     seconds = time.perf_counter() - start
     start = time.perf_counter()
     network(np.zeros((1, network.input_dim)))
-    return {
-        "file": path.name,
-        "bytes": path.stat().st_size,
+    return row | {
         "inputs": network.input_dim,
         "units": network.n_units,
         "layers": len(network.layers),
@@ -75,28 +85,34 @@ def table(rows: list[dict[str, Any]]) -> str:
     )
     lines = ["| " + " | ".join((*names, "import_error")) + " |", "|" + "---|" * (len(names) + 1)]
     for row in rows:
-        cells = [f"{row[n]:,}" if isinstance(row[n], int) else str(row[n]) for n in names]
-        lines.append(
-            "| "
-            + " | ".join(
-                [*cells, "not computed" if row["import_error"] is None else f"{row['import_error']:.1e}"]
-            )
-            + " |"
-        )
+        cells = [f"{row[n]:,}" if isinstance(row.get(n), int) else str(row.get(n, "")) for n in names]
+        lines.append("| " + " | ".join([*cells, compared(row)]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def compared(row: dict[str, Any]) -> str:
+    """The import error of a row, or why there is none."""
+    if "refused" in row:
+        return f"refused: {row['refused']}"
+    return "not computed" if row["import_error"] is None else f"{row['import_error']:.1e}"
 
 
 def main() -> None:
     """Measure every file of a folder, print the table and write it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
-    names = [m["file"] for m in json.loads((folder / "MANIFEST.json").read_text())["models"]]
+    parser.add_argument("files", nargs="*")
+    arguments = parser.parse_args()
+    folder = arguments.folder
+    names = arguments.files or [m["file"] for m in json.loads((folder / "MANIFEST.json").read_text())["models"]]
     context = multiprocessing.get_context("spawn")
     rows = []
     for name in names:
         with context.Pool(1) as pool:
             rows.append(pool.apply(measured, (folder / name,)))
+    print(table(rows))
+    if arguments.files:
+        return
     versions = {p: version(p) for p in ("numpy", "scipy", "onnx", "onnxruntime", "torch")}
     machine = {"python": platform.python_version(), "machine": platform.machine(), **versions}
     RESULTS.mkdir(exist_ok=True)
@@ -104,7 +120,6 @@ def main() -> None:
         json.dumps({"machine": machine, "models": rows}, indent=1) + "\n"
     )
     (RESULTS / "import_models.md").write_text(table(rows))
-    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ from polytope.errors import (
     UnsafeFileError,
     UnsupportedOpError,
 )
+from polytope.cli.reading import module_of
 from polytope.ir import Network
 
+CIFAR = Path(__file__).parents[1] / "benchmarks" / "cifar_modules.py"
 MODELS = Path(__file__).parents[1].parent / "shared" / "models"
 needs_models = pytest.mark.skipif(not MODELS.exists(), reason="the model collection is not here")
 ignore_torchscript = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
@@ -44,35 +46,6 @@ class Small(nn.Module):
         h = self.pool(F.relu(self.norm(self.conv((x - 0.5) / 0.25))))
         a, b = h.split(2, dim=1)
         return self.last(torch.cat([b, a], dim=1).flatten(1)) * self.scale
-
-
-class ResidualCifar(nn.Module):
-    """The two-block residual network whose weights the collection holds in two formats."""
-
-    class Block(nn.Module):
-        """Two convolutions and a shortcut."""
-
-        def __init__(self, channels: int, out: int, stride: int) -> None:
-            super().__init__()
-            self.conv1 = nn.Conv2d(channels, out, 3, stride, 1)
-            self.conv2 = nn.Conv2d(out, out, 3, 1, 1)
-            self.shortcut = nn.Sequential()
-            if stride != 1 or channels != out:
-                self.shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
-            return F.relu(self.conv2(F.relu(self.conv1(x))) + self.shortcut(x))
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 8, 3, 2, 1)
-        self.layer1 = nn.Sequential(self.Block(8, 16, 2), self.Block(16, 16, 1))
-        self.linear1 = nn.Linear(1024, 100)
-        self.linear2 = nn.Linear(100, 10)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
-        h = self.layer1(F.relu(self.conv1(x))).flatten(1)
-        return self.linear2(F.relu(self.linear1(h)))
 
 
 def assert_same(network: Network, module: nn.Module, shape: tuple[int, ...]) -> None:
@@ -257,7 +230,7 @@ UNDETERMINED = {
         "'0' is a convolution",
     ),
     "residual": (Residual, (2, 6, 6), "'conv' is a convolution"),
-    "conventional names": (ResidualCifar, (3, 32, 32), "'conv1' is a convolution"),
+    "conventional names": (lambda: module_of(f"{CIFAR}:Residual"), (3, 32, 32), "'conv1' is a convolution"),
     "normalised behind": (
         lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.Linear(4, 2)),
         (3,),
@@ -372,16 +345,10 @@ def test_a_pickled_module_is_refused_with_what_to_do(tmp_path: Path) -> None:
         load(tmp_path / "module.pth")
 
 
-def kw() -> nn.Module:
-    """The convolutional network whose weights the collection holds in two formats."""
-    front = [nn.Conv2d(3, 8, 4, 2, 1), nn.ReLU(), nn.Conv2d(8, 16, 4, 2, 1), nn.ReLU(), nn.Flatten()]
-    return nn.Sequential(*front, nn.Linear(1024, 100), nn.ReLU(), nn.Linear(100, 10))
-
-
 @needs_models
 def test_one_network_in_two_formats_is_one_network() -> None:
-    plain = load(MODELS / "cifar_base_kw.pth", module=kw(), input_shape=(3, 32, 32))
-    residual = load(MODELS / "cifar_resnet2b.pth", module=ResidualCifar(), input_shape=(3, 32, 32))
+    plain = load(MODELS / "cifar_base_kw.pth", module=module_of(f"{CIFAR}:convolutional"), input_shape=(3, 32, 32))
+    residual = load(MODELS / "cifar_resnet2b.pth", module=module_of(f"{CIFAR}:Residual"), input_shape=(3, 32, 32))
     twins = ((plain, "cifar_base_kw"), (residual, "cifar_resnet_2b"))
     for network, other in ((n, f"{o}.onnx") for n, o in twins):
         twin = load(MODELS / other)
@@ -397,8 +364,8 @@ def test_one_network_in_two_formats_is_one_network() -> None:
     [
         ("bunny_2_4x32.pth", {"activation": "relu"}),
         ("mnist_fc_3layer.pth", {"activation": "relu", "input_shape": (1, 28, 28)}),
-        ("cifar_base_kw.pth", {"module": kw(), "input_shape": (3, 32, 32)}),
-        ("cifar_resnet2b.pth", {"module": ResidualCifar(), "input_shape": (3, 32, 32)}),
+        ("cifar_base_kw.pth", {"module": module_of(f"{CIFAR}:convolutional"), "input_shape": (3, 32, 32)}),
+        ("cifar_resnet2b.pth", {"module": module_of(f"{CIFAR}:Residual"), "input_shape": (3, 32, 32)}),
         ("iris_scripted.pt", {"until": "output.1"}),
     ],
 )
