@@ -122,17 +122,18 @@ def _weights(arrays: Mapping[str, Array], name: str, axes: int) -> FloatArray:
 
 
 def refuse_not_finite(array: Array, name: str, *, infinite: str = "") -> None:
-    """NaN anywhere, or infinity among several numbers (a single one may be a bound), is no weight.
+    """NaN, or infinity among several numbers (a single one may be a bound), is no weight.
 
     Arguments:
-        infinite: signs that infinities may have: "-" in what may be a mask, "+-" in a bound.
+        infinite: signs that infinities may have: "-" in what may be a mask, "+-" in a bound; "?" is for NaN.
     """
     if array.dtype.kind != "f":
         return
-    infinite = "+-" if array.size == 1 else infinite
+    infinite += "+-" if array.size == 1 else ""
     bad = ~np.isfinite(array)
-    for sign in infinite:
-        bad &= array != float(f"{sign}inf")
+    for sign in "+-":
+        bad &= (array != float(f"{sign}inf")) | (sign not in infinite)
+    bad &= ~np.isnan(array) | ("?" not in infinite)
     if bad.any():
         place = [int(i) for i in np.argwhere(bad)[0]]
         raise CorruptFileError(

@@ -29,8 +29,8 @@ TOLERANCE = {"float64": 1e-9, "float32": 2e-4, "float16": 5e-2, "bfloat16": 2e-1
 
 MIXED = (
     "The model mixes the samples of a batch: its output for one sample depends on the others (or the first "
-    "axis of its inputs or outputs is not the batch). Export it with the batch axis fixed at one if that is "
-    "meant."
+    "axis of its inputs or outputs is not the batch). Put the batch first (batch_first=True), or, if mixing "
+    "is meant, export it with the batch axis fixed."
 )
 
 _RUNTIMES: WeakKeyDictionary[Network, Reference] = WeakKeyDictionary()

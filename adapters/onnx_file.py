@@ -7,7 +7,6 @@ before memory is asked for.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -18,6 +17,7 @@ from onnx import numpy_helper
 
 from adapters.arrays import refuse_not_finite
 from adapters.lowering import Array
+from adapters.onnx_branches import tensors_of
 from polytope.errors import CorruptFileError, UnsafeFileError, UnsupportedOpError
 
 _BITS = {1: 32, 2: 8, 3: 8, 4: 16, 5: 16, 6: 32, 7: 64, 9: 8, 10: 16, 11: 64, 12: 32, 13: 64, 16: 16}
@@ -44,15 +44,6 @@ def parse_model(data: bytes, name: str) -> onnx.ModelProto:
     if not model.graph.node and not model.graph.output:
         raise CorruptFileError(f"{name} holds no graph: it is not an ONNX model.")
     return model
-
-
-def tensors_of(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Initialisers, and tensors among the attributes of nodes (not of sub-graphs)."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
 
 
 def resolve_external(model: onnx.ModelProto, folder: Path | None) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -13,11 +15,12 @@ import onnx
 from adapters.conditions import output
 from adapters.inputs import InputPart, given_shapes
 from adapters.lowering import Lowering, Tensor, Value, located
+from adapters.onnx_branches import reads
 from adapters.onnx_export import DOMAIN
 from adapters.onnx_file import array_of
 from adapters.onnx_inputs import declared_part
 from adapters.reasons import JUMPS, SMOOTH
-from adapters.registry import Node
+from adapters.registry import Node, Outputs
 from adapters.suggest import with_suggestion
 from adapters.tracing import applied
 from polytope.errors import CorruptFileError, LoadError, UnsupportedOpError
@@ -26,7 +29,7 @@ from polytope.ir import Network
 DTYPES = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
 _WEIGHTED = ("Gemm", "MatMul", "Conv", "ConvTranspose", "BatchNormalization", "PRelu", "RNN", "Mul", "Div")
 _INFINITE = dict.fromkeys(("Max", "Min", "Clip", "Where", "Pad", "Constant"), "+-")
-_INFINITE |= dict.fromkeys((*SMOOTH, *JUMPS), "+-") | dict.fromkeys(_WEIGHTED, "")
+_INFINITE |= dict.fromkeys((*SMOOTH, *JUMPS), "+-?") | dict.fromkeys(_WEIGHTED, "")
 """Signs of infinities in an operator's constants: bounds, what is refused anyway; others may be masks."""
 
 NEWEST_OPSET = onnx.defs.onnx_opset_version()
@@ -34,7 +37,11 @@ NEWEST_OPSET = onnx.defs.onnx_opset_version()
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The part of an ONNX graph that its outputs need, in an order in which it can be computed."""
+    """The part of an ONNX graph that its outputs need, in an order in which it can be computed.
+
+    Arguments:
+        inner: whether it is a sub-graph, whose tensors cannot be named from outside.
+    """
 
     nodes: tuple[onnx.NodeProto, ...]
     initializers: Mapping[str, onnx.TensorProto]
@@ -43,6 +50,7 @@ class Graph:
     declared_outputs: tuple[str, ...]
     opset: int
     model: onnx.ModelProto
+    inner: bool = False
 
 
 def read_graph(model: onnx.ModelProto, until: Sequence[str] | None) -> Graph:
@@ -102,8 +110,8 @@ def _producers(nodes: Sequence[onnx.NodeProto], taken: set[str]) -> dict[str, in
 
 def _refuse_dangling(nodes: Sequence[onnx.NodeProto], known: set[str]) -> None:
     for node in nodes:
-        for name in node.input:
-            if name and name not in known:
+        for name in reads(node):
+            if name not in known:
                 raise CorruptFileError(f"{place_of(node)} reads tensor {name!r}, which nothing defines.")
 
 
@@ -117,11 +125,11 @@ def _ordered(
         number = waiting.pop()
         if number not in needed:
             needed.add(number)
-            waiting += [producer[name] for name in nodes[number].input if name in producer]
-    missing = {n: {producer[i] for i in nodes[n].input if i in producer} for n in needed}
+            waiting += [producer[name] for name in reads(nodes[number]) if name in producer]
+    missing = {n: {producer[i] for i in reads(nodes[n]) if i in producer} for n in needed}
     readers: dict[int, list[int]] = {}
-    for n, reads in missing.items():
-        for r in reads:
+    for n, before in missing.items():
+        for r in before:
             readers.setdefault(r, []).append(n)
     ready = sorted((n for n in needed if not missing[n]), reverse=True)
     order = []
@@ -145,34 +153,63 @@ def place_of(node: onnx.NodeProto) -> str:
     return f"Node {name!r} (op {domain}{node.op_type})"
 
 
+def input_parts(graph: Graph, input_shape: Any, *, per_sample: bool) -> list[InputPart]:
+    """One sample of each input, or all of it."""
+    given = given_shapes(input_shape, [i.name for i in graph.inputs])
+    return [declared_part(i, given.get(i.name), per_sample=per_sample) for i in graph.inputs]
+
+
 def trace(graph: Graph, input_shape: Any, *, per_sample: bool) -> tuple[Network, list[InputPart]]:
     """The network of a graph, and how its flat input is laid out in the model's inputs."""
-    given = given_shapes(input_shape, [i.name for i in graph.inputs])
-    parts = [declared_part(i, given.get(i.name), per_sample=per_sample) for i in graph.inputs]
+    parts = input_parts(graph, input_shape, per_sample=per_sample)
     if not parts:
         raise UnsupportedOpError("The model has no input: it is a constant, and no function of anything.")
     t = Lowering(frozen_batch=max(p.frozen for p in parts))
     values: dict[str, Value] = dict(
         zip((p.name for p in parts), t.input([p.shape for p in parts]), strict=True)
     )
-    uses = Counter(name for node in graph.nodes for name in node.input) + Counter(graph.outputs)
-    last = {name: number for number, node in enumerate(graph.nodes) for name in node.input}
+    outputs = [output(v, n) for n, v in zip(graph.outputs, _computed(t, graph, values), strict=True)]
+    return _network(t, graph, parts, outputs), parts
+
+
+def _computed(t: Lowering, graph: Graph, values: dict[str, Value]) -> list[Value]:
+    """The graph's outputs: all nodes in order; what nothing reads any more is let go."""
+    read = [reads(node) for node in graph.nodes]
+    uses = Counter(chain(*read, graph.outputs))
+    last = {name: number for number, names in enumerate(read) for name in names}
     for number, node in enumerate(graph.nodes):
         for name in node.input:
-            if name and name not in values:
-                values[name] = array_of(graph.initializers[name], infinite=_INFINITE.get(node.op_type, "-"))
+            if name:
+                values[name] = _value(graph, values, name, _INFINITE.get(node.op_type, "-"))
         for name, value in zip(node.output, _applied(t, graph, node, values), strict=False):
             if name:
                 values[name] = t.settled_if_shared(value, uses[name]) if isinstance(value, Tensor) else value
-        for name in set(node.input):
+        for name in set(read[number]):
             if last[name] == number and name not in graph.outputs:
                 values.pop(name, None)
-    return _network(t, graph, parts, values), parts
+    return [_value(graph, values, name, "") for name in graph.outputs]
 
 
-def _network(t: Lowering, graph: Graph, parts: Sequence[InputPart], values: Mapping[str, Value]) -> Network:
-    found = {n: values[n] if n in values else array_of(graph.initializers[n]) for n in graph.outputs}
-    outputs = [output(value, name) for name, value in found.items()]
+def _value(graph: Graph, values: Mapping[str, Value], name: str, infinite: str) -> Value:
+    """A value by its name: computed already, or stored in the file."""
+    if name in values:
+        return values[name]
+    if name not in graph.initializers:
+        raise UnsupportedOpError(f"Tensor {name!r} is an output that its node has no rule for.")
+    return array_of(graph.initializers[name], infinite=infinite)
+
+
+def _branch(t: Lowering, graph: Graph, body: onnx.GraphProto, values: Mapping[str, Value]) -> Outputs:
+    """The outputs of a sub-graph, which may read what is around it."""
+    own = {tensor.name: tensor for tensor in body.initializer}
+    producer, outputs = _producers(body.node, set(own)), tuple(o.name for o in body.output)
+    nodes = _ordered(body.node, producer, outputs)
+    inside = {**graph.initializers, **own}
+    inner = replace(graph, nodes=nodes, initializers=inside, outputs=outputs, inner=True)
+    return tuple(_computed(t, inner, {n: v for n, v in values.items() if n not in own}))
+
+
+def _network(t: Lowering, graph: Graph, parts: Sequence[InputPart], outputs: Sequence[Value]) -> Network:
     layers = t.finish(outputs)
     several = len(parts) > 1
     return Network(
@@ -195,17 +232,19 @@ def _applied(
                 f"{place_of(node)}: its domain {node.domain!r} is not the standard one, "
                 "so its name says nothing."
             )
-        return applied(t, "ONNX", _node(graph, node, values), place_of(node))
+        return applied(t, "ONNX", _node(t, graph, node, values), place_of(node))
     except LoadError as error:
-        symbolic = [n for n in node.input if isinstance(values.get(n), Tensor)]
+        symbolic = [] if graph.inner else [n for n in reads(node) if isinstance(values.get(n), Tensor)]
         raise with_suggestion(graph, node, error, symbolic) from error
 
 
-def _node(graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> Node:
+def _node(t: Lowering, graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> Node:
     try:
         attributes = {a.name: _attribute(a, _INFINITE.get(node.op_type, "-")) for a in node.attribute}
     except LoadError as error:
         raise located(error, place_of(node)) from error
+    if node.op_type == "If":
+        attributes |= {a.name: partial(_branch, t, graph, a.g, values) for a in node.attribute}
     return Node(
         op=f"{DOMAIN}.{node.op_type}" if node.domain == DOMAIN else node.op_type,
         name=node.name,

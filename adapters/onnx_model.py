@@ -12,9 +12,10 @@ from onnx import helper
 
 from adapters.check import TOLERANCE, Model, NotRunnableError, checked, cost, refuse_mixing, unchecked
 from adapters.inputs import InputPart
+from adapters.onnx_branches import nested, reads
 from adapters.onnx_file import parse_model, resolve_external
 from adapters.onnx_functions import with_rules, without_functions
-from adapters.onnx_graph import DTYPES, Graph, dtype_of, read_graph, trace
+from adapters.onnx_graph import DTYPES, Graph, dtype_of, input_parts, read_graph, trace
 from adapters.onnx_runtime import Run, in_onnxruntime, in_reference, is_valid
 from adapters.onnx_single import in_single_precision
 from polytope.errors import CorruptFileError, ImportMismatchError, LoadError, UnsupportedOpError
@@ -22,6 +23,7 @@ from polytope.ir import Network
 
 _LARGEST_BATCH_RUN = 2**25
 _ALONG_AXIS = ("Add", "Sub", "Mul", "Div")
+_NEWEST_IR = 10
 _LARGEST_IN_REFERENCE = 2**26
 """Multiplications of one forward pass up to which numpy checks what onnxruntime has no kernel for."""
 
@@ -48,6 +50,8 @@ def network_from_onnx(
             raise ImportMismatchError("The first axes of the inputs differ, so they are no batch.")
         return _verified(graph, network, parts)
     except ImportMismatchError:
+        if not _fits_whole(graph, input_shape):
+            raise
         network, parts = trace(graph, input_shape, per_sample=False)
         return _verified(graph, network, parts)
 
@@ -56,12 +60,23 @@ def _traced(graph: Graph, input_shape: Any) -> tuple[Network, list[InputPart]]:
     try:
         return trace(graph, input_shape, per_sample=True)
     except CorruptFileError as first:
+        if not _fits_whole(graph, input_shape):
+            raise
         try:
             return trace(graph, input_shape, per_sample=False)
         except (
             LoadError
         ) as second:  # constants of the frozen batch may not fit one sample: no fault of the file
             raise first if isinstance(second, CorruptFileError) else second from None
+
+
+def _fits_whole(graph: Graph, input_shape: Any) -> bool:
+    """Whether the inputs can be read without a batch axis: no size is open then."""
+    try:
+        input_parts(graph, input_shape, per_sample=False)
+    except (LoadError, ValueError):
+        return False
+    return True
 
 
 def _verified(graph: Graph, network: Network, parts: Sequence[InputPart]) -> Network:
@@ -120,8 +135,13 @@ def _sums_along_axis(graph: Graph) -> bool:
 
 def _coarsest(graph: Graph, dtype: str) -> str:
     """The number type that rounds most: the inputs', or one that values are cast to on the way."""
-    casts = [a.i for node in graph.nodes if node.op_type == "Cast" for a in node.attribute if a.name == "to"]
-    return max((dtype, *(DTYPES[i] for i in casts if i in DTYPES)), key=TOLERANCE.__getitem__)
+    kinds, nodes = [], list(nested(graph.nodes))
+    stored = {tensor.name: tensor.data_type for tensor in graph.initializers.values()}
+    stored |= {n.output[0]: a.t.data_type for n in nodes for a in n.attribute if n.op_type == "Constant"}
+    for node in nodes:
+        kinds += [a.i for a in node.attribute if node.op_type == "Cast" and a.name == "to"]
+        kinds += [stored.get(name, 0) for name in node.input[1:] if node.op_type == "CastLike"]
+    return max((dtype, *(DTYPES[i] for i in kinds if i in DTYPES)), key=TOLERANCE.__getitem__)
 
 
 def _batch(network: Network, run: Run, parts: Sequence[InputPart]) -> int:
@@ -147,10 +167,11 @@ def _standalone(graph: Graph, parts: Sequence[InputPart]) -> bytes:
         part = by_name[info.name]
         dims: list[int | str] = ["batch", *part.shape[1:]] if part.batched else list(part.shape)
         inputs.append(helper.make_tensor_value_info(info.name, info.type.tensor_type.elem_type, dims))
-    used = {name for node in graph.nodes for name in node.input} | set(graph.outputs)
+    used = {name for node in graph.nodes for name in reads(node)} | set(graph.outputs)
     weights = [tensor for name, tensor in graph.initializers.items() if name in used]
     outputs = [onnx.ValueInfoProto(name=name) for name in graph.outputs]
-    made = onnx.ModelProto(ir_version=max(graph.model.ir_version, 4) if graph.model.ir_version else 8)
+    version = graph.model.ir_version or 8  # newer ones only add what no rule reads, and onnxruntime lags
+    made = onnx.ModelProto(ir_version=min(max(version, 4), _NEWEST_IR))
     made.opset_import.extend(graph.model.opset_import)
     made.functions.extend(graph.model.functions)
     made.graph.name = "checked"

@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
+from adapters.onnx_branches import nested, tensors_of
+
 _OTHERS = (TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
@@ -16,12 +18,10 @@ def in_single_precision(model: bytes) -> bytes:
     for info in made.graph.input:
         if info.type.tensor_type.elem_type in _OTHERS:
             info.type.tensor_type.elem_type = TensorProto.FLOAT
-    for tensor in made.graph.initializer:
+    for tensor in tensors_of(made.graph):
         _convert(tensor)
-    for node in made.graph.node:
+    for node in nested(made.graph.node):
         for attribute in node.attribute:
-            if attribute.HasField("t"):
-                _convert(attribute.t)
             if node.op_type == "Cast" and attribute.name == "to" and attribute.i in _OTHERS:
                 attribute.i = TensorProto.FLOAT
     return bytes(made.SerializeToString())

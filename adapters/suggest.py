@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
+from adapters.onnx_branches import reads
 from adapters.reasons import JUMPS, SMOOTH
 from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
 
@@ -45,7 +46,7 @@ def with_suggestion(
         return error
     readers: dict[str, list[onnx.NodeProto]] = {}
     for other in graph.nodes:
-        for name in other.input:
+        for name in reads(other):
             readers.setdefault(name, []).append(other)
     behind = _behind(node, readers)
     if any(other.op_type not in _TAIL for other in behind):

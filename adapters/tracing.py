@@ -13,6 +13,7 @@ _SELECTING = (
     "Cast",
     "CastLike",
     "Identity",
+    "If",
     "Not",
     "where",
     "mul",

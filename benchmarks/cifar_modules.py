@@ -1,4 +1,4 @@
-"""The architectures of two published classifiers of CIFAR-10, whose state dicts say nothing of strides and skips."""
+"""The architectures of two published CIFAR-10 classifiers, whose state dicts do not hold them."""
 
 from __future__ import annotations
 

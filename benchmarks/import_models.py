@@ -1,8 +1,8 @@
 """How long does it take to load each model file, and how much memory does it need?
 
 Every file is loaded in a process of its own, so that its peak memory is its own. Run:
-``python benchmarks/import_models.py FOLDER`` where FOLDER holds the model files and a MANIFEST.json. With names of
-files behind it only those are measured, and nothing is written.
+``python benchmarks/import_models.py FOLDER`` where FOLDER holds the model files and a MANIFEST.json. With
+names of files behind it only those are measured, and nothing is written.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "cifar_resnet2b.pth": {"module": "Residual", "input_shape": (3, 32, 32)},
     "iris_scripted.pt": {"until": "output.1"},
 }
-"""What the files do not say; ``module`` names the architecture in ``cifar_modules.py`` that weights belong to."""
+"""What the files do not say; ``module`` names an architecture in ``cifar_modules.py``."""
 
 
 def measured(path: Path) -> dict[str, Any]:
@@ -104,7 +104,9 @@ def main() -> None:
     parser.add_argument("files", nargs="*")
     arguments = parser.parse_args()
     folder = arguments.folder
-    names = arguments.files or [m["file"] for m in json.loads((folder / "MANIFEST.json").read_text())["models"]]
+    names = arguments.files or [
+        m["file"] for m in json.loads((folder / "MANIFEST.json").read_text())["models"]
+    ]
     context = multiprocessing.get_context("spawn")
     rows = []
     for name in names:

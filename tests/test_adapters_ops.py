@@ -14,7 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 from adapters import from_onnx, load, supported_ops, supported_ops_markdown
 from adapters.check import TOLERANCE
 from adapters.reasons import refusal
-from polytope.errors import LoadError, NotPiecewiseLinearError, UnsafeFileError
+from polytope.errors import (
+    CorruptFileError,
+    LoadError,
+    NotPiecewiseLinearError,
+    UnsafeFileError,
+    UnsupportedOpError,
+)
 from polytope.ir import Network
 
 RNG = np.random.default_rng(0)
@@ -422,7 +428,7 @@ def test_every_registered_operator_has_a_case() -> None:
         r["op"] for r in supported_ops() if r["table"] == "ONNX" and r["note"].startswith("constant")
     }
     elsewhere = {"Constant", "Shape", "Size", "CastLike", "ConstantOfShape", "polytope.Convolution"}
-    elsewhere |= {"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Where", "Range"}
+    elsewhere |= {"If", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not", "Where", "Range"}
     covered = {c[1].op_type for c in CASES}
     registered = {r["op"] for r in supported_ops() if r["table"] == "ONNX"}
     assert registered - constant_only - elsewhere <= covered
@@ -653,6 +659,113 @@ def test_the_places_of_a_maximum_may_stay_unread_only() -> None:
     cast = helper.make_node("Cast", ["i"], ["f"], to=1)
     with pytest.raises(NotPiecewiseLinearError, match="where extreme values lie"):
         from_onnx(model_of([made, cast], IMAGE, outputs=["f"]))
+
+
+WEIGHTS = {"v": floats(3, 2), "b": floats(2), "yes": np.array(True)}
+INSIDE = numpy_helper.from_array(floats(3, 2), "v2")
+
+
+def body(nodes: Sequence[onnx.NodeProto], output: str, *weights: onnx.TensorProto) -> onnx.GraphProto:
+    """A branch, which reads what is around it."""
+    return helper.make_graph(list(nodes), output, [], [onnx.ValueInfoProto(name=output)], list(weights))
+
+
+DENSE = body(
+    [
+        node("MatMul", "v2", outputs=["h"]),
+        helper.make_node("Add", ["h", "b"], ["z"]),
+        helper.make_node("Relu", ["z"], ["r"]),
+    ],
+    "r",
+    INSIDE,
+)
+SMOOTH = body([node("MatMul", "v", outputs=["h"]), helper.make_node("Tanh", ["h"], ["t"])], "t")
+CHOICES = {
+    "stored": [helper.make_node("If", ["yes"], ["y"], then_branch=DENSE, else_branch=SMOOTH)],
+    "computed": [
+        helper.make_node("Not", ["yes"], ["no"]),
+        helper.make_node("If", ["no"], ["y"], then_branch=SMOOTH, else_branch=DENSE),
+    ],
+    "nested": [
+        helper.make_node(
+            "If",
+            ["yes"],
+            ["y"],
+            then_branch=body(
+                [helper.make_node("If", ["yes"], ["q"], then_branch=DENSE, else_branch=SMOOTH)], "q"
+            ),
+            else_branch=SMOOTH,
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize("nodes", CHOICES.values(), ids=CHOICES)
+def test_a_constant_condition_chooses_a_branch(nodes: list[onnx.NodeProto]) -> None:
+    model = model_of(nodes, (1, 3), WEIGHTS)
+    network = from_onnx(model)
+    assert network.import_note == "compared with onnxruntime"
+    assert_equal_to_oracle(model, (1, 3), network)
+    assert network.n_units == 2
+
+
+def test_a_branch_is_refused_for_what_it_is() -> None:
+    choice = helper.make_node("If", ["yes"], ["y"], then_branch=SMOOTH, else_branch=DENSE)
+    with pytest.raises(NotPiecewiseLinearError, match=r"op If\): node 't' \(op Tanh\)") as refused:
+        from_onnx(model_of([choice], (1, 3), WEIGHTS))
+    assert "until=" not in str(refused.value)  # names inside a branch cannot be cut at
+    moves = [node("ReduceSum", outputs=["s"], keepdims=0), helper.make_node("Greater", ["s", "zero"], ["c"])]
+    choice = helper.make_node("If", ["c"], ["y"], then_branch=DENSE, else_branch=SMOOTH)
+    with pytest.raises(UnsupportedOpError, match="condition depends on the input"):
+        from_onnx(model_of([*moves, choice], (1, 3), {**WEIGHTS, "zero": np.float32(0)}))
+    dangling = body([helper.make_node("Relu", ["nowhere"], ["r"])], "r")
+    choice = helper.make_node("If", ["yes"], ["y"], then_branch=DENSE, else_branch=dangling)
+    with pytest.raises(CorruptFileError, match="'nowhere'"):
+        from_onnx(model_of([choice], (1, 3), WEIGHTS))
+
+
+def test_a_broken_node_behind_a_free_batch_is_not_an_open_size() -> None:
+    choice = helper.make_node("If", ["yes"], ["y"])
+    with pytest.raises(CorruptFileError, match="do not fit"):
+        from_onnx(model_of([choice], ("n", 3), WEIGHTS))
+
+
+@pytest.mark.parametrize("outputs", [("h", "y"), ("h", "i")])
+def test_an_output_that_no_rule_gives_is_named(outputs: tuple[str, str]) -> None:
+    nodes = [node("Relu", outputs=outputs), helper.make_node("Add", ["h", outputs[1]], ["z"])]
+    with pytest.raises(UnsupportedOpError, match=outputs[1]):
+        from_onnx(model_of(nodes, (1, 3), outputs=("z",)))
+
+
+@pytest.mark.parametrize("fmod", [0, 1])
+def test_a_remainder_of_constants_has_the_sign_that_the_file_says(fmod: int) -> None:
+    nodes = [
+        helper.make_node("Mod", ["a", "b"], ["m"], fmod=fmod),
+        helper.make_node("Cast", ["m"], ["f"], to=1),
+    ]
+    constants = {"a": ints(-5, 5, 7), "b": ints(3, -3, 4)}
+    model = model_of([*nodes, node("Add", "f")], (1, 3), constants)
+    assert_equal_to_oracle(model, (1, 3), from_onnx(model))
+
+
+def test_a_remainder_of_the_input_jumps_whatever_it_is_divided_by() -> None:
+    model = model_of([node("Mod", "b", fmod=1)], (1, 3), {"b": np.array([2, np.nan, 2], dtype=np.float32)})
+    with pytest.raises(NotPiecewiseLinearError, match="discontinuous"):
+        from_onnx(model)
+    nodes = [helper.make_node("Mod", ["b", "b"], ["m"], fmod=1), node("Add", "m")]
+    with pytest.raises(CorruptFileError, match="not finite"):
+        from_onnx(model_of(nodes, (1, 3), {"b": np.array([2, np.nan, 2], dtype=np.float32)}))
+
+
+@pytest.mark.parametrize("made", ["stored", "constant"])
+def test_a_cast_to_the_type_of_a_coarser_tensor_may_round(made: str) -> None:
+    like = np.zeros(1, dtype=np.float16)
+    front = [helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(like))]
+    nodes = [node("MatMul", "w", outputs=["h"]), helper.make_node("CastLike", ["h", "c"], ["k"])]
+    nodes = [*(front if made == "constant" else []), *nodes, helper.make_node("Cast", ["k"], ["y"], to=1)]
+    weights = {"w": floats(3, 40)} | ({"c": like} if made == "stored" else {})
+    network = from_onnx(model_of(nodes, (1, 3), weights))
+    assert 1e-4 < network.import_error < 1e-2
 
 
 def test_a_cast_to_a_coarser_number_type_may_round() -> None:

@@ -49,6 +49,12 @@ def test_onnxruntime_is_named() -> None:
     assert network.import_note == "compared with onnxruntime"
 
 
+def test_a_file_of_a_newer_version_than_onnxruntime_knows_runs_in_it() -> None:
+    made = model([helper.make_node("Relu", ["x"], ["y"])], {"x": [1, 3]})
+    made.ir_version = onnx.IR_VERSION + 1
+    assert from_onnx(made).import_note == "compared with onnxruntime"
+
+
 def test_operator_sets_without_kernels_are_checked_by_the_reference() -> None:
     w, x = RNG.normal(size=3), RNG.normal(size=(4, 3, 2))
     node = helper.make_node("PRelu", ["x", "w"], ["y"])  # one slope for each channel, before broadcasting

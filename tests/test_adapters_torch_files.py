@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from adapters import from_torch, load, runtime
+from polytope.cli.reading import module_of
 from polytope.errors import (
     CorruptFileError,
     ImportMismatchError,
@@ -22,7 +23,6 @@ from polytope.errors import (
     UnsafeFileError,
     UnsupportedOpError,
 )
-from polytope.cli.reading import module_of
 from polytope.ir import Network
 
 CIFAR = Path(__file__).parents[1] / "benchmarks" / "cifar_modules.py"
@@ -127,6 +127,29 @@ def test_files_that_mix_samples_are_refused_or_taken_whole(tmp_path: Path) -> No
     network = load(tmp_path / "fixed.pt2")
     x = 30 * torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
     np.testing.assert_allclose(network(x.numpy().ravel()), module(x).detach().numpy().ravel(), atol=1e-4)
+
+
+class TimeFirst(nn.Module):
+    """A recurrent layer whose first axis is time, in PyTorch's default layout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recurrent, self.last = nn.RNN(3, 4, nonlinearity="relu"), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        return self.last(self.recurrent(x)[0][-1])
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes")
+def test_an_axis_of_time_in_front_is_no_batch(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module, x = TimeFirst().eval(), torch.randn(5, 1, 3)
+    with pytest.raises(ImportMismatchError, match=r"Put the batch first \(batch_first=True\)"):
+        from_torch(module, x)
+    torch.export.save(torch.export.export(module, (x,)), tmp_path / "recurrent.pt2")
+    network = load(tmp_path / "recurrent.pt2")
+    assert network.input_shape == (5, 1, 3)
+    np.testing.assert_allclose(network(x.numpy().ravel()), module(x).detach().numpy().ravel(), atol=1e-6)
 
 
 @ignore_torchscript
@@ -347,8 +370,12 @@ def test_a_pickled_module_is_refused_with_what_to_do(tmp_path: Path) -> None:
 
 @needs_models
 def test_one_network_in_two_formats_is_one_network() -> None:
-    plain = load(MODELS / "cifar_base_kw.pth", module=module_of(f"{CIFAR}:convolutional"), input_shape=(3, 32, 32))
-    residual = load(MODELS / "cifar_resnet2b.pth", module=module_of(f"{CIFAR}:Residual"), input_shape=(3, 32, 32))
+    plain = load(
+        MODELS / "cifar_base_kw.pth", module=module_of(f"{CIFAR}:convolutional"), input_shape=(3, 32, 32)
+    )
+    residual = load(
+        MODELS / "cifar_resnet2b.pth", module=module_of(f"{CIFAR}:Residual"), input_shape=(3, 32, 32)
+    )
     twins = ((plain, "cifar_base_kw"), (residual, "cifar_resnet_2b"))
     for network, other in ((n, f"{o}.onnx") for n, o in twins):
         twin = load(MODELS / other)

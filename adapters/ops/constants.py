@@ -145,12 +145,21 @@ def _folded(name: str, function: Callable[..., Array]) -> None:
     onnx_op(name, note="constants only")(rule)
 
 
+@onnx_op("Mod", note="constants only")
+def modulo(t: Lowering, node: Node) -> Value:
+    """Remainder of constants, of the sign of the divisor, or with fmod of the dividend."""
+    if isinstance(node[0], Tensor) or isinstance(node[1], Tensor):
+        raise refusal("ONNX", node.op)
+    x, y = node.constant(0), node.constant(1)
+    t.spend(prod(np.broadcast_shapes(x.shape, y.shape)))
+    return np.asarray(np.fmod(x, y) if node.get("fmod") else np.mod(x, y))
+
+
 _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "Equal": np.equal,
     "And": np.logical_and,
     "Or": np.logical_or,
     "Xor": np.logical_xor,
-    "Mod": np.mod,
     "Floor": np.floor,
     "Ceil": np.ceil,
     "Sqrt": np.sqrt,

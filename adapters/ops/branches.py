@@ -1,0 +1,20 @@
+"""Control flow that a constant decides: only the branch that runs is a part of the network."""
+
+from __future__ import annotations
+
+from adapters.conditions import Condition
+from adapters.lowering import Lowering, Tensor
+from adapters.registry import Node, Outputs, onnx_op
+from polytope.errors import UnsupportedOpError
+
+
+@onnx_op("If", note="condition constant")
+def branch(t: Lowering, node: Node) -> Outputs:
+    """The branch that a constant condition chooses."""
+    if isinstance(node[0], Tensor | Condition):
+        raise UnsupportedOpError(
+            "its condition depends on the input, which has no rule. Export the model with the flow unrolled."
+        )
+    chosen = "then_branch" if node.constant(0).item() else "else_branch"
+    found: Outputs = node.attributes[chosen]()
+    return found
