@@ -768,6 +768,22 @@ def test_a_cast_to_the_type_of_a_coarser_tensor_may_round(made: str) -> None:
     assert 1e-4 < network.import_error < 1e-2
 
 
+def test_whole_numbers_cast_like_the_input_divide_as_real_ones() -> None:
+    nodes = [
+        helper.make_node("CastLike", ["two", "x"], ["a"]),
+        helper.make_node("CastLike", ["three", "x"], ["b"]),
+        helper.make_node("Div", ["a", "b"], ["c"]),
+        node("Mul", "c"),
+    ]
+    model = model_of(nodes, (1, 3), {"two": ints(2), "three": ints(3)})
+    assert_equal_to_oracle(model, (1, 3), from_onnx(model))
+
+
+def test_a_cast_like_whole_numbers_jumps() -> None:
+    with pytest.raises(NotPiecewiseLinearError, match="integers: the output jumps"):
+        from_onnx(model_of([node("CastLike", "w")], (1, 3), {"w": ints(1)}))
+
+
 def test_a_cast_to_a_coarser_number_type_may_round() -> None:
     nodes = [node("Cast", outputs=["h"], to=10), helper.make_node("Cast", ["h"], ["y"], to=1)]
     network = from_onnx(model_of(nodes, (1, 3)))

@@ -53,9 +53,7 @@ def cast(t: Lowering, node: Node) -> Value:
     if isinstance(x, Tensor):
         if to not in (*FLOATS, _BFLOAT16):
             kind = "integers" if to in INTEGERS else "truth values" if to == 9 else "numbers of few bits"
-            raise NotPiecewiseLinearError(
-                f"it casts values that depend on the input to {kind}: the output jumps."
-            )
+            raise _cast_that_jumps(kind)
         return x
     if to == _BFLOAT16:
         return x.astype(ml_dtypes.bfloat16).astype(np.float32)
@@ -65,12 +63,20 @@ def cast(t: Lowering, node: Node) -> Value:
     return x.astype(kinds[to])
 
 
+def _cast_that_jumps(kind: str) -> NotPiecewiseLinearError:
+    return NotPiecewiseLinearError(f"it casts values that depend on the input to {kind}: the output jumps.")
+
+
 @onnx_op("CastLike", note="of the input: to a float type")
 def cast_like(t: Lowering, node: Node) -> Value:
     """The number type of another tensor."""
     x, like = node[0], node[1]
-    if isinstance(x, Tensor | Condition) or isinstance(like, Tensor):
+    if isinstance(x, Tensor) and not isinstance(like, Tensor) and like.dtype.kind != "f":
+        raise _cast_that_jumps("truth values" if like.dtype.kind == "b" else "integers")
+    if isinstance(x, Tensor | Condition):
         return x
+    if isinstance(like, Tensor):  # of some floating-point type: whole numbers become such
+        return x if x.dtype.kind == "f" else x.astype(float)
     return x.astype(like.dtype)
 
 
