@@ -57,6 +57,13 @@ def test_seeded_networks(seed: int, widths: tuple[int, ...], box: int, space: in
     assert count_regions(network, Polyhedron.whole_space(widths[0]), LP).lower == space
 
 
+@pytest.mark.parametrize(("widths", "facets"), [((3, 6, 6, 1), 665), ((4, 6, 6, 1), 1543)])
+def test_facets_between_cells_of_the_whole_space(widths: tuple[int, ...], facets: int) -> None:
+    """As exact arithmetic counts them: pairs that differ in one unit and touch in less are none."""
+    regions = enumerate_regions(seeded(0, *widths), Polyhedron.whole_space(widths[0]), LP)
+    assert regions.adjacency().number_of_edges() == facets
+
+
 @pytest.mark.parametrize(("n", "d"), [(8, 3), (6, 2), (5, 4), (7, 1)])
 def test_one_generic_layer_is_an_arrangement(n: int, d: int) -> None:
     """Zaslavsky: cells, bounded cells and facets of n hyperplanes in general position in R^d."""
