@@ -51,7 +51,7 @@ class LocalComplexity:
         if self.layers is not None:
             return "crossing count of observed units: units that change sign near a point, not regions"
         return {
-            "crossing": "crossing count: exact in the first layer, a lower bound on bending units behind it",
+            "crossing": "crossing count, by signs in float64: all of layer 1, a lower bound behind it",
             "gradient": "expected density of the bends at a point under noise on the biases",
             "exact": "exact number of units that bend in the neighbourhood",
         }[self.method]
@@ -83,9 +83,10 @@ def local_complexity(
 
     ``method="crossing"`` counts the units that change piece among the vertices :math:`x \pm r v_1, \dots, x
     \pm r v_P`: for a ReLU unit, its pre-activation takes both signs there. The vertices span a
-    cross-polytope around x. In the first layer the count is **exact**: a piece is a convex set there, so a
-    unit that is on one piece at all vertices is on it on the whole cross-polytope. In deeper layers it is a
-    **lower bound** on the number of units that bend inside. The layers counted are those that bend
+    cross-polytope around x. In the first layer all units that bend inside are counted: a piece is a convex
+    set there, so a unit that is on one piece at all vertices is on it on the whole cross-polytope. In deeper
+    layers the count is a **lower bound**. Both are by the signs that float64 gives; where they must be
+    proved, ask ``exact_local_complexity``. The layers counted are those that bend
     (``network.widths``), each unit once; a max group counts if its winner changes.
 
     ``method="gradient"`` is the expected density of bends at x when the biases get normal noise of standard

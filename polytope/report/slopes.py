@@ -10,14 +10,16 @@ import numpy as np
 from polytope.exact.maps import right_maps
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
+from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
 from polytope.measures.lipschitz import lipschitz_bounds, lipschitz_constant
 from polytope.measures.operator_norm import operator_norms
 from polytope.measures.robustness import Radius, robustness_radius
 from polytope.regions.complex import RegionComplex
+from polytope.regions.locate import told_patterns
 from polytope.report.clock import Clock
 from polytope.report.cost import estimated_seconds, some_regions
-from polytope.report.labels import Labelled, at_least, exact, interval, not_computed
+from polytope.report.labels import Labelled, at_least, estimate, exact, interval, not_computed
 from polytope.report.subject import Subject, to_distances
 
 LARGEST_JACOBIAN = 1 << 22
@@ -30,12 +32,8 @@ NEAREST = 10
 def lipschitz_facts(subject: Subject, complex: RegionComplex, clock: Clock) -> dict[str, Any]:
     """The 2-to-2 Lipschitz constant over the domain, over the data's box, and the slopes at data points."""
     domain = _over_domain(subject, complex, clock)
-    data = _at_points(subject, clock)
-    return {
-        "domain": domain,
-        "data_box": _over_box(subject, data["largest"]["value"] if data else 0.0, clock),
-        "data": data,
-    }
+    data, steepest = _at_points(subject, clock)
+    return {"domain": domain, "data_box": _over_box(subject, steepest, clock), "data": data}
 
 
 def _over_domain(subject: Subject, complex: RegionComplex, clock: Clock) -> Labelled:
@@ -95,24 +93,33 @@ def _too_large(network: Network) -> bool:
     return widest * max(network.input_dim, network.output_dim) > LARGEST_JACOBIAN
 
 
-def _at_points(subject: Subject, clock: Clock) -> dict[str, Any] | None:
-    """The norms of the Jacobians at data points: each exact, and together a lower bound on the constant."""
+def _at_points(subject: Subject, clock: Clock) -> tuple[dict[str, Any] | None, float]:
+    """The norms of the Jacobians at data points, and the greatest of those that a region surely has.
+
+    A point so near to a bend that float64 cannot tell its side may be given the slope of no region.
+    """
     if subject.points is None:
-        return None
+        return None, 0.0
     network, x = subject.network, subject.points[:MOST_POINTS]
-    step = max(1, (1 << 22) // (network.input_dim * network.output_dim))
-    norms: list[FloatArray] = []
-    while sum(map(len, norms)) < len(x) and (not norms or clock.left > 0):
-        done = sum(map(len, norms))
-        norms.append(operator_norms(right_maps(network, network.pattern(x[done : done + step])).J))
-    found = np.concatenate(norms)
+    step, tables = max(1, (1 << 22) // (network.input_dim * network.output_dim)), boundaries(network)
+    norms, sure = [np.zeros(0)], [np.zeros(0, dtype=bool)]
+    while (done := sum(map(len, norms))) < len(x) and (not done or clock.left > 0):
+        patterns, told = told_patterns(network, tables, x[done : done + step])
+        norms.append(operator_norms(right_maps(network, patterns).J))
+        sure.append(told)
+    found, known = np.concatenate(norms), np.concatenate(sure)
     if len(found) < len(x):
         clock.refuse(f"slopes at {len(x) - len(found):,} of {len(x):,} data points", "the time was used")
-    return {
+
+    def labelled(value: float) -> Labelled:
+        return exact(value) if known.all() else estimate(value, "some points lie on bends, up to rounding")
+
+    facts = {
         "points": len(found),
-        "median": exact(float(np.median(found))),
-        "largest": exact(float(found.max())),
+        "median": labelled(float(np.median(found))),
+        "largest": labelled(float(found.max())),
     }
+    return facts, float(found[known].max(initial=0.0))
 
 
 def distance_facts(subject: Subject, clock: Clock) -> dict[str, Any] | None:
