@@ -1,7 +1,8 @@
 # make audit: a report on the bundled model.   make test: the test suite.   make docs: the pages, in build/docs.
-# All set up .venv first.
+# All set up .venv first, and compile the native core again where it has changed.
 PYTHON ?= python3
 BIN := .venv/bin
+CORE := $(wildcard polytope/core/*) CMakeLists.txt
 .PHONY: audit test docs
 
 audit: .venv/installed
@@ -14,8 +15,14 @@ test: .venv/installed
 docs: .venv/installed
 	$(BIN)/python -m mkdocs build --strict
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/tools: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
+		{ echo "A C++20 compiler is needed: install g++ 11 or later (apt-get install g++) or clang 14 or later."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt scikit-build-core nanobind ninja cmake
+	touch $@
+
+.venv/installed: .venv/tools $(CORE)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e ".[dev]"
 	touch $@

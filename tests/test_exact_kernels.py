@@ -1,4 +1,4 @@
-"""Compiled exact arithmetic: expansions add up exactly, and rows that almost coincide are told apart."""
+"""Exact arithmetic in the core: expansions add up exactly, and rows that almost coincide are told apart."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from polytope import Network, Polyhedron
+from polytope import Network, Polyhedron, _core
 from polytope.ir import Dense, Layer, Selection, leaky_relu, max_groups, relu
 from polytope.regions.exact import ExactSigns
-from polytope.regions.kernels_exact import SMALL, TERMS, grow_product, store_difference, total_of
-from polytope.regions.vertex_cell import _problem, explore
+from polytope.regions.vertex_cell import explore, vertex_problem
 from tests.networks import integer, seeded, seeds
 from tests.test_vertex_cells import assert_same_as_lp_cells
 
 
-def value_of(S: np.ndarray, n: int) -> Fraction:
-    return sum((Fraction(float(x)) for x in S[TERMS : TERMS + n]), Fraction(0))
+def pairs(rng: np.random.Generator, *, size: int) -> list[float]:
+    """A row of the plane, each number as two floats that do not overlap."""
+    high = rng.standard_normal(3) * 2.0 ** rng.integers(-size, size + 1, 3)
+    return np.stack([high, high * 2.0**-55 * rng.standard_normal(3)], axis=1).ravel().tolist()
 
 
+def exactly(row: list[float]) -> list[Fraction]:
+    return [Fraction(row[2 * t]) + Fraction(row[2 * t + 1]) for t in range(3)]
+
+
+def determinant(g: list[Fraction], f: list[Fraction], e: list[Fraction]) -> Fraction:
+    return sum((g[i - 2] * (f[i - 1] * e[i] - f[i] * e[i - 1]) for i in range(3)), Fraction(0))
+
+
+@pytest.mark.parametrize("size", [0, 3, 60])
 @pytest.mark.parametrize("seed", range(5))
-def test_expansions_add_products_without_rounding(seed: int) -> None:
+def test_values_at_vertices_of_polygons_are_exact(seed: int, size: int) -> None:
     rng = np.random.default_rng(seed)
-    factors = rng.standard_normal((60, 3)) * 2.0 ** rng.integers(-150, 150, (60, 3))
-    S, n, exact = np.zeros(1024), 0, Fraction(0)
-    for x in [*factors, *(factors[rng.permutation(60)] * [-1.0, 1.0, 1.0])]:
-        n = grow_product(S, n, *x)
-        exact += Fraction(float(x[0])) * Fraction(float(x[1])) * Fraction(float(x[2]))
-        assert value_of(S, n) == exact
-        assert abs(Fraction(float(total_of(S, n))) - exact) <= abs(exact) * Fraction(2) ** -52
-    assert n == 0
-
-
-def test_differences_are_exact_or_refused() -> None:
-    S = np.zeros(2)
-    assert store_difference(S, 0, 1.0, 2.0**-80 / 3)
-    assert Fraction(float(S[0])) + Fraction(float(S[1])) == 1 - Fraction(2.0**-80 / 3)
-    assert store_difference(S, 0, 0.0, 0.0)
-    assert not S.any()
-    assert not store_difference(S, 0, 1.0, SMALL)
+    for _ in range(50):
+        g, f, e = (pairs(rng, size=size) for _ in range(3))
+        top = determinant(*map(exactly, (g, f, e)))
+        below = exactly(f)[0] * exactly(e)[1] - exactly(f)[1] * exactly(e)[0]
+        assert _core.planar_value(g, f, e) == pytest.approx(float(top / below), rel=2.0**-50)
+        assert _core.planar_value(f, f, e) == 0.0
+        parallel = [*(2 * x for x in f[:4]), *e[4:]]
+        assert _core.planar_value(g, f, parallel) is None, "parallel rows do not meet"
 
 
 def pooled(seed: int, *, nearly: bool) -> Network:
@@ -86,7 +87,7 @@ def test_pairs_of_floats_prove_only_true_signs(seed: int, kind: str) -> None:
         "grouped": pooled(seed, nearly=True),
     }[kind]
     box = Polyhedron.box([-1] * 2, [1] * 2)
-    net, _, _ = _problem(network, box, 1)
+    net = vertex_problem(network, box, 1).net
     exact = ExactSigns(network, net)
     rng = np.random.default_rng(seed)
     proved = 0

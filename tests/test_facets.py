@@ -15,7 +15,7 @@ from polytope.exact.rows import Cut, ExactRows
 from polytope.ir.boundaries import boundaries
 from polytope.regions.facets import FacetSearch
 from polytope.regions.float_proofs import RowsAround
-from polytope.regions.kernels_facets import FREE, proposals
+from polytope.regions.proposals import FREE, proposals
 from polytope.regions.region_rows import RegionRows, region_rows
 from tests.networks import NETWORKS, seeded
 from tests.test_facet_flip import convolutions

@@ -14,11 +14,18 @@ FILES = sorted([*ROOT.glob("polytope/**/*.py"), *ROOT.glob("adapters/**/*.py")])
 
 ALLOWED = {  # part -> parts it may import; itself always
     "polytope.errors": set(),
+    "polytope._core": set(),
     "polytope.ir": {"polytope.errors"},
     "polytope.exact": {"polytope.errors", "polytope.ir"},
     "polytope.geometry": {"polytope.errors", "polytope.ir", "polytope.exact"},
-    "polytope.batched": {"polytope.errors", "polytope.ir"},
-    "polytope.regions": {"polytope.errors", "polytope.ir", "polytope.exact", "polytope.geometry"},
+    "polytope.batched": {"polytope.errors", "polytope.ir", "polytope._core"},
+    "polytope.regions": {
+        "polytope.errors",
+        "polytope.ir",
+        "polytope.exact",
+        "polytope.geometry",
+        "polytope._core",
+    },
     "polytope.verify": {"polytope.errors", "polytope.ir", "polytope.exact", "polytope.geometry"},
     "polytope.measures": {
         "polytope.errors",
@@ -97,7 +104,6 @@ HOMES = {  # third-party library -> where it may be imported
         "polytope/report/terminal.py",
     ),
     "rich": ("polytope/cli/", "polytope/bench/command.py", "polytope/report/terminal.py"),
-    "numba": ("polytope/regions/kernels", "polytope/batched/kernels.py"),
     "sklearn": ("polytope/bench/data.py",),
     "pyarrow": (
         "polytope/regions/shards.py",

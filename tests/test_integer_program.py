@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from polytope import IntegerProgram, LayerSplit, Network, Polyhedron, count_regions, enumerate_regions
+from polytope import IntegerProgram, LayerSplit, Network, Polyhedron, count_regions, enumerate_regions, mlp
 from polytope.errors import UnboundedDomainError
+from polytope.exact.cells import ExactCells, strictly_inside
 from polytope.ir import Activation, absolute, hard_tanh, leaky_relu, relu
+from polytope.regions.interior_points import point_inside
 from tests.networks import grouped, residual, seeded, seeds, unit_box_of
 
 KINDS: list[Activation] = [relu(), relu(), leaky_relu(0.1), absolute(), hard_tanh()]
@@ -43,6 +45,31 @@ def test_it_agrees_with_the_search_tree(number: int) -> None:
 @pytest.mark.parametrize("network", [residual(8), grouped(10)], ids=["residual", "grouped"])
 def test_it_states_skips_and_max_groups(network: Network) -> None:
     agree(network, Polyhedron.cross_polytope([0.1, 0.1], 0.8))
+
+
+def test_programs_without_an_answer_leave_what_was_found() -> None:
+    """Rows of 1e8 beside 1e-10: HiGHS may end in an error; what is found is found, in rationals."""
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        weights = [
+            rng.standard_normal(shape) * 10.0 ** rng.integers(-9, 9, shape) for shape in ((4, 2), (3, 4))
+        ]
+        network = mlp([(W, rng.standard_normal(len(W))) for W in weights] + [(np.ones((1, 3)), [0.0])])
+        box = Polyhedron.box([-3.0, -1.0], [2.0, 1.0])
+        found = enumerate_regions(network, box, IntegerProgram())
+        tree = enumerate_regions(network, box)
+        assert {p.tobytes() for p in found.patterns} <= {p.tobytes() for p in tree.patterns}
+        assert len(found) == len(tree) or not found.complete
+        exact = ExactCells(network, box.A, box.b)
+        for pattern, x in zip(found.patterns, found.interior_points, strict=True):
+            assert strictly_inside(exact.rows(pattern), x)
+
+
+def test_a_region_must_have_an_interior() -> None:
+    """Two equal units: HiGHS may find them on different sides of their bend, within its tolerance."""
+    exact = ExactCells(mlp([([[1.0], [1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])]), -np.eye(1), np.ones(1))
+    assert point_inside(exact.rows(np.array([0, 1], dtype=np.int8))) is None
+    assert point_inside(exact.rows(np.array([1, 1], dtype=np.int8))) > 0
 
 
 def test_what_it_cannot_state_is_refused() -> None:

@@ -10,8 +10,7 @@ import pytest
 from polytope import LayerSplit, Network, Polyhedron, count_regions, enumerate_regions, mlp
 from polytope.ir import Dense, Layer, max_groups, relu
 from polytope.regions.found import Budget
-from polytope.regions.kernels_lp_cell import STATE
-from polytope.regions.lp_search import LpSearch
+from polytope.regions.lp_search import search_simplex
 from polytope.regions.vertex_cell import explore
 from tests.networks import KNOWN_REGIONS, file_network, integer, needs_shared, seeded, seeds, unit_box_of
 from tests.test_vertex_cells import KINDS, random_case
@@ -144,10 +143,9 @@ def test_exact_arithmetic_alone_finds_the_same() -> None:
     """A search that has neither a center nor a dictionary asks exact arithmetic for every sign."""
     network = seeded(1, 3, 4, 3, 1)
     domain = Polyhedron.box([-1] * 3, [1] * 3)
-    search = LpSearch(network, domain, keep=True)
-    search.w.R[STATE] = 0
-    found = search.search(Budget(), None)
-    assert found.statistics["multipliers"] == 0
+    found = search_simplex(network, domain, budget=Budget(), keep=True, progress=None, floats=False)
+    assert found.statistics["multipliers"] == found.statistics["ball"] == found.statistics["points"] == 0
+    assert found.statistics["exact"] > found.n_regions
     assert {p.tobytes() for p in found.patterns} == patterns_of(network, domain, HIGHS)
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from polytope import Network, Polyhedron
 from polytope.ir import Dense, Layer, absolute, hard_tanh, leaky_relu, relu
-from polytope.regions import flat_network, reduced_network, vertex_cell
-from polytope.regions.kernels_layer import Work
+from polytope.regions import flat_network, reduced_network
 from polytope.regions.vertex_cell import explore
 from tests.networks import NETWORKS, integer, seeded, seeds
 
@@ -71,9 +70,9 @@ def test_networks_of_reduced_networks(seed: int, monkeypatch: pytest.MonkeyPatch
     depths: list[int] = []
     reduce_again = reduced_network.reduce_again
 
-    def noted(part: reduced_network.Reduced, w: Work) -> reduced_network.Reduced:
+    def noted(part: reduced_network.Reduced, cell: reduced_network.Cell) -> reduced_network.Reduced:
         depths.append(len(part.net.kind))
-        return reduce_again(part, w)
+        return reduce_again(part, cell)
 
     monkeypatch.setattr(reduced_network, "reduce_again", noted)
     network = seeded(seed, 2, 16, 16, 16, 12, 1, activation=KINDS[seed % len(KINDS)])
@@ -117,7 +116,6 @@ def test_a_stopped_search_counts_no_cell_twice(leaf: int, monkeypatch: pytest.Mo
     monkeypatch.setattr(flat_network, "FEW_UNITS", 30)
     monkeypatch.setattr(reduced_network, "LEAF_UNITS", leaf)
     monkeypatch.setattr(reduced_network, "SHRINK", 2)
-    monkeypatch.setattr(vertex_cell, "QUANTUM", 3)
     part = explore(network, BOX.A, BOX.b, max_regions=5)
     total, stops = part.n_regions, 0
     while not part.complete:

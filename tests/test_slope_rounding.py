@@ -7,11 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from polytope import Network, Polyhedron
+from polytope import Network, Polyhedron, _core
 from polytope.ir import Dense, Layer, PiecewiseLinear, hard_tanh, leaky_relu
-from polytope.regions.kernels_layer import unit_affine
-from polytope.regions.vertex_cell import _problem
-from polytope.regions.vertex_state import new_work, reset
+from polytope.regions.vertex_cell import vertex_problem
 
 BOX = Polyhedron.box([-1.0, -1.0], [1.0, 1.0])
 
@@ -23,17 +21,14 @@ def test_slopes_are_rounded(activation: PiecewiseLinear) -> None:
         Layer((0,), (Dense(weights),), np.zeros(4), activation),
         Layer((1,), (Dense(np.ones((1, 4))),), np.zeros(1), activation),
     )
-    net, start, _ = _problem(Network((2,), layers), BOX, 1)
-    w = new_work(net, start, 0, 1)
-    reset(net, w, start, 0, np.zeros(0, dtype=np.int64))
-    w.Z[3] = 0.0  # as if the rows were exact
+    net = vertex_problem(Network((2,), layers), BOX, 1).net
+    net.Z0[3] = 0.0  # as if the rows were exact
     for u in range(4):
         for piece in range(int(net.n_seg[u])):
-            h = np.zeros(8)
-            unit_affine(net, w, u, piece, h)
+            h = _core.unit_form(net, u, piece)
             at = int(net.tab[u]) + piece
             slope, intercept = Fraction(float(net.slope[at])), Fraction(float(net.icept[at]))
-            exact = [slope * Fraction(float(x)) for x in w.Z[:3, net.src[u]]]
+            exact = [slope * Fraction(float(x)) for x in net.Z0[:3, net.src[u]]]
             exact[2] += intercept
             wrong = sum(abs(Fraction(float(x)) - y) for x, y in zip(h[:3], exact, strict=True))
             assert wrong <= Fraction(float(h[3]))

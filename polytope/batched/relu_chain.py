@@ -1,4 +1,4 @@
-"""The crossing count of a chain of dense layers with ReLU on a CPU, by compiled steps."""
+"""The crossing count of a chain of dense layers with ReLU on a CPU, by native steps (core/crossing.hpp)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.batched.kernels import Flags, crossings, last_layer, next_layer, second_layer
+from polytope._core import crossings, last_layer, next_layer, second_layer
 from polytope.batched.network import BatchedNetwork
 from polytope.ir.maps import FloatArray, IntArray
 
 Reals = NDArray[Any]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,9 +15,9 @@ from polytope.exact.network import ExactNetwork
 from polytope.ir import Dense, Layer, Network, max_groups, relu
 from polytope.ir.bounded import bounded_maps
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.cell_volumes import facet_volumes
 from polytope.regions.complex import RegionComplex
 from polytope.regions.faces import corners
-from polytope.regions.kernels_volume import facet_volumes
 from polytope.regions.vertex_cell import VertexCells, explore
 
 
@@ -84,7 +84,7 @@ def decision_boundary(complex: RegionComplex) -> DecisionBoundary:
     order = np.lexsort((classes[:, 1], classes[:, 0], regions))
     wanted = np.zeros(len(found.facet_units), dtype=bool)
     wanted[places] = True
-    areas = facet_volumes(found.vertex_offsets, found.vertices, found.incidences, found.facet_offsets, wanted)
+    areas = facet_volumes(found, wanted)
     return DecisionBoundary(
         regions[order], classes[order], areas[places[order]], _facet_vertices(found, places[order])
     )

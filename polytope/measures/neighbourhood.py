@@ -15,10 +15,10 @@ from polytope.ir import Network, mlp
 from polytope.ir.maps import FloatArray
 from polytope.measures.local_complexity import checked_frames, checked_points, checked_radius
 from polytope.measures.units import unit_use
+from polytope.regions.cell_volumes import cell_volumes, facet_volumes
 from polytope.regions.complex import RegionComplex
 from polytope.regions.enumerate import enumerate_regions
 from polytope.regions.found import Engine
-from polytope.regions.kernels_volume import facet_volumes, volumes
 from polytope.regions.vertex_cell import explore
 from polytope.regions.vertex_search import suits_vertices
 
@@ -149,11 +149,7 @@ def bend_volume(complex: RegionComplex) -> float:
     """
     if complex.complete and suits_vertices(complex.domain):
         found = explore(complex.network, complex.domain.A, complex.domain.b, keep="vertices")
-        offsets = found.vertex_offsets, found.facet_offsets
-        sizes = facet_volumes(
-            offsets[0], found.vertices, found.incidences, offsets[1], found.facet_units >= 0
-        )
-        return float(sizes.sum()) / 2
+        return float(facet_volumes(found, found.facet_units >= 0).sum()) / 2
     facets, both_sides = complex.facets, 0.0
     for number in range(len(complex)):
         span = slice(int(facets.offsets[number]), int(facets.offsets[number + 1]))
@@ -182,5 +178,4 @@ def _facet_volume(A: FloatArray, b: FloatArray, row: int, inside: FloatArray) ->
         found = explore(mlp([(np.zeros((1, d - 1)), [0.0])]), sides, slack, keep="vertices")
     except GeometryError:
         return 0.0  # thinner than what its rows are rounded by: empty, or open at an end
-    sizes: FloatArray = volumes(found.vertex_offsets, found.vertices, found.incidences, found.facet_offsets)
-    return float(sizes.sum())
+    return float(cell_volumes(found).sum())

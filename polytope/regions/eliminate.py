@@ -6,32 +6,40 @@ the fixed units, and the paths from U to F, :math:`X = W_{UF} + X D W_{FF}`, are
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions import kernels_layer as layout
 from polytope.regions.flat_network import ROUND, FlatNetwork
-from polytope.regions.kernels_layer import Work
+
+LOST = 1e-150  # more than sums of squares, and products of weights, can lose by underflow
 
 
 def eliminate(
-    net: FlatNetwork, w: Work, weights: FloatArray, errors: FloatArray, norms: FloatArray, units: IntArray
+    net: FlatNetwork,
+    cell: Mapping[str, Any],
+    weights: FloatArray,
+    errors: FloatArray,
+    norms: FloatArray,
+    units: IntArray,
 ) -> tuple[FloatArray, FloatArray]:
     """The weights ``[units, units]`` between undecided units on the present cell, and error bounds.
 
     Errors are bounded by the inequality of Cauchy and Schwarz: two vectors for each layer, no matrix.
 
     Arguments:
+        cell: as the core hands it over (see ``reduced_network``).
         norms: ``layer_norms`` of the weights and errors.
     """
-    fixed, slope = _passing(net, w, units)
+    fixed, slope = _passing(net, cell, units)
     n, m = len(fixed), len(units)
     columns = np.concatenate([fixed, units])
     W, X = weights[np.ix_(fixed, columns)], weights[np.ix_(units, columns)]
     round_off = (n + 2 * len(net.pre_off) + 16) * ROUND
-    B = errors[np.ix_(units, columns)] + round_off * np.abs(X)
+    B = errors[np.ix_(units, columns)] + round_off * np.abs(X) + LOST
     left, right = np.zeros((m, 0)), np.zeros((0, n + m))
     at = np.searchsorted(fixed, net.unit_off)
     before = np.searchsorted(units, net.unit_off)
@@ -50,13 +58,12 @@ def eliminate(
     return np.ascontiguousarray(X[:, n:]), (B[:, n:] + left @ right[:, n:]) * 1.001
 
 
-def _passing(net: FlatNetwork, w: Work, units: IntArray) -> tuple[IntArray, FloatArray]:
+def _passing(net: FlatNetwork, cell: Mapping[str, Any], units: IntArray) -> tuple[IntArray, FloatArray]:
     """The fixed units of later layers that are not constant, and their slopes."""
-    slope = net.slope[net.tab + w.seg[: len(net.tab)]]
+    slope = net.slope[net.tab + cell["pieces"]]
     fixed = slope != 0.0
-    fixed[: int(net.unit_off[w.R[layout.LAYER] + 1])] = False
+    fixed[: int(net.unit_off[cell["layer"] + 1])] = False
     fixed[units] = False
-    assert (w.fix[: len(fixed)][fixed] == 1).all()
     places = np.flatnonzero(fixed)
     return places, slope[places]
 
@@ -70,5 +77,5 @@ def layer_norms(weights: FloatArray, errors: FloatArray, unit_off: IntArray) -> 
 def norm(matrix: FloatArray, axis: int) -> FloatArray:
     """Euclidean norms of rows or columns, rounded up."""
     squares = np.einsum("ij,ij->j" if axis == 0 else "ij,ij->i", matrix, matrix)
-    norms: FloatArray = np.sqrt(squares) * 1.001 + 1e-150  # squares may underflow
+    norms: FloatArray = np.sqrt(squares) * 1.001 + LOST
     return norms

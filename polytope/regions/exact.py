@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope import _core
 from polytope.errors import SolverError
 from polytope.exact.dyadic import Dyadic, add, dyadic, zeros
 from polytope.exact.implied import solve
@@ -157,21 +158,24 @@ class ExactSigns:
         return self._double[key]
 
     def _pull_back_double(self, a: int, b: int, brk: float, seg: NDArray[np.int64]) -> Uncertain:
-        """One backward pass in pairs of floats (see ``kernels_double`` for the bound)."""
-        from polytope.regions.kernels_double import error_share, pull_back
-
-        n = self.net.Z0.shape[1]
-        weights, out = np.zeros((n, 3)), np.zeros((self.d + 1, 3))
-        for r, sign in ((a, 1.0), (b, -1.0)):
-            if r >= 0:
-                weights[r] += (sign, 0.0, 1.0)
-        pull_back(self.net, seg, weights, np.zeros(3), out)
+        """One backward pass in pairs of floats (see core/double_double.hpp for the bound)."""
+        out = _core.double_row(self.net, a, b, seg)
         if not (np.isfinite(out).all() and (out[:, 2] < HUGE).all()):
             return [Fraction(0)] * 3, [Fraction(1)] * 3
         values = [Fraction(float(x)) + Fraction(float(y)) for x, y, _ in out]
         values[self.d] -= Fraction(brk)
-        share = error_share(self.net)
+        share = _error_share(self.net)
         return values, [Fraction(float(x)) * share for x in out[:, 2]]
+
+
+def _error_share(net: FlatNetwork) -> Fraction:
+    """The error of a row in pairs of floats, as a share of the sum of sizes that comes with it.
+
+    Additions: of each pre-activation to a unit's coefficient, of each unit to a pre-activation's, of both to
+    the constant. One more for each bounds terms of higher order and the rounding of the sizes.
+    """
+    additions, layers = 2 * (net.Z0.shape[1] + len(net.kind)), int(net.par[1])
+    return Fraction(4 * additions + 32 * layers, 2**106)
 
 
 def _surely(rows: Sequence[Uncertain], terms: Sequence[tuple[int, int, int]]) -> Fraction:

@@ -23,6 +23,7 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.matrix import Matrix, compact, dense_rows, product
 from polytope.regions.equal_rows import equal_rows
 from polytope.regions.float_proofs import RowsAround, rows_around
+from polytope.regions.proposals import FAILED, proposals
 from polytope.regions.region_rows import RegionRows
 
 EXACT_DIMENSIONS = 64  # above, exact linear programs are only for few rows besides those of a box
@@ -168,8 +169,6 @@ class FacetSearch:
 
     def _compiled(self, wanted: IntArray) -> tuple[dict[int, FloatArray], dict[int, IntArray]]:
         """What the compiled simplex method shows; for rows that it leaves open, rows tight behind them."""
-        from polytope.regions.kernels_facets import FAILED, proposals  # numba only when it is needed
-
         place = {i: k for k, i in enumerate(self.first.tolist())}
         rows = np.concatenate(
             [dense_rows(self.described.A, self.first), -self._height[self.first, None]], axis=1

@@ -1,4 +1,4 @@
-r"""A network as plain arrays: what the compiled search reads, one column of weights per unit.
+r"""A network as plain arrays: what the native search reads, one column of weights per unit.
 
 Every *unit* (an output of a layer) keeps the column of weights with which later layers read it, dense or
 sparse, so that deciding one unit is one rank-one update :math:`Z_q \mathrel{+}= A_{q}[:, u] \otimes h_u`.
@@ -6,6 +6,7 @@ sparse, so that deciding one unit is one rank-one update :math:`Z_q \mathrel{+}=
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -18,7 +19,6 @@ from polytope.ir.activations import MaxGroups, PiecewiseLinear
 from polytope.ir.maps import Dense, FloatArray, IntArray, LinearMap
 from polytope.ir.network import Layer, Network
 from polytope.regions.equal_functions import equal_functions
-from polytope.regions.kernels_handle import Handle
 
 ROUND = 2.0**-53
 DENSE_SHARE = 0.4  # a map with more entries than this share of its size is stored dense
@@ -28,7 +28,7 @@ MANY_UNITS = 2000  # networks with more units, if sparse, have units decided bef
 UNIT_PIECES, UNIT_MAX, UNIT_DOMAIN = 0, 1, 2
 
 
-class FlatNetwork(Handle):
+class FlatNetwork:
     """The arrays of the layers in front of the last bend; ``pre`` counts pre-activations over all layers.
 
     Layer 0 is made of the rows of the domain (units of kind 2, of which only one side is kept).
@@ -53,27 +53,45 @@ class FlatNetwork(Handle):
     xmax                         largest absolute coordinates in the domain
     of_ptr [pre], of_unit        the units that bend a pre-activation
     dense_error                  bounds on the errors of ``dense``, if it has any
+    lost                         see ``lost_by_underflow``
     par                          d, layers, words in a set of facets, units in a pattern, 1 if units are to be
-                                 decided early (see ``kernels_early``), number of undecided units below which
+                                 decided early (core/early.hpp), number of undecided units below which
                                  a cell is searched on its own (see ``reduced_network``), 1 if the weights
                                  have errors, 1 if patterns have no number but 0 and 1
     Z0                           what does not depend on the cell: coefficients, constant, error bound
     ============================ =====================================================================
     """
 
-    fields: ClassVar[dict[str, tuple[str, int]]] = {
-        "kind": ("b", 1),
-        "label": ("b", 1),
-        **dict.fromkeys(("src", "n_seg", "tab", "mem", "pat", "pre_off", "unit_off"), ("i", 1)),
-        **dict.fromkeys(
-            ("rd_ptr", "rd_layer", "rd_dense", "rd_sparse", "rd_norm", "sp_ptr", "sp_idx"), ("i", 1)
+    INTEGERS: ClassVar = (
+        *("src", "n_seg", "tab", "mem", "pat", "pre_off", "unit_off", "rd_ptr", "rd_layer", "rd_dense"),
+        *("rd_sparse", "rd_norm", "sp_ptr", "sp_idx", "alias", "same", "given", "of_ptr", "of_unit", "plain"),
+        "par",
+    )
+    SMALL: ClassVar = ("kind", "label")
+    FLOATS: ClassVar = (
+        *(
+            "slope",
+            "icept",
+            "brk",
+            "dense",
+            "dense_error",
+            "sp_val",
+            "gamma",
+            "norm",
+            "xmax",
+            "lost",
+            "dom",
+            "Z0",
         ),
-        **dict.fromkeys(("alias", "same", "given", "of_ptr", "of_unit", "plain", "par"), ("i", 1)),
-        **dict.fromkeys(("slope", "icept", "brk", "dense", "dense_error", "sp_val"), ("f", 1)),
-        **dict.fromkeys(("gamma", "norm", "xmax"), ("f", 1)),
-        "dom": ("f", 2),
-        "Z0": ("f", 2),
-    }
+    )
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        for names, kind in ((self.INTEGERS, np.int64), (self.SMALL, np.int8), (self.FLOATS, np.float64)):
+            for name in names:
+                setattr(self, name, np.ascontiguousarray(arrays[name], dtype=kind))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
 
 
 def _plain_layers(units: dict[str, NDArray[Any]]) -> IntArray:
@@ -179,7 +197,9 @@ def flatten(
     rest = {"plain": plain, "pre_off": pre_off, "gamma": gamma, "alias": alias, "same": same}
     rest["given"] = np.repeat([0, *(layer.inputs == (0,) for layer in layers)], [0, *widths[1:]])
     rest |= _units_of(units, int(pre_off[-1]))
-    rest |= {"dom": rows, "xmax": xmax, "par": par, "Z0": Z0}
+    least = _least(readers["dense"], readers["sp_val"], units["slope"])
+    lost = np.array([lost_by_underflow(xmax, least)])
+    rest |= {"dom": rows, "xmax": xmax, "par": par, "Z0": Z0, "lost": lost}
     return FlatNetwork({**units, **readers, **rest})
 
 
@@ -262,7 +282,7 @@ def _readers(
                     rd_dense.append(n_dense)
                     rd_sparse.append(-1)
                     n_dense += full.size
-                    norm.append(np.sqrt((full**2).sum(axis=1)) * (1 + 1e-12))
+                    norm.append(_row_norms(full))
                     rd_norm.append(n_norm)
                     n_norm += len(full)
                 else:
@@ -292,6 +312,34 @@ def _readers(
     }
 
 
+def _row_norms(matrix: FloatArray) -> FloatArray:
+    """The length of every row, or more; no square under- or overflows where it matters."""
+    size = np.abs(matrix).max(axis=1, initial=0.0)
+    part = matrix / np.where(size > 0, size, 1.0)[:, None]
+    lengths: FloatArray = np.sqrt((part**2).sum(axis=1)) * size * (1 + 1e-12)
+    return lengths
+
+
+def lost_by_underflow(xmax: FloatArray, least: float) -> float:
+    r"""More than an operation can lose by underflow, as an error of a value in the domain.
+
+    A product is off by at most :math:`2^{-1075}`, a value with d + 1 of them by that times
+    :math:`1 + \sum_t |x_t|`. The error of a unit is at least this bound, so that its product with a weight
+    covers what that product loses: it is divided by the smallest weight.
+
+    Arguments:
+        xmax: largest absolute coordinates.
+        least: the smallest absolute weight that is not zero.
+    """
+    return float(2.0**-1030 * (1 + xmax.sum()) / min(least, 1.0))
+
+
+def _least(*tables: NDArray[Any]) -> float:
+    """The smallest absolute number that is not zero; 1 if it is larger."""
+    sizes = (np.abs(table[table != 0]).min(initial=1.0) for table in tables)
+    return float(min(sizes))
+
+
 def _mostly_full(linear: LinearMap) -> FloatArray | None:
     """The matrix of a map that is best stored dense, else ``None``."""
     least = DENSE_SHARE * linear.shape[0] * linear.shape[1]
@@ -316,13 +364,15 @@ def _constant_part(
     for i, layer in enumerate(layers, start=1):
         part = slice(int(pre_off[i]), int(pre_off[i + 1]))
         Z0[d, part] = layer.bias
-        terms, inputs = 0, 0
+        terms, inputs, given = 0, 0, np.zeros((d, len(layer.bias)))
         copies = np.full(len(layer.bias), -1, dtype=np.int64)
         plain = not layer.bias.any()
         counts = np.zeros(len(layer.bias), dtype=np.int64)
         for k, linear in zip(layer.inputs, layer.maps, strict=True):
             if k == 0:
-                Z0[:d, part] += linear.apply(np.eye(d)).T
+                read = linear.apply(np.eye(d)).T
+                Z0[:d, part] += read
+                given += np.abs(read)
                 inputs += 1
                 counts += 1
                 continue
@@ -342,7 +392,7 @@ def _constant_part(
         copies[(counts != 1) | (layer.bias != 0)] = -1
         alias[part] = copies
         exact = plain and bool(((counts == 0) | (copies >= 0)).all())
-        size = np.abs(Z0[:d, part]).T @ xmax + np.abs(Z0[d, part])
+        size = given.T @ xmax + np.abs(layer.bias)
         if not exact and (terms or inputs > 1):
             gamma[i] = (terms + inputs + 8) * ROUND
             Z0[d + 1, part] = gamma[i] * size * 1.001

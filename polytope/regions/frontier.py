@@ -84,10 +84,10 @@ def run_slice(
     """
     network, domain, cells, exact = _problem(problem)
     if cells == "simplex":
-        from polytope.regions.lp_search import LpSearch
+        from polytope.regions.lp_search import search_simplex
 
         budget = Budget(rows, max(seconds, 1e-3))
-        cut = LpSearch(network, domain, keep=keep != "count").search(budget, None, batch)
+        cut = search_simplex(network, domain, budget=budget, keep=keep != "count", progress=None, start=batch)
         return _part(cut, batch, keep, mark)
     deadline = monotonic() + seconds
     found = explore(network, domain.A, domain.b, keep=keep, start=batch, max_regions=rows, deadline=deadline)

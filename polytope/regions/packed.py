@@ -28,6 +28,11 @@ class PackedPatterns:
         return np.unpackbits(self.bits, axis=1, count=self.units, bitorder="little").view(np.int8)
 
 
+def patterns_of(rows: NDArray[np.uint8], units: int, *, packed: bool) -> Any:
+    """The patterns of ``units`` units that a search wrote, ``uint8[R, bytes]``, packed if they are."""
+    return PackedPatterns(rows, units) if packed else rows.view(np.int8)
+
+
 class _Patterns:
     """The attribute ``patterns``, which unpacks what it holds when it is first read."""
 

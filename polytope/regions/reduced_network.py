@@ -1,28 +1,39 @@
 r"""The network that is left of a large one on a small cell: its undecided units alone.
 
 Of the ten thousands of units of a convolutional network a few hundred bend on a small cell. With the
-others eliminated (see ``kernels_reduce``) a flip costs a few hundred additions, and the cell is searched at
+others eliminated (core/reduction.hpp) a flip costs a few hundred additions, and the cell is searched at
 the speed of a small network. A cell of this cell, where fewer units bend, is reduced again, by dense algebra
 (``eliminate``). Weights carry bounds on their errors; doubtful signs are decided in the given network.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
+from polytope import _core
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions import kernels_layer as layout
 from polytope.regions.eliminate import eliminate, layer_norms
-from polytope.regions.flat_network import ROUND, FlatNetwork
-from polytope.regions.kernels_layer import Work
-from polytope.regions.vertex_state import Start
+from polytope.regions.exact import ExactSigns
+from polytope.regions.flat_network import ROUND, FlatNetwork, lost_by_underflow
 
 OTHER = 1 << 40  # names of facets that no undecided row has
 LEAF_UNITS = 160  # reduced networks of at most so many units are not reduced again
+TINY = 2.0**-500  # weights that are smaller count as errors of zero
 SHRINK = 2  # larger ones are, on cells with this share of their units
+
+Start = tuple[FloatArray, IntArray, IntArray, FloatArray]  # as in ``vertex_cell.Problem``
+Cell = Mapping[str, Any]
+"""A cell as the core hands it over.
+
+``units`` undecided, sorted by layer, with the ``ends`` of each layer; the ``layer`` it is in; ``pieces`` of
+all units; ``maps`` ``[d + 2, units]`` of their rows; the polygon's ``planes`` and ``edges``, which number
+rows of ``rec_i``, ``rec_f``; of the given network also ``weights`` and ``errors``, ``[units, units]``.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +45,7 @@ class Reduced:
         weights, errors, norms: of the network, ``[units, units]``, with bounds on their errors; the norms of
             their columns (see ``eliminate``).
         units, rows: for each unit and row its number in the given network.
-        n_records: facets that the cell had before; their rows have the numbers of the given network.
-        seg: pieces of the units of the given network.
+        pieces: of the units of the given network, where decided.
     """
 
     net: FlatNetwork
@@ -45,76 +55,86 @@ class Reduced:
     norms: FloatArray
     units: IntArray
     rows: IntArray
-    n_records: int
-    seg: IntArray
-
-    def given_row(self, a: int, b: int, brk: float) -> tuple[int, int, float]:
-        """A row of the reduced network by the numbers of the given one."""
-        return int(self.rows[a]), int(self.rows[b]) if b >= 0 else b, brk
-
-    def given_pieces(self, w: Work) -> IntArray:
-        """The pieces of the given network's units on the present cell."""
-        seg = self.seg.copy()
-        seg[self.units] = w.seg[: len(self.units)]
-        return seg
+    pieces: IntArray
 
 
-def reduce(net: FlatNetwork, w: Work, scratch: tuple[FloatArray, FloatArray]) -> Reduced:
-    """The undecided units of the present cell as a network of their own.
+@dataclass(frozen=True, eq=False)
+class Reducer:
+    """Counts the regions of cells of a network, or of a reduced one, in networks of their own.
 
     Arguments:
-        scratch: zeros, for ``undecided_columns``.
+        net: the network whose cells are counted.
+        exact: what decides signs in the given network.
+        deadline: ``time.monotonic()`` at which to stop.
+        part: what the network is in the given one, if it is a reduced one.
     """
-    from polytope.regions.kernels_reduce import undecided_columns
 
-    units, ends = _undecided(net, w)
-    _gather(net, units, ends)
-    weights, errors = np.zeros((2, len(units), len(units)))
-    undecided_columns(net, w, units, ends, *scratch, weights, errors)
+    net: FlatNetwork
+    exact: ExactSigns
+    deadline: float
+    part: Reduced | None = None
+
+    def count(self, cell: Cell) -> int:
+        """The number of regions in a cell; -1 if the time was not enough."""
+        part = reduce(self.net, cell) if self.part is None else reduce_again(self.part, cell)
+        inner = Reducer(part.net, self.exact, self.deadline, part)
+        seconds = self.deadline - time.monotonic()
+        raw = _core.explore(
+            part.net,
+            *part.start,
+            keep=0,
+            paths=[()],
+            most=2**62,
+            seconds=max(seconds, 0.0),
+            workers=1,
+            exact=inner.sign,
+            reduce=inner.count,
+            attend=None,
+        )
+        stopped = raw["untouched"] or any(left for *_, left in raw["done"])
+        return -1 if stopped else int(raw["regions"])
+
+    def sign(
+        self, facets: list[tuple[int, int, float]], row: tuple[int, int, float], pieces: IntArray
+    ) -> float:
+        """The value of a row at a vertex, decided in the given network."""
+        assert self.part is not None, "the given network asks for itself"
+        part = self.part
+        whole = part.pieces.copy()
+        whole[part.units] = pieces[: len(part.units)]
+        return self.exact.value([self._given(f) for f in facets], self._given(row), whole)
+
+    def _given(self, name: tuple[int, int, float]) -> tuple[int, int, float]:
+        """A row by the numbers of the given network; those of older facets have them already, less OTHER."""
+        assert self.part is not None, "the given network has its own numbers"
+        a, b, at = name
+        if b == -2:
+            return a, b, at
+        return self._row(a), self._row(b), at
+
+    def _row(self, r: int) -> int:
+        assert self.part is not None, "the given network has its own numbers"
+        return r - OTHER if r >= OTHER else int(self.part.rows[r]) if r >= 0 else r
+
+
+def reduce(net: FlatNetwork, cell: Cell) -> Reduced:
+    """The undecided units of a cell as a network of their own."""
+    units, weights, errors = cell["units"], cell["weights"], cell["errors"]
     rows = net.src[units]
-    whole, start = _network(net, w, units, ends, weights, errors)
-    return Reduced(
-        whole,
-        start,
-        weights,
-        errors,
-        _norms(whole, weights, errors),
-        units,
-        rows,
-        len(start[2]),
-        w.seg.copy(),
-    )
+    whole, start = _network(net, cell, weights, errors)
+    norms = _norms(whole, weights, errors)
+    return Reduced(whole, start, weights, errors, norms, units, rows, cell["pieces"])
 
 
-def reduce_again(part: Reduced, w: Work) -> Reduced:
+def reduce_again(part: Reduced, cell: Cell) -> Reduced:
     """The undecided units of a cell of a reduced network as a network of their own."""
-    units, ends = _undecided(part.net, w)
-    weights, errors = eliminate(part.net, w, part.weights, part.errors, part.norms, units)
-    net, (VF, VI, rec_i, rec_f) = _network(part.net, w, units, ends, weights, errors)
-    own = np.unique(w.VI[int(w.R[layout.IOFF]) :][: int(w.R[layout.K])]) >= part.n_records
-    for column in (5, 6):
-        inside = own & (rec_i[:, column] >= 0)
-        rec_i[inside, column] = part.rows[rec_i[inside, column]]
-    return Reduced(
-        net,
-        (VF, VI, rec_i, rec_f),
-        weights,
-        errors,
-        _norms(net, weights, errors),
-        part.units[units],
-        part.rows[units],
-        len(rec_i),
-        part.given_pieces(w),
-    )
-
-
-def _gather(net: FlatNetwork, units: IntArray, ends: IntArray) -> None:
-    """Sort the units of each layer by the first row that reads them: columns found together overlap then."""
-    for q, (i, j) in enumerate(pairwise([0, *ends.tolist()])):
-        readers = net.rd_sparse[net.rd_ptr[q] : net.rd_ptr[q + 1]]
-        if i < j and len(readers) and readers[0] >= 0:
-            ptr = net.sp_ptr[readers[0] + units[i:j] - net.unit_off[q]]
-            units[i:j] = units[i:j][np.argsort(net.sp_idx[np.minimum(ptr, len(net.sp_idx) - 1)])]
+    units = cell["units"]
+    weights, errors = eliminate(part.net, cell, part.weights, part.errors, part.norms, units)
+    net, start = _network(part.net, cell, weights, errors, part)
+    pieces = part.pieces.copy()
+    pieces[part.units] = cell["pieces"][: len(part.units)]
+    norms = _norms(net, weights, errors)
+    return Reduced(net, start, weights, errors, norms, part.units[units], part.rows[units], pieces)
 
 
 def _norms(net: FlatNetwork, weights: FloatArray, errors: FloatArray) -> FloatArray:
@@ -122,18 +142,15 @@ def _norms(net: FlatNetwork, weights: FloatArray, errors: FloatArray) -> FloatAr
     return layer_norms(weights, errors, net.unit_off) if net.par[4] else np.zeros((0, 0))
 
 
-def _undecided(net: FlatNetwork, w: Work) -> tuple[IntArray, IntArray]:
-    """The undecided units, and where those of each layer end."""
-    from polytope.regions.kernels_reduce import undecided
-
-    units, ends = np.zeros(len(net.kind), dtype=np.int64), np.zeros(int(net.par[1]), dtype=np.int64)
-    return units[: int(undecided(net, w, units, ends))], ends
-
-
 def _network(
-    net: FlatNetwork, w: Work, units: IntArray, ends: IntArray, weights: FloatArray, errors: FloatArray
+    net: FlatNetwork,
+    cell: Cell,
+    weights: FloatArray,
+    errors: FloatArray,
+    part: Reduced | None = None,
 ) -> tuple[FlatNetwork, Start]:
     """The undecided units as a network whose layers read all earlier ones, and the present cell."""
+    units, ends = cell["units"], cell["ends"]
     n, rows = len(units), net.src[units]
     names = net.same[rows].tolist()
     pre_off = np.concatenate([[0, 0], np.unique(ends[ends > 0])])
@@ -141,9 +158,12 @@ def _network(
     same = np.array([first[name] for name in names], dtype=np.int64)
     gamma = (np.concatenate([[0], pre_off[:-1]]) + 16) * ROUND
     layers = len(pre_off) - 1
-    Z0 = w.Z[:, rows].copy()
+    Z0 = cell["maps"].copy()
     size = np.abs(Z0[:2]).T @ net.xmax + np.abs(Z0[2])
     Z0[3] = Z0[3] * 1.001 + np.repeat(gamma[:layers], np.diff(pre_off)) * size * 1.001
+    Z0[3, size > 0] += net.lost[0]
+    tiny = np.abs(weights) < TINY
+    weights, errors = np.where(tiny, 0.0, weights), np.where(tiny, errors + np.abs(weights), errors)
     early = n > LEAF_UNITS
     arrays = {
         **{name: getattr(net, name)[units] for name in ("kind", "n_seg", "tab")},
@@ -162,8 +182,9 @@ def _network(
         "of_unit": np.arange(n),
         "par": np.array([2, layers, net.par[2], 0, early, n // SHRINK if early else 0, 1, 0]),
         "Z0": Z0,
+        "lost": np.maximum(net.lost, lost_by_underflow(net.xmax, TINY)),
     }
-    return FlatNetwork(arrays), _cell(w, first)
+    return FlatNetwork(arrays), _cell(cell, first, part)
 
 
 def _columns(pre_off: IntArray, weights: FloatArray, errors: FloatArray) -> dict[str, FloatArray | IntArray]:
@@ -197,13 +218,21 @@ def _columns(pre_off: IntArray, weights: FloatArray, errors: FloatArray) -> dict
     }
 
 
-def _cell(w: Work, first: dict[int, int]) -> Start:
-    """The present polygon with its facets' records, named as the undecided rows are."""
-    R = w.R
-    k, at, io = int(R[layout.K]), int(R[layout.VOFF]), int(R[layout.IOFF])
-    records, edges = np.unique(w.VI[io : io + k], return_inverse=True)
-    rec_i, rec_f = w.rec_i[records].copy(), w.rec_f[records].copy()
+def _cell(cell: Cell, first: dict[int, int], part: Reduced | None) -> Start:
+    """The present polygon with its facets, named as the undecided rows are, or by their own names."""
+    records, edges = np.unique(cell["edges"], return_inverse=True)
+    rec_i, rec_f = cell["rec_i"][records].copy(), cell["rec_f"][records].copy()
     rec_i[:, 0] = -1
     for column in (3, 4):
         rec_i[:, column] = [first.get(x, x if x < 0 else OTHER + x) for x in rec_i[:, column].tolist()]
-    return w.VF[at : at + 3 * k].copy(), edges.astype(np.int64), rec_i, rec_f
+    rows = rec_i[:, 6] != -2  # of the network; those of the domain keep their numbers
+    for column in (5, 6):
+        rec_i[rows, column] = [_own_name(x, part) for x in rec_i[rows, column].tolist()]
+    return cell["planes"].copy(), edges.astype(np.int64), rec_i, rec_f
+
+
+def _own_name(r: int, part: Reduced | None) -> int:
+    """A row's number in the given network, moved out of the way of the reduced network's rows."""
+    if r < 0 or r >= OTHER:
+        return r
+    return OTHER + (r if part is None else int(part.rows[r]))

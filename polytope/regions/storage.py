@@ -67,7 +67,7 @@ def create(
         "units": network.n_units,
         "engine": engine,
         "certificate": certificate,
-        "versions": {name: version(name) for name in ("polytope-nn", "numpy", "numba", "pyarrow")},
+        "versions": {name: version(name) for name in ("polytope-nn", "numpy", "pyarrow")},
     }
     with whole_file(directory / MANIFEST) as file:
         file.write(json.dumps(manifest, indent=1).encode())

@@ -11,6 +11,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.cell_volumes import cell_volumes
 from polytope.regions.found import Budget, Facets, Found, Progress
 from polytope.regions.packed import as_kept
 from polytope.regions.vertex_cell import VertexCells, explore
@@ -71,12 +72,9 @@ def volumes(network: Network, domain: Polyhedron, patterns: PatternArray) -> Flo
     Arguments:
         patterns: ``int8[R, units]``, all regions of the network in the domain.
     """
-    from polytope.regions.kernels_volume import volumes as of_cells
-
     found = explore(network, domain.A, domain.b, keep="vertices")
-    sizes = of_cells(found.vertex_offsets, found.vertices, found.incidences, found.facet_offsets)
     sized = np.empty(len(patterns))
-    sized[_numbers(patterns, found.patterns)] = sizes
+    sized[_numbers(patterns, found.patterns)] = cell_volumes(found)
     return sized
 
 

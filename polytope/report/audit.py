@@ -31,7 +31,7 @@ from polytope.report.verdict import verdict
 from polytope.report.windows import Window
 
 SCHEMA_VERSION = 3
-PACKAGES = ("numpy", "scipy", "highspy", "numba", "networkx", "torch", "onnx", "onnxruntime")
+PACKAGES = ("numpy", "scipy", "highspy", "networkx", "torch", "onnx", "onnxruntime")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,84 @@
+// What a search writes: a count only, or arrays of patterns, points, facets with keys, and vertices.
+//
+// A facet's key hashes the pattern together with the other piece of every unit that vanishes on the facet. The
+// sum is symmetric: both sides get the same key.
+#pragma once
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "basics.hpp"
+
+namespace polytope {
+
+// An array that grows by moving its pages; its memory can be handed over.
+template <class T>
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    std::swap(room_, other.room_);
+    return *this;
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { std::free(data_); }
+
+  // Room for n more values at the end, which the caller fills.
+  T* extend(std::size_t n) {
+    if (size_ + n > room_) {
+      std::size_t room = room_ ? 2 * room_ : 256;
+      while (room < size_ + n) room *= 2;
+      void* moved = std::realloc(data_, room * sizeof(T));
+      if (!moved) throw std::bad_alloc();
+      data_ = static_cast<T*>(moved);
+      room_ = room;
+    }
+    T* place = data_ + size_;
+    size_ += n;
+    return place;
+  }
+  void push(T value) { *extend(1) = value; }
+  std::size_t size() const { return size_; }
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  T& operator[](std::size_t i) { return data_[i]; }
+
+  T* release() {  // to be freed by the caller; cut to size
+    void* cut = size_ ? std::realloc(data_, size_ * sizeof(T)) : nullptr;
+    if (!size_) std::free(data_);
+    data_ = nullptr;
+    size_ = room_ = 0;
+    return static_cast<T*>(cut);
+  }
+
+ private:
+  T* data_ = nullptr;
+  std::size_t size_ = 0, room_ = 0;
+};
+
+enum Keep : int { COUNT = 0, CELLS = 1, POINTS = 2, VERTICES = 4 };
+
+struct Sink {
+  explicit Sink(int keep) : keep(keep) {}
+  bool keeps() const { return keep != COUNT; }
+
+  int keep;
+  Buffer<std::uint8_t> patterns;    // one byte a unit, or eight units a byte where all labels are 0 or 1
+  Buffer<double> points;            // [R, d]
+  Buffer<std::uint8_t> doubtful;    // [R], whether the point may not be strictly inside
+  Buffer<std::int32_t> n_facets;    // [R]
+  Buffer<std::int32_t> facet_unit;  // place in the pattern, or -(row + 1)
+  Buffer<Bits> facet_key;           // 0 on the domain's boundary
+  Buffer<Index> facet_more;         // pairs (facet, unit): further units that vanish there
+  Buffer<double> facet_points;      // [F, d]
+  Buffer<std::int32_t> n_vertices;  // [R]
+  Buffer<double> vertices;          // [V, d + 1], last a bound on the errors
+  Buffer<Bits> incidences;          // [V, words]
+};
+
+}  // namespace polytope
