@@ -38,6 +38,10 @@ def from_onnx(
     """
     from adapters.onnx_model import network_from_onnx
 
+    if not hasattr(model, "graph"):
+        raise TypeError(
+            f"from_onnx takes an onnx.ModelProto, not a {type(model).__name__}; load takes a path."
+        )
     place = None if folder is None else Path(folder)
     with presentable():
         return network_from_onnx(model, until=until, input_shape=input_shape, folder=place)
@@ -64,6 +68,8 @@ def from_torch(
     """
     from adapters.torch_export import network_from_module
 
+    if not hasattr(module, "modules"):
+        raise TypeError(f"from_torch takes a torch.nn.Module, not a {type(module).__name__}.")
     with presentable():
         return network_from_module(module, example_input, until=until)
 

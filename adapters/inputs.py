@@ -41,6 +41,8 @@ def given_shapes(input_shape: Any, names: Sequence[str]) -> Mapping[str, tuple[i
         if unknown:
             raise ValueError(f"input_shape names {sorted(unknown)}; the inputs are {list(names)}.")
         return {k: _sizes(v) for k, v in input_shape.items()}
+    if not isinstance(input_shape, Sequence) or isinstance(input_shape, str):
+        raise ValueError(f"input_shape must be a shape such as (3, 32, 32), not {input_shape!r}.")
     shapes = list(input_shape)
     if all(isinstance(n, int) for n in shapes):
         shapes = [shapes]
@@ -52,8 +54,8 @@ def given_shapes(input_shape: Any, names: Sequence[str]) -> Mapping[str, tuple[i
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:
-    sizes = tuple(shape)
-    if not all(isinstance(n, int) and n > 0 for n in sizes):
+    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
+    if not isinstance(shape, Sequence) or not all(type(n) is int and n > 0 for n in sizes):
         raise ValueError(f"input_shape must hold positive integers, not {shape!r}.")
     return sizes
 

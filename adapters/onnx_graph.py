@@ -62,6 +62,10 @@ def read_graph(model: onnx.ModelProto, until: Sequence[str] | None) -> Graph:
         )
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     inputs = tuple(i for i in graph.input if i.name not in initializers)
+    for declared_names in ([i.name for i in graph.input], [tensor.name for tensor in graph.initializer]):
+        name, count = Counter(declared_names).most_common(1)[0] if declared_names else ("", 1)
+        if count > 1:
+            raise CorruptFileError(f"Tensor {name!r} is declared {count} times.")
     producer = _producers(graph.node, {i.name for i in inputs} | set(initializers))
     declared = tuple(o.name for o in graph.output)
     outputs = tuple(until) if until else declared

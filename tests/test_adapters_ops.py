@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from adapters import from_onnx, load, supported_ops, supported_ops_markdown
+from adapters import from_onnx, from_torch, load, supported_ops, supported_ops_markdown
 from adapters.check import TOLERANCE
 from adapters.reasons import refusal
 from polytope.errors import (
@@ -777,6 +777,26 @@ def test_whole_numbers_cast_like_the_input_divide_as_real_ones() -> None:
     ]
     model = model_of(nodes, (1, 3), {"two": ints(2), "three": ints(3)})
     assert_equal_to_oracle(model, (1, 3), from_onnx(model))
+
+
+@pytest.mark.parametrize("given", [3, (3.0,), "3", np.array([3]), (True,), [(3,), 4]])
+def test_what_is_no_shape_is_named(given: Any) -> None:
+    with pytest.raises(ValueError, match="input_shape"):
+        from_onnx(model_of([node("Relu")], ("n", "m")), input_shape=given)
+
+
+def test_what_is_no_model_is_named() -> None:
+    with pytest.raises(TypeError, match=r"onnx\.ModelProto, not a str; load takes a path"):
+        from_onnx("model.onnx")
+    with pytest.raises(TypeError, match=r"torch\.nn\.Module, not a function"):
+        from_torch(lambda x: x, np.zeros((1, 3)))
+
+
+def test_a_name_that_is_declared_twice_is_refused() -> None:
+    twice = model_of([node("Relu")], (1, 3))
+    twice.graph.input.append(twice.graph.input[0])
+    with pytest.raises(CorruptFileError, match="'x' is declared 2 times"):
+        from_onnx(twice)
 
 
 def test_a_cast_like_whole_numbers_jumps() -> None:
