@@ -1,9 +1,9 @@
 """How fast are regions enumerated, next to regioncam and relucent, and how does the time grow?
 
-Every run is a fresh process with warm compilation caches, in which only the call is timed; the programs
-alternate. ``python benchmarks/enumeration_speed.py [--repeats 5] [--quick]`` prints the tables and writes
-them to ``benchmarks/results``. The peers come with the ``bench`` extra. Networks have torch's default
-initialisation with seed 0, the domain is the box [-1, 1]^d.
+Every run is a fresh process, in which only the call is timed; the programs alternate.
+``python benchmarks/enumeration_speed.py [--repeats 5] [--quick]`` prints the tables and writes them to
+``benchmarks/results``. The peers come with the ``bench`` extra. Networks have torch's default initialisation
+with seed 0, the domain is the box [-1, 1]^d.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import platform
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -176,9 +175,7 @@ RUNS = {
 }
 
 
-def fresh(
-    program: str, name: str, timeout: float = 900.0, script: str = __file__, **environment: str
-) -> dict[str, float]:
+def fresh(program: str, name: str, timeout: float = 900.0, script: str = __file__) -> dict[str, float]:
     """One run in a process of its own."""
     command = [sys.executable, script, "--run", program, "--network", name]
     started = time.perf_counter()
@@ -188,7 +185,6 @@ def fresh(
             input=weights(name) if name.replace("-", "").isdigit() else b"",
             capture_output=True,
             timeout=timeout,
-            env={**os.environ, **environment},
         )
     except subprocess.TimeoutExpired:
         return {"regions": 0, "seconds": timeout, "cpu": timeout, "megabytes": 0, "process": timeout}
@@ -289,12 +285,9 @@ def limit_table(medians: dict[str, dict[str, float]]) -> str:
 
 
 def start_table() -> str:
-    """The first result of a new process, with cold and with warm compilation caches."""
-    with tempfile.TemporaryDirectory() as folder:
-        cold = fresh("first", "2-10-5-1", NUMBA_CACHE_DIR=folder)
-        warm = fresh("first", "2-10-5-1", NUMBA_CACHE_DIR=folder)
-    rows = [[kind, f"{r['seconds']:.2f}", f"{r['cpu']:.2f}"] for kind, r in (("cold", cold), ("warm", warm))]
-    return table(["compilation cache", "first result s", "CPU s"], rows)
+    """The first result of a new process."""
+    first = fresh("first", "2-10-5-1")
+    return table(["first result s", "CPU s"], [[f"{first['seconds']:.3f}", f"{first['cpu']:.3f}"]])
 
 
 def first_result() -> tuple[int, float, float]:
@@ -310,7 +303,7 @@ def first_result() -> tuple[int, float, float]:
 def versions() -> dict[str, str]:
     """What ran, and where."""
     out = {"python": platform.python_version(), "machine": platform.machine(), "cores": str(os.cpu_count())}
-    for package in ("polytope-nn", "numpy", "numba", "regioncam", "relucent"):
+    for package in ("polytope-nn", "numpy", "regioncam", "relucent"):
         try:
             out[package] = version(package)
         except PackageNotFoundError:
@@ -341,7 +334,6 @@ def main() -> None:
         return
     ours = ["cells", "count", "cells, 2 workers", "count, 2 workers"]
     turns = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ours]]
-    fresh("cells", SMALL)
     medians = alternate([*turns, ("cells", SMALL)], options.repeats)
     growth: list[str] = list(GROWTH[:3] if options.quick else GROWTH)
     medians |= alternate([("count", name) for name in growth], 1)

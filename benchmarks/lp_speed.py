@@ -21,7 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from enumeration_speed import REFERENCE, alternate, fresh, layers, run_regioncam, table, versions
+from enumeration_speed import REFERENCE, alternate, layers, run_regioncam, table, versions
 
 BARS = {"10-12-12-1": 0.6, "8-16-16-1": 2.5, "20-16-1": 1.0}  # at most so many times T
 BY_DIMENSION = ("4-12-12-1", "6-12-12-1", "8-12-12-1", "10-12-12-1", "14-12-12-1", "20-12-12-1")
@@ -258,7 +258,6 @@ def walk_table(medians: Medians) -> str:
 
 def measure_speed(repeats: int) -> Medians:
     """The search against the peers, and its growth."""
-    fresh("cells", "10-12-12-1", script=__file__)  # compiles
     pairs = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ("count", "cells")]]
     medians = alternate(pairs, repeats, __file__)
     medians |= alternate([(p, name) for name in BARS for p in ("highs", "relucent")], 1, __file__)
