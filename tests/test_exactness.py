@@ -14,6 +14,7 @@ from tests.exact_laws import (
     ENGINES,
     Case,
     broken,
+    complexity,
     graph,
     interior_points,
     merging,
@@ -22,6 +23,7 @@ from tests.exact_laws import (
     properties,
     slopes,
     stops,
+    units,
 )
 from tests.nasty_networks import nasty
 from tests.networks import seeds
@@ -37,10 +39,12 @@ HOLDS: dict[Law, tuple[str, ...]] = {  # the engines of which a law is asked
     graph: ALL,
     merging: ALL,
     stops: ALL,
-    interior_points: ("highs", "distance", "hops"),
+    interior_points: ALL,
     slopes: (),
     output_ranges: (),
     properties: (),
+    units: (),
+    complexity: (),
 }
 each_law = pytest.mark.parametrize("law", HOLDS, ids=lambda law: law.__name__)
 
