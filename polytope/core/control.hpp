@@ -63,14 +63,15 @@ class Watch {
     every_ = now - last_ > 0.004 ? std::max<Index>(every_ / 2, 1) : std::min<Index>(2 * every_, 64);
     last_ = now;
     splits_ = 0;
-    if (now < next_) return;
+    if (now < next_ && regions - seen_ < 8192) return;
     next_ = now + 0.05;
+    seen_ = regions;
     tell();
     if (control_.attend && !control_.attend()) control_.stop = true;
   }
 
   Control& control_;
-  Index splits_ = 0, every_ = 1, told_ = 0, left_ = 0;
+  Index splits_ = 0, every_ = 1, told_ = 0, left_ = 0, seen_ = 0;
   double next_ = 0, last_ = 0;
 };
 

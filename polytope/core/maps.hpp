@@ -148,9 +148,9 @@ class AffineMaps {
     const double* base = net_.dense.data() + net_.reader_dense[e];
     columns_.resize(m);
     for (Index i = 0; i < m; ++i) columns_[i] = base + (chosen_[i] - first) * n;
-    double* planes[MOST_DIMENSIONS + 1];
-    for (Index t = 0; t <= net_.d; ++t) planes[t] = plane(t) + r0;
-    add_columns(planes, net_.d + 1, columns_.data(), coefficients_.data(), m, n);
+    planes_.resize(net_.d + 1);
+    for (Index t = 0; t <= net_.d; ++t) planes_[t] = plane(t) + r0;
+    add_columns(planes_.data(), net_.d + 1, columns_.data(), coefficients_.data(), m, n);
     push_errors(e, layer);
   }
 
@@ -213,6 +213,7 @@ class AffineMaps {
   std::vector<Form> forms_;
   std::vector<double> coefficients_;
   std::vector<const double*> columns_;
+  std::vector<double*> planes_;
 
  public:
   std::vector<Index> piece;  // of every unit, where decided

@@ -226,7 +226,7 @@ nb::object array_of(Buffer<T>& buffer, std::vector<std::size_t> shape) {
   return nb::cast(nb::ndarray<nb::numpy, T>(data, shape.size(), shape.data(), owner));
 }
 
-// The part of a buffer that each task wrote, one after the other.
+// The part of a buffer that each task wrote, one after the other; nothing of a buffer that is not filled.
 template <class T, class Begin, class End>
 Buffer<T> joined(Result& result, Buffer<T> Sink::* field, std::size_t width, Begin begin, End end) {
   if (result.sinks.size() == 1 && result.done.size() <= 1) return std::move((*result.sinks[0]).*field);
@@ -234,7 +234,7 @@ Buffer<T> joined(Result& result, Buffer<T> Sink::* field, std::size_t width, Beg
   for (const Done& d : result.done) {
     Buffer<T>& from = (*result.sinks[d.worker]).*field;
     const std::size_t n = (end(d) - begin(d)) * width;
-    if (n) std::memcpy(out.extend(n), from.data() + begin(d) * width, n * sizeof(T));
+    if (n && from.size()) std::memcpy(out.extend(n), from.data() + begin(d) * width, n * sizeof(T));
   }
   return out;
 }
@@ -272,7 +272,7 @@ nb::dict arrays(Result& result, const Network& net, int keep) {
   out["doubtful"] = array_of(doubtful, {R});
   out["n_facets"] = array_of(n_facets, {R});
   out["facet_units"] = array_of(units, {F});
-  out["facet_keys"] = array_of(keys, {F});
+  out["facet_keys"] = array_of(keys, {keys.size()});
   const std::size_t n_more = further.size() / 2;
   out["facet_more"] = array_of(further, {n_more, 2});
   if (keep & POINTS) {

@@ -70,7 +70,7 @@ class Team {
       for (int w = 0; w < workers; ++w) team.emplace_back([this, w] { work(w, true); });
       std::unique_lock lock(mutex_);
       while (running_ > 0) {
-        changed_.wait_for(lock, std::chrono::milliseconds(50));
+        changed_.wait_for(lock, std::chrono::milliseconds(20));
         lock.unlock();
         if (attend && !attend()) stop();
         lock.lock();

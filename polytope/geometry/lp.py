@@ -149,7 +149,8 @@ class FacetProgram:
     def beyond(self, i: int) -> Optimum:
         """The maximum of row i over the others, cut off as far behind the row as the origin is before it.
 
-        A value that is not positive may be an upper bound on the maximum.
+        A value that is not positive may be an upper bound on the maximum. Multipliers are those of all rows;
+        rows on a single coordinate have none.
 
         Raises:
             SolverError: HiGHS ends without an optimum, also after a cold start.
@@ -164,7 +165,7 @@ class FacetProgram:
                 value = float(goal @ x + self._c[i])
                 bounded = bool(np.abs(x).max(initial=0.0) < self._bound * (1 - 1e-9))
                 if (bounded and value <= 0) or not self._enter(self._violated(x, i)):
-                    return Optimum(value, x, np.array(self._highs.getSolution().row_dual), bounded)
+                    return Optimum(value, x, self._multipliers(), bounded)
         finally:
             self._limit(i, 1.0)
 
@@ -178,6 +179,11 @@ class FacetProgram:
             name = self._highs.modelStatusToString(status)
             raise SolverError(f"HiGHS ended with '{name}' on {len(self._place)} rows.")
         return np.array(self._highs.getSolution().col_value)
+
+    def _multipliers(self) -> FloatArray:
+        out = np.zeros(len(self._c))
+        out[list(self._place)] = np.array(self._highs.getSolution().row_dual)[list(self._place.values())]
+        return out
 
     def _violated(self, x: FloatArray, i: int) -> list[int]:
         """The rows that a point violates most, some at a time."""
