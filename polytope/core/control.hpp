@@ -63,7 +63,7 @@ class Watch {
     every_ = now - last_ > 0.004 ? std::max<Index>(every_ / 2, 1) : std::min<Index>(2 * every_, 64);
     last_ = now;
     splits_ = 0;
-    if (now < next_ && regions - seen_ < 8192) return;
+    if (now < next_ && regions - seen_ < 1024) return;
     next_ = now + 0.05;
     seen_ = regions;
     tell();
