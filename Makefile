@@ -20,7 +20,7 @@ docs: .venv/installed
 	command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
 		{ echo "A C++20 compiler is needed: install g++ 11 or later (apt-get install g++) or clang 14 or later."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt scikit-build-core nanobind ninja cmake
+	$(BIN)/python -m pip install --quiet -c constraints.txt scikit-build-core nanobind ninja cmake setuptools wheel
 	touch $@
 
 .venv/installed: .venv/tools $(CORE)
