@@ -446,10 +446,10 @@ def stopped_again_and_again(tmp_path: Path, how: signal.Signals, times: int) -> 
         wait_for_shards(directory, shards(directory) + 1, process)
         time.sleep(float(rng.uniform(0, 0.02)))
         process.send_signal(how)
-        stopped += process.wait() == -how
+        stopped += process.wait(300) == -how
     assert stopped > 0
     if not load_complex(directory).complete:
-        assert start(tmp_path, resume=True).wait() == 0
+        assert start(tmp_path, resume=True).wait(300) == 0
     found = load_complex(directory)
     assert found.complete
     assert len(np.unique(found.patterns, axis=0)) == len(found)
@@ -476,7 +476,7 @@ def test_twenty_kills(tmp_path: Path) -> None:
             workers = children(process.pid) if process.poll() is None else []
             if rng.random() < 0.5:
                 process.kill()
-                kills["main"] += process.wait() == -signal.SIGKILL
+                kills["main"] += process.wait(300) == -signal.SIGKILL
                 deadline = time.monotonic() + 30
                 while any(map(is_alive, workers)):
                     assert time.monotonic() < deadline, "workers outlive their main process"
@@ -491,7 +491,7 @@ def test_twenty_kills(tmp_path: Path) -> None:
             shutil.rmtree(directory)
     assert min(kills.values()) > 3
     resume = (directory / "manifest.json").exists()
-    assert start(tmp_path, LARGE, resume=resume, workers=2).wait() == 0
+    assert start(tmp_path, LARGE, resume=resume, workers=2).wait(600) == 0
     found = load_complex(directory)
     assert (len(found), found.complete) == (85_991, True)
     assert len(np.unique(found.patterns, axis=0)) == len(found)
@@ -506,9 +506,52 @@ def test_workers_that_die_are_survived(tmp_path: Path) -> None:
         for child in children(process.pid):
             os.kill(child, signal.SIGKILL)
             killed += 1
-    assert process.wait() == 0
+    assert process.wait(300) == 0
     assert killed
     assert len(load_complex(tmp_path / "run")) == 676
+
+
+RACE = """
+import os, signal, threading, time
+from concurrent.futures import BrokenExecutor
+from multiprocessing import active_children
+from polytope.regions.executors import Pool
+
+if __name__ == "__main__":
+    for i in range(8):
+        pool = Pool(None, 2)
+        pid = pool.submit(os.getpid)[0].result()
+        pool.runner._idle_worker_semaphore.acquire(timeout=10)  # the first worker seems busy
+        death = threading.Timer(i / 2000, os.kill, (pid, signal.SIGKILL))
+        death.start()
+        done, runner = pool.submit(os.getpid)  # starts the second worker
+        death.join()
+        try:
+            done.result()
+        except BrokenExecutor as error:
+            pool.renew(runner, error)
+        else:
+            pool.renew(runner, OSError())
+    deadline = time.monotonic() + 60
+    while active_children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    print(len(active_children()))
+"""
+
+
+def test_no_worker_outlives_its_pool(tmp_path: Path) -> None:
+    """A worker that starts while another is killed ends with the pool, which is not waited for."""
+    script = tmp_path / "race.py"
+    script.write_text(RACE)
+    root = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout) == (0, "0\n")
 
 
 def children(pid: int) -> list[int]:

@@ -178,3 +178,17 @@ def test_keys_that_are_not_in_one_pair_are_noticed(cells: list[list[int]], place
     assert len(pairs) <= 2
     _, none = matched(keys[:0], offsets[:1], places=places)
     assert none == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_progress_raises_ends_the_search(workers: int) -> None:
+    """All threads end, and the caller gets the exception."""
+    network = seeded(0, 4, 32, 32, 1)
+
+    def progress(found: int, _: int) -> None:
+        if found:
+            raise KeyboardInterrupt
+
+    box = Polyhedron.box([-1.0] * 4, [1.0] * 4)
+    with pytest.raises(KeyboardInterrupt):
+        explore(network, box.A, box.b, progress=progress, workers=workers)

@@ -70,9 +70,9 @@ class Team {
       for (int w = 0; w < workers; ++w) team.emplace_back([this, w] { work(w, true); });
       std::unique_lock lock(mutex_);
       while (running_ > 0) {
-        changed_.wait_for(lock, std::chrono::milliseconds(20));
+        ended_.wait_for(lock, std::chrono::milliseconds(20));
         lock.unlock();
-        if (attend && !attend()) stop();
+        ask(attend);
         lock.lock();
       }
       lock.unlock();
@@ -86,6 +86,21 @@ class Team {
   }
 
  private:
+  // What attend throws (an interrupt) stops the workers first, and is thrown again when all have ended.
+  void ask(const std::function<bool()>& attend) {
+    try {
+      if (attend && !control_.stop && !attend()) stop();
+    } catch (...) {
+      fail(std::current_exception());
+    }
+  }
+
+  void fail(std::exception_ptr error) {
+    stop();
+    std::lock_guard lock(mutex_);
+    if (!error_) error_ = error;
+  }
+
   void stop() {
     std::lock_guard lock(mutex_);
     control_.stop = true;
@@ -114,13 +129,11 @@ class Team {
       result_.lost |= search.lost;
       tell_(*geometry);
     } catch (...) {
-      stop();
-      std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
+      fail(std::current_exception());
     }
     std::lock_guard lock(mutex_);
     --running_;
-    changed_.notify_all();
+    ended_.notify_one();
   }
 
   void one(Geometry& geometry, Search<Geometry>& search, int worker, Task& task) {
@@ -162,7 +175,7 @@ class Team {
   Control& control_;
 
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable changed_, ended_;  // for workers; for who started them
   std::deque<Task> tasks_;
   int waiting_ = 0, busy_ = 0, running_ = 0;
   Result result_;

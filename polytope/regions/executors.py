@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 from polytope.errors import SolverError
@@ -15,13 +16,15 @@ from polytope.errors import SolverError
 ATTEMPTS = 20  # deaths of workers in a row after which a search gives up
 
 
-def _end_with_parent() -> None:
-    """A worker whose main process was killed would wait for ever: let it end too."""
-    main = parent_process()
-    assert main is not None, "workers are started by a process"
+def _end_with(life: Connection) -> None:
+    """Let a worker end with its pool: ``life`` is closed when that is given up, or when its process dies.
+
+    An executor joins the workers of a broken pool, also one that was still starting when all others were
+    told to end: that one would wait for work for ever, and so would the process when it ends.
+    """
 
     def wait() -> None:
-        main.join()
+        life.poll(None)
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
@@ -38,9 +41,9 @@ class Pool:
     def _new(self) -> Executor:
         if self.workers == 1:
             return ThreadPoolExecutor(1)
-        return ProcessPoolExecutor(
-            self.workers, mp_context=get_context("spawn"), initializer=_end_with_parent
-        )
+        context = get_context("spawn")
+        life, self.life = context.Pipe(duplex=False)
+        return ProcessPoolExecutor(self.workers, mp_context=context, initializer=_end_with, initargs=(life,))
 
     def size(self, workers: int | None) -> int:
         """How many slices are to run at once."""
@@ -75,6 +78,7 @@ class Pool:
         if self.deaths > ATTEMPTS:
             raise SolverError(f"{self.deaths} workers died one after the other: {error}") from error
         broken.shutdown(wait=False, cancel_futures=True)
+        self.life.close()
         self.runner = self._new()
 
 
