@@ -380,7 +380,7 @@ def test_the_peak_stays_near_the_budget_of_memory() -> None:
     found, complete, partial, over = done.stdout.split()
     assert 1000 < int(found) < 164_767
     assert (complete, partial) == ("False", "True")
-    assert float(over) < 10.0  # MB between two looks at the memory
+    assert float(over) < 20.0  # MB: half of what it may take more
 
 
 SCRIPT = """
