@@ -110,7 +110,8 @@ def network_from_weights(
     if misfit:
         raise ValueError(f"The weights do not fit the module {type(module).__name__}: {misfit}.")
     filled.load_state_dict(weights)
-    count = 1 if all(isinstance(n, int) for n in input_shape) else len(input_shape)
+    several = isinstance(input_shape, list | tuple) and not all(isinstance(n, int) for n in input_shape)
+    count = len(input_shape) if several else 1
     shapes = given_shapes(input_shape, [f"input {i}" for i in range(count)])
     kind = next((p.dtype for p in filled.parameters()), torch.float32)
     examples = tuple(torch.zeros(1, *shape, dtype=kind) for shape in shapes.values())

@@ -221,6 +221,9 @@ def test_weights_of_linear_layers_are_a_chain_that_nothing_checked(tmp_path: Pat
     assert_same(network, module, (2, 3))
     with pytest.raises(UnsupportedOpError, match="module=MyNetwork"):
         load(tmp_path / "chain.pth")
+    for wrong in (6, -1, "6", 2.5, (0,), (2.5,)):
+        with pytest.raises(ValueError, match=r"^input_shape must (be a shape|hold positive)"):
+            load(tmp_path / "chain.pth", module=chain(), input_shape=wrong)
     checked = load(tmp_path / "chain.pth", module=chain(), input_shape=(2, 3))
     assert checked.import_error is not None
     assert checked.import_error < 1e-6

@@ -53,6 +53,8 @@ def module_of(text: str | None) -> Any:
     if text is None:
         return None
     where, _, name = text.rpartition(":")
+    if not where or not name:
+        raise ValueError(f"--module {text!r} lacks a name. Write FILE.py:NAME or package:NAME.")
     try:
         found = getattr(_imported(where), name)
         return found() if inspect.isclass(found) or inspect.isfunction(found) else found
