@@ -53,7 +53,7 @@ def from_normflows(flow: Any, shape: Shape | None = None) -> Flow:
         raise TypeError(
             f"from_normflows: expected a NormalizingFlow or a MultiscaleFlow, not {type(flow).__name__}."
         )
-    data = shape or tuple(flow.q0.shape)
+    data = shape or _shape(flow.q0)
     layers, inner = _converted(flow.flows, data)
     return Flow([*_base(flow.q0, inner), *layers], shape=data)
 
@@ -184,6 +184,20 @@ def _inside(net: Any) -> list[nn.Module]:
     return list(inner) if isinstance(inner, nn.Sequential) else [inner]
 
 
+def _shape(q0: Any) -> Shape:
+    """The shape of one point of a base."""
+    if not hasattr(q0, "shape"):
+        raise _no_rule(q0)
+    return tuple(q0.shape)
+
+
+def _no_rule(q0: Any) -> UnsupportedOpError:
+    name = "no base" if q0 is None else f"the base {type(q0).__name__}"
+    return UnsupportedOpError(
+        f"from_normflows: there is no rule for {name}; take a DiagGaussian or a GlowBase."
+    )
+
+
 def _base(q0: Any, shape: Shape) -> list[Bijection]:
     """The base's means and deviations as a first layer; none for a standard normal."""
     import normflows.distributions.base as nf
@@ -194,6 +208,6 @@ def _base(q0: Any, shape: Shape) -> list[Bijection]:
         loc = q0.loc * torch.exp(q0.loc_logs * q0.logscale_factor)
         log_scale = q0.log_scale * torch.exp(q0.log_scale_logs * q0.logscale_factor)
     else:
-        raise UnsupportedOpError(f"from_normflows: there is no rule for the base {type(q0).__name__}.")
+        raise _no_rule(q0)
     ends = [v.detach().double().reshape(v.shape[1:]).expand(shape).ravel() for v in (loc, log_scale)]
     return [gaussian_layer(*ends)] if any(bool(end.any()) for end in ends) else []
