@@ -1,6 +1,7 @@
 """The command line: its commands and their order in the help.
 
-Exit codes: 0 done, 1 a check asked for failed, 2 wrong usage, 3 the file was refused, 4 stopped by a budget.
+Exit codes: 0 done, 1 a check asked for failed, 2 wrong usage, 3 the file was refused, 4 stopped by a budget,
+70 a defect of this library.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ app = typer.Typer(
         "The exact geometry of trained piecewise-linear networks: linear regions and what follows from them. "
         "Begin with: polytope audit MODEL.onnx --data X.npz"
     ),
-    epilog="Exit codes: 0 done, 1 check failed, 2 wrong usage, 3 file refused, 4 stopped by a budget.",
+    epilog="Exit codes: 0 done, 1 check failed, 2 usage, 3 file refused, 4 stopped by a budget, 70 a defect.",
 )
 app.command(rich_help_panel=LOOK, epilog="Figures for --fail-on. " + FIGURE_HELP)(audit)
 app.command(rich_help_panel=LOOK)(count)

@@ -14,11 +14,14 @@ PolytopeError
 ├── FlowError                    a flow is not invertible there, or its training diverged
 ├── SymmetryError                the network does not have the symmetry that the question needs
 ├── SolverError                  the linear-programming solver gave no answer
-└── CertificateError             a certificate does not prove what it claims
+├── CertificateError             a certificate does not prove what it claims
+└── InternalError                a defect of this library, never the caller's fault
 
 Wrong arguments are ``ValueError`` or ``TypeError``. Running out of a budget is not an error: the
 result then says ``complete=False``.
 """
+
+from dis import opmap
 
 
 class PolytopeError(Exception):
@@ -79,3 +82,19 @@ class SolverError(PolytopeError):
 
 class CertificateError(PolytopeError):
     """A certificate does not prove what it claims."""
+
+
+class InternalError(PolytopeError):
+    """This library broke an assumption of its own: please report it."""
+
+
+def is_deliberate(error: BaseException) -> bool:
+    """Whether a ``raise`` of this library raised an error; Python and numpy raise only where we erred."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None:
+        return False
+    package = last.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+    raises = last.tb_frame.f_code.co_code[last.tb_lasti] == opmap["RAISE_VARARGS"]
+    return package in ("polytope", "adapters") and raises

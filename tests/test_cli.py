@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 import adapters
 import polytope as pt
 from polytope.__main__ import app
+from polytope.errors import is_deliberate
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "examples" / "models" / "digits_mlp.onnx"
@@ -407,3 +408,26 @@ def test_a_cut_that_a_refusal_names_can_be_pasted(tmp_path: Path) -> None:
     assert option, refused.stderr
     arguments = shlex.split(option[1])
     assert polytope("count", tmp_path / "smooth.onnx", "--box", "-1", "1", *arguments).returncode == 0
+
+
+def test_defects_are_reported_as_ours(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors that nobody raised on purpose end with a traceback, what to do with it, and code 70."""
+    arguments = ["count", str(weights / "chain.pth"), "--activation", "relu", "--box", "-1", "1"]
+    for broken in (lambda *_, **__: None + 1, lambda *_, **__: int("many"), lambda *_, **__: [][0]):
+        monkeypatch.setattr("polytope.cli.count.count_regions", broken)
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 70
+        assert done.stderr.rstrip().endswith("the model file.")
+        assert "Traceback" in done.stderr
+
+
+def test_what_is_raised_on_purpose_is_told_from_what_is_not() -> None:
+    for call, deliberate in (
+        (lambda: pt.Polyhedron.box([1.0], [0.0, 1.0]), True),
+        (lambda: pt.hoffman_constant(np.zeros((2, 2, 2))), True),
+        (lambda: pt.Polyhedron.box(None, "a"), False),
+        (lambda: int("many"), False),
+    ):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            call()
+        assert is_deliberate(caught.value) is deliberate

@@ -14,7 +14,7 @@ from rich.console import Console
 
 import adapters
 from polytope.cli.advice import in_options
-from polytope.errors import LoadError
+from polytope.errors import LoadError, is_deliberate
 from polytope.ir import Network
 from polytope.report.options import Reading
 from polytope.report.terminal import safe
@@ -32,6 +32,8 @@ def load(path: Path, reading: Reading) -> Network:
                 path, until=until, input_shape=shape, activation=reading.activation, module=module
             )
         except (LoadError, ValueError, TypeError) as error:
+            if not is_deliberate(error):
+                raise
             raise type(error)(in_options(str(error))) from error
     for notice in noticed:
         if notice.category is UserWarning:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from time import monotonic
+from traceback import format_exception
 from typing import Any, NoReturn
 
 import typer
@@ -14,11 +16,16 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
-from polytope.errors import GeometryError, LoadError, PolytopeError
+from polytope.errors import GeometryError, InternalError, LoadError, PolytopeError, is_deliberate
 from polytope.report.html import shown
 from polytope.report.labels import Labelled, in_words
 
-FAILED, USAGE, REFUSED, STOPPED, INTERRUPTED = 1, 2, 3, 4, 130
+FAILED, USAGE, REFUSED, STOPPED, DEFECT, INTERRUPTED = 1, 2, 3, 4, 70, 130
+
+REPORT = (
+    "This is a defect of polytope {version}, not of your input. Please report it with the lines above, "
+    "the command, and, if you can share it, the model file."
+)
 
 PATIENCE = 1.0
 """Seconds after which a running question shows a bar."""
@@ -119,19 +126,38 @@ def safe(text: str) -> str:
 
 @contextmanager
 def sentences(interrupted: str = "Stopped by the keyboard; nothing was written.") -> Iterator[None]:
-    """Turn every expected error into one sentence on stderr and an exit code."""
+    """Turn expected errors into a sentence on stderr and an exit code, and defects of ours into reports."""
     try:
         yield
+    except typer.Exit:
+        raise
+    except InternalError as error:
+        defect(error)
     except LoadError as error:
         end(REFUSED, str(error))
-    except (ValueError, TypeError, GeometryError) as error:
+    except GeometryError as error:
         end(USAGE, str(error))
     except PolytopeError as error:
         end(FAILED, str(error))
     except OSError as error:
         end(USAGE, f"{error.filename!r} cannot be used: {error.strerror}.")
+    except MemoryError:
+        end(STOPPED, "This needs more memory than there is; set --max-regions or ask for less.")
     except KeyboardInterrupt:
         end(INTERRUPTED, interrupted)
+    except (ValueError, TypeError) as error:
+        if not is_deliberate(error):
+            defect(error)
+        end(USAGE, str(error))
+    except Exception as error:
+        defect(error)
+
+
+def defect(error: BaseException) -> NoReturn:
+    """Report a defect of this library: the traceback, what to do with it, and a code of its own."""
+    said = "".join(format_exception(error)) + REPORT.format(version=version("polytope-nn"))
+    Console(stderr=True, soft_wrap=True).print(escape(said), highlight=False)
+    raise typer.Exit(DEFECT)
 
 
 def end(code: int, message: str) -> NoReturn:
