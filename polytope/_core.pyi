@@ -32,6 +32,7 @@ def explore_lp(
     low: Sequence[float],
     high: Sequence[float],
     center: Sequence[float],
+    faces: Sequence[int],
     most_rows: int,
     *,
     keep: int,

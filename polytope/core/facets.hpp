@@ -22,25 +22,29 @@ struct Proposals {  // for k rows of m
 inline Proposals propose(const double* rows, Index m, Index d, const Index* wanted, Index k, double reach) {
   Proposals out{std::vector<Index>(k, FAILED), std::vector<double>(k, 0.0), std::vector<double>(k * d, 0.0),
                 std::vector<double>(k * m, 0.0)};
-  const Index stride = m + 1;
-  std::vector<double> T(d * stride), beta(stride), weight(stride), low(d + m, 0.0), high(d + m, INF), x(d);
+  const Index stride = padded(m + 1);
+  std::vector<double> T(d * stride), beta(stride), floor(stride), ceiling(stride), scratch(stride);
+  std::vector<double> weight(stride + d), low(d + m, 0.0), high(d + m, INF), x(d);
   std::vector<Index> basic(stride), nonbasic(d), upper(d, 0);
   std::fill_n(low.begin(), d, -reach);
   std::fill_n(high.begin(), d, reach);
   for (Index t = 0; t < d; ++t) nonbasic[t] = t;
-  Dictionary D{d, 0, stride, T.data(), beta.data(), basic.data(), nonbasic.data(), upper.data(), low.data(), high.data()};
+  Dictionary D{d, 0, stride, T.data(), beta.data(), floor.data(), ceiling.data(), basic.data(), nonbasic.data(),
+               upper.data(), low.data(), high.data(), scratch.data()};
   Effort effort;
   for (Index i = 0; i < m; ++i) {
     load_objective(D, rows + i * (d + 1), -1, weight.data());
     if (!extend(D, effort)) return out;
   }
   const auto T0 = T;
-  const auto beta0 = beta;
+  const auto beta0 = beta, floor0 = floor, ceiling0 = ceiling;
   const auto basic0 = basic, nonbasic0 = nonbasic, upper0 = upper;
   for (Index n = 0; n < k; ++n) {
     const Index i = wanted[n];
     const double* row = rows + i * (d + 1);
     low[d + i] = row[d];
+    for (Index j = 0; j < m; ++j)
+      if (basic[j] == d + i) floor[j] = row[d];
     for (Index j = 0; j < d; ++j)
       if (nonbasic[j] == d + i) {
         high[d + i] = 0;
@@ -65,6 +69,8 @@ inline Proposals propose(const double* rows, Index m, Index d, const Index* want
     high[d + i] = INF;
     std::copy(T0.begin(), T0.end(), T.begin());
     std::copy(beta0.begin(), beta0.end(), beta.begin());
+    std::copy(floor0.begin(), floor0.end(), floor.begin());
+    std::copy(ceiling0.begin(), ceiling0.end(), ceiling.begin());
     std::copy(basic0.begin(), basic0.end(), basic.begin());
     std::copy(nonbasic0.begin(), nonbasic0.end(), nonbasic.begin());
     std::copy(upper0.begin(), upper0.end(), upper.begin());

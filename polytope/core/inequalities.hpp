@@ -24,7 +24,7 @@ struct Inequalities {
   Index* facets;   // [m]: where each row comes from
   double* center;  // [d]
   double radius;   // how deep the center lies, proved
-  double* pool;    // [d][2 d + 16], known points
+  double* pool;    // [d][points()], known points, zero behind
   Index n_pool, oldest;
   bool centered, solvable;
 };
@@ -50,6 +50,7 @@ struct ExactCells {
 // The box around the domain, and a point deep inside; the domain's further rows are the units of layer 0.
 struct LpRoot {
   std::vector<double> low, high, center;
+  std::vector<Index> faces;  // of the box that are rows of the domain, as -(row + 1)
 };
 
 // How things were decided.
@@ -70,7 +71,7 @@ class InequalityGeometry {
         exact_(exact),
         root_(root),
         d_(net.d),
-        room_(most_rows + 2),
+        room_(padded(most_rows + 2)),
         rows_((d_ + 3) * room_),
         low_(root.low),
         high_(root.high),
@@ -79,9 +80,11 @@ class InequalityGeometry {
         x_(d_),
         two_{std::vector<double>(d_), std::vector<double>(d_)},
         value_(points()),
-        weight_(std::max(points(), room_)),
-        slack_(room_),
-        slack1_(room_) {
+        constant_(std::max(points(), room_)),
+        weight_(std::max(points(), room_ + BLOCK + d_)),
+        slack_(room_ + 2 * d_ + BLOCK),
+        slack1_(room_ + 2 * d_ + BLOCK),
+        below_(room_) {
     low_.resize(d_ + room_, 0.0);
     high_.resize(d_ + room_, INF);
   }
@@ -95,9 +98,11 @@ class InequalityGeometry {
   Inequalities root_cell(const Index* units, Index n) {
     Inequalities c{};
     c.dictionary = blank(n);
+    clear(c.dictionary);
     c.facets = state.arena.take<Index>(n);
     c.center = state.arena.take<double>(d_);
     c.pool = state.arena.take<double>(d_ * points());
+    std::fill_n(c.pool, d_ * points(), 0.0);
     std::copy(root_.center.begin(), root_.center.end(), c.center);
     for (Index t = 0; t < d_; ++t) {
       c.dictionary.nonbasic[t] = t;
@@ -139,11 +144,9 @@ class InequalityGeometry {
         ++tally.ball;
         return BOTH;
       }
-      pool_values(c);
-      for (Index i = 0; i < c.n_pool; ++i) {
-        if (value_[i] > error_) out |= POSITIVE;
-        if (value_[i] < -error_) out |= NEGATIVE;
-      }
+      const Extent known = pool_values(c);
+      if (known.high > error_) out |= POSITIVE;
+      if (known.low < -error_) out |= NEGATIVE;
       if (out == BOTH) {
         ++tally.points;
         return out;
@@ -156,15 +159,16 @@ class InequalityGeometry {
   // A breakpoint that touches a cell is not looked for: neighbours are found from the facets.
   void touch(const Inequalities&, Index, Index, Index) {}
 
-  // The function that cuts a cell, and the centers of the two parts.
+  // The function that cuts a cell, the centers of the two parts, the function at the known points.
   struct Prepared {
-    double *function, *two;
+    double *function, *two, *known;
     double error, size, radius[2];
   };
 
   // Whether the cell has two parts, with centers found for both; else the one sign that the row takes.
   int prepare(Inequalities& c, Index, Index, Index, const Name& name, Prepared& out) {
     load_function(name);
+    fresh_ = false;
     if (!centers(c)) {
       const Answer answer = ask(c, name, true);
       if (answer.signs != BOTH) return answer.signs;
@@ -173,7 +177,10 @@ class InequalityGeometry {
         prove_depth(c, side);
       }
     }
-    out = {state.arena.take<double>(d_ + 1), state.arena.take<double>(2 * d_), error_, size_, {radius_[0], radius_[1]}};
+    double* numbers = state.arena.take<double>(3 * d_ + 1 + points());
+    out = {numbers, numbers + d_ + 1, numbers + 3 * d_ + 1, error_, size_, {radius_[0], radius_[1]}};
+    if (!fresh_) pool_values(c);
+    std::copy_n(value_.begin(), c.n_pool, out.known);
     std::copy(f_.begin(), f_.end(), out.function);
     for (int side = 0; side < 2; ++side) std::copy(two_[side].begin(), two_[side].end(), out.two + side * d_);
     return BOTH;
@@ -194,7 +201,7 @@ class InequalityGeometry {
     p.radius = both.radius[side];
     p.centered = floats_ && p.radius > 0;
     if (p.centered) {
-      follow(p, side);
+      follow(p, side, both.known);
     } else {
       ++tally.uncentered;
       p.n_pool = 0;
@@ -229,27 +236,37 @@ class InequalityGeometry {
     }
   }
 
+  // Facets: what can carry one, in order and once.
   void emit(const Inequalities& c) {
     write_pattern(state);
     std::copy_n(c.center, d_, state.sink->points.extend(d_));
     state.sink->doubtful.push(!c.centered);
+    carriers_.assign(root_.faces.begin(), root_.faces.end());
     for (Index i = 0; i < c.dictionary.m; ++i) {
       const Index u = state.facets[c.facets[i]].unit;
-      state.sink->facet_unit.push(std::int32_t(u >= 0 ? state.net.place[u] : u));
+      carriers_.push_back(std::int32_t(u >= 0 ? state.net.place[u] : u));
     }
-    state.sink->n_facets.push(std::int32_t(c.dictionary.m));
+    std::sort(carriers_.begin(), carriers_.end());
+    const auto end = std::unique(carriers_.begin(), carriers_.end());
+    const Index n = end - carriers_.begin();
+    std::copy_n(carriers_.begin(), n, state.sink->facet_unit.extend(n));
+    state.sink->n_facets.push(std::int32_t(n));
   }
 
  private:
-  Index points() const { return 2 * d_ + 16; }
+  Index points() const { return padded(2 * d_ + 16); }
   double* row(Index t) { return rows_.data() + t * room_; }
 
   Dictionary blank(Index m) {
     Dictionary D{};
     D.d = d_;
-    D.stride = m + 2;
-    D.T = state.arena.take<double>(d_ * D.stride);
-    D.beta = state.arena.take<double>(D.stride);
+    D.stride = padded(m + 2);
+    double* numbers = state.arena.take<double>((d_ + 4) * D.stride);
+    D.T = numbers + 4 * D.stride;
+    D.scratch = numbers;
+    D.beta = numbers + D.stride;
+    D.floor = numbers + 2 * D.stride;
+    D.ceiling = numbers + 3 * D.stride;
     D.basic = state.arena.take<Index>(D.stride);
     D.nonbasic = state.arena.take<Index>(d_);
     D.upper = state.arena.take<Index>(d_);
@@ -265,8 +282,7 @@ class InequalityGeometry {
     const Index m = from.m;
     p.dictionary = blank(m + 1);
     p.dictionary.m = m;
-    for (Index k = 0; k < d_; ++k) std::copy_n(from.column(k), m, p.dictionary.column(k));
-    std::copy_n(from.beta, m, p.dictionary.beta);
+    copy_columns(from, p.dictionary);
     std::copy_n(from.basic, m, p.dictionary.basic);
     std::copy_n(from.nonbasic, d_, p.dictionary.nonbasic);
     std::copy_n(from.upper, d_, p.dictionary.upper);
@@ -275,8 +291,18 @@ class InequalityGeometry {
     p.center = state.arena.take<double>(d_);
     std::copy_n(c.center, d_, p.center);
     p.pool = state.arena.take<double>(d_ * points());
-    for (Index t = 0; t < d_; ++t) std::copy_n(c.pool + t * points(), c.n_pool, p.pool + t * points());
+    std::copy_n(c.pool, d_ * points(), p.pool);
     return p;
+  }
+
+  static void clear(const Dictionary& D) { std::fill_n(D.scratch, (D.d + 4) * D.stride, 0.0); }
+
+  static void copy_columns(const Dictionary& from, const Dictionary& to) {
+    const Index m = from.m;
+    for (Index k = -3; k < from.d; ++k) {  // with values and bounds, which lie in front
+      std::copy_n(from.column(k), m, to.column(k));
+      std::fill(to.column(k) + m, to.column(k) + to.stride, 0.0);
+    }
   }
 
   Index add_facet(Index unit, Index below, Index above, const Name& name, int sign = 1) {
@@ -304,12 +330,13 @@ class InequalityGeometry {
       size_ = 0;
       return false;
     }
+    const double power = std::ldexp(1.0, -std::clamp(std::ilogb(top), -1000, 1000));
     double total = 0;
-    for (Index t = 0; t < d_; ++t) total += (g_.g[t] / top) * (g_.g[t] / top);
-    const double length = std::sqrt(total);
-    for (Index t = 0; t <= d_; ++t) f_[t] = g_.g[t] / top / length;
-    size_ = g_.size / top / length * 1.0001;
-    error_ = g_.fixed / top / length * 1.0001 + 8 * U * size_ + LOST_IN_UNIT_ROWS;
+    for (Index t = 0; t < d_; ++t) total += (g_.g[t] * power) * (g_.g[t] * power);
+    const double inverse = 1 / std::sqrt(total);
+    for (Index t = 0; t <= d_; ++t) f_[t] = g_.g[t] * power * inverse;
+    size_ = g_.size * power * inverse * 1.0001;
+    error_ = g_.fixed * power * inverse * 1.0001 + 8 * U * size_ + LOST_IN_UNIT_ROWS;
     return true;
   }
 
@@ -320,12 +347,10 @@ class InequalityGeometry {
     return y;
   }
 
-  void pool_values(const Inequalities& c) {
-    for (Index i = 0; i < c.n_pool; ++i) value_[i] = f_[d_];
-    for (Index t = 0; t < d_; ++t) {
-      const double* p = c.pool + t * points();
-      for (Index i = 0; i < c.n_pool; ++i) value_[i] += f_[t] * p[i];
-    }
+  Extent pool_values(const Inequalities& c) {
+    std::fill_n(constant_.begin(), c.n_pool, f_[d_]);
+    fresh_ = true;
+    return plane_values(value_.data(), c.pool, points(), constant_.data(), f_.data(), d_, c.n_pool);
   }
 
   // How deep a point lies in the cell, all rounding errors counted; not positive: not proved inside.
@@ -336,17 +361,13 @@ class InequalityGeometry {
       const double margin = 8 * U * state.net.reach[t] + LOST_IN_UNIT_ROWS;
       least = std::min(least, std::min(x[t] - low_[t], high_[t] - x[t]) - margin);
     }
-    for (Index i = 0; i < m; ++i) slack_[i] = row(d_)[i] + row(d_ + 1)[i] + LOST_IN_UNIT_ROWS;
-    for (Index t = 0; t < d_; ++t) {
-      const double* r = row(t);
-      for (Index i = 0; i < m; ++i) slack_[i] += r[i] * x[t];
-    }
-    for (Index i = 0; i < m; ++i) least = std::min(least, -slack_[i]);
-    return least;
+    for (Index i = 0; i < m; ++i) constant_[i] = row(d_)[i] + row(d_ + 1)[i] + LOST_IN_UNIT_ROWS;
+    return std::min(least, -plane_values(below_.data(), rows_.data(), room_, constant_.data(), x, d_, m).high);
   }
 
   // Keep a point of the cell; the oldest ones make room.
   void know(Inequalities& c, const double* x) {
+    fresh_ = false;
     Index i = c.n_pool;
     if (i == points()) {
       i = c.oldest;
@@ -361,7 +382,7 @@ class InequalityGeometry {
   bool proved_negative(const Inequalities& c, double sign) {
     const Dictionary& D = c.dictionary;
     const Index m = D.m;
-    std::fill_n(weight_.begin(), m, 0.0);
+    std::fill_n(weight_.begin(), padded(m), 0.0);
     double error = error_, size = size_;
     for (Index k = 0; k < d_; ++k) {
       const Index v = D.nonbasic[k];
@@ -371,12 +392,11 @@ class InequalityGeometry {
       error += y * row(d_ + 1)[v - d_];
       size += y * row(d_ + 2)[v - d_];
     }
-    double bound = sign * f_[d_];
-    for (Index i = 0; i < m; ++i) bound -= weight_[i] * row(d_)[i];
+    double* sum = weight_.data() + padded(m);
+    dot_products(sum, rows_.data(), room_, weight_.data(), d_ + 1, m);
+    double bound = sign * f_[d_] - sum[d_];
     for (Index t = 0; t < d_; ++t) {
-      double x = sign * f_[t];
-      const double* r = row(t);
-      for (Index i = 0; i < m; ++i) x -= weight_[i] * r[i];
+      const double x = sign * f_[t] - sum[t];
       bound += std::max(x * low_[t], x * high_[t]);
       size += 8 * std::fabs(x) * state.net.reach[t];
     }
@@ -437,18 +457,15 @@ class InequalityGeometry {
 
   // The mean of the known points where sign * f is positive, into x; false if there are none.
   bool mean_beyond(const Inequalities& c, double sign) {
+    const Index n = padded(c.n_pool);
     double count = 0;
-    for (Index i = 0; i < c.n_pool; ++i) {
-      weight_[i] = sign * value_[i] > error_;
+    for (Index i = 0; i < n; ++i) {
+      weight_[i] = i < c.n_pool && sign * value_[i] > error_;
       count += weight_[i];
     }
     if (count == 0) return false;
-    for (Index t = 0; t < d_; ++t) {
-      const double* p = c.pool + t * points();
-      double x = 0;
-      for (Index i = 0; i < c.n_pool; ++i) x += weight_[i] * p[i];
-      x_[t] = x / count;
-    }
+    dot_products(x_.data(), c.pool, points(), weight_.data(), d_, n);
+    for (Index t = 0; t < d_; ++t) x_[t] /= count;
     return true;
   }
 
@@ -468,38 +485,27 @@ class InequalityGeometry {
     return c.dictionary.beta[c.dictionary.m] > error_;
   }
 
-  void slacks(const Inequalities& c, const double* x, std::vector<double>& s) {
+  // By how much a point exceeds the rows of the cell, and the box's behind them.
+  void exceed(const Inequalities& c, const double* x, std::vector<double>& s) {
     const Index m = c.dictionary.m;
-    std::copy_n(row(d_), m, s.begin());
+    plane_values(s.data(), rows_.data(), room_, row(d_), x, d_, m);
     for (Index t = 0; t < d_; ++t) {
-      const double* r = row(t);
-      for (Index i = 0; i < m; ++i) s[i] += r[i] * x[t];
+      s[m + t] = low_[t] - x[t];
+      s[m + d_ + t] = x[t] - high_[t];
     }
   }
 
-  // How deep the point lies that is the share of the way from the center to x, roughly.
-  double depth_on_way(const Inequalities& c, double share) const {
-    double least = 1e300;
-    for (Index t = 0; t < d_; ++t) {
-      const double y = c.center[t] + share * (x_[t] - c.center[t]);
-      least = std::min(least, std::min(y - low_[t], high_[t] - y));
-    }
-    for (Index i = 0; i < c.dictionary.m; ++i)
-      least = std::min(least, -(slack_[i] + share * (slack1_[i] - slack_[i])));
-    return least;
-  }
-
-  // A center for one part, from the center and x.
+  // A center for one part, on the way from the center, whose excess is known, to x.
   void find_center(const Inequalities& c, int side, double at_center) {
     constexpr int SHARES = 4;
     const double sign = side ? 1 : -1, f0 = sign * at_center, f1 = sign * at(x_.data());
-    slacks(c, c.center, slack_);
-    slacks(c, x_.data(), slack1_);
+    exceed(c, x_.data(), slack1_);
     const double first = f0 < 0 && f1 > f0 ? -f0 / (f1 - f0) : 0;
     double best = -1e300, where = 0;
     for (int i = 0; i <= SHARES; ++i) {
       const double share = first + (1 - first) * i / SHARES;
-      const double deep = std::min(depth_on_way(c, share), f0 + share * (f1 - f0));
+      const double beyond = greatest_between(slack_.data(), slack1_.data(), share, c.dictionary.m + 2 * d_);
+      const double deep = std::min(-beyond, f0 + share * (f1 - f0));
       if (deep > best) best = deep, where = share;
     }
     for (Index t = 0; t < d_; ++t) two_[side][t] = c.center[t] + where * (x_[t] - c.center[t]);
@@ -518,6 +524,7 @@ class InequalityGeometry {
     if (!c.centered) return false;
     const double at_center = at(c.center);
     pool_values(c);
+    exceed(c, c.center, slack_);
     for (int side = 0; side < 2; ++side) {
       if (aim(c, side, at_center)) {
         find_center(c, side, at_center);
@@ -532,11 +539,10 @@ class InequalityGeometry {
   }
 
   // Known points of the part: for those beyond f, where the way from its center to them leaves it.
-  void follow(Inequalities& c, int side) {
+  void follow(Inequalities& c, int side, const double* value) {
     const double sign = side ? -1 : 1, inner = sign * at(c.center);
-    pool_values(c);
     for (Index i = 0; i < c.n_pool; ++i) {
-      const double y = sign * value_[i];
+      const double y = sign * value[i];
       if (y < 0 || !(inner < 0)) continue;
       const double share = inner / (inner - y);
       for (Index t = 0; t < d_; ++t) {
@@ -551,6 +557,7 @@ class InequalityGeometry {
     Dictionary& D = c.dictionary;
     for (Index t = 0; t < d_; ++t) D.nonbasic[t] = t, D.upper[t] = 0;
     D.m = 0;
+    clear(D);
     std::vector<double> f(d_ + 1);
     for (Index i = 0; i < m; ++i) {
       for (Index t = 0; t <= d_; ++t) f[t] = row(t)[i];
@@ -569,9 +576,11 @@ class InequalityGeometry {
   LongRow g_;
   std::vector<double> f_;  // the function being decided, of unit length
   double error_ = 0, size_ = 0;
+  bool fresh_ = false;  // whether value_ are those of f at the known points
   std::vector<double> x_, two_[2];
   double radius_[2] = {-1, -1};
-  std::vector<double> value_, weight_, slack_, slack1_;
+  std::vector<double> value_, constant_, weight_, slack_, slack1_, below_;
+  std::vector<std::int32_t> carriers_;
 };
 
 }  // namespace polytope

@@ -1,6 +1,8 @@
 // See loops.hpp.
 #include "loops.hpp"
 
+#include <algorithm>
+
 #include "clones.hpp"
 
 namespace polytope {
@@ -63,6 +65,79 @@ POLYTOPE_CLONES void add_columns(double* const* z, Index width, const double* co
     case 5: return add_all<5>(z, width, columns, x, m, n);
     case 6: return add_all<6>(z, width, columns, x, m, n);
     default: return add_all<0>(z, width, columns, x, m, n);
+  }
+}
+
+POLYTOPE_CLONES Extent plane_values(double* __restrict value, const double* __restrict planes, Index stride,
+                                    const double* __restrict constant, const double* __restrict x, Index d, Index n) {
+  Eight low = Eight{} + HUGE_VAL, high = Eight{} - HUGE_VAL;
+  Extent out{HUGE_VAL, -HUGE_VAL};
+  for (Index i = 0; i < n; i += 8) {
+    Eight sum = load(constant + i);
+    for (Index t = 0; t < d; ++t) sum += load(planes + t * stride + i) * x[t];
+    store(value + i, sum);
+    if (i + 8 > n) break;
+    low = sum < low ? sum : low;
+    high = sum > high ? sum : high;
+  }
+  for (Index i = n / 8 * 8; i < n; ++i) out.low = std::min(out.low, value[i]), out.high = std::max(out.high, value[i]);
+  for (int j = 0; j < 8; ++j) out.low = std::min(out.low, low[j]), out.high = std::max(out.high, high[j]);
+  return out;
+}
+
+POLYTOPE_CLONES void dot_products(double* __restrict out, const double* __restrict planes, Index stride,
+                                  const double* __restrict weight, Index d, Index n) {
+  for (Index k = 0; k < d; ++k) {
+    Eight sum = load(planes + k * stride) * load(weight);
+    for (Index i = 8; i < n; i += 8) sum += load(planes + k * stride + i) * load(weight + i);
+    out[k] = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+  }
+}
+
+POLYTOPE_CLONES double greatest_between(const double* __restrict a, const double* __restrict b, double share, Index n) {
+  Eight most = Eight{} - HUGE_VAL;
+  const Index whole = n / 8 * 8;
+  for (Index i = 0; i < whole; i += 8) {
+    const Eight from = load(a + i), x = from + (load(b + i) - from) * share;
+    most = x > most ? x : most;
+  }
+  double out = -HUGE_VAL;
+  for (Index i = whole; i < n; ++i) out = std::max(out, a[i] + share * (b[i] - a[i]));
+  for (int j = 0; j < 8; ++j) out = std::max(out, most[j]);
+  return out;
+}
+
+POLYTOPE_CLONES Reach first_to_end(const double* __restrict column, const double* __restrict value,
+                                   const double* __restrict floor, const double* __restrict ceiling, double sigma,
+                                   double least_slope, double step, double* __restrict scratch, Index n) {
+  Eight least = Eight{} + step;
+  const Eight zero{}, never = zero + HUGE_VAL;
+  for (Index i = 0; i < n; i += 8) {
+    const Eight a = load(column + i) * sigma, x = load(value + i), slope = a < zero ? -a : a;
+    const Eight room = a < zero ? x - load(floor + i) : load(ceiling + i) - x;
+    const Eight there = slope > least_slope ? (room > zero ? room : zero) / slope : never;
+    least = there < least ? there : least;
+    store(scratch + i, there);
+  }
+  double most = step;
+  for (int j = 0; j < 8; ++j) most = std::min(most, least[j]);
+  if (!(most < step)) return {step, -1};
+  Index row = -1;
+  for (Index i = 0; i < n; ++i)
+    if (scratch[i] == most && (row < 0 || std::fabs(column[i]) > std::fabs(column[row]))) row = i;
+  return {most, row};
+}
+
+POLYTOPE_CLONES void eliminate_columns(double* columns, Index stride, Index d, Index own, Index r, double inverse,
+                                       Index n) {
+  const double* __restrict from = columns + own * stride;
+  for (Index k = 0; k < d; ++k) {
+    if (k == own) continue;
+    double* __restrict to = columns + k * stride;
+    const double q = to[r] * inverse;
+    if (q != 0)
+      for (Index i = 0; i < n; i += 8) store(to + i, load(to + i) - load(from + i) * q);
+    to[r] = -q;
   }
 }
 

@@ -16,4 +16,35 @@ void add_absolute(double* z, const double* column, double x, Index n);
 void bound_rows(double* value, double* off, const double* const* z, const double* middle, const double* half,
                 const double* constant, const double* error, double rounding, double lost, Index d, Index n);
 
+
+// Arrays of these are padded to whole blocks of BLOCK numbers, which are read and written too.
+constexpr Index BLOCK = 8;
+constexpr Index padded(Index n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }
+
+// value[i] = constant[i] + sum_t planes[t * stride + i] x[t]; the least and the greatest of the first n
+struct Extent {
+  double low, high;
+};
+Extent plane_values(double* value, const double* planes, Index stride, const double* constant, const double* x, Index d,
+                    Index n);
+// out[k] = sum_i planes[k * stride + i] weight[i]
+void dot_products(double* out, const double* planes, Index stride, const double* weight, Index d, Index n);
+// The greatest of a[i] + share * (b[i] - a[i])
+double greatest_between(const double* a, const double* b, double share, Index n);
+
+// One step of the simplex method (simplex.hpp): how far values can move along a column until one of them reaches its
+// end, if that is nearer than step; which of them, the steepest of several, or -1.
+struct Reach {
+  double step;
+  Index row;
+};
+Reach first_to_end(const double* column, const double* value, const double* floor, const double* ceiling, double sigma,
+                   double least_slope, double step, double* scratch, Index n);
+// other[i] -= q * own[i] for all columns but the own one, q = other[r] * inverse; then other[r] = -q
+void eliminate_columns(double* columns, Index stride, Index d, Index own, Index r, double inverse, Index n);
+// value[i] += move * column[i]
+inline void move_along(double* value, const double* column, double move, Index n) {
+  add_column(value, column, move, padded(n));
+}
+
 }  // namespace polytope

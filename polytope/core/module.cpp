@@ -392,11 +392,11 @@ class AskPythonCells : public ExactCells {
 };
 
 nb::dict explore_lp(nb::object network, std::vector<double> low, std::vector<double> high, std::vector<double> center,
-                    Index most_rows, int keep, std::vector<std::vector<Index>> paths, Index most, double seconds,
+                    std::vector<Index> faces, Index most_rows, int keep, std::vector<std::vector<Index>> paths, Index most, double seconds,
                     int workers, bool floats, nb::object exact, nb::object attend) {
   Fields fields(network);
   const Network net = read_network(fields);
-  const LpRoot root{low, high, center};
+  const LpRoot root{low, high, center, faces};
   Limits limits(most, seconds, attend);
   AskPythonCells ask(exact);
   LpTally tally;
@@ -548,7 +548,7 @@ NB_MODULE(_core, m) {
   m.def("propose_facets", &propose_facets, nb::arg("rows"), nb::arg("wanted"), nb::arg("reach"));
   m.def("double_row", &double_row, nb::arg("network"), nb::arg("a"), nb::arg("b"), nb::arg("pieces"));
   m.def("explore_lp", &explore_lp, nb::arg("network"), nb::arg("low"), nb::arg("high"), nb::arg("center"),
-        nb::arg("most_rows"), nb::kw_only(), nb::arg("keep"), nb::arg("paths"), nb::arg("most"), nb::arg("seconds"),
+        nb::arg("faces"), nb::arg("most_rows"), nb::kw_only(), nb::arg("keep"), nb::arg("paths"), nb::arg("most"), nb::arg("seconds"),
         nb::arg("workers"), nb::arg("floats") = true, nb::arg("exact"), nb::arg("attend").none());
   bind_crossing(m);
   m.def("unit_form", &unit_form, nb::arg("network"), nb::arg("unit"), nb::arg("piece"));

@@ -7,20 +7,28 @@
 #pragma once
 #include <algorithm>
 
-#include "basics.hpp"
+#include "loops.hpp"
 
 namespace polytope {
 
 struct Dictionary {
-  Index d, m, stride;  // columns of T have room for more than m rows
+  Index d, m, stride;  // columns of T have room for more than m rows, in whole blocks (loops.hpp), zero behind
   double* T;           // [d][stride]
   double* beta;        // [stride]
+  double *floor, *ceiling;  // [stride], bounds of the basic variables, none for row m
   Index* basic;        // [stride]
   Index* nonbasic;     // [d]
   Index* upper;        // [d], whether the nonbasic variable sits at its upper bound
   const double *low, *high;  // [d + rows], bounds of all variables
+  double* scratch;     // [stride]
 
   double* column(Index k) const { return T + k * stride; }
+  Index room() const { return padded(m + 1); }
+  void put(Index i, Index v) const {  // variable v is basic in row i
+    basic[i] = v;
+    floor[i] = low[v];
+    ceiling[i] = high[v];
+  }
   double end(Index k) const { return upper[k] ? high[nonbasic[k]] : low[nonbasic[k]]; }
 };
 
@@ -30,41 +38,35 @@ struct Effort {
   Index pivots = 0;
 };
 
-// Write sign * (f[:d] . x + f[d]) into row m.
+// Write sign * (f[:d] . x + f[d]) into row m. The weights are scratch for padded(m + 1) + d numbers.
 inline void load_objective(const Dictionary& D, const double* f, double sign, double* weight) {
   double value = sign * f[D.d];
+  std::fill(weight + D.m, weight + D.room(), 0.0);
   for (Index i = 0; i < D.m; ++i) {
     const Index v = D.basic[i];
     weight[i] = v < D.d ? sign * f[v] : 0;
     value += weight[i] * D.beta[i];
   }
+  double* c = weight + D.room();
+  dot_products(c, D.T, D.stride, weight, D.d, D.m);
   for (Index k = 0; k < D.d; ++k) {
     const Index v = D.nonbasic[k];
-    double* column = D.column(k);
-    double c = 0;
     if (v < D.d) {
-      c = sign * f[v];
-      value += c * D.end(k);
+      c[k] += sign * f[v];
+      value += sign * f[v] * D.end(k);
     }
-    for (Index i = 0; i < D.m; ++i) c += weight[i] * column[i];
-    column[D.m] = c;
+    D.column(k)[D.m] = c[k];
   }
   D.beta[D.m] = value;
+  D.floor[D.m] = -INF;
+  D.ceiling[D.m] = INF;
 }
 
 // Exchange nonbasic variable k and basic variable r in all rows up to m.
 inline void exchange(const Dictionary& D, Index k, Index r) {
   double* column = D.column(k);
   const double inverse = 1 / column[r];
-  for (Index j = 0; j < D.d; ++j) {
-    if (j == k) continue;
-    double* __restrict other = D.column(j);
-    const double* __restrict own = column;
-    const double q = other[r] * inverse;
-    if (q != 0)
-      for (Index i = 0; i <= D.m; ++i) other[i] -= q * own[i];
-    other[r] = -q;
-  }
+  eliminate_columns(D.T, D.stride, D.d, k, r, inverse, D.m + 1);
   for (Index i = 0; i <= D.m; ++i) column[i] *= inverse;
   column[r] = inverse;
 }
@@ -85,21 +87,15 @@ inline Climb maximise(const Dictionary& D, double target, Effort& effort) {
     if (k < 0) return Climb::OPTIMAL;
     const double sigma = D.upper[k] ? -1 : 1;
     double* column = D.column(k);
-    double step = D.high[D.nonbasic[k]] - D.low[D.nonbasic[k]], size = 0;
-    Index r = -1;
-    for (Index i = 0; i < D.m; ++i) {
-      const double a = sigma * column[i];
-      if (std::fabs(a) <= PIVOT) continue;
-      const Index v = D.basic[i];
-      const double room = a < 0 ? D.beta[i] - D.low[v] : D.high[v] - D.beta[i];
-      const double t = room > 0 ? room / std::fabs(a) : 0;
-      if (t < step || (t == step && r >= 0 && (least ? v < D.basic[r] : std::fabs(a) > size)))
-        step = t, r = i, size = std::fabs(a);
-    }
+    const double width = D.high[D.nonbasic[k]] - D.low[D.nonbasic[k]];
+    auto [step, r] = first_to_end(column, D.beta, D.floor, D.ceiling, sigma, PIVOT, width, D.scratch, D.m);
     if (!(step < INF)) return Climb::FAILED;
+    if (least)  // of several, the least number
+      for (Index i = 0; i < D.m; ++i)
+        if (r >= 0 && D.scratch[i] == step && D.basic[i] < D.basic[r]) r = i;
     ++effort.pivots;
     const double move = sigma * step;
-    for (Index i = 0; i <= D.m; ++i) D.beta[i] += move * column[i];
+    move_along(D.beta, column, move, D.m + 1);
     if (r < 0) {
       D.upper[k] = 1 - D.upper[k];
       continue;
@@ -110,7 +106,7 @@ inline Climb maximise(const Dictionary& D, double target, Effort& effort) {
     exchange(D, k, r);
     D.nonbasic[k] = D.basic[r];
     D.upper[k] = above;
-    D.basic[r] = v;
+    D.put(r, v);
     D.beta[r] = start + move;
   }
   return Climb::FAILED;
@@ -119,7 +115,7 @@ inline Climb maximise(const Dictionary& D, double target, Effort& effort) {
 // Take row m into the dictionary as a slack; false if the simplex method finds no vertex.
 inline bool extend(Dictionary& D, Effort& effort) {
   if (D.beta[D.m] < 0) maximise(D, 0.0, effort);
-  D.basic[D.m] = D.d + D.m;
+  D.put(D.m, D.d + D.m);
   return D.beta[D.m++] >= 0;
 }
 

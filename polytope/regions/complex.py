@@ -57,7 +57,7 @@ class RegionComplex:
     engine: str
     seconds: float = 0.0
     statistics: Mapping[str, float] = field(default_factory=dict)
-    candidates: tuple[IntArray, ...] | None = None
+    candidates: Sequence[IntArray] | None = None
     known_facets: Facets | None = None
     known_neighbours: IntArray | None = None
     open_cells: tuple[Path, ...] = ()

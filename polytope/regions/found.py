@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as File
 from time import monotonic
@@ -117,7 +117,7 @@ class Found:
     open_bound: int
     patterns: PatternArray
     interior_points: FloatArray
-    candidates: tuple[IntArray, ...] | None = None
+    candidates: Sequence[IntArray] | None = None
     facets: Facets | None = None
     neighbours: IntArray | None = None
     statistics: Mapping[str, float] = field(default_factory=dict)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -25,6 +23,7 @@ from polytope.regions.interior_points import proved_inside
 from polytope.regions.lp_choice import SIMPLEX_CELLS
 from polytope.regions.open_cells import Bounds, open_cells
 from polytope.regions.packed import patterns_of
+from polytope.regions.ragged import Ragged
 from polytope.regions.vertex_cell import MOST_REGIONS, attendant
 
 NEGATIVE, POSITIVE = 1, 2  # bits of a set of signs, as in the core
@@ -145,12 +144,14 @@ def search_simplex(
     even = equilibrated(network, domain)
     inner = unfolded(even.network)
     net, root = problem(inner, even.domain)
+    faces = -1 - root.box_rows[root.box_rows < len(domain.A)]
     seconds = np.inf if budget.max_seconds is None else budget.max_seconds - budget.seconds
     raw = _core.explore_lp(
         net,
         root.low.tolist(),
         root.high.tolist(),
         root.center.tolist(),
+        faces.tolist(),
         most_rows(net),
         keep=int(keep),
         paths=start,
@@ -165,6 +166,7 @@ def search_simplex(
         raise ValueError("A branch to start from is not one of this network on this domain.")
     left = open_cells(raw, Bounds(inner))
     units, packed, points = network.n_units, bool(net.par[7]), raw["points"]
+    offsets = np.concatenate([[0], np.cumsum(raw["n_facets"], dtype=np.int64)])
     doubtful = np.flatnonzero(raw["doubtful"])
     some = patterns_of(raw["patterns"][doubtful], units, packed=packed)
     points[doubtful] = proved_inside(inner, even.domain, some, points[doubtful])
@@ -174,24 +176,8 @@ def search_simplex(
         open_bound=left.bound,
         patterns=patterns_of(raw["patterns"], units, packed=packed),
         interior_points=points * even.scale,
-        candidates=_carriers(raw, root, len(domain.A)) if keep else None,
+        candidates=Ragged(offsets, raw["facet_units"]) if keep else None,
         statistics=raw["statistics"],
         open_cells=left.cells,
         open_bounds=left.bounds,
     )
-
-
-def _carriers(raw: dict[str, Any], root: Root, n_rows: int) -> tuple[IntArray, ...]:
-    """For each region, in order and once, the units and domain rows on whose boundaries its facets lie."""
-    box = -1 - root.box_rows[root.box_rows < n_rows]
-    counts = raw["n_facets"].astype(np.int64)
-    cells = np.arange(len(counts))
-    cell = np.concatenate([np.repeat(cells, len(box)), np.repeat(cells, counts)])
-    unit = np.concatenate([np.tile(box, len(cells)), raw["facet_units"]])
-    order = np.lexsort((unit, cell))
-    cell, unit = cell[order], unit[order]
-    first = np.ones(len(unit), dtype=bool)
-    first[1:] = (cell[1:] != cell[:-1]) | (unit[1:] != unit[:-1])
-    ends = np.cumsum(np.bincount(cell[first], minlength=len(cells)))
-    kept = unit[first].astype(np.int64)
-    return tuple(kept[i:j] for i, j in pairwise([0, *ends.tolist()]))
