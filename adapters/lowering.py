@@ -240,7 +240,7 @@ class Lowering:
         x, members = self._that_can_win(x, members)
         members = np.take_along_axis(members, np.argsort(members < 0, axis=1, kind="stable"), axis=1)
         if (members[:, 0] < 0).any():
-            raise UnsupportedOpError("A maximum is taken over nothing but padding: it is -inf.")
+            raise UnsupportedOpError("A pooling window lies entirely in the padding: its maximum is -inf.")
         while members.shape[1] > _LARGEST_GROUP:
             padded = np.pad(members, ((0, 0), (0, -members.shape[1] % _LARGEST_GROUP)), constant_values=-1)
             groups = padded.reshape(-1, _LARGEST_GROUP)

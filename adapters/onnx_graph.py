@@ -233,8 +233,8 @@ def _applied(
         ours = node.domain == DOMAIN and len(graph.model.functions) > 0
         if node.domain not in ("", "ai.onnx") and not ours:
             raise UnsupportedOpError(
-                f"{place_of(node)}: its domain {node.domain!r} is not the standard one, "
-                "so its name says nothing."
+                f"{place_of(node)}: unknown operator domain {node.domain!r}; only operators of ai.onnx are "
+                "supported."
             )
         return applied(t, "ONNX", _node(t, graph, node, values), place_of(node))
     except LoadError as error:

@@ -14,9 +14,7 @@ def declared_part(info: onnx.ValueInfoProto, given: tuple[int, ...] | None, *, p
     """One sample of an ONNX input: the declared shape, completed by the caller's."""
     kind = info.type.WhichOneof("value")
     if kind != "tensor_type":
-        raise UnsupportedOpError(
-            f"Input {info.name!r} is not a tensor but a {kind or 'thing without a type'}."
-        )
+        raise UnsupportedOpError(f"Input {info.name!r} is not a tensor ({kind or 'no type declared'}).")
     _refuse_kind(info.name, info.type.tensor_type.elem_type)
     if not info.type.tensor_type.HasField("shape"):
         declared: list[int | None] = [None] * (0 if given is None else len(given))

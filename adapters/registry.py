@@ -69,9 +69,7 @@ class Node:
 def fixed(value: Any, what: str) -> Array:
     """A value that must not depend on the input, as an array."""
     if isinstance(value, Tensor):
-        raise NotPiecewiseLinearError(
-            f"its {what} depends on the input, which makes it more than an affine map."
-        )
+        raise NotPiecewiseLinearError(f"its {what} must be constant, but depends on the network input.")
     return np.asarray(value)
 
 

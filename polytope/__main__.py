@@ -20,7 +20,7 @@ from polytope.report.checks import FIGURES
 
 FIGURE_HELP = "; ".join(f"{name}: {figure.meaning}" for name, figure in FIGURES.items()) + "."
 
-LOOK, LONG = "Look at a model", "Long runs, and proofs"
+LOOK, LONG = "Analysis", "Enumeration and certificates"
 MANY, READ = "Compare architectures", "What can be read"
 
 app = typer.Typer(

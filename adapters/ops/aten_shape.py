@@ -215,9 +215,7 @@ def aten_identity(t: Lowering, node: Node) -> Value:
 def aten_dropout(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
     """The input itself."""
     if node.get("train", False) and float(node.get("p", 0.5)) > 0:
-        raise NotPiecewiseLinearError(
-            "it drops at random: the model is in training mode. Call model.eval() first."
-        )
+        raise NotPiecewiseLinearError("Dropout is in training mode. Call model.eval() first.")
     return operand(node) if node.op != "native_dropout" else (operand(node), np.zeros(0))
 
 

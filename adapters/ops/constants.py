@@ -39,7 +39,7 @@ def identity(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
         and mode.any()
     ):
         raise NotPiecewiseLinearError(
-            "it drops at random: training_mode is set. Export the model after model.eval()."
+            "Dropout is in training mode (training_mode is set). Export the model after model.eval()."
         )
     return node[0] if node.n_outputs < 2 else (node[0], np.ones(node[0].shape, dtype=bool))
 

@@ -37,7 +37,7 @@ def bench(
     from polytope.bench.spec import read_spec
 
     folder = out or Path("bench") / spec.stem
-    with sentences(f"Stopped by the keyboard: the same command goes on in {folder}."):
+    with sentences(f"Interrupted: the same command continues in {folder}."):
         asked = read_spec(spec)
         images = read_data(asked, data)
         with Console(stderr=True).status("benchmark") as status:

@@ -24,14 +24,15 @@ def check(
     stated: Annotated[Path, typer.Argument(metavar="PROPERTY", help="VNN-LIB file.", show_default=False)],
     *,
     enumerate_all: Annotated[
-        bool, typer.Option("--enumerate", help="Prove by all regions even where bounds would do.")
+        bool,
+        typer.Option("--enumerate", help="Prove by complete enumeration even if bound propagation suffices."),
     ] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Threads of the search.")] = 1,
     max_seconds: options.MaxSeconds = None,
     reading: Reading,
     as_json: options.AsJson = False,
 ) -> None:
-    """Decide a VNN-LIB property; code 1 if it is violated. An ONNX model confirms its counterexample."""
+    """Verify a VNN-LIB property (exit code 1 if violated); counterexamples are replayed in onnxruntime."""
     from polytope.measures.properties import check_property
     from polytope.report.property import property_facts, property_verdict
 

@@ -33,8 +33,10 @@ def plot(
     out: Annotated[Path, typer.Option("--out", help="The picture: .svg, .png or .pdf.")] = Path(
         "regions.svg"
     ),
-    what: Annotated[Subject, typer.Option("--what", help="What to draw.")] = Subject.REGIONS,
-    colour: Annotated[Colour, typer.Option("--color-by", help="What colours regions.")] = Colour.JACOBIAN,
+    what: Annotated[Subject, typer.Option("--what", help="Plot type.")] = Subject.REGIONS,
+    colour: Annotated[
+        Colour, typer.Option("--color-by", help="Quantity mapped to colour.")
+    ] = Colour.JACOBIAN,
     vnnlib: options.Vnnlib = None,
     radius: options.Radius = None,
     engine: options.EngineOption = EngineName.AUTO,

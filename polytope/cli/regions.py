@@ -44,7 +44,7 @@ def regions(
     as_json: options.AsJson = False,
 ) -> None:
     """Enumerate the activation regions into a folder; a run that was stopped can be resumed."""
-    with sentences(f"Stopped by the keyboard: --resume goes on in {out}."), ExitStack() as stack:
+    with sentences(f"Interrupted: --resume continues in {out}."), ExitStack() as stack:
         watch = stack.enter_context(watching(Console(stderr=True)))
         network = load(model, reading)
         scope = chosen_scope(network, where, vnnlib)

@@ -59,7 +59,7 @@ def polar_quadrature(b: int, grid: str = "driscoll-healy") -> tuple[FloatArray, 
         nodes, weights = np.polynomial.legendre.leggauss(n)
         return np.arccos(nodes[::-1]), weights[::-1] / 2
     if grid != "driscoll-healy":
-        raise ValueError(f"grid must be one of {', '.join(GRIDS)}, or points [P, 3]; not {grid!r}.")
+        raise ValueError(f"grid must be one of {', '.join(GRIDS)}, not {grid!r}.")
     beta = np.pi * (2 * np.arange(n) + 1) / (2 * n)
     odd = 2 * np.arange(b) + 1
     return beta, 2 / n * np.sin(beta) * (np.sin(np.outer(beta, odd)) / odd).sum(axis=1)

@@ -97,9 +97,9 @@ def local_complexity(
     ``method="exact"`` is the **exact** number of units that bend inside the cross-polytope, by enumerating
     the regions there: for few directions. ``exact_local_complexity`` has budgets, regions and volumes.
 
-    A PyTorch module of one tensor that is no such network (GELU, SiLU, transformers' blocks) is observed:
-    counted are the units of chosen pre-activations that change sign, at parameters and in evaluation mode as
-    they are. That is a crossing count **of units, not of regions**: ``result.meaning`` says so.
+    Other single-input PyTorch modules (GELU, SiLU, transformer blocks) are handled by recording chosen
+    pre-activations, at parameters and in evaluation mode as they are: counted are the units that change
+    sign. That is a crossing count **of units, not of regions**: ``result.meaning`` says so.
 
     Arguments:
         network: the network; or a PyTorch module, which runs on its own device and in its own type.

@@ -41,7 +41,7 @@ class RegionComplex:
         upper: certified bound on the number of regions in the domain; equal to ``len`` where complete.
         engine: what found them.
         seconds: time of the search.
-        statistics: what decided how often.
+        statistics: how many signs each test decided.
         candidates: per region the units and domain rows that can carry its facets, where known.
         known_facets: facets, where the engine had them anyway.
         known_neighbours: ``int[E, 2]``, pairs of regions that share a facet, where the engine knew them.

@@ -22,8 +22,8 @@ from polytope.regions.packed import as_kept
 class RegionCount:
     """The number of regions lies in ``lower .. upper``; where ``complete``, both are the exact count.
 
-    ``seconds`` is the time of the search, ``engine`` what counted, ``statistics`` what decided how often,
-    ``open_cells`` the branches of the search that a budget left, where the engine names them.
+    ``seconds`` is the time of the search, ``engine`` what counted, ``statistics`` how many signs each test
+    decided, ``open_cells`` the branches of the search that a budget left, where the engine names them.
     """
 
     lower: int
@@ -190,8 +190,8 @@ def _in_slices(
     kind = chosen.kind(network, domain) if isinstance(chosen, LayerSplit) else ""
     if not isinstance(chosen, LayerSplit) or kind not in SLICED:
         raise ValueError(
-            "Only LayerSplit is searched in slices, with vertex cells, or LP cells and the compiled simplex "
-            "method: both need a bounded domain."
+            "Executors and directories require LayerSplit on a bounded domain with cells='vertices', or "
+            "cells='lp' with solver='simplex'."
         )
     if certificate and kind != "vertices":
         raise ValueError("A certificate is written of vertex cells: LayerSplit(cells='vertices').")

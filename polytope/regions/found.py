@@ -107,7 +107,7 @@ class Found:
         candidates: per region, units (or ``-(row + 1)``) that include all carriers of its facets, if known.
         facets: exact facets, where the engine has them anyway.
         neighbours: ``int[E, 2]``, the pairs of regions that share a facet, where the engine knows them.
-        statistics: what decided how often, programs solved, seconds in the solver.
+        statistics: how many signs each test decided, programs solved, seconds in the solver.
         open_cells, open_bounds: branches of the search that are still to do, where the engine names them, and
             the most regions in each.
     """

@@ -46,7 +46,7 @@ def create(
         CertificateError: one is wanted, and an activation is not exactly continuous.
     """
     if not network.n_units:
-        raise ValueError("The network does not bend: it has one region, and no patterns to store.")
+        raise ValueError("The network is affine: one region, no activation pattern to store.")
     if certificate:
         for number, layer in enumerate(network.layers, start=1):
             if layer.activation is not None and not layer.activation.is_continuous():

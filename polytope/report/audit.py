@@ -87,7 +87,7 @@ def audit(
     progress: Progress | None = None,
     stage: Stage | None = None,
 ) -> Audit:
-    r"""Ask a network everything that a reader of its file wants to know, within a budget.
+    r"""Run every audit analysis of a network within one time budget.
 
     Every question gets a share of the time that is left, and what it does not use flows on to later ones;
     what did not fit is listed in the report, with the reason. A few answers cannot be stopped midway, and no

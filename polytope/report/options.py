@@ -76,7 +76,7 @@ FailOn = Annotated[
     typer.Option(
         "--fail-on",
         metavar="CHECK",
-        help="End with code 1 if a figure compares so: 'dead_units>0.1'. Repeatable; figures below.",
+        help="Exit with code 1 if this condition holds, e.g. 'dead_units>0.1' (repeatable; metrics below).",
     ),
 ]
 BudgetOption = Annotated[
@@ -96,20 +96,23 @@ Indices = Annotated[
     str,
     typer.Option(
         "--window-indices",
-        help="Which points, counted from 0; four of them span a solid.",
+        help="0-based indices of the points spanning the slice: three give a plane, four a 3-D slice.",
         rich_help_panel=WHERE,
     ),
 ]
 Data = Annotated[Path | None, typer.Option("--data", help=".npz with points X, and perhaps classes y.")]
 Scale = Annotated[
-    float, typer.Option("--scale", help="Divide the points of files by this: 255.", rich_help_panel=WHERE)
+    float,
+    typer.Option(
+        "--scale", help="Divide input points by this factor (255 for 8-bit images).", rich_help_panel=WHERE
+    ),
 ]
 MaxRegions = Annotated[
     int | None,
-    typer.Option("--max-regions", min=1, help="Stop after so many regions.", rich_help_panel=SEARCH),
+    typer.Option("--max-regions", min=1, help="Maximum number of regions.", rich_help_panel=SEARCH),
 ]
 MaxSeconds = Annotated[
-    float | None, typer.Option("--max-seconds", help="Stop after so long.", rich_help_panel=SEARCH)
+    float | None, typer.Option("--max-seconds", help="Time limit in seconds.", rich_help_panel=SEARCH)
 ]
 Until = Annotated[
     list[str] | None,
@@ -143,9 +146,11 @@ Architecture = Annotated[
     ),
 ]
 MaxMemory = Annotated[
-    float | None, typer.Option("--max-memory", help="Stop before so many megabytes.", rich_help_panel=SEARCH)
+    float | None, typer.Option("--max-memory", help="Memory limit in MB.", rich_help_panel=SEARCH)
 ]
-EngineOption = Annotated[EngineName, typer.Option("--engine", help="What searches.", rich_help_panel=SEARCH)]
+EngineOption = Annotated[
+    EngineName, typer.Option("--engine", help="Enumeration engine.", rich_help_panel=SEARCH)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Radius = Annotated[
     float | None, typer.Option("--radius", help="Radius of the neighbourhoods for local complexity.")

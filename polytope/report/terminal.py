@@ -125,7 +125,7 @@ def safe(text: str) -> str:
 
 
 @contextmanager
-def sentences(interrupted: str = "Stopped by the keyboard; nothing was written.") -> Iterator[None]:
+def sentences(interrupted: str = "Interrupted; nothing was written.") -> Iterator[None]:
     """Turn expected errors into a sentence on stderr and an exit code, and defects of ours into reports."""
     try:
         yield

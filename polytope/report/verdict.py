@@ -23,17 +23,17 @@ def _conversion(report: dict[str, Any]) -> str:
         tried = sum(kind["tried"] for kind in compared)
         largest = max(kind["largest"]["value"] for kind in compared)
         other = sum(kind["other_class"]["value"] for kind in compared)
-        classes = f"and in the class at {other:,}" if other else "and never in the class"
+        classes = f"differs on {other:,}" if other else "never differs"
         return (
-            f"{what}; its conversion differs from its own runtime by at most {largest:.2g} "
-            f"on {tried:,} inputs tried, {classes}."
+            f"{what}; max. output difference to its own runtime {largest:.2g} on {tried:,} inputs; "
+            f"the predicted class {classes}."
         )
     error = conversion["when_loaded"]
     if error["label"] == "not computed" and error["reason"] == NO_RUNTIME:
         return f"{what}."
     if error["label"] == "not computed":
         return f"{what}; its conversion was not checked. {_sentence(error['reason'])}"
-    return f"{what}; its conversion differs by at most {error['value']:.2g} on the inputs tried when loading."
+    return f"{what}; max. output difference {error['value']:.2g} on the inputs tried when loading."
 
 
 def _sentence(text: str) -> str:
