@@ -245,3 +245,12 @@ def test_points_on_the_boundary_are_contained_exactly() -> None:
     assert not below.contains([[0.1, 0.2]])[0]
     assert below.contains([[0.1, 0.2], [0.0, 0.0]], tolerance=1e-9).all()
     assert not half.contains([[np.nan, 0.0], [np.inf, 0.0]]).any()
+
+
+def test_float_programs_keep_rows_with_limits_of_all_sizes() -> None:
+    """The solver's own infinity, 1e20, would drop the row, and with it the place of the next ones."""
+    rows = [np.array([1.0, -4e20]), np.array([-1.0, -1.0])]
+    best = WarmProgram(1, 1e25).maximise(rows, np.array([1.0, 0.0]))
+    assert best.bounded
+    assert best.multipliers.tolist() == [1.0, 0.0]
+    assert best.point == pytest.approx(4e20)

@@ -315,6 +315,7 @@ def _quiet_solver(tolerance: float) -> highspy.Highs:
         "simplex_strategy": PRIMAL_SIMPLEX,
         "primal_feasibility_tolerance": tolerance,
         "dual_feasibility_tolerance": tolerance,
+        "infinite_bound": highspy.kHighsInf,  # else rows with limits beyond 1e20 would be none
     }
     for name, value in options.items():
         solver.setOptionValue(name, value)
