@@ -16,6 +16,7 @@ from polytope.errors import EmptyDomainError
 from polytope.regions.found import Engine
 from tests.rational import Cell, Twin, along, read, regions, rows_of
 from tests.rational_measures import (
+    effective_radius,
     extremes,
     half_width,
     inside,
@@ -202,6 +203,14 @@ def _size(twin: Twin, cell: Cell) -> Fraction:
     return largest
 
 
+def reach(case: Case) -> None:
+    """The effective radius is the distance of the farthest linear region from the origin, in the max norm."""
+    found = pt.effective_radius(case.complex("vertices" if case.bounded else "highs"))
+    right = effective_radius(case.twin)
+    assert float(found) == float(right)
+    assert Fraction(found.lower) <= right <= Fraction(found.upper)
+
+
 def distances(case: Case) -> None:
     """Robustness radii are the distances of the nearest ties, or enclose them."""
     rng, cells = np.random.default_rng([case.seed, 2]), case.twin.cells
@@ -292,7 +301,15 @@ def stops(case: Case, engine: str) -> None:
 
 
 ENGINE_LAWS: list[Callable[[Case, str], None]] = [patterns, graph, merging, interior_points, volumes, stops]
-MEASURE_LAWS: list[Callable[[Case], None]] = [slopes, output_ranges, units, distances, properties, complexity]
+MEASURE_LAWS: list[Callable[[Case], None]] = [
+    slopes,
+    output_ranges,
+    units,
+    reach,
+    distances,
+    properties,
+    complexity,
+]
 
 
 def broken(case: Case, law: Callable[..., None], engines: Collection[str] = ENGINES) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import combinations
 
 import numpy as np
 
@@ -26,6 +27,11 @@ from tests.rational_programs import (
 
 def linear_regions(twin: Twin) -> tuple[int, int]:
     """The number of linear regions (cells joined where maps agree across a facet) and of distinct maps."""
+    return len(set(linear_labels(twin))), len({cell.outputs for cell in twin.cells})
+
+
+def linear_labels(twin: Twin) -> list[int]:
+    """For each cell one of its linear region."""
     label = list(range(len(twin.cells)))
 
     def root(i: int) -> int:
@@ -36,7 +42,7 @@ def linear_regions(twin: Twin) -> tuple[int, int]:
     for i, j in twin.edges:
         if twin.cells[i].outputs == twin.cells[j].outputs:
             label[root(i)] = root(j)
-    return len({root(i) for i in label}), len({cell.outputs for cell in twin.cells})
+    return [root(i) for i in label]
 
 
 def inside(cell: Cell, x: Sequence[float]) -> bool:
@@ -132,11 +138,11 @@ def radius(cells: list[Cell], x: Sequence[float], label: int, norm: float) -> Fr
             margin = row_of([v - w for v, w in zip(a, b, strict=True)])
             sign, y = deepest([margin], cell.rows, cell.point)
             if sign >= 0:
-                found.append(_distance([*cell.rows, margin], y, rational(x), norm))
+                found.append(distance([*cell.rows, margin], y, rational(x), norm))
     return min(found, default=None)
 
 
-def _distance(rows: Sequence[Row], y: Point, x: Point, norm: float) -> Fraction:
+def distance(rows: Sequence[Row], y: Point, x: Point, norm: float) -> Fraction:
     """The distance of a polyhedron that holds y from x: the least t, or sum of t_i, with ``|y - x| <= t``."""
     d = len(x) - 1
     extra = 1 if norm == np.inf else d
@@ -151,3 +157,43 @@ def _distance(rows: Sequence[Row], y: Point, x: Point, norm: float) -> Fraction:
     start = rational([*at, *(apart if extra == d else [max(apart)])])
     goal = [0] * d + [-1] * extra + [0]
     return -value(goal, ascend(lifted, start, goal)[0])
+
+
+def effective_radius(twin: Twin) -> Fraction:
+    """The least r for which the cube of radius r meets every linear region."""
+    center = rational([0.0] * (len(twin.cells[0].point) - 1))
+    least: dict[int, Fraction] = {}
+    for label, cell in zip(linear_labels(twin), twin.cells, strict=True):
+        far = distance(cell.rows, cell.point, center, np.inf)
+        least[label] = min(least.get(label, far), far)
+    return max(least.values())
+
+
+def hoffman(rows: Sequence[Sequence[Fraction]]) -> Fraction:
+    r"""The greatest ``1 / t`` of all row sets: t is the greatest with ``row . x <= -t`` in the unit cube."""
+    d, found = len(rows[0]), []
+    for k in range(1, len(rows) + 1):
+        for chosen in combinations([row for row in rows if any(row)], k):
+            program = [row_of([*row, 1, 0]) for row in chosen]
+            for j in range(d):
+                program += [row_of([s * (i == j) for i in range(d)] + [0, -1]) for s in (1, -1)]
+            best = highest(program, (*[ZERO] * d, Fraction(1), ZERO), rational([0.0] * (d + 1)))
+            if best:
+                found.append(1 / best)
+    return max(found)
+
+
+def winners(exponents: Sequence[Sequence[Fraction]], coefficients: Sequence[Fraction]) -> list[int]:
+    """The monomials that are somewhere greater than all others; of equal ones the first."""
+    out = []
+    for i, (a, b) in enumerate(zip(exponents, coefficients, strict=True)):
+        rows, best = [], True
+        for j, (c, e) in enumerate(zip(exponents, coefficients, strict=True)):
+            row = [*(v - w for v, w in zip(c, a, strict=True)), e - b]
+            if any(row[:-1]):
+                rows.append(row_of(row))
+            else:
+                best = best and (row[-1] < 0 or (row[-1] == 0 and j >= i))
+        if best and deepest(rows, [], rational([0.0] * len(a)))[0] > 0:
+            out.append(i)
+    return out

@@ -21,6 +21,7 @@ from tests.exact_laws import (
     output_ranges,
     patterns,
     properties,
+    reach,
     slopes,
     stops,
     units,
@@ -44,6 +45,7 @@ HOLDS: dict[Law, tuple[str, ...]] = {  # the engines of which a law is asked
     output_ranges: (),
     properties: (),
     units: (),
+    reach: (),
     complexity: (),
 }
 each_law = pytest.mark.parametrize("law", HOLDS, ids=lambda law: law.__name__)

@@ -11,6 +11,8 @@ from polytope import Layer, Signomial, errors, newton_polytope, upper_hull, zono
 from polytope.ir import Dense, absolute, leaky_relu, relu
 from polytope.measures.signomial import essential
 from tests.networks import NETWORKS, file_network, integer, needs_shared, seeded
+from tests.rational_measures import distance, hoffman, winners
+from tests.rational_programs import deepest, origin, rational, row_of
 
 
 def small_residual(seed: int) -> pt.Network:
@@ -106,6 +108,17 @@ def test_essential_monomials_by_hand() -> None:
     assert essential(Signomial(a.astype(float), b.astype(float))).tolist() == [0, 2]
 
 
+@pytest.mark.parametrize("far", [0.0, 1e17])
+def test_essential_monomials_are_those_that_win_somewhere(far: float) -> None:
+    """Against rational programs: ties, near ties, and exponents that are far from 0 and differ by little."""
+    rng = np.random.default_rng(2)
+    for n, d in ((6, 1), (12, 2), (12, 2), (14, 3), (9, 4), (9, 6)):
+        a, b = rng.integers(-2, 3, (n, d)), rng.integers(-3, 4, n)
+        close = Fraction(1, 2**70) * rng.integers(-1, 2, n).astype(object)
+        F = Signomial(fractions(a.astype(float)) + Fraction(far), fractions(b.astype(float)) + close)
+        assert essential(F).tolist() == winners(F.exponents.tolist(), F.coefficients.tolist())
+
+
 @pytest.mark.parametrize(("n", "d"), [(4, 2), (5, 3), (6, 3), (5, 4), (3, 1)])
 def test_zonotopes_have_as_many_vertices_as_the_arrangement_cells(n: int, d: int) -> None:
     w = np.random.default_rng(n).standard_normal((n, d))
@@ -149,8 +162,6 @@ def test_fractions_that_floats_cannot_hold() -> None:
 
 def test_hoffman_constants_bound_distances() -> None:
     """The law itself: the distance to {A x <= b} is at most H times the largest violation."""
-    from polytope.measures.hoffman import _distance_from_origin
-
     rng = np.random.default_rng(0)
     for _ in range(10):
         A = rng.integers(-2, 3, size=(5, 2)).astype(float)
@@ -158,15 +169,40 @@ def test_hoffman_constants_bound_distances() -> None:
         H = pt.hoffman_constant(A)
         for x in rng.uniform(-2, 2, size=(10, 2)):
             b = A @ rng.uniform(-2, 2, size=2) + rng.exponential(size=len(A)) * rng.integers(0, 2, len(A))
-            distance = _distance_from_origin(A, b - A @ x)
-            assert distance <= H * np.maximum(A @ x - b, 0).max() + 1e-7
+            rows = [
+                row_of([*map(Fraction, a), -Fraction(c)]) for a, c in zip(A.tolist(), b.tolist(), strict=True)
+            ]
+            sign, y = deepest(rows, [], origin(2))
+            assert sign >= 0
+            far = distance(rows, y, rational(x.tolist()), np.inf)
+            assert float(far) <= H * np.maximum(A @ x - b, 0).max() * (1 + 1e-12)  # of the maximum
     with pytest.raises(ValueError, match="max_programs=1"):
         pt.hoffman_constant(np.vstack([np.eye(3), -np.ones(3)]), max_programs=1)
     with pytest.raises(ValueError, match="zero"):
         pt.hoffman_constant(np.zeros((2, 2)))
     assert pt.hoffman_constant([[1.0, 0.0], [-1.0, 0.0]]) == 1  # opposite rows: never both
-    with pytest.raises(errors.SolverError, match="beyond what float64"):
-        pt.hoffman_constant([[1.0, 0.0], [-1.0, 2.0**-40]])  # nearly opposite: both, and H is about 2^41
+    assert pt.hoffman_constant([[1.0, 0.0], [-1.0, 2.0**-40]]) == 2.0**41  # nearly opposite: both
+    with pytest.raises(errors.SolverError, match="beyond the numbers of float64"):
+        pt.hoffman_constant([[1.0, 0.0], [-1.0, 2.0**-1074]])
+
+
+@pytest.mark.parametrize("size", [1.0, 2.0**-60])
+def test_hoffman_constants_are_the_greatest_of_all_row_sets(size: float) -> None:
+    """Rows that are opposite, nearly so, or multiples of each other, also of unlike sizes."""
+    rng = np.random.default_rng(1)
+    for _ in range(8):
+        A = rng.integers(-2, 3, size=(5, int(rng.integers(1, 4)))) / rng.choice([1.0, 3.0])
+        A[1], A[4] = -A[0], A[2] * size
+        A[1, 0] += rng.choice([0.0, 2.0**-52])
+        if A.any():
+            assert pt.hoffman_constant(A) == float(hoffman(fractions(A).tolist())), A
+
+
+def test_bounds_on_the_radius_hold_for_float64_signomials() -> None:
+    """H of the one system x <= b is 1 / 0.3, times the spread 0.1: rounded up."""
+    F = Signomial(np.array([[0.0], [0.3]]), np.array([0.1, 0.0]))
+    bound = pt.radius_bound(F)
+    assert Fraction(bound) >= Fraction(0.1) / Fraction(0.3) > Fraction(float(np.nextafter(bound, 0)))
 
 
 def test_effective_radius_of_known_networks() -> None:
@@ -175,7 +211,7 @@ def test_effective_radius_of_known_networks() -> None:
     network = pt.mlp([(W, [-3, 3, 1, -1]), ([[1, 1, 1, 1]], [0])])
     regions = pt.enumerate_regions(network, pt.Polyhedron.whole_space(2))
     radius = pt.effective_radius(regions)
-    assert radius == pytest.approx(3, rel=1e-9)
+    assert radius == radius.lower == radius.upper == 3
     assert radius.label == "exact"
     some = pt.enumerate_regions(network, pt.Polyhedron.box([-9, -9], [9, 9]), pt.Sampling(3))
     with pytest.raises(errors.IncompleteComplexError):
@@ -189,7 +225,7 @@ def test_the_published_bound_is_one(network: pt.Network) -> None:
     regions = pt.enumerate_regions(network, pt.Polyhedron.whole_space(network.input_dim))
     form = pt.tropical_form(network)
     bound = pt.radius_bound(form.F[0], form.G[0])
-    assert pt.effective_radius(regions) <= bound * (1 + 1e-9)
+    assert pt.effective_radius(regions) <= bound
     assert bound.label == "upper bound"
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import inf
+from fractions import Fraction
+from math import inf, nextafter
 from typing import Literal
 
 Label = Literal["exact", "lower bound", "upper bound"]
@@ -35,3 +36,26 @@ class Labelled(float):
     def __repr__(self) -> str:
         shown = float.__repr__(self)
         return shown if self.label == "exact" else f"{shown} ({self.label})"
+
+
+def nearest(value: Fraction) -> tuple[float, float, float]:
+    """The nearest float64 number, and the least interval of such numbers that holds the value."""
+    try:
+        found = float(value)
+    except OverflowError:
+        largest = nextafter(inf, 0.0)
+        return (inf, largest, inf) if value > 0 else (-inf, -inf, -largest)
+    off = Fraction(found) - value
+    return found, nextafter(found, -inf) if off > 0 else found, nextafter(found, inf) if off < 0 else found
+
+
+def enclosing(value: Fraction) -> Labelled:
+    """A rational number, rounded once: exact.
+
+    Example:
+        >>> third = enclosing(Fraction(1, 3))
+        >>> third.label, third.lower < Fraction(1, 3) < third.upper
+        ('exact', True)
+    """
+    found, lower, upper = nearest(value)
+    return Labelled(found, "exact", lower, upper)

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.spatial import ConvexHull, QhullError
 
+from polytope.exact.implied import solve
 from polytope.exact.program import positive_point
+from polytope.geometry.inside import LEAST, ROUNDING, SLIGHTLY
 from polytope.ir.maps import FloatArray, IntArray
 
 Numbers = NDArray[Any]  # float64, or object arrays of Fraction
-UNSURE = 1e-6  # linear programs in floats are believed beyond this, relative to the size of the numbers
+UNSURE = 1e-6  # within this, relative to their size, float64 monomials count as covered: estimates
 DIRECTIONS = 2048
 MOST_LIFTED = 5  # exponents of more dimensions are not given to Qhull
 
@@ -81,34 +83,66 @@ def greatest(parts: Sequence[Signomial]) -> Signomial:
 
 
 def essential(F: Signomial) -> IntArray:
-    """The numbers of the monomials that are alone the greatest somewhere, ascending; exact for fractions.
+    """The numbers of the monomials that are alone the greatest somewhere, ascending: exact for fractions.
 
-    Monomials that win at random points are essential without ado, and those far below Qhull's upper hull are
-    not; for each other one a linear program asks whether it lies below a convex combination of the rest. What
-    floats leave open is decided in rationals; with float64 numbers it counts as below.
+    A monomial is essential where it wins at a point by more than the rounding of its value there, and is not
+    where a convex combination of others covers it in rational arithmetic. Floats propose points and
+    combinations; what they do not settle is a program in rationals. Of float64 numbers the answer is an
+    estimate: what floats leave open counts as covered.
     """
     kept = _largest_of_equal_exponents(F)
-    a, b = F.exponents[kept].astype(float), F.coefficients[kept].astype(float)
-    size = max(float(np.ptp(a, axis=0).max(initial=0.0)), float(np.ptp(b)), np.finfo(float).tiny)
-    known = _winners(a, b, size)
-    alive = ~_far_below(a, b, size) | known
-    for i in range(len(kept)):
-        if known[i] or not alive[i]:
-            continue
-        others = np.flatnonzero(alive & (np.arange(len(kept)) != i))
-        below = _below(a, b, i, np.flatnonzero(known), size)  # few, and often enough
-        if not below:
-            below = _below(a, b, i, others, size)
-        if below is None:
-            below = not _wins_exactly(F, kept[i], kept[others]) if F.exact else True
-        alive[i] = not below
-    return kept[alive]
+    return kept[_alive(F, kept) if F.exact else _alive_in_floats(F, kept)]
 
 
 def pruned(F: Signomial) -> Signomial:
     """The same function by its essential monomials alone."""
     kept = essential(F)
     return Signomial(F.exponents[kept], F.coefficients[kept])
+
+
+def in_fractions(F: Signomial) -> Signomial:
+    """The same function in fractions."""
+    if F.exact:
+        return F
+    a, b = (
+        np.array([Fraction(v) for v in t.ravel().tolist()], object) for t in (F.exponents, F.coefficients)
+    )
+    return Signomial(a.reshape(F.exponents.shape), b)
+
+
+def _alive(F: Signomial, kept: IntArray) -> NDArray[np.bool_]:
+    """Which monomials of distinct exponents are essential, proved."""
+    alive = np.ones(len(kept), dtype=bool)
+    try:
+        a = (F.exponents[kept] - F.exponents[kept[0]]).astype(float)
+        b = (F.coefficients[kept] - F.coefficients[kept[0]]).astype(float)
+    except OverflowError:
+        known, upper = np.zeros(len(kept), dtype=bool), None
+    else:
+        known, upper = _winners(a, b), _upper_simplices(a, b)
+    for i in np.flatnonzero(~known).tolist():
+        alive[i] = False
+        if upper is not None:
+            simplex = _simplex_above(a, i, *upper)
+            if simplex is not None and alive[simplex].all() and _covered(F, kept[i], kept[simplex]):
+                continue
+            some = _covering(a, b, i, np.flatnonzero(alive))
+            if some is not None and _covered(F, kept[i], kept[some]):
+                continue
+        alive[i] = _wins_exactly(F, kept[i], kept[alive])
+    return alive
+
+
+def _alive_in_floats(F: Signomial, kept: IntArray) -> NDArray[np.bool_]:
+    """The same for float64 numbers, whose sums were rounded: an estimate."""
+    a, b = F.exponents[kept], F.coefficients[kept]
+    size = max(float(np.ptp(a, axis=0).max(initial=0.0)), float(np.ptp(b)), np.finfo(float).tiny)
+    known = _winners(a, b)
+    alive = np.ones(len(kept), dtype=bool)
+    for i in np.flatnonzero(~known).tolist():
+        alive[i] = False
+        alive[i] = not _below(a, b, i, np.flatnonzero(alive), size)
+    return alive
 
 
 def _largest_of_equal_exponents(F: Signomial) -> IntArray:
@@ -120,8 +154,11 @@ def _largest_of_equal_exponents(F: Signomial) -> IntArray:
     return np.array(sorted(best.values()), dtype=np.int64)
 
 
-def _winners(a: FloatArray, b: FloatArray, size: float) -> NDArray[np.bool_]:
-    """Monomials that win clearly at some of many random points, of all magnitudes."""
+def _winners(a: FloatArray, b: FloatArray) -> NDArray[np.bool_]:
+    """Monomials that win at one of many random points of all magnitudes, by more than any rounding there.
+
+    The numbers are those of the monomials up to ``2^-53`` of each; values have d + 2 terms.
+    """
     known = np.zeros(len(b), dtype=bool)
     if len(b) == 1:
         known[:] = True
@@ -130,29 +167,77 @@ def _winners(a: FloatArray, b: FloatArray, size: float) -> NDArray[np.bool_]:
     spread = (float(np.ptp(b)) or 1.0) / (float(np.ptp(a, axis=0).max(initial=0.0)) or 1.0)
     lengths = spread * 10.0 ** rng.uniform(-3, 3, size=(DIRECTIONS, 1))
     x = rng.standard_normal((DIRECTIONS, a.shape[1])) * lengths
-    values = x @ a.T + b
-    top = np.partition(values, -2, axis=1)[:, -2:]
-    clear = top[:, 1] - top[:, 0] > 1e-9 * (np.abs(values).max(axis=1) + size)
-    known[values.argmax(axis=1)[clear]] = True
+    every = np.arange(DIRECTIONS)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = x @ a.T + b
+        error = SLIGHTLY * ROUNDING * (a.shape[1] + 4) * (np.abs(x) @ np.abs(a).T + np.abs(b)) + LEAST
+        low, high = values - error, values + error
+        first = low.argmax(axis=1)
+        lead, high[every, first] = low[every, first], -np.inf
+        clear = np.isfinite(error).all(axis=1) & (lead > high.max(axis=1))
+    known[first[clear]] = True
     return known
 
 
-def _far_below(a: FloatArray, b: FloatArray, size: float) -> NDArray[np.bool_]:
-    """Monomials below the upper facets that Qhull finds by far more than its rounding; none if it fails."""
-    lifted = np.concatenate([a, b[:, None]], axis=1) / size
+def _upper_simplices(a: FloatArray, b: FloatArray) -> tuple[IntArray, FloatArray]:
+    """The simplices of the upper hull, by Qhull, and for each what gives barycentric coordinates."""
     d = a.shape[1]
     if d > MOST_LIFTED or len(b) < d + 3:
-        return np.zeros(len(b), dtype=bool)
+        return np.zeros((0, d + 1), dtype=np.int64), np.zeros((0, d + 1, d + 1))
+    lifted = np.concatenate([a, b[:, None]], axis=1)
     try:
-        facets = ConvexHull(lifted).equations
-    except QhullError:
-        return np.zeros(len(b), dtype=bool)
-    upper = facets[facets[:, d] > -1e-9]  # vertical ones too: what is near them is left open
-    return np.asarray((lifted @ upper[:, :-1].T + upper[:, -1] < -UNSURE).all(axis=1))
+        hull = ConvexHull(lifted / _widths(lifted))
+    except (QhullError, ValueError):
+        return np.zeros((0, d + 1), dtype=np.int64), np.zeros((0, d + 1, d + 1))
+    simplices = hull.simplices[hull.equations[:, d] > 0].astype(np.int64)
+    corners = np.concatenate([a[simplices], np.ones((*simplices.shape, 1))], axis=2).swapaxes(1, 2)
+    sound = np.abs(np.linalg.det(corners)) > 0
+    return simplices[sound], np.linalg.inv(corners[sound])
 
 
-def _below(a: FloatArray, b: FloatArray, i: int, others: IntArray, size: float) -> bool | None:
-    """Whether a monomial lies below the hull of others; ``None`` within rounding of it."""
+def _widths(points: FloatArray) -> FloatArray:
+    """How far points ``[n, d]`` are apart in each coordinate; 1 where they are not."""
+    width = np.ptp(points, axis=0)
+    out: FloatArray = np.where(width > 0, width, 1.0)
+    return out
+
+
+def _simplex_above(a: FloatArray, i: int, simplices: IntArray, inverses: FloatArray) -> IntArray | None:
+    """The simplex that best holds an exponent, without the corners that do nothing there; a proposal."""
+    if not len(simplices):
+        return None
+    shares = inverses @ np.append(a[i], 1.0)
+    best = int(np.nan_to_num(shares, nan=-np.inf).min(axis=1).argmax())
+    some: IntArray = simplices[best][shares[best] > 1e-12]
+    return some if len(some) and i not in some else None
+
+
+def _covering(a: FloatArray, b: FloatArray, i: int, others: IntArray) -> IntArray | None:
+    """Monomials whose convex combination is highest above an exponent, by a float program; a proposal."""
+    if not len(others):
+        return None
+    equalities = np.concatenate([((a[others] - a[i]) / _widths(a)).T, np.ones((1, len(others)))])
+    size = float(np.ptp(b)) or 1.0
+    target = np.append(np.zeros(a.shape[1]), 1.0)
+    found = linprog(
+        -(b[others] - b[i]) / size, A_eq=equalities, b_eq=target, bounds=(0, None), method="highs"
+    )
+    return None if found.x is None else others[np.asarray(found.x) > 0]
+
+
+def _covered(F: Signomial, i: int, others: IntArray) -> bool:
+    """Whether the convex combination of others that has a monomial's exponent is not below it, exactly."""
+    columns = [F.exponents[j] - F.exponents[i] for j in others.tolist()]
+    rows = [whole_numbers([*entries, Fraction(0)]) for entries in zip(*columns, strict=True)]
+    found = solve([*rows, [1] * len(others) + [-1]])
+    if found is None or min(found[0]) < 0:
+        return False
+    rises = [F.coefficients[j] - F.coefficients[i] for j in others.tolist()]
+    return bool(sum(share * rise for share, rise in zip(found[0], rises, strict=True)) >= 0)
+
+
+def _below(a: FloatArray, b: FloatArray, i: int, others: IntArray, size: float) -> bool:
+    """Whether a monomial lies below the hull of others, or within rounding of it: an estimate."""
     if not len(others):
         return False
     equalities = np.concatenate([(a[others] - a[i]).T / size, np.ones((1, len(others)))])
@@ -160,11 +245,8 @@ def _below(a: FloatArray, b: FloatArray, i: int, others: IntArray, size: float) 
     costs = (b[i] - b[others]) / size
     found = linprog(costs, A_eq=equalities, b_eq=target, bounds=(0, None), method="highs")
     if found.status == 2:  # outside the others' Newton polytope, unless only by rounding
-        return None if _near_hull(equalities, target) else False
-    if found.x is None:
-        return None
-    lead = float(costs @ found.x)
-    return None if abs(lead) <= UNSURE else lead < 0
+        return _near_hull(equalities, target)
+    return found.x is None or bool(costs @ found.x <= UNSURE)
 
 
 def _near_hull(equalities: FloatArray, target: FloatArray) -> bool:
