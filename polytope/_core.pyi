@@ -48,8 +48,12 @@ def match(
     keys: NDArray[np.uint64], cell: NDArray[np.int32], places: bool, workers: int
 ) -> tuple[Integers, int]: ...
 def volumes(
-    vertex_begin: Integers, vertices: Floats, incidences: NDArray[np.uint64], facet_begin: Integers
-) -> Floats: ...
+    vertex_begin: Integers,
+    vertices: Floats,
+    errors: Floats,
+    incidences: NDArray[np.uint64],
+    facet_begin: Integers,
+) -> tuple[Floats, Floats]: ...
 def facet_volumes(
     vertex_begin: Integers,
     vertices: Floats,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import combinations
+from operator import mul
 
 import numpy as np
 
@@ -45,6 +46,13 @@ def linear_labels(twin: Twin) -> list[int]:
     return [root(i) for i in label]
 
 
+def bounded(rows: Sequence[Row], x: Point) -> bool:
+    """Whether a polyhedron around a point is bounded."""
+    d = len(x) - 1
+    axes = [tuple(Fraction(s * (i == j)) for j in range(d + 1)) for i in range(d) for s in (1, -1)]
+    return None not in [highest(rows, axis, x) for axis in axes]
+
+
 def inside(cell: Cell, x: Sequence[float]) -> bool:
     """Whether a point lies strictly inside."""
     point = rational(x)
@@ -83,6 +91,31 @@ def volume(rows: Sequence[Row]) -> Fraction:
             left = [r[:k] + r[k + 1 :] for r in face if any(r[:-1])]
             total -= volume(left) * Fraction(row[-1], abs(row[k]))
     return total / d
+
+
+def corners(rows: Sequence[Row]) -> set[tuple[Fraction, ...]]:
+    """The vertices of a bounded polyhedron: where d rows meet and no other is broken."""
+    d, found = len(rows[0]) - 1, set()
+    for chosen in combinations(set(rows), d):
+        x = _meeting(chosen)
+        if x is not None and all(sum(map(mul, row, (*x, 1))) <= 0 for row in rows):
+            found.add(x)
+    return found
+
+
+def _meeting(rows: Sequence[Row]) -> tuple[Fraction, ...] | None:
+    """Where d rows vanish, by elimination; ``None`` if they are dependent."""
+    table = [list(map(Fraction, row)) for row in rows]
+    for i in range(len(table)):
+        pivot = next((k for k in range(i, len(table)) if table[k][i]), None)
+        if pivot is None:
+            return None
+        table[i], table[pivot] = table[pivot], table[i]
+        table[i] = [v / table[i][i] for v in table[i]]
+        for k in range(len(table)):
+            if k != i:
+                table[k] = [v - table[k][i] * w for v, w in zip(table[k], table[i], strict=True)]
+    return tuple(-row[-1] for row in table)
 
 
 def lipschitz(cells: list[Cell], p: float, q: float) -> Fraction:

@@ -89,7 +89,7 @@ def test_interior_points_are_strictly_inside(regions: RegionComplex) -> None:
         # integer weights in a window make regions of size 1e-17, which float64 points cannot lie inside
         slack = b - A @ region.interior_point
         assert (slack > -1e-15).all()
-        assert (slack > 0).all() or region.volume() == 0.0
+        assert (slack > 0).all() or region.volume() < 1e-30
 
 
 def test_crossing_a_facet_flips_the_units_it_names(regions: RegionComplex) -> None:

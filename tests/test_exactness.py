@@ -25,6 +25,7 @@ from tests.exact_laws import (
     slopes,
     stops,
     units,
+    volumes,
 )
 from tests.nasty_networks import nasty
 from tests.networks import seeds
@@ -41,6 +42,7 @@ HOLDS: dict[Law, tuple[str, ...]] = {  # the engines of which a law is asked
     merging: ALL,
     stops: ALL,
     interior_points: ALL,
+    volumes: (),
     slopes: (),
     output_ranges: (),
     properties: (),

@@ -22,9 +22,14 @@ def test_cells_have_the_volume_of_their_hull(name: str) -> None:
     network: Network = NETWORKS[name]
     box = Polyhedron.box(*unit_box_of(network))
     found = explore(network, box.A, box.b, keep="vertices")
-    sizes = _core.volumes(
-        found.vertex_offsets, found.vertices, found.incidences.view(np.uint64), found.facet_offsets
+    sizes, errors = _core.volumes(
+        found.vertex_offsets,
+        found.vertices,
+        found.vertex_errors,
+        found.incidences.view(np.uint64),
+        found.facet_offsets,
     )
+    assert (errors <= 2.0**-8 * sizes).mean() > 0.9  # floats are enough for most cells
     # the cells tile the box; a few hundred sums of rounded determinants
     assert sizes.sum() == pytest.approx(box.volume(), rel=1e-12)
     if network.input_dim > 1:
@@ -37,7 +42,10 @@ def test_a_complex_gives_the_volumes_of_its_regions_in_their_order() -> None:
     network = seeded(3, 3, 6, 4, 1)
     regions = enumerate_regions(network, Polyhedron.box(*unit_box_of(network)))
     one_by_one = np.array([region.volume() for region in regions])
-    np.testing.assert_allclose(regions.volumes(), one_by_one, rtol=1e-6)
+    np.testing.assert_allclose(regions.volumes(), one_by_one, rtol=1e-9)
+    found = region_volumes(regions)
+    assert found.label == "bound"
+    assert ((found.lower <= one_by_one) & (one_by_one <= found.upper)).all()
 
 
 def test_above_six_dimensions_volumes_are_estimates_with_intervals() -> None:
@@ -73,12 +81,12 @@ def test_an_estimate_covers_the_exact_volume_as_often_as_it_says() -> None:
 
 
 def test_volumes_of_few_dimensions_are_exact_and_infinite_ones_refused() -> None:
-    network = seeded(3, 3, 6, 4, 1)
+    network = seeded(3, 2, 6, 4, 1)
     regions = enumerate_regions(network, Polyhedron.box(*unit_box_of(network)))
     found = region_volumes(regions)
     assert (found.label, found.confidence) == ("exact", 1.0)
-    np.testing.assert_array_equal(found.lower, found.upper)
-    assert found.values.sum() == pytest.approx(8, rel=1e-12)
+    assert (found.upper - found.lower <= 1e-8 * found.values).all()
+    assert found.values.sum() == pytest.approx(4, rel=1e-12)
     with pytest.raises(UnboundedDomainError):
         region_volumes(enumerate_regions(seeded(0, 2, 3, 1), Polyhedron.whole_space(2)))
     wide = enumerate_regions(seeded(0, 7, 2, 1), Polyhedron.whole_space(7))

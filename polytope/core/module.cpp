@@ -457,26 +457,28 @@ nb::tuple match_keys(Input<Bits> keys, Input<std::int32_t> cell, bool places, in
   return nb::make_tuple(nb::ndarray<nb::numpy, Index>(owned->data(), 2, shape, owner), odd);
 }
 
-nb::object cell_volumes(Input<Index> vertex_begin, Input<double> vertices, Input<Bits> incidences,
-                        Input<Index> facet_begin) {
-  const Index cells = Index(vertex_begin.size()) - 1;
-  std::vector<double> out(cells);
+// The volume of every cell, and a proved bound on how far it is off.
+nb::tuple cell_volumes(Input<Index> vertex_begin, Input<double> vertices, Input<double> errors, Input<Bits> incidences,
+                       Input<Index> facet_begin) {
+  const std::size_t cells = vertex_begin.size() - 1;
+  std::vector<double> out(cells), off(cells);
   {
     nb::gil_scoped_release free;
-    volumes(vertex_begin.data(), facet_begin.data(), vertices.data(), incidences.data(), cells,
-            Index(vertices.shape(1)), Index(incidences.shape(1)), nullptr, out.data());
+    volumes(vertex_begin.data(), facet_begin.data(), vertices.data(), errors.data(), incidences.data(), Index(cells),
+            Index(vertices.shape(1)), Index(incidences.shape(1)), out.data(), off.data());
   }
-  return copied(out.data(), {std::size_t(cells)});
+  return nb::make_tuple(copied(out.data(), {cells}), copied(off.data(), {cells}));
 }
 
 // The (d - 1)-volume of every facet that is wanted; 0 for others.
-nb::object facet_volumes(Input<Index> vertex_begin, Input<double> vertices, Input<Bits> incidences,
-                         Input<Index> facet_begin, Input<bool> wanted) {
+nb::object wanted_facet_volumes(Input<Index> vertex_begin, Input<double> vertices, Input<Bits> incidences,
+                                Input<Index> facet_begin, Input<bool> wanted) {
   std::vector<double> out(wanted.size(), 0.0);
   {
     nb::gil_scoped_release free;
-    volumes(vertex_begin.data(), facet_begin.data(), vertices.data(), incidences.data(), Index(vertex_begin.size()) - 1,
-            Index(vertices.shape(1)), Index(incidences.shape(1)), wanted.data(), out.data());
+    facet_volumes(vertex_begin.data(), facet_begin.data(), vertices.data(), incidences.data(),
+                  Index(vertex_begin.size()) - 1, Index(vertices.shape(1)), Index(incidences.shape(1)), wanted.data(),
+                  out.data());
   }
   return copied(out.data(), {out.size()});
 }
@@ -541,9 +543,9 @@ NB_MODULE(_core, m) {
         nb::arg("rec_f"), nb::kw_only(), nb::arg("keep"), nb::arg("paths"), nb::arg("most"), nb::arg("seconds"),
         nb::arg("workers"), nb::arg("exact"), nb::arg("reduce").none(), nb::arg("attend").none());
   m.def("match", &match_keys, nb::arg("keys"), nb::arg("cell"), nb::arg("places"), nb::arg("workers"));
-  m.def("volumes", &cell_volumes, nb::arg("vertex_begin"), nb::arg("vertices"), nb::arg("incidences"),
-        nb::arg("facet_begin"));
-  m.def("facet_volumes", &facet_volumes, nb::arg("vertex_begin"), nb::arg("vertices"), nb::arg("incidences"),
+  m.def("volumes", &cell_volumes, nb::arg("vertex_begin"), nb::arg("vertices"), nb::arg("errors"),
+        nb::arg("incidences"), nb::arg("facet_begin"));
+  m.def("facet_volumes", &wanted_facet_volumes, nb::arg("vertex_begin"), nb::arg("vertices"), nb::arg("incidences"),
         nb::arg("facet_begin"), nb::arg("wanted"));
   m.def("propose_facets", &propose_facets, nb::arg("rows"), nb::arg("wanted"), nb::arg("reach"));
   m.def("double_row", &double_row, nb::arg("network"), nb::arg("a"), nb::arg("b"), nb::arg("pieces"));

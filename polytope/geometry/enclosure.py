@@ -8,12 +8,13 @@ that does not prove is left to rational arithmetic.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
 from polytope.errors import EmptyDomainError, SolverError
-from polytope.exact.program import maximise
+from polytope.exact.program import Row, maximise
 from polytope.geometry.inside import LEAST, ROUNDING, SLIGHTLY, integer_rows
 from polytope.geometry.lp import WarmProgram
 from polytope.geometry.scales import column_scales, unit_rows
@@ -22,8 +23,12 @@ from polytope.ir.maps import FloatArray, IntArray
 FAR = 1e7  # artificial bound of float programs, in units of the polyhedron's own size: no proof rests on it
 
 
-def row_bounds(A: FloatArray, b: FloatArray) -> FloatArray:
-    """Low and high of coordinates by rows on one coordinate, ``[2, d]``, rounded outward; else infinite."""
+def row_bounds(A: FloatArray, b: FloatArray, *, outward: bool = True) -> FloatArray:
+    """Low and high of coordinates by rows on one coordinate, ``[2, d]``; infinite without such rows.
+
+    Arguments:
+        outward: whether they are rounded so that they enclose; otherwise to the nearest.
+    """
     d = A.shape[1]
     ends = np.stack([np.full(d, -np.inf), np.full(d, np.inf)])
     single = np.flatnonzero(np.count_nonzero(A, axis=1) == 1)
@@ -31,7 +36,7 @@ def row_bounds(A: FloatArray, b: FloatArray) -> FloatArray:
     slope = A[single, axis]
     with np.errstate(over="ignore", under="ignore"):
         limit = b[single] / slope
-    exact = np.abs(slope) == 1
+    exact = (np.abs(slope) == 1) | (not outward)
     np.minimum.at(ends[1], axis[slope > 0], np.where(exact, limit, np.nextafter(limit, np.inf))[slope > 0])
     np.maximum.at(ends[0], axis[slope < 0], np.where(exact, limit, np.nextafter(limit, -np.inf))[slope < 0])
     return ends
@@ -95,10 +100,12 @@ def _multipliers(A: FloatArray, b: FloatArray, places: IntArray) -> tuple[FloatA
     return np.array(out), signs
 
 
-def recedes(A: FloatArray) -> bool:
-    """Whether there is a direction u with ``A u <= 0``, besides 0: in rational arithmetic."""
-    d = A.shape[1]
-    cone = integer_rows(A, np.zeros(len(A)))
+def recedes(rows: Sequence[Row]) -> bool:
+    """Whether there is a direction besides 0 along which no integer row grows: in rational arithmetic."""
+    if not rows:
+        return True
+    d = len(rows[0]) - 1
+    cone = [(*row[:-1], 0) for row in rows]
     for j in range(d):
         for sign in (1, -1):
             goal = [0] * (d + 1)

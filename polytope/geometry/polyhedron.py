@@ -2,18 +2,21 @@ r"""Convex polyhedra :math:`\{x : A x \le b\}`: the domains of every enumeration
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import ConvexHull, HalfspaceIntersection, QhullError
+from scipy.spatial import ConvexHull
 
-from polytope.errors import EmptyDomainError, GeometryError, UnboundedDomainError
+from polytope.errors import EmptyDomainError, UnboundedDomainError
+from polytope.exact.polytope import box_volume, exact_corners, exact_volume, nearest_float
+from polytope.exact.program import Row
 from polytope.geometry.center import exact_center, proposed_centers
-from polytope.geometry.enclosure import FAR, exact_box, has_two_sides, proved_box, recedes
-from polytope.geometry.inside import contained, radius_around
+from polytope.geometry.enclosure import FAR, exact_box, has_two_sides, proved_box, recedes, row_bounds
+from polytope.geometry.inside import contained, integer_rows, radius_around
 from polytope.geometry.scales import unit_rows
 from polytope.ir.maps import FloatArray
 
@@ -149,62 +152,52 @@ class Polyhedron:
         """Whether the polyhedron is bounded: no direction u but 0 with A u <= 0, in rational arithmetic."""
         if len(self.A) <= self.dim or has_two_sides(self.A):
             return len(self.A) > self.dim
-        return self._proved_box is not None or not recedes(self.A)
+        return self._proved_box is not None or not recedes(integer_rows(self.A, self.b))
 
     def vertices(self) -> FloatArray:
-        """All vertices, ``[v, d]``.
+        """All vertices, ``[v, d]``, in lexicographic order.
+
+        **Exact**: found in rational arithmetic, and rounded once. Those that float64 does not tell apart are
+        one.
 
         Raises:
             UnboundedDomainError: there are points at infinity.
+            EmptyDomainError: no point, or no interior.
         """
-        if not self.is_bounded:
-            raise UnboundedDomainError("An unbounded polyhedron is not the hull of its vertices.")
-        center, radius = self.inscribed_ball
-        return vertices_around(self.A, self.b, center, radius)
+        self._require_body()
+        if not self.is_box:
+            return rounded_corners(integer_rows(self.A, self.b))
+        ends = row_bounds(self.A, self.b, outward=False)
+        return np.array(list(product(*ends.T.tolist())))
 
     def volume(self) -> float:
-        """The d-dimensional volume, from the convex hull of the vertices.
+        """The d-dimensional volume. **Exact**: found in rational arithmetic, and rounded once.
 
         Raises:
             UnboundedDomainError: the volume is infinite.
+            EmptyDomainError: no point, or no interior.
         """
-        return hull_volume(self.vertices())
+        self._require_body()
+        rows = integer_rows(self.A, self.b)
+        return nearest_float(box_volume(rows) if self.is_box else exact_volume(rows))
+
+    def _require_body(self) -> None:
+        """Refuse what is unbounded, or has no interior."""
+        if not self.is_bounded:
+            raise UnboundedDomainError("An unbounded polyhedron is not the hull of its vertices.")
+        _ = self.inscribed_ball
 
 
-def vertices_around(A: FloatArray, b: FloatArray, center: FloatArray, radius: float) -> FloatArray:
-    """The vertices ``[v, d]`` of the bounded ``{A x <= b}`` around an interior point.
-
-    Arguments:
-        A, b: rows.
-        center, radius: a point strictly inside, and about its distance to the nearest row.
-
-    Raises:
-        GeometryError: Qhull fails.
-    """
-    slack = b - A @ center
-    if A.shape[1] == 1:
-        ends = slack / A[:, 0]
-        two: FloatArray = center + np.array([[ends[A[:, 0] < 0].max()], [ends[A[:, 0] > 0].min()]])
-        return two
-    moved = np.concatenate([A, -slack[:, None] / radius], axis=1)
-    try:
-        found = HalfspaceIntersection(moved, np.zeros(len(center))).intersections
-    except QhullError as error:
-        raise GeometryError("Qhull could not intersect these half-spaces.") from error
-    corners: FloatArray = _distinct(found) * radius + center
+def rounded_corners(rows: Sequence[Row]) -> FloatArray:
+    """The vertices ``[v, d]`` of a bounded polyhedron of integer rows: the nearest float64 points."""
+    points = [[nearest_float(v) for v in corner.point] for corner in exact_corners(rows)]
+    corners: FloatArray = np.unique(points, axis=0)
     return corners
 
 
 def hull_volume(corners: FloatArray) -> float:
-    """The d-dimensional volume of the convex hull of points ``[v, d]``."""
+    """The d-dimensional volume of the convex hull of points ``[v, d]``, by Qhull: an estimate."""
     size = np.ptp(corners, axis=0)
     if corners.shape[1] == 1 or not size.all():
         return float(np.prod(size))
     return float(ConvexHull((corners - corners.mean(axis=0)) / size).volume * np.prod(size))
-
-
-def _distinct(points: FloatArray) -> FloatArray:
-    """Points without repetitions up to rounding, in lexicographic order."""
-    scale = float(np.abs(points).max()) or 1.0
-    _, first = np.unique(np.round(points / scale, 9), axis=0, return_index=True)
-    return points[np.sort(first)]

@@ -15,7 +15,7 @@ from polytope.ir import Network, mlp
 from polytope.ir.maps import FloatArray
 from polytope.measures.local_complexity import checked_frames, checked_points, checked_radius
 from polytope.measures.units import unit_use
-from polytope.regions.cell_volumes import cell_volumes, facet_volumes
+from polytope.regions.cell_volumes import facet_volumes, float_volumes
 from polytope.regions.complex import RegionComplex
 from polytope.regions.enumerate import enumerate_regions
 from polytope.regions.found import Engine
@@ -32,9 +32,9 @@ class ExactComplexity:
     Arguments:
         units_lower, units_upper: ``int[B, layers]``, units that bend inside, by layer that bends.
         regions_lower, regions_upper: ``int[B]``, activation regions.
-        bend_volume: ``[B]``, the volume of the bends inside, of one dimension less than the neighbourhood, up
-            to rounding; of those that were found where not complete.
-        complete: ``bool[B]``, whether the numbers of a point are exact.
+        bend_volume: ``[B]``, the volume of the bends inside, of one dimension less than the neighbourhood: an
+            **estimate** in float64; of those bends that were found where not complete.
+        complete: ``bool[B]``, whether the numbers of units and regions of a point are exact.
     """
 
     units_lower: NDArray[np.int64]
@@ -178,4 +178,4 @@ def _facet_volume(A: FloatArray, b: FloatArray, row: int, inside: FloatArray) ->
         found = explore(mlp([(np.zeros((1, d - 1)), [0.0])]), sides, slack, keep="vertices")
     except GeometryError:
         return 0.0  # thinner than what its rows are rounded by: empty, or open at an end
-    return float(cell_volumes(found).sum())
+    return float(float_volumes(found)[0].sum())

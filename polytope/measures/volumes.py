@@ -1,4 +1,4 @@
-"""Volumes of regions: exact up to six dimensions, estimates with confidence intervals above."""
+"""Volumes of regions: with proved bounds up to six dimensions, estimates with confidence intervals above."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from polytope.ir.maps import FloatArray
 from polytope.measures.units import bounding_box
 from polytope.regions.complex import RegionComplex
 
-MOST_EXACT = 6  # dimensions up to which volumes are computed from vertices
+MOST_PROVED = 6  # dimensions up to which volumes are computed from vertices
+NARROW = 1e-8  # widths of intervals, relative to the volume, that count as rounding
 BATCH = 1 << 14
 
 
@@ -23,17 +24,18 @@ class Volumes:
 
     Arguments:
         values: ``[R]``.
-        lower, upper: ``[R]``, equal to ``values`` where exact; otherwise the ends of an interval that holds
-            the volume of a region with the probability ``confidence``, each region by itself.
-        label: "exact" (up to rounding) or "estimate".
-        confidence: 1 where exact.
+        lower, upper: ``[R]``, the ends of an interval that holds the volume of a region: proved, or of an
+            estimate with the probability ``confidence``, each region by itself.
+        label: "exact" where all intervals are proved, and none is wider than 1e-8 of its volume; "bound"
+            where all are proved; else "estimate".
+        confidence: 1 where proved.
         samples: points that an estimate rests on.
     """
 
     values: FloatArray
     lower: FloatArray
     upper: FloatArray
-    label: Literal["exact", "estimate"]
+    label: Literal["exact", "bound", "estimate"]
     confidence: float
     samples: int
 
@@ -47,6 +49,8 @@ def region_volumes(
 ) -> Volumes:
     r"""Volumes of the regions, by their vertices for d <= 6 and by random points above.
 
+    By vertices: sums of float64 determinants whose rounding, and that of the vertices, is bounded; where the
+    bound is above a 256th of a volume, rational ones. ``Region.volume`` is rational for every region.
     Above, n uniform points of the domain's bounding box fall into a region k times: its volume is estimated
     by k / n times the box's, between the Clopper-Pearson bounds of the binomial proportion.
 
@@ -72,9 +76,12 @@ def region_volumes(
     """
     if samples < 1 or not 0 < confidence < 1:
         raise ValueError("region_volumes: samples must be positive, and confidence lie between 0 and 1.")
-    if complex.domain.dim <= MOST_EXACT:
-        values = complex.volumes()
-        return Volumes(values, values, values, "exact", 1.0, 0)
+    if complex.domain.dim <= MOST_PROVED:
+        values, errors = complex.proved_volumes()
+        lower = np.maximum(np.nextafter(values - errors, -np.inf), 0.0)
+        upper = np.nextafter(values + errors, np.inf)
+        narrow = bool((upper - lower <= NARROW * values).all())
+        return Volumes(values, lower, upper, "exact" if narrow else "bound", 1.0, 0)
     box = bounding_box(complex.domain)
     if box is None:
         raise UnboundedDomainError("Volumes are estimated in bounded domains; intersect this one with a box.")

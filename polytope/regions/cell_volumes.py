@@ -1,19 +1,46 @@
-"""Volumes of vertex cells and of their facets, up to rounding, from vertices and incidences."""
+"""Volumes of vertex cells, proved, and of their facets, up to rounding, from vertices and incidences."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polytope import _core
+from polytope.exact.cells import ExactCells
+from polytope.exact.polytope import exact_volume, nearest_float
+from polytope.exact.program import Row
 from polytope.ir.maps import FloatArray
 from polytope.regions.vertex_cell import VertexCells
 
+DOUBT = 2.0**-8  # relative errors of float volumes from which rational ones take their place
 
-def cell_volumes(found: VertexCells) -> FloatArray:
-    """The d-volumes of all cells, ``[R]``, of a search that kept vertices."""
+
+def float_volumes(found: VertexCells) -> tuple[FloatArray, FloatArray]:
+    """The d-volumes of all cells, ``[R]``, of a search that kept vertices, and bounds on their errors."""
     incidences = found.incidences.view(np.uint64)
-    return _core.volumes(found.vertex_offsets, found.vertices, incidences, found.facet_offsets)
+    return _core.volumes(
+        found.vertex_offsets, found.vertices, found.vertex_errors, incidences, found.facet_offsets
+    )
+
+
+def cell_volumes(found: VertexCells, cells: ExactCells) -> tuple[FloatArray, FloatArray]:
+    """The same, with volumes that are not proved up to ``DOUBT`` computed in rationals, and rounded once."""
+    sizes, errors = float_volumes(found)
+    for i in np.flatnonzero(~(errors <= DOUBT * sizes)).tolist():
+        owners = found.owners(np.arange(found.facet_offsets[i], found.facet_offsets[i + 1]))
+        rows = [row.row for row in cells.rows(found.patterns[i]) if row.owner in owners and any(row.row[:-1])]
+        sizes[i], errors[i] = rounded_volume(rows)
+    return sizes, errors
+
+
+def rounded_volume(rows: Sequence[Row]) -> tuple[float, float]:
+    """The volume of a bounded polyhedron of integer rows, rounded once, and a bound on what that changed."""
+    right = exact_volume(rows)
+    size = nearest_float(right)
+    return size, 0.0 if Fraction(size) == right else float(np.spacing(size))
 
 
 def facet_volumes(found: VertexCells, wanted: NDArray[np.bool_]) -> FloatArray:

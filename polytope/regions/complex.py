@@ -14,13 +14,15 @@ from polytope.errors import IncompleteComplexError, UnboundedDomainError
 from polytope.exact.equal_maps import map_labels
 from polytope.exact.maps import right_maps
 from polytope.exact.rows import ExactRows
-from polytope.geometry.polyhedron import Polyhedron, hull_volume, vertices_around
+from polytope.geometry.enclosure import recedes
+from polytope.geometry.polyhedron import Polyhedron, rounded_corners
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.adjacency import matched_pairs, region_graph
 from polytope.regions.all_facets import facets_of
+from polytope.regions.cell_volumes import rounded_volume
 from polytope.regions.found import Facets, Path
 from polytope.regions.locate import locate
 from polytope.regions.merge import joined_across
@@ -134,6 +136,14 @@ class RegionComplex:
         rows = np.array([place[k] for k in self._origins(region, described).tolist()], dtype=np.int64)
         return described.rows(rows)
 
+    def _exact_rows(self, region: int) -> list[list[int]]:
+        """The rows of the facets of a region, in their order: positive multiples in integers."""
+        pattern = self.patterns[region]
+        described = region_rows(self.network, self.domain, self.boundaries, pattern, self._exact)
+        place = {origin: i for i, origin in enumerate(described.origin.tolist())}
+        cuts = [described.cut(place[k]) for k in self._origins(region, described).tolist()]
+        return [self._exact(cut, pattern).tolist() for cut in cuts]
+
     def _origins(self, region: int, described: RegionRows) -> IntArray:
         """Which of all rows the facets of a region lie on."""
         units = self.facets.unit[self._span(region)].astype(np.int64)
@@ -202,12 +212,24 @@ class RegionComplex:
     def volumes(self) -> FloatArray:
         """The volume of every region, ``[R]``.
 
+        In float64, with the bounds that ``region_volumes`` gives; ``Region.volume`` is exact, and slower.
+
+        Raises:
+            UnboundedDomainError: a region has infinite volume.
+        """
+        return self.proved_volumes()[0]
+
+    def proved_volumes(self) -> tuple[FloatArray, FloatArray]:
+        """The volumes, and proved bounds on their errors, both ``[R]``.
+
         Raises:
             UnboundedDomainError: a region has infinite volume.
         """
         if self.complete and suits_vertices(self.domain):
             return volumes(self.network, self.domain, self.patterns)
-        return np.array([region.volume() for region in self])
+        pairs = [rounded_volume(region._rows()) for region in self]
+        sizes, errors = np.array(pairs, dtype=float).reshape(-1, 2).T
+        return sizes, errors
 
     def locate(self, x: ArrayLike) -> IntArray:
         """The region of every point ``[B, d]``: ``int[B]``, -1 outside the domain.
@@ -272,26 +294,33 @@ class Region:
     @property
     def is_bounded(self) -> bool:
         """Whether the region is bounded."""
-        return self.complex.domain.is_bounded or Polyhedron(*self.halfspaces).is_bounded
+        return self.complex.domain.is_bounded or not recedes(self._exact_rows)
 
     def vertices(self) -> FloatArray:
-        """The region's vertices, ``[v, d]``; the interior point alone where float64 cannot tell them apart.
+        """The region's vertices, ``[v, d]``, in lexicographic order.
+
+        **Exact**: found in rational arithmetic, and rounded once. Those that float64 does not tell apart are
+        one.
 
         Raises:
             UnboundedDomainError: the region is unbounded.
         """
-        if not self.is_bounded:
-            raise UnboundedDomainError(f"Region {self.number} is unbounded: it is not the hull of vertices.")
-        A, b = self.halfspaces
-        slack = float((b - A @ self.interior_point).min())
-        if slack <= 2.0**-48 * float(np.abs(b).max()):
-            return self.interior_point[None]
-        return vertices_around(A, b, self.interior_point, slack)
+        return rounded_corners(self._rows())
 
     def volume(self) -> float:
-        """The region's d-dimensional volume.
+        """The region's d-dimensional volume. **Exact**: found in rational arithmetic, and rounded once.
 
         Raises:
             UnboundedDomainError: the region is unbounded.
         """
-        return hull_volume(self.vertices())
+        return rounded_volume(self._rows())[0]
+
+    @cached_property
+    def _exact_rows(self) -> list[list[int]]:
+        return self.complex._exact_rows(self.number)
+
+    def _rows(self) -> list[list[int]]:
+        """The rows of the facets, in integers, of a region that is bounded."""
+        if not self.is_bounded:
+            raise UnboundedDomainError(f"Region {self.number} is unbounded: it is not the hull of vertices.")
+        return self._exact_rows

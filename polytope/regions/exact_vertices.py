@@ -66,10 +66,7 @@ class ExactVertices:
         """The units, and domain rows as -(row + 1), that vanish on facets through a vertex."""
         first = int(self.found.facet_offsets[self.cell_of(vertex)])
         bits = np.unpackbits(self.found.incidences[vertex].view(np.uint8), bitorder="little")
-        facets = first + np.flatnonzero(bits)
-        more = self.found.facet_more
-        units = more[np.isin(more[:, 0], facets), 1]
-        return {*self.found.facet_units[facets].tolist(), *units.tolist()}
+        return self.found.owners(first + np.flatnonzero(bits))
 
     @cached_property
     def _cells(self) -> ExactCells:

@@ -82,6 +82,11 @@ class VertexCells:
     n_exact: int
     evidence: Evidence | None = None
 
+    def owners(self, facets: IntArray) -> set[int]:
+        """The units, and domain rows as -(row + 1), that vanish on facets, given by their places."""
+        more = self.facet_more[np.isin(self.facet_more[:, 0], facets), 1]
+        return {*self.facet_units[facets].tolist(), *more.tolist()}
+
     def neighbours(self, *, places: bool = False, workers: int = 1) -> IntArray:
         """The pairs of cells that share a facet, ``[E, 2]``, smaller first; or the facet's two places."""
         pairs, odd = matched(self.facet_keys, self.facet_offsets, places=places, workers=workers)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from polytope.exact.cells import ExactCells
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
@@ -66,16 +67,16 @@ def search_vertices(
     )
 
 
-def volumes(network: Network, domain: Polyhedron, patterns: PatternArray) -> FloatArray:
-    """The volumes of all regions, ``[R]``, exact up to rounding: the search once more, with vertices.
+def volumes(network: Network, domain: Polyhedron, patterns: PatternArray) -> tuple[FloatArray, FloatArray]:
+    """The volumes of all regions, ``[R]``, and bounds on their errors: the search once more, with vertices.
 
     Arguments:
         patterns: ``int8[R, units]``, all regions of the network in the domain.
     """
     found = explore(network, domain.A, domain.b, keep="vertices")
-    sized = np.empty(len(patterns))
-    sized[_numbers(patterns, found.patterns)] = cell_volumes(found)
-    return sized
+    sizes, errors = cell_volumes(found, ExactCells(network, domain.A, domain.b))
+    order = np.argsort(_numbers(patterns, found.patterns))
+    return sizes[order], errors[order]
 
 
 def cell_vertices(complex: RegionComplex) -> Iterator[FloatArray]:
