@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
-from polytope import Network, Polyhedron, enumerate_regions, mlp, robustness_radius
+from polytope import Network, Polyhedron, enumerate_regions, mlp, robustness_radius, stack
 from polytope.equivariant import (
     EquivarianceCertificate,
     Representation,
@@ -23,9 +25,13 @@ from polytope.errors import EmptyDomainError, SymmetryError, UnboundedDomainErro
 from polytope.ir import Dense, Layer, absolute, hard_tanh
 from polytope.regions.sampling import random_points
 from tests.networks import seeded
+from tests.rational import combined, twin_of
+from tests.rational_programs import highest
 from tests.symmetric_networks import C2, C4, D4, SYMMETRIC, domain_of, group_network, natural
 
 SQUARE = Polyhedron.box([-1, -1], [1, 1])
+ALMOST = np.array([[0.1, 0.7], [0.7, 0.1 + 2.0**-56]])
+FIVE = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
 PLAIN = {
     "plane": (C4, trivial(C4.group), lambda: seeded(0, 2, 6, 6, 1), SQUARE),
     "outputs turned": (D4, D4, lambda: seeded(1, 2, 6, 2), SQUARE),
@@ -76,6 +82,65 @@ def test_a_supremum_by_hand() -> None:
     assert sorted(proof.witness[1] > 0.99) == [False, True]
     error = defect(net, C2, trivial(C2.group), 1)
     np.testing.assert_allclose(error([[0.5, -1.0], [0.25, 0.75]]), [[0.5], [-0.5]], atol=1e-15)
+
+
+TWINS = {
+    "small": (C4, trivial(C4.group), lambda: seeded(0, 2, 3, 2, 1), SQUARE),
+    "outputs turned": (C4, C4, lambda: seeded(1, 2, 3, 2), SQUARE),
+    "thirds": (rotation2d(cyclic(3)), trivial(cyclic(3), 2), lambda: seeded(4, 2, 3, 2), SQUARE),
+    "nearly symmetric": (
+        C2,
+        trivial(C2.group),
+        lambda: mlp([(ALMOST, [0.1, 0.1]), ([[0.3, 0.3]], [0])]),
+        SQUARE,
+    ),
+    "one rounding": (
+        C2,
+        trivial(C2.group),
+        lambda: mlp([(np.eye(2), [0, 0]), ([[0.1 + 0.2, 0.3]], [0])]),
+        SQUARE,
+    ),
+    "cancelling": (
+        C2,
+        trivial(C2.group),
+        lambda: mlp([(FIVE, [5] * 4), ([[1e17, 0.3, -1e17, 0.1]], [0])]),
+        SQUARE,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_the_supremum_lies_between_proved_bounds(name: str) -> None:
+    """Against rational arithmetic, also where defects are of the size of a rounding."""
+    rho_in, rho_out, make, domain = TWINS[name]
+    net = make()
+    proofs = [certify_equivariance(net, rho_in, rho_out, domain)]
+    proofs += [by_programs(net, rho_in, domain)] if rho_in is C2 else []
+    for g, (into, out) in enumerate(zip(rho_in.matrices, rho_out.matrices, strict=True)):
+        right = supremum(net, into, out, domain)
+        for proof in proofs:
+            assert right <= Fraction(proof.max_error[g])
+            assert proof.exact
+            assert Fraction(proof.max_error[g]) - right <= max(right / 10**6, Fraction(proof.rounding[g]))
+            assert proof.proved[g] == (right == 0)
+
+
+def supremum(net: Network, into: np.ndarray, out: np.ndarray, domain: Polyhedron) -> Fraction:
+    """The greatest ``|f(into x) - out f(x)|``, in rationals: layers of both networks side by side."""
+    moved = mlp([(into, np.zeros(len(into)))]).then(net)
+    twin = twin_of(stack(moved, net), domain)
+    assert twin is not None
+    most, n = Fraction(0), net.output_dim
+    for cell in twin.cells:
+        for k in range(n):
+            terms = [(Fraction(1), cell.outputs[k])]
+            terms += [(-Fraction(float(out[k, j])), cell.outputs[n + j]) for j in range(n)]
+            f = combined(terms, Fraction(0), len(cell.point))
+            for sign in (1, -1):
+                top = highest(cell.rows, tuple(sign * v for v in f), cell.point)
+                assert top is not None
+                most = max(most, top)
+    return most
 
 
 SLOW = ("C4 sheared", "B3", "D4", "C4 skip")  # further kinds are certified quickly

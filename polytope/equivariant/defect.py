@@ -22,6 +22,8 @@ def equivariance_error(
 ) -> FloatArray:
     r"""The defect at points, :math:`\|f(\rho_{in}(g) x) - \rho_{out}(g) f(x)\|_\infty`, ``[G, B]``.
 
+    An **estimate**: evaluated in float64.
+
     Arguments:
         model: a network, or any function of ``[B, d]`` to ``[B, out]``.
         rho_in, rho_out: actions of one group on inputs and outputs.
@@ -51,7 +53,8 @@ def region_equivariance(
     r"""The defect of every region's affine map, ``[G, R]``.
 
     It is the largest entry of :math:`J_{gR} \, \rho_{in}(g) - \rho_{out}(g) J_R` and of
-    :math:`c_{gR} - \rho_{out}(g) c_R`, where gR is the region that holds the image of R's interior point.
+    :math:`c_{gR} - \rho_{out}(g) c_R`, where gR is the region that holds the image of R's interior point. An
+    **estimate**: maps and images are rounded.
     """
     same_group(rho_in, rho_out)
     network, points = complex.network, complex.interior_points
@@ -66,10 +69,13 @@ def region_equivariance(
 
 
 def defect(network: Network, rho_in: Representation, rho_out: Representation, g: int) -> Network:
-    """The network that computes the defect of one element, ``[d]`` to ``[out]``."""
+    """The network that computes the defect of one element, ``[d]`` to ``[out]``; nothing is rounded."""
     require_fit(network, rho_in, rho_out)
     into, out = rho_in.matrices[g], rho_out.matrices[g]
-    moved = network.restrict(Slice(np.zeros(rho_in.dim), into.T))
+    if rho_in.is_signed_permutation:  # which only moves the columns of the first layers
+        moved = network.restrict(Slice(np.zeros(rho_in.dim), into.T))
+    else:
+        moved = mlp([(into, np.zeros(rho_in.dim))]).then(network)
     difference = np.concatenate([np.eye(rho_out.dim), -out], axis=1)
     return stack(moved, network).then(mlp([(difference, np.zeros(rho_out.dim))]))
 

@@ -33,6 +33,18 @@ def powers_of_two(values: FloatArray) -> bool:
     return bool(np.isin(np.abs(mantissas), (0.0, 0.5)).all())
 
 
+def is_sum(A: csr_array, B: csr_array, C: csr_array) -> bool:
+    """Whether ``A + B = C``, exactly."""
+    for i in range(C.shape[0]):
+        left = dict(_row(C, i))
+        for matrix in (A, B):
+            for j, value in _row(matrix, i):
+                left[j] = left.get(j, Fraction(0)) - value
+        if any(left.values()):
+            return False
+    return True
+
+
 def is_multiple(row: FloatArray, scale: float, other: FloatArray) -> bool:
     """Whether ``row = scale * other``, exactly."""
     if powers_of_two(np.array([scale])):
