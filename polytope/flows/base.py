@@ -35,7 +35,7 @@ class Base:
     draw: Callable[[np.random.Generator, tuple[int, int]], FloatArray]
 
     def box_mass(self, low: FloatArray, high: FloatArray) -> float:
-        """The mass of a box, exact up to rounding: a product of differences of the distribution function."""
+        """The mass of a box, up to rounding: a product of differences of the distribution function."""
         left = self.cdf(high) - self.cdf(low)
         right = self.survival(low) - self.survival(high)
         return float(np.prod(np.where(low > 0, right, left)))

@@ -26,7 +26,7 @@ class PulledBack:
         base: the boundary's facets in base space, with areas.
         points: the vertices of each facet in data space, ``[v, D]``, in the order of ``base.points``: on a
             region the flow is affine, so facets go to facets.
-        areas: ``[F]``, the (D-1)-volumes of the facets in data space, exact up to rounding.
+        areas: ``[F]``, the (D-1)-volumes of the facets in data space, in float64 from their vertices.
     """
 
     complex: RegionComplex

@@ -11,7 +11,9 @@ from polytope.ir import Network
 
 
 def lower(flow: Flow, direction: Direction = "forward") -> Network:
-    """The flow as a piecewise-linear network, exactly the same function up to rounding.
+    """The flow as a piecewise-linear network, the same function up to the rounding of its weights.
+
+    What is called exact of a flow is so about this network.
 
     Arguments:
         flow: of piecewise-linear layers: additive couplings with ReLU-type conditioners, permutations, LU and
@@ -76,11 +78,11 @@ def checked_piecewise_linear(flow: Flow, who: str) -> Network:
     """The network from base to data of a piecewise-linear flow.
 
     Raises:
-        NotPiecewiseLinearError: it is not; there is no exact answer.
+        NotPiecewiseLinearError: it is not, and has no such regions.
     """
     try:
         return lower(checked_flow(flow, who))
     except NotPiecewiseLinearError as error:
         raise NotPiecewiseLinearError(
-            f"{who} is exact, and needs a piecewise-linear flow. {error}"
+            f"{who} needs the regions of a piecewise-linear flow. {error}"
         ) from error

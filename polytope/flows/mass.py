@@ -32,11 +32,12 @@ class Masses:
 
     Arguments:
         values: ``[n]``; each is the probability of lying in the domain and there.
-        lower, upper: ``[n]``, equal to ``values`` where exact; otherwise the ends of an interval that holds
-            the probability with the probability ``confidence``, each by itself.
-        label: "exact" (up to rounding) or "estimate".
-        outside: the base mass outside the domain, labelled alike; exact for boxes.
-        confidence: 1 where exact.
+        lower, upper: ``[n]``, equal to ``values`` in closed form; of an estimate the ends of an interval that
+            holds the probability with the probability ``confidence``, each by itself.
+        label: "closed form": the regions are exact, and formulas are evaluated at their vertices in float64,
+            whose rounding is not bounded; or "estimate".
+        outside: the base mass outside the domain, labelled alike; in closed form for boxes.
+        confidence: 1 in closed form.
         samples: points that an estimate rests on.
         regions: number of regions that were measured.
     """
@@ -44,7 +45,7 @@ class Masses:
     values: FloatArray
     lower: FloatArray
     upper: FloatArray
-    label: Literal["exact", "estimate"]
+    label: Literal["closed form", "estimate"]
     outside: float
     confidence: float
     samples: int
@@ -78,7 +79,7 @@ def region_mass(
         >>> from polytope import flows
         >>> found = flows.region_mass(flows.nice(2, hidden=(4,)), pt.Polyhedron.box([-4, -4], [4, 4]))
         >>> found.label, round(float(found.values.sum()) + found.outside, 12)
-        ('exact', 1.0)
+        ('closed form', 1.0)
     """
     complex = enumerate_regions(checked_piecewise_linear(flow, "region_mass"), domain)
     return _masses(complex, np.arange(len(complex)), len(complex), flow.base, samples, confidence, rng)
@@ -160,9 +161,9 @@ def _masses(
         raise ValueError("Masses: samples must be positive, and confidence lie between 0 and 1.")
     domain = complex.domain
     if has_closed_form(base, domain.dim):
-        values = np.asarray(np.bincount(label, _exactly(complex, base), minlength=n), dtype=float)
+        values = np.asarray(np.bincount(label, _in_closed_form(complex, base), minlength=n), dtype=float)
         outside = _outside(domain, base, float(values.sum()))
-        return Masses(values, values, values, "exact", outside, 1.0, 0, len(complex))
+        return Masses(values, values, values, "closed form", outside, 1.0, 0, len(complex))
     hits = _hits(complex, label, n, base, samples, rng or np.random.default_rng(0))
     tail = (1 - confidence) / 2
     with np.errstate(invalid="ignore"):
@@ -181,7 +182,7 @@ def _outside(domain: Polyhedron, base: Base, inside: float) -> float:
     return 1 - base.box_mass(*box)
 
 
-def _exactly(complex: RegionComplex, base: Base) -> FloatArray:
+def _in_closed_form(complex: RegionComplex, base: Base) -> FloatArray:
     """The mass of every region, from cells that no cut of the base's density crosses."""
     d, places = complex.domain.dim, CUTS[base.name]
     if not places:

@@ -4,7 +4,8 @@ Normal base in the plane: a triangle at the origin, at distance h from its oppos
 :math:`t_1` to :math:`t_2` along that side's line, has the mass :math:`G(h, t_2) - G(h, t_1)` with
 :math:`G(h, t) = \arctan(t / h) / 2 \pi - T(h, t / h)` and Owen's function T. Laplace base: on a simplex in
 one orthant :math:`\int e^{-\ell} = d!\, \mathrm{vol} \cdot \exp[-\ell_0, .., -\ell_d]`, a divided difference
-at the vertices (Hermite and Genocchi). Uniform base: volumes. One dimension: distribution functions.
+at the vertices (Hermite and Genocchi). Uniform base: volumes. One dimension: distribution functions. All in
+float64, without bounds on the rounding.
 
 References: Owen (1956), "Tables for Computing Bivariate Normal Probabilities",
     https://doi.org/10.1214/aoms/1177728074

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from polytope.errors import FlowError
+from polytope.exact.maps import right_maps
 from polytope.flows.flow import Flow
 from polytope.flows.lowering import checked_piecewise_linear
 from polytope.geometry.polyhedron import Polyhedron
@@ -32,7 +33,7 @@ class FlowRegions:
     Arguments:
         flow: the flow.
         complex: the regions of its network from base to data.
-        logdet: ``[R]``, log |det J| of every region, exact up to rounding.
+        logdet: ``[R]``, log |det J| of every region: of exact maps rounded once, by float64 determinants.
     """
 
     flow: Flow
@@ -97,8 +98,7 @@ def log_determinants(network: Network, patterns: PatternArray) -> FloatArray:
     )
     out = np.zeros(len(patterns))
     for i in range(0, len(patterns), together):
-        J, _ = network.affine(patterns[i : i + together])
-        out[i : i + together] = np.linalg.slogdet(J)[1]
+        out[i : i + together] = np.linalg.slogdet(right_maps(network, patterns[i : i + together]).J)[1]
     if not np.isfinite(out).all():
         raise FlowError(f"The flow is singular on {int((~np.isfinite(out)).sum())} regions: not invertible.")
     return out

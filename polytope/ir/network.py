@@ -252,7 +252,12 @@ class Network:
 
     @np.errstate(all="ignore")
     def restrict(self, window: Window) -> Network:
-        """The network on a window: the same layers as functions of the window's coordinates t."""
+        """The network on a window: the same layers as functions of the window's coordinates t.
+
+        Products of layers with the window are rounded to float64: what is exact is so about the network that
+        is returned. ``mlp([(window.directions.T, window.base)]).then(network)`` has one layer more, and
+        nothing rounded.
+        """
         base, directions = window.base, window.directions
         if directions.shape[1] != self.input_dim:
             raise ValueError(
@@ -265,7 +270,10 @@ class Network:
 
     @np.errstate(all="ignore")
     def margin(self, i: int, j: int) -> Network:
-        """The scalar network ``f_i - f_j``: its zero set is the boundary between two classes."""
+        """The scalar network ``f_i - f_j``: its zero set is the boundary between two classes.
+
+        Differences of the last layer's weights are rounded to float64.
+        """
         for k in (i, j):
             if not -self.output_dim <= k < self.output_dim:
                 raise ValueError(f"There is no output {k}: the network has {self.output_dim}.")

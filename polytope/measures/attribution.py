@@ -1,4 +1,4 @@
-r"""Attribution: exact integrated gradients, and the affine explanation of a prediction with its reach.
+r"""Attribution: integrated gradients bend by bend, and the affine explanation of a prediction with its reach.
 
 ``import polytope`` must not load torch, so the torch side is imported where it is used.
 """
@@ -27,11 +27,15 @@ def integrated_gradients(
     device: str = "cpu",
     batch_size: int | None = None,
 ) -> FloatArray:
-    r"""Exact integrated gradients, :math:`(x - b)_i \int_0^1 \partial_i f(b + t (x - b)) \, dt`.
+    r"""Integrated gradients, :math:`(x - b)_i \int_0^1 \partial_i f(b + t (x - b)) \, dt`, bend by bend.
 
     On a segment a piecewise-affine network has finitely many pieces: the integral is the sum of the
     gradients between breakpoints, weighted by the lengths of the pieces. No number of steps is chosen, and
     the attributions of a point add up to f(x) - f(b) up to rounding (completeness).
+
+    An **estimate** of high accuracy: breakpoints, and the pieces between them, are found in float64, on any
+    device, and not proved. Where bends are nearer to each other or to the segment than rounding, the gradient
+    of a neighbouring piece may count.
 
     Arguments:
         network: the network.
@@ -85,9 +89,11 @@ class LinearExplanation:
 
     Arguments:
         outputs: ``int[B]``, the output k that is explained.
-        gradient: ``[B, d]``; intercept: ``[B]``. **Exact** up to rounding.
+        gradient: ``[B, d]``; intercept: ``[B]``. **Estimates**: the pieces of units, and what follows from
+            them, in float64.
         reach: for the norms 1, 2 and infinity the largest radius, ``[B]``, of a ball around the point in
             which no unit changes its piece: there the function is the network. Infinite where nothing bends.
+            An **estimate**.
     """
 
     outputs: NDArray[np.int64]

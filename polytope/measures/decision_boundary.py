@@ -29,9 +29,9 @@ class DecisionBoundary:
         regions: ``int[F]``, the region that each facet lies in (one of the two, where it lies between two).
         classes: ``int[F, 2]``, the two classes that meet there, smaller first; for a scalar output 0 stands
             for negative and 1 for positive.
-        areas: ``[F]``, (d-1)-volumes of the facets: lengths for d = 2, numbers of points for d = 1; up to
-            the rounding of their vertices.
-        points: the vertices of each facet, ``[v, d]``.
+        areas: ``[F]``, (d-1)-volumes of the facets: lengths for d = 2, numbers of points for d = 1. An
+            **estimate**: in float64 from the vertices.
+        points: the vertices of each facet, ``[v, d]``, in float64 up to errors that the search bounds.
     """
 
     regions: IntArray
