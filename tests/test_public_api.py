@@ -33,6 +33,19 @@ def test_the_readme_names_every_public_name_and_no_other() -> None:
     assert named == set(pt.__all__) | set(adapters.__all__)
 
 
+def test_what_holds_arrays_is_shown_in_one_line() -> None:
+    network = pt.mlp([(np.eye(2), np.zeros(2)), (np.ones((1, 2)), [0.0])])
+    regions = pt.enumerate_regions(network, pt.Polyhedron.box([-1.0, -1.0], [1.0, 1.0]))
+    part = pt.enumerate_regions(network, regions.domain, max_regions=1)
+    assert repr(network) == "Network(2 inputs, 1 outputs, 2 units in 1 layers)"
+    assert repr(network.layers[0]) == "Layer(2 outputs, Dense of value 0, PiecewiseLinear)"
+    assert repr(regions) == "RegionComplex(4 regions, complete, in 2 dimensions, 2 units)"
+    assert repr(part) == "RegionComplex(1 to 4 regions, in 2 dimensions, 2 units)"
+    assert repr(regions[3]) == f"Region(3 of {regions!r})"
+    assert repr(regions.domain) == "Polyhedron(4 half-spaces in 2 dimensions)"
+    assert repr(pt.Slice.through(*np.eye(3))) == "Slice(2 directions in 3 dimensions)"
+
+
 def test_the_readme_code_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     np.savez(tmp_path / "points.npz", X=np.zeros((3, 64)))
     monkeypatch.chdir(tmp_path)

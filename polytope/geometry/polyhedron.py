@@ -38,6 +38,9 @@ class Polyhedron:
     A: FloatArray
     b: FloatArray
 
+    def __repr__(self) -> str:
+        return f"Polyhedron({len(self.b):,} half-spaces in {self.dim:,} dimensions)"
+
     def __post_init__(self) -> None:
         A, b = np.array(self.A, dtype=float), np.array(self.b, dtype=float).ravel()
         object.__setattr__(self, "A", A)

@@ -25,6 +25,9 @@ class Slice:
     base: FloatArray
     directions: FloatArray
 
+    def __repr__(self) -> str:
+        return f"Slice({len(self.directions)} directions in {len(self.base):,} dimensions)"
+
     def __post_init__(self) -> None:
         base = np.array(self.base, dtype=float).ravel()
         directions = np.array(self.directions, dtype=float)

@@ -60,6 +60,13 @@ class Layer:
             sizes = [m.shape for m in self.maps]
             raise ValueError(f"Layer: maps of shapes {sizes} and a bias of shape {self.bias.shape} differ.")
 
+    def __repr__(self) -> str:
+        kinds = ", ".join(
+            f"{type(m).__name__} of value {k}" for k, m in zip(self.inputs, self.maps, strict=True)
+        )
+        bend = type(self.activation).__name__ if self.activation else "affine"
+        return f"Layer({self.width} outputs, {kinds}, {bend})"
+
     @property
     def width(self) -> int:
         """Number of outputs."""
@@ -147,6 +154,10 @@ class Network:
                         f"Layer {number} expects {linear.shape[1]} numbers of value {k}: it has {widths[k]}."
                     )
             widths.append(layer.width)
+
+    def __repr__(self) -> str:
+        units = f"{self.n_units:,} units in {len(self.widths)} layers" if self.widths else "affine"
+        return f"Network({self.input_dim:,} inputs, {self.output_dim:,} outputs, {units})"
 
     @property
     def input_dim(self) -> int:

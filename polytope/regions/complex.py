@@ -64,6 +64,14 @@ class RegionComplex:
     known_neighbours: IntArray | None = None
     open_cells: tuple[Path, ...] = ()
 
+    def __repr__(self) -> str:
+        count = (
+            f"{len(self):,} regions, complete"
+            if self.complete
+            else f"{len(self):,} to {self.upper:,} regions"
+        )
+        return f"RegionComplex({count}, in {self.domain.dim} dimensions, {self.network.n_units:,} units)"
+
     @property
     def lower(self) -> int:
         """Number of regions found: a certified lower bound on the number in the domain."""
@@ -263,6 +271,9 @@ class Region:
 
     complex: RegionComplex
     number: int
+
+    def __repr__(self) -> str:
+        return f"Region({self.number} of {self.complex!r})"
 
     @property
     def pattern(self) -> PatternArray:
