@@ -19,12 +19,15 @@ from typer.testing import CliRunner
 from polytope import Network, Polyhedron, enumerate_regions, mlp, verify_certificate
 from polytope.__main__ import app
 from polytope.errors import CertificateError
-from polytope.exact.cells import ExactCells
+from polytope.exact.behind import pattern_behind
+from polytope.exact.cells import ExactCells, strictly_inside
 from polytope.exact.implied import basis
 from polytope.ir import piecewise_linear
 from polytope.ir.archive import fingerprint, to_arrays
 from polytope.regions import frontier
 from polytope.regions.shards import LOCK
+from polytope.verify.rationals import Cells, holds_strictly, span
+from tests.nasty_networks import nasty
 from tests.networks import NETWORKS, file_network, integer, needs_shared, seeded, unit_box_of
 
 CASE = (0, 3, 8, 6, 1)
@@ -114,23 +117,71 @@ def test_other_domains(tmp_path: Path) -> None:
     assert verify_certificate(tmp_path).regions == len(stored)
 
 
-def test_exact_maps_are_the_networks() -> None:
-    """At dyadic points the integer maps give the float64 network, which rounds nothing there."""
+@pytest.mark.parametrize("seed", range(60))
+def test_the_writers_and_the_verifiers_arithmetic_agree(seed: int) -> None:
+    """Rows, points inside and patterns behind facets, of cells of nasty networks."""
+    network, domain = nasty(900 + seed)[:2]
+    writer = ExactCells(network, domain.A, domain.b)
+    verifier = Cells(network, domain.A, domain.b)
+    rng = np.random.default_rng(seed)
+    crossed = 0
+    for x in rng.standard_normal((8, network.input_dim)) * 10.0 ** rng.integers(-3, 4):
+        pattern = network.pattern(x)
+        rows = writer.rows(pattern)
+        assert rows == verifier.rows(pattern)
+        assert strictly_inside(rows, x) == holds_strictly(verifier.rows(pattern), x)
+        vanishing: dict[tuple[int, ...], set[int]] = {}
+        for row in rows:
+            if row.owner >= 0:
+                vanishing.setdefault(row.row if any(row.row[:-1]) else (), set()).add(row.owner)
+        for facet in [row.row for row in rows if row.owner >= 0 and any(row.row[:-1])][:10]:
+            units = vanishing[facet] | vanishing.get((), set())
+            expected = pattern_behind(writer.exact, pattern, facet, units)
+            assert verifier.behind(pattern, facet, units).tolist() == expected.tolist()
+            crossed += 1
+    assert crossed or not any(any(r.row[:-1]) for r in rows if r.owner >= 0)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 6])
+def test_both_find_the_same_multipliers(d: int) -> None:
+    """Of random integer rows, some of them dependent; what is implied holds at random points."""
+    rng = np.random.default_rng(d)
+    implied = 0
+    for _ in range(200):
+        rows = [tuple(row) for row in rng.integers(-3, 4, (d, d + 1)).tolist()]
+        ours, theirs = span(rows), basis(rows)
+        assert (ours is None) == (theirs is None)
+        if ours is None or theirs is None:
+            continue
+        assert (ours.determinant, ours.constants) == (theirs.determinant, theirs.constants)
+        weights = rng.integers(0, 3, d)
+        below = (weights @ np.array(rows)).tolist()
+        below[-1] -= int(rng.integers(0, 2))
+        for row in (tuple(below), tuple(rng.integers(-3, 4, d + 1).tolist())):
+            assert ours.implies(row) == theirs.implies(row)
+            implied += ours.implies(row)
+    assert implied > 50
+
+
+@pytest.mark.parametrize("cells", [ExactCells, Cells])
+def test_exact_maps_are_the_networks(cells: type[ExactCells | Cells]) -> None:
+    """At dyadic points rows have the signs that the float64 network has, which rounds nothing there."""
     network = integer(2, 3, 5, 4, 1)
-    exact = ExactCells(network, np.zeros((0, 3)), np.zeros(0))
+    exact = cells(network, np.zeros((0, 3)), np.zeros(0))
     for x in np.random.default_rng(0).integers(-4, 5, (20, 3)) / 4:
-        z = exact.preactivations(3, network.pattern(x))
-        value = (z.integers[:, :-1] @ x + z.integers[:, -1]) / 2**z.exponent
-        assert value.tolist() == network(x).tolist()
+        for row in exact.rows(network.pattern(x)):
+            value = np.array(row.row) @ np.append(x, 1.0)
+            assert value < 0 if row.strict else value <= 0
 
 
-def test_multipliers_by_hand() -> None:
-    both = basis([(1, 0, -1), (0, 1, -1)])  # x <= 1 and y <= 1
+@pytest.mark.parametrize("of", [basis, span])
+def test_multipliers_by_hand(of: Callable[[list[tuple[int, ...]]], Any]) -> None:
+    both = of([(1, 0, -1), (0, 1, -1)])  # x <= 1 and y <= 1
     assert both is not None
     assert both.implies((1, 2, -3))
     assert not both.implies((1, 2, -2))
     assert not both.implies((-1, 2, -100))
-    assert basis([(1, 2, 0), (2, 4, 1)]) is None
+    assert of([(1, 2, 0), (2, 4, 1)]) is None
 
 
 def test_one_flipped_bit_anywhere(run: Path) -> None:

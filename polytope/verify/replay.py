@@ -11,7 +11,8 @@ for runs that were stopped, resumed or spread over machines:
    of the same key. The pattern follows exactly from the units that vanish on the facet's hyperplane.
 
 The interior of a convex domain stays connected without a set of codimension two, so that a list of regions
-that nothing leads out of holds them all. Nothing of the search is imported here.
+that nothing leads out of holds them all. Neither the search nor what writes evidence is imported here, nor
+their arithmetic: the only code in common says what a network is.
 """
 
 from __future__ import annotations
@@ -28,14 +29,11 @@ from zipfile import ZipFile
 import numpy as np
 
 from polytope.errors import CertificateError
-from polytope.exact.behind import pattern_behind
-from polytope.exact.cells import ExactCells, ExactRow, strictly_inside
-from polytope.exact.implied import Basis, basis
-from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.activations import PatternArray
 from polytope.ir.archive import fingerprint, from_arrays
 from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
+from polytope.verify.rationals import CellRow, Cells, Row, Span, holds_strictly, span
 
 FORMAT = 1
 LARGEST_JSON, LARGEST_FILE = 1 << 24, 1 << 32  # bytes
@@ -96,10 +94,9 @@ def _verify(directory: Path, progress: Callable[[int, int], None] | None) -> Pro
     sealed = (directory / "certificate.json").exists()
     expected = _check_seal(directory, names) if sealed else None
     network = _network(directory, manifest)
-    domain = Polyhedron(np.array(manifest["domain"]["A"]), np.array(manifest["domain"]["b"]))
-    if (domain.dim, manifest["input_dim"], manifest["units"]) != (*[network.input_dim] * 2, network.n_units):
+    if (manifest["input_dim"], manifest["units"]) != (network.input_dim, network.n_units):
         raise CertificateError("The manifest's numbers of coordinates and units are not the network's.")
-    replay = _Replay(network, domain, complete=sealed)
+    replay = _Replay(network, *_domain(manifest["domain"], network.input_dim), complete=sealed)
     frontier: set[tuple[int, ...]] = {()}
     for name in names[2:]:
         for done, region in enumerate(_regions(directory, name, network, frontier)):
@@ -159,6 +156,16 @@ def _network(directory: Path, manifest: dict[str, Any]) -> Network:
     return network
 
 
+def _domain(held: dict[str, Any], d: int) -> tuple[FloatArray, FloatArray]:
+    """The rows of the domain, ``A [m, d]`` and ``b [m]``: finite, none of them zero."""
+    A, b = np.array(held["A"], dtype=float), np.array(held["b"], dtype=float)
+    if A.ndim != 2 or A.shape != (len(b), d) or b.ndim != 1:
+        raise CertificateError(f"The domain's rows {A.shape} and limits {b.shape} are not [m, {d}] and [m].")
+    if not (np.isfinite(A).all() and np.isfinite(b).all() and A.any(axis=1).all()):
+        raise CertificateError("The domain has a row that is zero, or a number that is not finite.")
+    return A, b
+
+
 def _regions(
     directory: Path, name: str, network: Network, frontier: set[tuple[int, ...]]
 ) -> Iterator[Region]:
@@ -190,10 +197,10 @@ def _regions(
 class _Replay:
     """The proof as far as it was replayed: patterns, and facets by their keys."""
 
-    def __init__(self, network: Network, domain: Polyhedron, *, complete: bool) -> None:
+    def __init__(self, network: Network, A: FloatArray, b: FloatArray, *, complete: bool) -> None:
         self.network, self.complete = network, complete
-        self.exact = ExactCells(network, domain.A, domain.b)
-        self.walls = {row.row for row in self.exact.domain}
+        self.cells = Cells(network, A, b)
+        self.walls = {row.row for row in self.cells.domain}
         self.patterns: dict[bytes, int] = {}
         self.half: dict[int, tuple[bytes, bytes]] = {}  # key of a facet -> the region, and the one behind it
         self.adjacent = self.implied = 0
@@ -205,14 +212,14 @@ class _Replay:
         if name in self.patterns:
             raise self._false("its pattern is there twice")
         self.patterns[name] = len(self.patterns)
-        if not self.exact.has_pieces(pattern):
+        if not self.cells.has_pieces(pattern):
             raise self._false("its pattern names a piece that a unit does not have")
-        rows = self.exact.rows(pattern)
-        if not strictly_inside(rows, point):
+        rows = self.cells.rows(pattern)
+        if not holds_strictly(rows, point):
             raise self._false("its interior point is not strictly inside")
         if not self.complete:
             return
-        owned: dict[int, list[tuple[int, ...]]] = {}
+        owned: dict[int, list[Row]] = {}
         for row in rows:
             owned.setdefault(row.owner, []).append(row.row)
         try:
@@ -224,9 +231,9 @@ class _Replay:
         self._closed(rows, facets, evidence)
         self._cross(pattern, rows, facets, keys)
 
-    def _closed(self, rows: list[ExactRow], facets: list[tuple[int, ...]], evidence: list[int]) -> None:
+    def _closed(self, rows: list[CellRow], facets: list[Row], evidence: list[int]) -> None:
         """The facets imply all rows, by the evidence: places of d facets for each row that needs it."""
-        given, known, found = iter(evidence), set(facets), dict[tuple[int, ...], Basis | None]()
+        given, known, found = iter(evidence), set(facets), dict[Row, Span | None]()
         for row in rows:
             if row.row in known or not any(row.row[:-1]):
                 continue
@@ -234,7 +241,7 @@ class _Replay:
             if places not in found:
                 if len(places) < self.network.input_dim or max(places) >= len(facets):
                     raise self._false("its evidence names facets that it does not have")
-                found[places] = basis([facets[j] for j in places])
+                found[places] = span([facets[j] for j in places])
             proposed = found[places]
             if proposed is None or not proposed.implies(row.row):
                 raise self._false("a row is not implied by the facets that its evidence names")
@@ -242,11 +249,9 @@ class _Replay:
         if next(given, None) is not None:
             raise self._false("it has more evidence than rows")
 
-    def _cross(
-        self, pattern: PatternArray, rows: list[ExactRow], facets: list[tuple[int, ...]], keys: list[int]
-    ) -> None:
+    def _cross(self, pattern: PatternArray, rows: list[CellRow], facets: list[Row], keys: list[int]) -> None:
         """Pair each facet inside the domain with the one of the same key on its other side."""
-        vanishing: dict[tuple[int, ...], set[int]] = {}
+        vanishing: dict[Row, set[int]] = {}
         for row in rows:
             if row.owner >= 0:
                 vanishing.setdefault(row.row if any(row.row) else (), set()).add(row.owner)
@@ -257,7 +262,7 @@ class _Replay:
             if key == 0:
                 continue
             units = vanishing.get(facet, set()) | vanishing.get((), set())
-            behind = pattern_behind(self.exact.exact, pattern, facet, units).tobytes()
+            behind = self.cells.behind(pattern, facet, units).tobytes()
             if key not in self.half:
                 self.half[key] = name, behind
             elif self.half.pop(key) != (behind, name):
