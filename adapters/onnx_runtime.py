@@ -14,6 +14,8 @@ from adapters.check import NotRunnableError, pieces
 from adapters.inputs import InputPart
 from polytope.ir.maps import FloatArray
 
+onnxruntime.disable_telemetry_events()  # a model that is looked at stays on its machine
+
 Run = Callable[[FloatArray], list[NDArray[Any]]]
 """Rows ``[n, d]``, as one batch, to all outputs."""
 

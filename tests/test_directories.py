@@ -166,7 +166,7 @@ def test_only_the_same_run_is_resumed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="begun with layer split, vertex cells"):
         enumerate_regions(network, box, LP, directory=tmp_path, resume=True)
     for engine in (LayerSplit("lp", 1, "highs"), Sampling(10)):
-        with pytest.raises(ValueError, match="slices"):
+        with pytest.raises(ValueError, match="LayerSplit on a bounded domain"):
             enumerate_regions(network, box, engine, directory=tmp_path / "other")
     with pytest.raises(ValueError, match="vertex cells"):
         enumerate_regions(network, box, LP, directory=tmp_path / "other", certificate=True)
@@ -305,7 +305,7 @@ def test_executors_count_the_same() -> None:
         assert (part.lower, part.complete) == (100, False)
         assert part.upper >= 676
         assert part.open_cells
-        with pytest.raises(ValueError, match="slices"):
+        with pytest.raises(ValueError, match="LayerSplit on a bounded domain"):
             count_regions(network, box, Sampling(10), executor=threads)
 
 
@@ -511,6 +511,24 @@ def test_workers_that_die_are_survived(tmp_path: Path) -> None:
     assert len(load_complex(tmp_path / "run")) == 676
 
 
+def test_one_of_many_that_begin_at_once_writes(tmp_path: Path) -> None:
+    """In each of ten empty folders eight threads begin: one finds all regions, others are told why not."""
+    network, box = case()
+
+    def begin(directory: Path) -> str:
+        try:
+            return str(len(enumerate_regions(network, box, directory=directory)))
+        except ValueError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(8) as threads:
+        for place in (tmp_path / str(i) for i in range(10)):
+            said = sorted(threads.map(begin, [place] * 8))
+            assert said[0] == "676"
+            assert all("Another process is writing" in s or "holds a complex already" in s for s in said[1:])
+            assert len(load_complex(place)) == 676
+
+
 RACE = """
 import os, signal, threading, time
 from concurrent.futures import BrokenExecutor
@@ -518,11 +536,11 @@ from multiprocessing import active_children
 from polytope.regions.executors import Pool
 
 if __name__ == "__main__":
-    for i in range(8):
+    for i in range(4):
         pool = Pool(None, 2)
         pid = pool.submit(os.getpid)[0].result()
         pool.runner._idle_worker_semaphore.acquire(timeout=10)  # the first worker seems busy
-        death = threading.Timer(i / 2000, os.kill, (pid, signal.SIGKILL))
+        death = threading.Timer(i / 1000, os.kill, (pid, signal.SIGKILL))
         death.start()
         done, runner = pool.submit(os.getpid)  # starts the second worker
         death.join()

@@ -42,6 +42,7 @@ from polytope.regions.storage import (
     load_complex,
     most_regions,
     read_manifest,
+    refuse_unstorable,
     same_run,
     write_certificate,
 )
@@ -146,12 +147,16 @@ def enumerate_in_slices(
     problem = pickle.dumps((network, domain, cells))
     with TemporaryDirectory() if directory is None else nullcontext(directory) as folder:
         place = File(folder)
-        begin = same_run if resume else create
-        begin(place, network, domain, SLICED[cells], certificate=certificate)
-        sealed = read_manifest(place).get("certificate") is True
-        keep, rows = ("vertices", CERTIFIED_ROWS) if sealed else ("cells", ROWS)
-        rows = max(min(rows, SHARD_BYTES // network.n_units), 1)
+        if resume:
+            same_run(place, network, domain, SLICED[cells], certificate=certificate)
+        else:
+            refuse_unstorable(network, certificate=certificate)
         with sole_writer(place) as mark, pool_of(executor, workers) as pool:
+            if not resume:
+                create(place, network, domain, SLICED[cells], certificate=certificate)
+            sealed = read_manifest(place).get("certificate") is True
+            keep, rows = ("vertices", CERTIFIED_ROWS) if sealed else ("cells", ROWS)
+            rows = max(min(rows, SHARD_BYTES // network.n_units), 1)
             run = _Run((place, mark), problem, keep, rows, budget, progress, load_complex(place).progress)
             run.all(pool, workers if executor is None else None)
             done = load_complex(place)

@@ -93,7 +93,7 @@ def shard_of(found: VertexCells | Found, taken: Sequence[Path]) -> bytes:
 
 @contextmanager
 def sole_writer(directory: File) -> Iterator[File]:
-    """Be the only process that adds to a directory, which is there; removes what a killed one left half done.
+    """Be the only process that adds to a directory, made if need be, and remove what a killed one left.
 
     Yields:
         A mark: a file in the directory, by which workers can tell that they see the same one.
@@ -103,6 +103,7 @@ def sole_writer(directory: File) -> Iterator[File]:
     """
     from filelock import FileLock, Timeout
 
+    (directory / SHARDS).mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(directory / LOCK).acquire(timeout=0)
     except Timeout as error:

@@ -36,13 +36,11 @@ FORMAT = 1
 MANIFEST, NETWORK, CERTIFICATE = "manifest.json", "network.npz", "certificate.json"
 
 
-def create(
-    directory: File, network: Network, domain: Polyhedron, engine: str, *, certificate: bool = False
-) -> None:
-    """Make a directory for the complex of a network in a domain.
+def refuse_unstorable(network: Network, *, certificate: bool) -> None:
+    """What no directory can hold is refused before one is made.
 
     Raises:
-        ValueError: there is a complex already, or the network does not bend.
+        ValueError: the network is affine.
         CertificateError: one is wanted, and an activation is not exactly continuous.
     """
     if not network.n_units:
@@ -54,7 +52,16 @@ def create(
                     f"No certificate can be written: the activation of layer {number} is not continuous "
                     "in exact arithmetic, its float64 pieces miss each other by a rounding error."
                 )
-    (directory / SHARDS).mkdir(parents=True, exist_ok=True)
+
+
+def create(
+    directory: File, network: Network, domain: Polyhedron, engine: str, *, certificate: bool = False
+) -> None:
+    """Begin the complex of a network in a domain, in a directory of which we are the sole writer.
+
+    Raises:
+        ValueError: there is a complex already.
+    """
     if (directory / MANIFEST).exists():
         raise ValueError(f"{directory} holds a complex already: resume it, or choose another directory.")
     with whole_file(directory / NETWORK) as file:
