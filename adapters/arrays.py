@@ -33,14 +33,18 @@ def read_npz(data: bytes, *, activation: str | Activation | None, input_shape: A
     for i, (W, b) in enumerate(pairs):
         before = pairs[i - 1][0].shape[0] if i else W.shape[1]
         if W.shape != (len(b), before) or not W.size:
-            raise CorruptFileError(f"W{i} has shape {W.shape}; shape ({len(b)}, {before}) was expected.")
+            wanted = f"({len(b)}, {before if i else 'inputs'})"
+            raise CorruptFileError(
+                f"W{i} has shape {W.shape}; shape {wanted} was expected, with a row for each of the "
+                f"{len(b)} numbers of b{i}, and at least one number."
+            )
     bend = named_activation("relu" if activation is None else activation)
     network = mlp(pairs, bend)
     error = _difference(network, pairs, bend)
     note = "compared with the formula that the format stands for, in numpy"
     if error is None:
         note = OVERFLOWS.format(dtype="float64")
-    found = replace(network, import_error=error, import_note=note, dtype=str(arrays["W0"].dtype))
+    found = replace(network, import_error=error, import_note=note, dtype=arrays["W0"].dtype.name)
     return shaped(found, input_shape)
 
 
@@ -117,19 +121,20 @@ def _weights(arrays: Mapping[str, Array], name: str, axes: int) -> FloatArray:
     array = np.asarray(arrays[name], dtype=float)
     if array.ndim != axes:
         raise CorruptFileError(f"{name} has shape {array.shape}; {axes} axes were expected.")
-    refuse_not_finite(array, name)
+    refuse_not_finite(array, name, bound=False)
     return array
 
 
-def refuse_not_finite(array: Array, name: str, *, infinite: str = "") -> None:
+def refuse_not_finite(array: Array, name: str, *, infinite: str = "", bound: bool = True) -> None:
     """NaN, or infinity among several numbers (a single one may be a bound), is no weight.
 
     Arguments:
         infinite: signs that infinities may have: "-" in what may be a mask, "+-" in a bound; "?" is for NaN.
+        bound: whether a single number may be a bound; in a file of weights only it is none.
     """
     if array.dtype.kind != "f":
         return
-    infinite += "+-" if array.size == 1 else ""
+    infinite += "+-" if bound and array.size == 1 else ""
     bad = ~np.isfinite(array)
     for sign in "+-":
         bad &= (array != float(f"{sign}inf")) | (sign not in infinite)

@@ -8,9 +8,14 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import numpy as np
+
+from adapters.aten_types import is_whole, type_name
+from adapters.check import TOLERANCE
 from adapters.conditions import output
 from adapters.inputs import InputPart
 from adapters.lowering import Array, Lowering, Tensor, Value
+from adapters.ops.aten_kernels import in_whole_numbers
 from adapters.reasons import is_smooth
 from adapters.registry import Node
 from adapters.tracing import applied
@@ -104,11 +109,20 @@ def resolved(argument: Any, values: Mapping[str, Any]) -> Any:
     return argument
 
 
+def coarsest(program: Program, dtype: str) -> str:
+    """The number type that rounds most: the inputs', or one that values are cast to on the way."""
+    casts = [s.arguments.get("dtype") for s in program.steps if s.op in _CASTS]
+    kinds = [type_name(kind) for kind in casts if kind is not None]
+    return max((dtype, *(k for k in kinds if k in TOLERANCE)), key=TOLERANCE.__getitem__)
+
+
 def trace_program(program: Program, parts: Sequence[InputPart]) -> Network:
     """The network of a program for one sample."""
     t = Lowering(frozen_batch=max(p.frozen for p in parts))
     values: dict[str, Any] = dict(program.constants)
     values |= zip((p.name for p in parts), t.input([p.shape for p in parts]), strict=True)
+    if not program.outputs:
+        raise UnsupportedOpError("It returns no tensor.")
     steps = needed_steps(program)
     uses = Counter(name for step in steps for name in reads(step)) + Counter(program.outputs)
     for step in steps:
@@ -133,6 +147,8 @@ def _is_list(step: Step) -> bool:
 
 
 def _output(values: Mapping[str, Any], name: str) -> Value:
+    if name not in values:
+        raise UnsupportedOpError(f"It returns {name!r}, which is no tensor.")
     value = values[name]
     if isinstance(value, tuple):
         raise CorruptFileError(f"Value {name!r} is a list of tensors; name one of them.")
@@ -145,16 +161,23 @@ def _applied(t: Lowering, program: Program, step: Step, values: Mapping[str, Any
         return (arguments["self"][int(arguments["index"])],)
     node = Node(op=step.op, name=step.outputs[0], attributes=arguments, n_outputs=len(step.outputs))
     try:
-        return applied(t, "ATen", node, f"Node {node.name!r} (op {step.op})")
+        counts = is_whole(node.get("dtype")) and step.op not in _CASTS
+        rule = in_whole_numbers if counts else None
+        return applied(t, "ATen", node, f"Node {node.name!r} (op {step.op})", rule)
     except LoadError as error:
         raise _suggesting(program, step, error, values) from error
+
+
+def _is_finite(value: Tensor) -> bool:
+    """Whether a value could be an output."""
+    return bool(np.isfinite(value.offset()).all())
 
 
 def _suggesting(program: Program, step: Step, error: LoadError, values: Mapping[str, Any]) -> LoadError:
     """The error with the cut in front of the node, if nothing but its head follows."""
     if not isinstance(error, NotPiecewiseLinearError | UnsupportedOpError):
         return error
-    symbolic = [n for n in reads(step) if isinstance(values.get(n), Tensor)]
+    symbolic = [n for n in reads(step) if isinstance(v := values.get(n), Tensor) and _is_finite(v)]
     steps = needed_steps(program)
     place = next(number for number, other in enumerate(steps) if other is step)
     behind = steps[place + 1 :]
@@ -168,6 +191,7 @@ def _suggesting(program: Program, step: Step, error: LoadError, values: Mapping[
     return type(error)(f"{error} {place_name}: load(path, until={symbolic[0]!r}) stops before it.")
 
 
+_CASTS = ("to", "_to_copy")
 _HEAD = (
     "mul",
     "add",

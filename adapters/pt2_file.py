@@ -16,7 +16,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from adapters.arrays import LARGEST_ARCHIVE, refuse_not_finite
-from adapters.aten_program import Program, Reference, Step, trace_program
+from adapters.aten_program import Program, Reference, Step, coarsest, trace_program
+from adapters.aten_types import IN_ARCHIVES
 from adapters.inputs import completed_part, given_shapes
 from adapters.lowering import Array
 from polytope.errors import (
@@ -68,12 +69,13 @@ def _network(program: Program, given: Mapping[str, Any], dtype: str, *, per_samp
     parts = [completed_part(n, shape, given.get(n), per_sample=per_sample) for n, shape in program.inputs]
     network, batch = trace_program(program, parts), max(p.frozen for p in parts)
     model = program_model(program, parts, dtype, batch)
+    kind = coarsest(program, dtype)
     try:
-        found = checked(network, model, dtype)
+        found = checked(network, model, kind, file_dtype=dtype)
     except NotRunnableError as error:
         raise CorruptFileError(f"The archive's program cannot be run: {error}. {_AGAIN}") from error
     if batch > 1 or all(p.free for p in parts if p.batched):
-        refuse_mixing(network, model, parts, dtype)
+        refuse_mixing(network, model, parts, kind)
     return found
 
 
@@ -123,6 +125,8 @@ def _program(archive: zipfile.ZipFile) -> tuple[Program, str]:
     shapes = graph["tensor_values"]
     sizes = tuple((n, tuple(s.get("as_int") for s in shapes[n]["sizes"])) for n in inputs)
     steps = tuple(_step(node) for node in graph["nodes"])
+    if not all("as_tensor" in o for o in graph["outputs"]):
+        raise UnsupportedOpError("The program returns something beside tensors. Export what returns tensors.")
     outputs = tuple(o["as_tensor"]["name"] for o in graph["outputs"])
     return Program(sizes, constants, steps, outputs), _NAMES.get(shapes[inputs[0]]["dtype"], "float32")
 
@@ -188,6 +192,8 @@ def _argument(argument: Mapping[str, Any]) -> Any:
         return Reference(content["name"]) if "name" in content else _argument(content)
     if kind in ("as_tensors", "as_optional_tensors"):
         return [_argument(v) if "name" not in v else Reference(v["name"]) for v in content]
+    if kind == "as_scalar_type":
+        return IN_ARCHIVES[content]
     if kind in ("as_sym_int", "as_sym_float", "as_sym_bool"):
         return Reference(content["as_name"]) if "as_name" in content else next(iter(content.values()))
     if kind in ("as_sym_ints", "as_sym_floats"):

@@ -111,8 +111,8 @@ def _listed(names: Sequence[object]) -> str:
 def unwrapped(state: Mapping[str, Any]) -> dict[str, Any]:
     """The state dict without the prefix that a wrapper of the whole module put before every name."""
     for prefix in _WRAPPERS:
-        if all(key.startswith(prefix) for key in state):
-            state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+        if state and all(key.startswith(prefix) for key in state):
+            return unwrapped({key.removeprefix(prefix): tensor for key, tensor in state.items()})
     return dict(state)
 
 
@@ -221,9 +221,18 @@ def _assumption(chain: Chain, activation: Any) -> str:
 
 
 def _numbers(tensor: Any, key: str) -> Array:
-    dense = tensor.to_dense() if str(tensor.layout) != "torch.strided" else tensor
-    if dense.is_quantized or dense.is_complex():
-        raise UnsupportedOpError(f"Tensor {key!r} is quantised or complex, which has no rule.")
+    dense = real(tensor, key)
     array: Array = dense.detach().double().numpy() if dense.is_floating_point() else dense.numpy()
-    refuse_not_finite(array, key)
+    refuse_not_finite(array, key, bound=False)
     return array
+
+
+def real(tensor: Any, key: str) -> Any:
+    """A tensor of real numbers, sparse ones filled in; quantised, complex and absent numbers are refused."""
+    if tensor.is_quantized or tensor.is_complex():
+        raise UnsupportedOpError(f"Tensor {key!r} is quantised or complex, which has no rule.")
+    if tensor.is_meta:
+        raise CorruptFileError(
+            f"Tensor {key!r} holds no numbers: it was saved from the meta device. Save the trained weights."
+        )
+    return tensor.to_dense() if str(tensor.layout) != "torch.strided" else tensor

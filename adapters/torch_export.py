@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from adapters.arrays import refuse_not_finite
-from adapters.aten_program import Program, Reference, Step, trace_program
+from adapters.aten_program import Program, Reference, Step, coarsest, trace_program
 from adapters.check import Model, NotRunnableError, checked, refuse_mixing
 from adapters.inputs import InputPart, completed_part, given_shapes
 from adapters.lowering import Array
-from adapters.state_dict import unwrapped
+from adapters.state_dict import real, unwrapped
 from adapters.torch_runtime import first_line, module_model, program_model, quiet
 from polytope.errors import LoadError, UnsupportedOpError
 from polytope.ir import Network
@@ -47,12 +47,13 @@ def network_from_module(
         if until:
             model = program_model(program, parts, dtype)
         try:
-            found = checked(network, model, dtype, lasting=lasting or bool(until))
+            kind = coarsest(program, dtype)
+            found = checked(network, model, kind, file_dtype=dtype, lasting=lasting or bool(until))
         except NotRunnableError as error:
             raise UnsupportedOpError(f"The module does not run on its example: {error}.") from error
         if any(part.batched for part in parts):
             batches = _in_batches(module, examples, names, parts, dtype) if names else model
-            refuse_mixing(network, batches, parts, dtype)
+            refuse_mixing(network, batches, parts, kind)
         return found
 
 
@@ -105,7 +106,7 @@ def network_from_weights(
     filled = copy.deepcopy(module).eval()
     expected = filled.state_dict()
     weights = dict(state) if set(state) == set(expected) else unwrapped(state)
-    weights = {k: t if t.layout == torch.strided else t.to_dense() for k, t in weights.items()}
+    weights = {key: real(tensor, key) for key, tensor in weights.items()}
     misfit = _misfit(weights, expected)
     if misfit:
         raise ValueError(f"The weights do not fit the module {type(module).__name__}: {misfit}.")

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from adapters.aten_program import Program, Reference, Step, trace_program
+from adapters.aten_program import Program, Reference, Step, coarsest, trace_program
 from adapters.check import NotRunnableError, checked, refuse_mixing
 from adapters.inputs import InputPart, given_shapes
 from adapters.lowering import Array
@@ -76,10 +76,11 @@ def network_from_script(data: bytes, *, until: str | Sequence[str] | None, input
         if until:
             model = program_model(cut, parts, dtype)
         try:
-            found = checked(network, model, dtype)
+            kind = coarsest(cut, dtype)
+            found = checked(network, model, kind, file_dtype=dtype)
         except NotRunnableError as error:
             raise UnsupportedOpError(f"The archive does not run on inputs of this shape: {error}.") from error
-        refuse_mixing(network, model, parts, dtype)
+        refuse_mixing(network, model, parts, kind)
         return found
 
 
@@ -125,7 +126,10 @@ def script_program(graph: Any) -> Program:
     outputs: list[str] = []
     for value in graph.outputs():
         found = values[value.debugName()]
-        outputs += [r.name for r in (found if isinstance(found, list) else [found])]
+        for entry in found if isinstance(found, list | tuple) else [found]:
+            if not isinstance(entry, Reference):
+                raise UnsupportedOpError(f"The archive returns {entry!r}, which is no tensor.")
+            outputs.append(entry.name)
     return Program(tuple((v.debugName(), ()) for v in inputs), constants, tuple(steps), tuple(outputs))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapters.conditions import Condition, Places
 from adapters.lowering import Lowering, Value, located
-from adapters.registry import Node, rule_for
+from adapters.registry import Node, Rule, rule_for
 from polytope.errors import CorruptFileError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
 
 _SELECTING = (
@@ -37,15 +37,15 @@ _MISFIT = (
 )
 
 
-def applied(t: Lowering, table: str, node: Node, place: str) -> tuple[Value, ...]:
-    """The outputs of one node.
+def applied(t: Lowering, table: str, node: Node, place: str, rule: Rule | None = None) -> tuple[Value, ...]:
+    """The outputs of one node, by its rule in the table unless another one is given.
 
     Raises:
         LoadError: with the node's place in front.
     """
     try:
         _refuse_stray_conditions(node)
-        out = rule_for(table, node.op)(t, node)
+        out = (rule or rule_for(table, node.op))(t, node)
     except LoadError as error:
         raise located(error, place) from error
     except _MISFIT as error:

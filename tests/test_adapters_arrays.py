@@ -49,6 +49,8 @@ def test_an_archive_is_a_network_with_one_activation(tmp_path: Path, activation,
     [
         {"W1": np.ones((2, 4))},
         {"b0": np.ones((5, 1))},
+        {"W1": np.ones((1, 5)), "b1": np.array([np.inf])},
+        {"W0": np.ones((3, 5))},
         {"W0": np.full((5, 3), np.nan)},
         {"W0": np.ones((5, 3), dtype=complex)},
         {"W2": np.ones((2, 2))},

@@ -309,6 +309,109 @@ def test_a_list_of_layers_has_no_gaps(tmp_path: Path) -> None:
     assert_same(network, nn.Sequential(first, nn.ReLU(), last), (3,))
 
 
+class Typed(nn.Module):
+    """A function with constants of its own."""
+
+    def __init__(self, function: Callable) -> None:
+        super().__init__()
+        self.function = function
+        self.register_buffer("c", torch.tensor([1.7, -2.3, 0.333, 4.9]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
+        return self.function(x, self.c)
+
+
+TYPED = {
+    "truncated weights": lambda x, c: x * c.int(),
+    "signs": lambda x, c: x * c.bool(),
+    "rounded weights": lambda x, c: x * c.half().float(),
+    "coarse weights": lambda x, c: x * c.bfloat16().float(),
+    "finer": lambda x, c: x.double() * 1.5,
+    "filled": lambda x, c: x + torch.full((4,), 1.7, dtype=torch.int32),
+    "filled alike": lambda x, c: x * torch.full_like(c, 1.7, dtype=torch.int64),
+    "counted": lambda x, c: x * torch.arange(0.5, 4, 1, dtype=torch.int64),
+    "summed": lambda x, c: x + torch.sum(c, dtype=torch.int64),
+    "summed up": lambda x, c: x * torch.cumsum(c, 0, dtype=torch.int64),
+    "divided": lambda x, c: x * torch.div(c, 0.4, rounding_mode="floor"),
+    "divided whole numbers": lambda x, c: x * (c.int() / 2),
+    "placed": lambda x, c: torch.zeros(1, 6).index_copy(1, torch.tensor([5, 1, 2, 0]), x),
+    "masked": lambda x, c: (x > 0).float() * x,
+    "moved": lambda x, c: x[:, None].movedim(2, 1),
+    "repeated": lambda x, c: x.repeat_interleave(torch.tensor([1, 0, 2, 3]), 1),
+    "first power": lambda x, c: x**1 + c.argmax(),
+}
+
+
+def stored(folder: Path, module: nn.Module, kind: str) -> Path:
+    """A module in one of PyTorch's formats, for one sample of four numbers."""
+    example = torch.ones(1, 4)
+    if kind == "script":
+        torch.jit.save(torch.jit.trace(module, example), folder / "net.pt")
+        return folder / "net.pt"
+    program = torch.export.export(module, (example,))
+    torch.export.save(program.run_decompositions() if kind == "decomposed" else program, folder / "net.pt2")
+    return folder / "net.pt2"
+
+
+@pytest.mark.parametrize("kind", ["program", "decomposed", "script"])
+@pytest.mark.parametrize("function", TYPED.values(), ids=TYPED)
+@pytest.mark.filterwarnings("ignore")  # what PyTorch says of its own tracer
+def test_number_types_are_those_of_the_file(tmp_path: Path, function: Callable, kind: str) -> None:
+    """Compared with the module, since a type lost while reading is lost on both sides of the check."""
+    module = Typed(function).eval()
+    shape = (4,) if kind == "script" else None
+    network = load(stored(tmp_path, module, kind), input_shape=shape)
+    x = 3 * torch.randn(8, 4)
+    want = np.array([module(row[None]).double().numpy().ravel() for row in x])
+    np.testing.assert_allclose(network(x.double().numpy()), want, atol=1e-4)
+    module_too = from_torch(module, torch.ones(1, 4))
+    np.testing.assert_allclose(module_too(x.double().numpy()), want, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["program", "decomposed", "script"])
+@pytest.mark.filterwarnings("ignore")
+def test_casts_of_the_input_to_whole_numbers_jump_in_every_file(tmp_path: Path, kind: str) -> None:
+    module = Typed(lambda x, c: x.to(torch.int32).float() + c)
+    with pytest.raises(NotPiecewiseLinearError, match="to integers"):
+        load(stored(tmp_path, module, kind), input_shape=(4,) if kind == "script" else None)
+    half = Typed(lambda x, c: x.half().float() + c)
+    network = load(stored(tmp_path, half, kind), input_shape=(4,) if kind == "script" else None)
+    assert network.dtype == "float32"
+
+
+def test_what_is_no_tensor_is_named(tmp_path: Path) -> None:
+    for function, words in ((lambda x, c: "abc", "'abc', which"), (lambda x, c: (), "no tensor")):
+        with pytest.raises(UnsupportedOpError, match=words):
+            from_torch(Typed(function), torch.ones(1, 4))
+    torch.export.save(
+        torch.export.export(Typed(lambda x, c: (x, 3)), (torch.ones(1, 4),)), tmp_path / "n.pt2"
+    )
+    with pytest.raises(UnsupportedOpError, match="beside tensors"):
+        load(tmp_path / "n.pt2")
+    with pytest.raises(NotPiecewiseLinearError, match="active in inference too"):
+        from_torch(Typed(lambda x, c: F.dropout(x)), torch.ones(1, 4))
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_weights_that_are_no_real_numbers_do_not_fill_a_module(tmp_path: Path) -> None:
+    module = nn.Linear(3, 2)
+    ways = {
+        "quantised or complex": lambda w: w.to(torch.complex64),
+        "quantised": lambda w: torch.quantize_per_tensor(w, 0.1, 0, torch.qint8),
+        "holds no numbers": lambda w: torch.empty_like(w, device="meta"),
+    }
+    for words, way in ways.items():
+        torch.save({k: way(w) for k, w in module.state_dict().items()}, tmp_path / "w.pth")
+        for options in ({"module": module, "input_shape": (3,)}, {"activation": "relu"}):
+            with pytest.raises(LoadError, match=words):
+                load(tmp_path / "w.pth", **options)
+    torch.save({"_orig_mod.module." + k: w for k, w in module.state_dict().items()}, tmp_path / "w.pth")
+    assert_same(load(tmp_path / "w.pth", module=nn.Linear(3, 2), input_shape=(3,)), module, (3,))
+    torch.save({"a.weight": torch.ones(1, 3), "a.bias": torch.tensor([np.inf])}, tmp_path / "w.pth")
+    with pytest.raises(CorruptFileError, match="holds inf"):
+        load(tmp_path / "w.pth", activation="relu")
+
+
 W, B = torch.ones(2, 3), torch.ones(2)
 ODD_DICTS = {
     "empty": ({}, CorruptFileError, "an empty dict"),

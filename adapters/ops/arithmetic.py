@@ -158,12 +158,14 @@ def aten_mul(t: Lowering, node: Node) -> Value:
     return product(t, _left(node), _scaled_other(t, node))
 
 
-@aten_op("div", note="divisor constant; no rounding mode")
+@aten_op("div", note="divisor constant; no rounding mode of the input")
 def aten_div(t: Lowering, node: Node) -> Value:
     """Elementwise quotient."""
-    if node.get("rounding_mode") is not None:
+    a, b, rounding = _left(node), _scaled_other(t, node), node.get("rounding_mode")
+    if rounding is not None and (isinstance(a, Tensor) or isinstance(b, Tensor)):
         raise NotPiecewiseLinearError("it rounds: its output jumps.")
-    return quotient(t, _left(node), _scaled_other(t, node))
+    out = quotient(t, a, b if isinstance(b, Tensor) else np.asarray(b, dtype=float))
+    return out if rounding is None else {"floor": np.floor, "trunc": np.trunc}[rounding](np.asarray(out))
 
 
 @aten_op("neg")

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from adapters.conditions import Condition
-from adapters.lowering import Lowering, Tensor, Value
+from adapters.lowering import Array, Lowering, Tensor, Value
+from adapters.ops.aten_shape import operand
+from adapters.ops.constants import plain_power
 from adapters.reasons import refusal
-from adapters.registry import Node, aten_op
+from adapters.registry import Node, aten_op, rule_for
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
 
 _DATA = ("self", "input", "src", "source", "values", "value")
@@ -28,7 +30,9 @@ _DATA = ("self", "input", "src", "source", "values", "value")
 def aten_move(t: Lowering, node: Node) -> Value:
     """The same numbers in other places, or zeros."""
     others = {k: v for k, v in node.attributes.items() if v is not None}
-    data = [name for name in _DATA if name in others]
+    data = [name for name in _DATA if name in others and not (name == "source" and _says_where(others[name]))]
+    if isinstance(others.get("repeats"), np.ndarray):
+        others["output_size"] = _repeated(node, others["repeats"], others.get("dim"))
     if any(isinstance(v, Tensor) for k in others if k not in data for v in _entries(others[k])):
         raise NotPiecewiseLinearError(
             "its index depends on the input: the output jumps where the index changes."
@@ -37,6 +41,8 @@ def aten_move(t: Lowering, node: Node) -> Value:
         others["indices"] = [i for v in others["indices"] for i in _positions(v)]
     if others.get("reduce") is not None or others.get("accumulate"):
         raise UnsupportedOpError("it adds to what is there, which has no rule.")
+    if not data:
+        return np.asarray(_run(t, node.op, others))
     parts = [v if isinstance(v, Tensor) else np.asarray(v) for v in (others.pop(name) for name in data)]
     shapes, plain = [v.shape for v in parts], [not isinstance(node.get(n), Tensor | np.ndarray) for n in data]
     joined = t.concat([v.reshaped((v.size,)) if isinstance(v, Tensor) else v.ravel() for v in parts], 0)
@@ -50,6 +56,19 @@ def aten_move(t: Lowering, node: Node) -> Value:
     return t.rearrange(joined, move)
 
 
+def _repeated(node: Node, repeats: Array, dim: int | None) -> int:
+    """How many entries there are after repetition: a size, which the kernel has to know beforehand."""
+    if node.get("self") is None:
+        return int(repeats.sum())
+    shape = operand(node).shape
+    return int(np.broadcast_to(repeats, (prod(shape) if dim is None else shape[dim],)).sum())
+
+
+def _says_where(value: Any) -> bool:
+    """Whether an argument is an axis, or several."""
+    return isinstance(value, int | list)
+
+
 def _positions(index: Any) -> list[Any]:
     """An index as it is; a mask as the places where it holds."""
     mask = isinstance(index, np.ndarray) and index.dtype == bool
@@ -61,12 +80,14 @@ def _entries(value: Any) -> list[Any]:
 
 
 _OF_CONSTANTS = (
-    *("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "square", "pow", "reciprocal"),
+    *("exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "square", "reciprocal"),
     *("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "sigmoid", "erf", "softplus"),
     *("softmax", "log_softmax", "_softmax", "_log_softmax", "floor", "ceil", "round", "trunc", "sign"),
     *("remainder", "fmod", "floor_divide", "eq", "ne", "isnan", "isinf", "isfinite", "any", "all", "argsort"),
     *("logical_not", "logical_and", "logical_or", "logical_xor", "bitwise_not", "bitwise_and", "bitwise_or"),
     *("prod", "cumprod", "var", "std", "_weight_norm", "outer", "inverse", "matrix_exp"),
+    *("argmax", "argmin", "gelu", "silu", "elu", "selu", "mish", "hardswish", "log_sigmoid", "hardshrink"),
+    *("asinh", "acosh", "atanh", "atan2", "erfc", "logaddexp", "bucketize", "linalg_inv"),
     *("linspace", "eye", "scalar_tensor", "tril_indices", "triu_indices", "one_hot", "logsumexp"),
 )
 
@@ -81,6 +102,26 @@ def _computed(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
 
 
 aten_op(*_OF_CONSTANTS, note="constants only")(_computed)
+
+
+def in_whole_numbers(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
+    """An operator that is to give whole numbers: PyTorch's kernel on constants, and else what jumps."""
+    rule = rule_for("ATen", node.op)
+    given = [v for value in node.attributes.values() for v in _entries(value)]
+    if not any(isinstance(v, Tensor | Condition) for v in given):
+        return _computed(t, node)
+    if node.op.endswith("_like") or node.op.startswith("new_"):
+        return rule(t, node)
+    raise NotPiecewiseLinearError("it makes whole numbers of values that depend on the input: they jump.")
+
+
+@aten_op("pow", note="constants, or the constant exponent 1 or 0")
+def aten_power(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
+    """A power of constants; of the input the first is the input, and the zeroth one."""
+    x, y = node.get("self"), node.get("exponent")
+    if not isinstance(x, Tensor) or isinstance(y, Tensor | Condition):
+        return _computed(t, node)
+    return plain_power(t, x, np.asarray(y), refusal("ATen", node.op))
 
 
 def _run(t: Lowering, op: str, arguments: Mapping[str, Any]) -> Any:

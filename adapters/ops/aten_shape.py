@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from adapters.aten_types import cast, is_whole
 from adapters.conditions import Condition
 from adapters.lowering import Lowering, Tensor, Value
 from adapters.ops.shape import (
@@ -215,21 +216,34 @@ def aten_identity(t: Lowering, node: Node) -> Value:
 def aten_dropout(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
     """The input itself."""
     if node.get("train", False) and float(node.get("p", 0.5)) > 0:
-        raise NotPiecewiseLinearError("Dropout is in training mode. Call model.eval() first.")
+        raise NotPiecewiseLinearError(
+            "Dropout is active in inference too: write F.dropout(x, training=self.training), "
+            "or call model.eval() before the model is exported."
+        )
     return operand(node) if node.op != "native_dropout" else (operand(node), np.zeros(0))
 
 
 @aten_op("to", "_to_copy", "type_as", "float", "double", note="to a float type")
 def aten_to(t: Lowering, node: Node) -> Any:
     """Another number type or device."""
-    dtype, given = str(node.get("dtype", "float")), node.get("self")
-    if isinstance(given, Condition):
+    given, dtype = node.get("self"), _number_type(node)
+    if isinstance(given, Condition) or dtype is None:
         return given
-    if isinstance(operand(node), Tensor) and ("int" in dtype or "bool" in dtype):
+    if not isinstance(given, Tensor):
+        return cast(given, dtype)
+    if is_whole(dtype):
         raise NotPiecewiseLinearError(
             "it casts values that depend on the input to integers: the output jumps."
         )
-    return operand(node)
+    return given
+
+
+def _number_type(node: Node) -> Any:
+    """What a cast casts to; ``None`` where it only moves, or casts to what depends on the input."""
+    if node.op in ("float", "double"):
+        return "float32" if node.op == "float" else "float64"
+    like = node.get("other")
+    return like.dtype.name if isinstance(like, np.ndarray) else node.get("dtype")
 
 
 @aten_op("size", "sym_size")
@@ -248,7 +262,8 @@ def aten_full(t: Lowering, node: Node) -> Value:
         raise CorruptFileError(f"Its shape {list(shape)} has a negative entry.")
     t.spend(prod(shape))
     value = 0.0 if "zeros" in node.op else 1.0 if "ones" in node.op else float(node.get("fill_value"))
-    return np.full(shape, value)
+    filled, dtype = np.full(shape, value), node.get("dtype")
+    return filled if dtype is None else cast(filled, dtype)
 
 
 @aten_op("arange", note="constants")

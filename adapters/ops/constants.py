@@ -13,7 +13,7 @@ from adapters.lowering import Array, Lowering, Tensor, Value
 from adapters.ops.averages import axes_of
 from adapters.reasons import refusal
 from adapters.registry import Node, onnx_op
-from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
+from polytope.errors import CorruptFileError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
 
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}
 _BFLOAT16 = 16
@@ -47,7 +47,7 @@ def identity(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
 @onnx_op("Cast", note="of the input: to a float type")
 def cast(t: Lowering, node: Node) -> Value:
     """Another number type."""
-    x, to = node[0], int(node.get("to", 1))
+    x, to = node[0], _number_type(node.get("to", 1))
     if isinstance(x, Condition):
         return x
     if isinstance(x, Tensor):
@@ -61,6 +61,15 @@ def cast(t: Lowering, node: Node) -> Value:
     if to not in kinds:
         raise UnsupportedOpError(f"it casts to number type {to}, which has no rule.")
     return x.astype(kinds[to])
+
+
+def _number_type(to: int | bytes) -> int:
+    """A number type; below operator set 6 its name says it."""
+    if not isinstance(to, bytes):
+        return int(to)
+    import onnx
+
+    return int(onnx.TensorProto.DataType.Value(to.decode()))
 
 
 def _cast_that_jumps(kind: str) -> NotPiecewiseLinearError:
@@ -88,7 +97,7 @@ def constant(t: Lowering, node: Node) -> Value:
             kind = np.float32 if "float" in name else np.int64
             value = node.get(name)
             return value if isinstance(value, np.ndarray) else np.asarray(value, dtype=kind)
-    raise UnsupportedOpError("it holds neither a tensor nor numbers.")
+    raise UnsupportedOpError("it holds a sparse tensor or text, which have no rule.")
 
 
 @onnx_op("ConstantOfShape", note="shape constant")
@@ -137,6 +146,24 @@ def reduce_product(t: Lowering, node: Node) -> Value:
     return x if axes is None else np.asarray(np.prod(x, axis=axes, keepdims=bool(node.get("keepdims", 1))))
 
 
+@onnx_op("Pow", note="constants, or the constant exponent 1 or 0")
+def power(t: Lowering, node: Node) -> Value:
+    """A power of constants; of the input the first is the input, and the zeroth one."""
+    x, y = node[0], node[1]
+    if not isinstance(x, Tensor) and not isinstance(y, Tensor):
+        t.spend(prod(np.broadcast_shapes(x.shape, y.shape)))
+        return np.asarray(np.power(x, y).astype(x.dtype))
+    return plain_power(t, x, y, refusal("ONNX", node.op))
+
+
+def plain_power(t: Lowering, x: Value, y: Value, refused: LoadError) -> Value:
+    """Power of x where all exponents are 1 or 0: linear in x."""
+    if not isinstance(x, Tensor) or isinstance(y, Tensor) or not np.isin(y, (0.0, 1.0)).all():
+        raise refused
+    exponents = np.asarray(y, dtype=float)
+    return t.shift(t.scale(x, exponents), 1.0 - exponents)
+
+
 def _folded(name: str, function: Callable[..., Array]) -> None:
     """Register an operator that is computed where all its operands are constant."""
 
@@ -172,7 +199,6 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "Exp": np.exp,
     "Reciprocal": np.reciprocal,
     "Sign": np.sign,
-    "Pow": lambda x, y: np.power(x, y).astype(x.dtype),
     "IsNaN": np.isnan,
 }
 for _name, _function in _FUNCTIONS.items():
