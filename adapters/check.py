@@ -219,7 +219,8 @@ def _compare(expected: FloatArray, got: FloatArray, magnitude: FloatArray, dtype
         raise ImportMismatchError(
             f"The network and the model differ by {difference[row]:.3g} on an input where the output is "
             f"of size {np.abs(got[row]).max():.3g}; rounding of {dtype} explains {allowed[row]:.3g}. "
-            "Please report this model: one of its operators is converted wrongly."
+            "Please report this model: one of its operators is converted wrongly, or it cancels numbers so "
+            "large that the digits of the result are lost."
         )
     return float(difference.max())
 

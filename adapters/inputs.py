@@ -82,7 +82,7 @@ def _filled(name: str, declared: Sequence[int | None], given: tuple[int, ...] | 
     """Declared sizes, with unknown ones taken from the caller."""
     if given is None:
         if None in declared:
-            known = ["?" if n is None else n for n in declared]
+            known = " x ".join("?" if n is None else str(n) for n in declared)
             raise UnsupportedOpError(
                 f"Input {name!r} leaves sizes open: {known}. "
                 "Say which: load(path, input_shape=(...)), without the batch."

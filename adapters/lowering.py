@@ -276,13 +276,18 @@ class Lowering:
             v.reshaped((v.size,)) if isinstance(v, Tensor) else np.ravel(v).astype(float) for v in outputs
         ]
         joined = self.concat(flat, 0) if len(flat) > 1 else flat[0]
+        if not prod(joined.shape):
+            raise UnsupportedOpError("The model's outputs hold no numbers: one of their sizes is zero.")
         if not isinstance(joined, Tensor):
             warnings.warn("The output does not depend on the input: the network is constant.", stacklevel=2)
             nothing = Selection(np.full(joined.size, -1), self.sizes[0])
             joined = Tensor(joined.shape, ((0, nothing),), joined.astype(float))
         is_last = joined.terms == ((len(self.layers), None),) and joined.bias is None
         if not (is_last and self.layers):
-            self._close(joined, None, joined.shape)
+            try:
+                self._close(joined, None, joined.shape)
+            except LoadError as error:
+                raise located(error, "The outputs") from error
         return tuple(self.layers)
 
 

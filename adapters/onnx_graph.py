@@ -10,12 +10,14 @@ from itertools import chain
 from math import prod
 from typing import Any
 
+import numpy as np
 import onnx
 
 from adapters.conditions import output
 from adapters.inputs import InputPart, given_shapes
 from adapters.lowering import Lowering, Tensor, Value, located
 from adapters.onnx_branches import reads
+from adapters.onnx_constants import computed
 from adapters.onnx_export import DOMAIN
 from adapters.onnx_file import array_of
 from adapters.onnx_inputs import declared_part
@@ -23,7 +25,7 @@ from adapters.reasons import JUMPS, SMOOTH
 from adapters.registry import Node, Outputs
 from adapters.suggest import with_suggestion
 from adapters.tracing import applied
-from polytope.errors import CorruptFileError, LoadError, UnsupportedOpError
+from polytope.errors import CorruptFileError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
 from polytope.ir import Network
 
 DTYPES = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16"}
@@ -232,14 +234,30 @@ def _applied(
     try:
         ours = node.domain == DOMAIN and len(graph.model.functions) > 0
         if node.domain not in ("", "ai.onnx") and not ours:
-            raise UnsupportedOpError(
-                f"{place_of(node)}: unknown operator domain {node.domain!r}; only operators of ai.onnx are "
-                "supported."
-            )
-        return applied(t, "ONNX", _node(t, graph, node, values), place_of(node))
+            raise UnsupportedOpError(f"{place_of(node)}: {_foreign(node, graph.model)}")
+        made = _node(t, graph, node, values)
+        try:
+            return applied(t, "ONNX", made, place_of(node))
+        except (NotPiecewiseLinearError, UnsupportedOpError):
+            constants = computed(t, node, made.inputs, graph.opset)
+            if constants is None:
+                raise
+            return constants
     except LoadError as error:
-        symbolic = [] if graph.inner else [n for n in reads(node) if isinstance(values.get(n), Tensor)]
+        symbolic = [] if graph.inner else [n for n in reads(node) if _can_end(values.get(n))]
         raise with_suggestion(graph, node, error, symbolic) from error
+
+
+def _can_end(value: Value | None) -> bool:
+    """Whether a value could be an output: it depends on the input, and is finite."""
+    return isinstance(value, Tensor) and bool(np.isfinite(value.offset()).all())
+
+
+def _foreign(node: onnx.NodeProto, model: onnx.ModelProto) -> str:
+    """Why an operator of another domain is not read."""
+    if any((f.domain, f.name) == (node.domain, node.op_type) for f in model.functions):
+        return "it is a function of the model in another operator set than the model's, and stays unread."
+    return f"unknown operator domain {node.domain!r}; only operators of ai.onnx are supported."
 
 
 def _node(t: Lowering, graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> Node:

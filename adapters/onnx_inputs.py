@@ -37,7 +37,7 @@ def _refuse_kind(name: str, kind: int) -> None:
     if kind == onnx.TensorProto.UNDEFINED:
         raise CorruptFileError(f"Input {name!r} is of type {label}; a network takes floating-point numbers.")
     few = "numbers of so few bits" if label.startswith("FLOAT") else "whole numbers"
-    what = "text" if kind == onnx.TensorProto.STRING else few
+    what = {"STRING": "text"}.get(label, "complex numbers" if label.startswith("COMPLEX") else few)
     raise NotPiecewiseLinearError(
         f"Input {name!r} is of type {label}: a function of {what} has no linear regions. "
         "A network takes floating-point numbers."

@@ -16,7 +16,7 @@ from adapters.onnx_branches import nested, reads
 from adapters.onnx_file import parse_model, resolve_external
 from adapters.onnx_functions import with_rules, without_functions
 from adapters.onnx_graph import DTYPES, Graph, dtype_of, input_parts, read_graph, trace
-from adapters.onnx_runtime import Run, in_onnxruntime, in_reference, is_valid
+from adapters.onnx_runtime import Run, complaint, in_onnxruntime, in_reference
 from adapters.onnx_single import in_single_precision
 from polytope.errors import CorruptFileError, ImportMismatchError, LoadError, UnsupportedOpError
 from polytope.ir import Network
@@ -100,8 +100,9 @@ def _verified(graph: Graph, network: Network, parts: Sequence[InputPart]) -> Net
         if candidate.batch > 1 or all(p.free for p in parts if p.batched):
             refuse_mixing(network, candidate, parts, kind, steps=steps)
         return found
-    if not is_valid(graph.model):
-        raise CorruptFileError(f"The model is broken, says onnx's checker, and {refusals[0]}.")
+    wrong = complaint(graph.model)
+    if wrong:
+        raise CorruptFileError(f"The model is broken, says onnx's checker ({wrong}), and {refusals[0]}.")
     return unchecked(network, f"no runtime at hand runs the model: {'; '.join(refusals)}", dtype)
 
 

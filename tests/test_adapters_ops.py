@@ -820,6 +820,125 @@ def test_an_operator_without_a_rule_is_read_by_the_definition_that_onnx_gives() 
     assert_equal_to_oracle(model, (1, 2, 4, 4), from_onnx(model))
 
 
+OF_CONSTANTS = {
+    "softmax": ([helper.make_node("Softmax", ["c"], ["k"])], 17),
+    "sigmoid": ([helper.make_node("Sigmoid", ["c"], ["k"])], 17),
+    "logarithm": ([helper.make_node("Log", ["a"], ["k"])], 17),
+    "norm": ([helper.make_node("ReduceL2", ["c"], ["k"])], 17),
+    "layer norm": ([helper.make_node("LayerNormalization", ["c", "a"], ["k"])], 17),
+    "rounded": ([helper.make_node("Round", ["c"], ["k"])], 17),
+    "quantised": (
+        [
+            helper.make_node("QuantizeLinear", ["c", "s"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "s"], ["k"]),
+        ],
+        17,
+    ),
+    "one hot": (
+        [
+            helper.make_node("OneHot", ["i", "depth", "s2"], ["o"]),
+            helper.make_node("MatMul", ["c", "o"], ["k"]),
+        ],
+        17,
+    ),
+    "largest place": (
+        [helper.make_node("ArgMax", ["c"], ["i0"], axis=0), helper.make_node("Gather", ["a", "i0"], ["k"])],
+        17,
+    ),
+    "places of the largest": (
+        [
+            helper.make_node("TopK", ["c", "n"], ["v", "i0"]),
+            helper.make_node("Gather", ["a", "i0"], ["k0"]),
+            helper.make_node("ReduceSum", ["k0"], ["k"]),
+        ],
+        17,
+    ),
+    "power": ([helper.make_node("Pow", ["a", "c"], ["k"])], 17),
+}
+
+
+@pytest.mark.parametrize(("nodes", "opset"), OF_CONSTANTS.values(), ids=OF_CONSTANTS)
+def test_a_smooth_or_jumping_operator_of_constants_is_a_constant(
+    nodes: list[onnx.NodeProto], opset: int
+) -> None:
+    constants = {
+        "c": np.array([0.7, -1.2, 0.7], dtype=np.float32),
+        "a": np.array([1.5, 0.25, 3.0], dtype=np.float32),
+        "s": np.float32(0.1),
+        "s2": np.array([0.5, 2.0], dtype=np.float32),
+        "i": ints(2, 0, 1),
+        "depth": np.int64(3),
+        "n": ints(2),
+    }
+    made = model_of([*nodes, node("Mul", "k")], (1, 3), constants, opset=opset)
+    network = from_onnx(made)
+    assert network.n_units == 0
+    assert_equal_to_oracle(made, (1, 3), network)
+
+
+def test_the_first_power_of_the_input_is_the_input() -> None:
+    exponents = np.array([1, 0, 1], dtype=np.float32)
+    made = model_of([node("Pow", "p")], (1, 3), {"p": exponents})
+    network = from_onnx(made)
+    np.testing.assert_array_equal(network([[5.0, 6.0, -7.0]]), [[5.0, 1.0, -7.0]])
+    with pytest.raises(NotPiecewiseLinearError, match="not piecewise linear"):
+        from_onnx(model_of([node("Pow", "p")], (1, 3), {"p": 2 * exponents}))
+
+
+def test_what_is_infinite_is_no_place_to_stop() -> None:
+    """Advice that would be refused itself is not given."""
+    infinite = {"c": np.array([-np.inf, 0.0, 0.0], dtype=np.float32)}
+    masked = [node("Max", "c", outputs=["m"]), node("Add", "c", outputs=["h"])]
+    made = model_of([*masked, helper.make_node("Relu", ["h"], ["y"])], (1, 3), infinite)
+    with pytest.raises(NotPiecewiseLinearError, match="infinite number reaches it") as refused:
+        from_onnx(made)
+    assert "until" not in str(refused.value)
+    with pytest.raises(NotPiecewiseLinearError, match=r"^The outputs: an infinite number"):
+        from_onnx(made, until="h")
+
+
+def test_refusals_name_what_they_refuse() -> None:
+    kind, words = TensorProto.COMPLEX64, "a function of complex numbers"
+    with pytest.raises(NotPiecewiseLinearError, match=words):
+        from_onnx(model_of([node("Identity")], (1, 3), kind=kind))
+    with pytest.raises(UnsupportedOpError, match="sizes open: \\? x 2"):
+        from_onnx(model_of([node("Relu")], ("batch", "n", 2)))
+    with pytest.raises(UnsupportedOpError, match="outputs hold no numbers"):
+        from_onnx(model_of([node("Slice", "z", "z", "o")], (1, 3), {"z": ints(0), "o": ints(1)}))
+    weights = {"w": floats(1, 2, 2), "r": floats(1, 2, 2)}
+    affine = node("RNN", "w", "r", outputs=["y"], hidden_size=2, activations=["Affine"])
+    with pytest.raises(UnsupportedOpError, match="its activation Affine has no rule"):
+        from_onnx(model_of([affine], (3, 1, 2), weights))
+    foreign = helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml")
+    with pytest.raises(UnsupportedOpError, match=r"unknown operator domain 'ai.onnx.ml'"):
+        from_onnx(model_of([foreign], (1, 3)))
+
+
+OLD = {
+    "a cast by name": (node("Cast", to="DOUBLE"), (1, 3), lambda x: x),
+    "scales of an image": (
+        node("Upsample", height_scale=2.0, width_scale=1.0, mode="nearest"),
+        (1, 1, 2, 2),
+        lambda x: x.repeat(2, axis=2),
+    ),
+    "joined": (helper.make_node("Concat", ["x", "x"], ["y"]), (1, 3), lambda x: np.concatenate([x, x], 1)),
+}
+
+
+@pytest.mark.parametrize(("made", "shape", "function"), OLD.values(), ids=OLD)
+@pytest.mark.filterwarnings("ignore:The conversion was not checked")
+def test_operators_of_the_first_set_are_not_broken(
+    made: onnx.NodeProto, shape: tuple[int, ...], function: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """Their outputs may leave their shapes to be found, as old exporters do."""
+    model = model_of([made], shape, opset=1)
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
+    if made.op_type == "Cast":
+        model.graph.output[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+    x = floats(*shape).astype(float)
+    np.testing.assert_array_equal(from_onnx(model)(x.reshape(1, -1)), function(x).reshape(1, -1))
+
+
 def test_a_batch_that_does_not_fit_gives_the_reason_of_the_whole_tensor() -> None:
     nodes = [node("Reshape", "flat", outputs=["h"]), helper.make_node("Softmax", ["h"], ["y"])]
     with pytest.raises(NotPiecewiseLinearError, match="not piecewise linear"):

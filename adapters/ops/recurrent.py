@@ -11,6 +11,7 @@ from adapters.ops.arithmetic import total
 from adapters.ops.linear import matmul
 from adapters.ops.pointwise import bent
 from adapters.ops.shape import in_shape, permuted, taken
+from adapters.reasons import SMOOTH
 from adapters.registry import Node, aten_op, fixed, onnx_op
 from polytope.errors import NotPiecewiseLinearError, UnsupportedOpError
 from polytope.ir import relu
@@ -51,8 +52,11 @@ def layer(
 def rnn(t: Lowering, node: Node) -> tuple[Value, ...]:
     """Recurrent layer with ReLU, unrolled."""
     names = [n.decode() for n in node.get("activations", [b"Tanh"])]
-    if set(names) != {"Relu"}:
-        raise NotPiecewiseLinearError(f"its activation {names[0]} is not piecewise linear; Relu is.")
+    others = [name for name in names if name != "Relu"]
+    if {*others} & {*SMOOTH}:
+        raise NotPiecewiseLinearError(f"its activation {others[0]} is not piecewise linear; Relu is.")
+    if others:
+        raise UnsupportedOpError(f"its activation {others[0]} has no rule; Relu has one.")
     x, batch_first = node[0], bool(node.get("layout", 0))
     x = permuted(t, x, (1, 0, 2)) if batch_first else x
     lengths, (W, R) = node.constant_or_none(4), (node.constant(i).astype(float) for i in (1, 2))

@@ -182,6 +182,8 @@ def _crop(node: Node, axes: Sequence[int], rank: int) -> tuple[tuple[float, floa
 def upsample(t: Lowering, node: Node) -> Value:
     """Image in a larger size, nearest or linear."""
     given = node.get("scales") if node.opset < 9 else node.constant(1)
+    if given is None:  # as operator set 1 has it, for images
+        given = [1.0, 1.0, *(float(node.get(f"{side}_scale", 1.0)) for side in ("height", "width"))]
     axes, way = range(len(node[0].shape)), Way(_mode(node), "asymmetric")
     return _along(t, node[0], axes, *_factors(node[0], axes, np.asarray(given), None, "stretch"), way)
 

@@ -88,7 +88,17 @@ def top_k(t: Lowering, node: Node) -> tuple[Value, ...]:
     """The k largest or smallest values along an axis, in order."""
     k = int(node.get("k")) if node.opset < 10 else int(np.ravel(node.constant(1))[0])
     axis, largest = wrapped(int(node.get("axis", -1)), len(node[0].shape)), bool(node.get("largest", 1))
-    return sorted_values(t, _in_order(node, node.get("sorted", 1)), axis, k, largest=largest), PLACES
+    x = _in_order(node, node.get("sorted", 1))
+    return sorted_values(t, x, axis, k, largest=largest), _places(x, axis, k, largest=largest)
+
+
+def _places(x: Value, axis: int, k: int, *, largest: bool) -> Value:
+    """Where the k first values lie, the first of equal ones first: of constants only."""
+    if isinstance(x, Tensor):
+        unread: Value = PLACES
+        return unread
+    order = np.argsort(-x.astype(float) if largest else x, axis=axis, kind="stable")
+    return np.asarray(np.take(order, range(k), axis=axis))
 
 
 def _in_order(node: Node, is_sorted: bool) -> Value:

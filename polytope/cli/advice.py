@@ -13,7 +13,7 @@ _WORDS = {
     "module": "--module",
     "until": "--until",
 }
-_MODULE, _SIZES = "FILE.py:NAME", "SIZES"
+_MODULE, _SIZES, _NAME = "FILE.py:NAME", "SIZES", "NAME"
 
 
 def in_options(message: str) -> str:
@@ -22,6 +22,8 @@ def in_options(message: str) -> str:
     Example:
         >>> in_options("Say it: load(path, input_shape=(1, 28, 28), activation='relu').")
         'Say it: --input-shape 1,28,28 --activation relu.'
+        >>> in_options("Name the other outputs: load(path, until=...).")
+        'Name the other outputs: --until NAME.'
     """
     start = message.find(_CALL)
     while start >= 0:
@@ -52,7 +54,7 @@ def _option(keyword: ast.keyword) -> str:
         return f"{option} {_MODULE}"
     value = keyword.value
     if isinstance(value, ast.Constant) and value.value is ...:
-        return f"{option} {_SIZES}"
+        return f"{option} {_SIZES if keyword.arg == 'input_shape' else _NAME}"
     found = ast.literal_eval(value)
     if isinstance(found, tuple):
         return f"{option} {','.join(map(str, found))}"

@@ -46,7 +46,9 @@ def shape_of(input_shapes: list[str] | None) -> tuple[int, ...] | list[tuple[int
     try:
         shapes = [tuple(int(n) for n in text.split(",")) for text in input_shapes or []]
     except ValueError as error:
-        raise ValueError(f"--input-shape {input_shapes!r} must be whole numbers: 1,28,28.") from error
+        raise ValueError(
+            f"--input-shape {' '.join(input_shapes or ())} must be whole numbers: 1,28,28."
+        ) from error
     return shapes if len(shapes) > 1 else shapes[0] if shapes else None
 
 
