@@ -33,7 +33,6 @@ def explore_lp(
     high: Sequence[float],
     center: Sequence[float],
     faces: Sequence[int],
-    most_rows: int,
     *,
     keep: int,
     paths: Sequence[Path],

@@ -211,6 +211,7 @@ class Arrangement {
 
   // Number of a segment's points on rows before its own, or DOUBT.
   Index segment(const Flat& f, const Cell& c, Index own, Index early, bool keep) {
+    if (c.n != 2) return DOUBT;
     const Index n_rows = keep ? f.n_rows : early;
     const Bits members = f.members | (own >= 0 ? bit_of(own) : 0);
     Bits sides = f.sides, ends = 0, crossing = 0;

@@ -130,9 +130,10 @@ class InequalityGeometry {
     measure = 1e8;
     const Name roots = named(state, name);
     if (name.b != -2 && roots.a == roots.b && name.breakpoint == 0) return NONE;
-    if (!load_function(name)) {  // its gradient is zero in floats
-      if (g_.g[d_] > g_.fixed) return POSITIVE;
-      return g_.g[d_] < -g_.fixed ? NEGATIVE : ask(c, name, false).signs;
+    if (!load_function(name)) {
+      const double constant = is_constant() ? g_.g[d_] : 0;
+      if (constant > g_.fixed) return POSITIVE;
+      return constant < -g_.fixed ? NEGATIVE : ask(c, name, false).signs;
     }
     int out = NONE;
     if (c.centered) {
@@ -319,12 +320,17 @@ class InequalityGeometry {
     row(d_ + 2)[m] = size_;
   }
 
-  // A row of the network into f, scaled to length 1; false if its gradient is zero in floats.
+  // Whether the gradient of the row that was loaded last is zero in floats.
+  bool is_constant() const {
+    return std::all_of(g_.g.begin(), g_.g.begin() + d_, [](double x) { return x == 0; });
+  }
+
+  // A row of the network into f, scaled to length 1; false if its gradient is zero in floats, or too long for them.
   bool load_function(const Name& name) {
     load_row(state, name, g_);
     double top = 0;
     for (Index t = 0; t < d_; ++t) top = std::max(top, std::fabs(g_.g[t]));
-    if (!(top > 0) || !(top < 1e300)) {
+    if (!(top > 0) || !(top < 1e300) || !(g_.fixed < 1e300)) {
       std::fill(f_.begin(), f_.end(), 0.0);
       error_ = 1e300;  // proves nothing
       size_ = 0;

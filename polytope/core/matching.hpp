@@ -1,10 +1,10 @@
 // Which two cells share a facet, by the keys that both sides gave it.
 #pragma once
 #include <algorithm>
-#include <thread>
 #include <vector>
 
 #include "basics.hpp"
+#include "threads.hpp"
 
 namespace polytope {
 
@@ -71,14 +71,10 @@ inline std::vector<Matched> match(const Bits* key, const std::int32_t* cell, Ind
   int bits = 1;
   while ((n >> bits) > 2048 || (1 << bits) < workers) ++bits;
   std::vector<Matched> parts(workers);
-  std::vector<std::thread> team;
-  const auto part = [&](int w) {
-    const Index groups = Index(1) << bits;
+  const Index groups = Index(1) << bits;
+  all_at_once(workers, [&](int w) {
     match_part(key, cell, n, bits, groups * w / workers, groups * (w + 1) / workers, places, parts[w]);
-  };
-  for (int w = 1; w < workers; ++w) team.emplace_back(part, w);
-  part(0);
-  for (std::thread& t : team) t.join();
+  });
   return parts;
 }
 

@@ -6,6 +6,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "check.hpp"
 #include "double_double.hpp"
 #include "facets.hpp"
 #include "inequalities.hpp"
@@ -33,7 +34,10 @@ class Fields {
   explicit Fields(nb::handle owner) : owner_(owner) {}
   template <class T>
   std::span<const T> get(const char* name) {
-    auto array = nb::cast<Input<T>>(owner_.attr(name));
+    const nb::object value = owner_.attr(name);
+    Input<T> array;
+    if (!nb::try_cast(value, array))
+      throw nb::type_error((std::string(name) + " must be an array of numbers of its kind.").c_str());
     std::span<const T> numbers(array.data(), array.size());
     kept_.push_back(nb::cast(array));
     return numbers;
@@ -47,6 +51,7 @@ class Fields {
 Network read_network(Fields& f) {
   Network net;
   const auto par = f.get<Index>("par");
+  require(par.size() == 8, "par is not of eight numbers");
   net.d = par[0];
   net.layers = par[1];
   net.words = par[2];
@@ -87,8 +92,11 @@ Network read_network(Fields& f) {
   net.of_unit = f.get<Index>("of_unit");
   net.domain = f.get<double>("dom");
   net.reach = f.get<double>("xmax");
-  net.lost = f.get<double>("lost")[0];
+  const auto lost = f.get<double>("lost");
+  require(lost.size() == 1, "lost is not one number");
+  net.lost = lost[0];
   net.constant = f.get<double>("Z0");
+  check(net);
   return net;
 }
 
@@ -101,27 +109,49 @@ struct Root {
   std::vector<Facet> facets;
 };
 
+// Whether the vertices of a first cell have facets: in the plane edges, else d slots each that name facets.
+bool has_facets(const Network& net, const Root& root, Index n) {
+  const Index F = Index(root.facets.size());
+  const auto names_one = [F](Index facet) { return is_in(facet, 0, F); };
+  if (net.d == 2) return n >= 3 && std::all_of(root.slots.begin(), root.slots.end(), names_one);
+  if (net.d == 1 && n != 2) return false;
+  for (Index i = 0; i < n; ++i) {
+    Index count = 0;
+    for (Index q = 0; q < net.words; ++q)
+      for (Bits bits = root.sets[q * n + i]; bits; bits &= bits - 1, ++count)
+        if (!names_one(root.slots[slot_of(q, bits)])) return false;
+    if (count != net.d) return false;
+  }
+  return true;
+}
+
 Root read_root(const Network& net, const Input<double>& planes, const Input<Index>& incidence,
                const Input<Index>& rec_i, const Input<double>& rec_f) {
   Root root;
   const Index d = net.d, n = Index(planes.size()) / (d + 1);
+  require(d <= MOST_DIMENSIONS, "vertices are kept in 1 to 12 dimensions");
+  require(n > 0 && Index(planes.size()) == (d + 1) * n, "planes has no vertices");
+  require(Index(incidence.size()) == (d == 2 ? n : net.words * (n + 64)), "incidence is not of its vertices");
+  require(rec_i.ndim() == 2 && rec_i.shape(1) == 7 && rec_f.ndim() == 2 && Index(rec_f.shape(1)) == d + 4 &&
+              rec_f.shape(0) == rec_i.shape(0),
+          "the facets of the first cell are not rows of 7 and d + 4 numbers");
+  require(all_finite({planes.data(), planes.size()}), "a vertex is not finite");
+  require(never_nan(std::span(rec_f.data(), rec_f.size())), "a facet is NaN");
   root.x.assign(planes.data(), planes.data() + planes.size());
-  if (d == 2) {
-    root.slots.assign(incidence.data(), incidence.data() + n);
-  } else {
-    const Index* from = incidence.data();
-    for (Index i = 0; i < net.words * n; ++i) root.sets.push_back(Bits(from[i]));
-    root.slots.assign(from + net.words * n, from + net.words * n + 64 * net.words);
-  }
+  const Index sets = d == 2 ? 0 : net.words * n;
+  root.sets.assign(incidence.data(), incidence.data() + sets);
+  root.slots.assign(incidence.data() + sets, incidence.data() + incidence.size());
   for (std::size_t i = 0; i < rec_i.shape(0); ++i) {
     const Index* r = rec_i.data() + 7 * i;
     const double* g = rec_f.data() + (d + 4) * i;
+    require(is_in(r[0], -MOST_NUMBER, 0), "a facet of the first cell is no row of the domain");
     Facet facet{r[0], r[1], r[2], {r[5], r[6], g[d + 2]}, r[3], r[4], {}};
     std::copy_n(g, d + 1, facet.row.g);
     facet.row.error = g[d + 1];
     facet.row.fixed = g[d + 3];
     root.facets.push_back(facet);
   }
+  require(has_facets(net, root, n), "a vertex of the first cell does not lie on d facets");
   root.cell = {n, root.x.data(), root.sets.data(), root.slots.data(), true};
   return root;
 }
@@ -135,7 +165,10 @@ class AskPython : public ExactSigns {
     for (const Name& f : facets) through.append(nb::make_tuple(f.a, f.b, f.breakpoint));
     std::size_t shape[1] = {maps.piece.size()};
     nb::ndarray<nb::numpy, const Index> pieces(maps.piece.data(), 1, shape, nb::handle());
-    return nb::cast<double>(ask_(through, nb::make_tuple(row.a, row.b, row.breakpoint), nb::cast(pieces)));
+    const nb::object answer = ask_(through, nb::make_tuple(row.a, row.b, row.breakpoint), nb::cast(pieces));
+    double value = 0;
+    if (!nb::try_cast(answer, value) || std::isnan(value)) throw nb::value_error("exact must give a number.");
+    return value;
   }
 
  private:
@@ -314,6 +347,15 @@ void add_left(nb::dict& out, const Result& result) {
   out["lost"] = result.lost;
 }
 
+constexpr int MOST_WORKERS = 4096;
+
+// What a search is asked for.
+void check_request(int keep, int workers) {
+  if (keep != COUNT && keep != CELLS && keep != (CELLS | POINTS) && keep != (CELLS | POINTS | VERTICES))
+    throw nb::value_error("keep must be 0, 1, 3 or 7.");
+  if (!is_in(workers, 1, MOST_WORKERS + 1)) throw nb::value_error("workers must be 1 to 4096.");
+}
+
 // Limits of a search, and whom to ask now and then whether to go on.
 class Limits {
  public:
@@ -336,6 +378,7 @@ class Limits {
 nb::dict explore(nb::object network, Input<double> planes, Input<Index> incidence, Input<Index> rec_i,
                  Input<double> rec_f, int keep, std::vector<std::vector<Index>> paths, Index most, double seconds,
                  int workers, nb::object exact, nb::object reduce, nb::object attend) {
+  check_request(keep, workers);
   Fields fields(network);
   const Network net = read_network(fields);
   const Root root = read_root(net, planes, incidence, rec_i, rec_f);
@@ -372,7 +415,7 @@ nb::dict explore(nb::object network, Input<double> planes, Input<Index> incidenc
 
 class AskPythonCells : public ExactCells {
  public:
-  explicit AskPythonCells(nb::object ask) : ask_(std::move(ask)) {}
+  AskPythonCells(nb::object ask, Index d) : ask_(std::move(ask)), d_(d) {}
   Answer signs(const std::vector<std::pair<int, Name>>& rows, const std::vector<Index>& tight,
                const Question& question, const AffineMaps& maps) override {
     nb::gil_scoped_acquire gil;
@@ -382,23 +425,50 @@ class AskPythonCells : public ExactCells {
     std::size_t shape[1] = {maps.piece.size()};
     nb::ndarray<nb::numpy, const Index> pieces(maps.piece.data(), 1, shape, nb::handle());
     const Name& n = question.name;
-    const auto answer = nb::cast<std::tuple<int, std::vector<double>, std::vector<double>>>(
-        ask_(table, numbers, nb::make_tuple(n.a, n.b, n.breakpoint), question.both, question.known, nb::cast(pieces)));
-    return {std::get<0>(answer), std::get<1>(answer), std::get<2>(answer)};
+    const nb::object said =
+        ask_(table, numbers, nb::make_tuple(n.a, n.b, n.breakpoint), question.both, question.known, nb::cast(pieces));
+    std::tuple<int, std::vector<double>, std::vector<double>> answer;
+    const auto& [signs, below, above] = answer;
+    const auto is_point = [this](const std::vector<double>& x) { return Index(x.size()) == d_ && all_finite(x); };
+    if (!nb::try_cast(said, answer) || !is_in(signs, NONE, BOTH + 1) ||
+        (question.both && signs == BOTH && !(is_point(below) && is_point(above))))
+      throw nb::value_error("exact must give a set of signs and points in both parts.");
+    return {signs, below, above};
   }
 
  private:
   nb::object ask_;
+  const Index d_;
 };
 
+// The most rows that a cell can have besides those of the box: one for each breakpoint, member and row of the domain.
+Index most_rows(const Network& net) {
+  Index total = 0;
+  for (Index u = 0; u < net.n_units(); ++u)
+    total += net.kind[u] == PIECES ? net.n_pieces[u] - 1 : net.kind[u] == MAXIMUM ? net.n_pieces[u] : 1;
+  return total + 1;
+}
+
+void check_root(const LpRoot& root, Index d) {
+  for (const auto& x : {root.low, root.high, root.center}) {
+    require(Index(x.size()) == d, "the first cell is not of so many dimensions");
+    require(all_finite(x), "the first cell is not finite");
+  }
+  for (Index face : root.faces) require(is_in(face, -MOST_NUMBER, 0), "faces names no row of the domain");
+}
+
 nb::dict explore_lp(nb::object network, std::vector<double> low, std::vector<double> high, std::vector<double> center,
-                    std::vector<Index> faces, Index most_rows, int keep, std::vector<std::vector<Index>> paths, Index most, double seconds,
-                    int workers, bool floats, nb::object exact, nb::object attend) {
+                    std::vector<Index> faces, int keep, std::vector<std::vector<Index>> paths, Index most,
+                    double seconds, int workers, bool floats, nb::object exact, nb::object attend) {
+  check_request(keep, workers);
+  if (keep > CELLS) throw nb::value_error("Cells of inequalities keep no points of facets and no vertices.");
   Fields fields(network);
-  const Network net = read_network(fields);
+  Network net = read_network(fields);
+  net.early = false;  // is of vertices only
   const LpRoot root{low, high, center, faces};
+  check_root(root, net.d);
   Limits limits(most, seconds, attend);
-  AskPythonCells ask(exact);
+  AskPythonCells ask(exact, net.d);
   LpTally tally;
   Index pivots = 0;
   Result result;
@@ -406,7 +476,7 @@ nb::dict explore_lp(nb::object network, std::vector<double> low, std::vector<dou
     nb::gil_scoped_release free;
     Team<InequalityGeometry> team(
         [&](Sink& sink) {
-          return std::make_unique<InequalityGeometry>(net, sink, limits.control, ask, root, most_rows, floats);
+          return std::make_unique<InequalityGeometry>(net, sink, limits.control, ask, root, most_rows(net), floats);
         },
         [&](InequalityGeometry& geometry, Search<InequalityGeometry>& search) {
           std::vector<Index> rows(net.width(0));
@@ -441,6 +511,9 @@ nb::dict explore_lp(nb::object network, std::vector<double> low, std::vector<dou
 
 // The pairs of cells (or of facets) with one key, [E, 2], and how many keys are in no pair.
 nb::tuple match_keys(Input<Bits> keys, Input<std::int32_t> cell, bool places, int workers) {
+  check_request(COUNT, workers);
+  if (keys.size() != cell.size() || Index(keys.size()) > MOST_NUMBER)
+    throw nb::value_error("keys and cell must be of as many facets, at most 2^31.");
   std::vector<Matched> parts;
   {
     nb::gil_scoped_release free;
@@ -457,9 +530,28 @@ nb::tuple match_keys(Input<Bits> keys, Input<std::int32_t> cell, bool places, in
   return nb::make_tuple(nb::ndarray<nb::numpy, Index>(owned->data(), 2, shape, owner), odd);
 }
 
+// Cells by vertices [V, d], sets of facets [V, words], and where each cell's vertices and facets begin.
+void check_cells(const Input<Index>& vertex_begin, const Input<double>& vertices, const Input<Bits>& incidences,
+                 const Input<Index>& facet_begin) {
+  const auto n = Index(vertex_begin.size()) - 1;
+  const Index* facets = facet_begin.data();
+  bool right = n >= 0 && vertices.ndim() == 2 && vertices.shape(1) > 0 && incidences.ndim() == 2 &&
+               incidences.shape(0) == vertices.shape(0) &&
+               are_offsets({vertex_begin.data(), vertex_begin.size()}, n, vertices.shape(0)) &&
+               are_offsets({facets, facet_begin.size()}, n, std::size_t(std::numeric_limits<Index>::max()));
+  for (Index i = 0; right && i < n; ++i) {
+    right = facets[i + 1] - facets[i] <= Index(64 * incidences.shape(1));
+    right &= vertex_begin.data()[i] < vertex_begin.data()[i + 1];
+  }
+  if (!right) throw nb::value_error("These arrays describe no cells by vertices and facets.");
+}
+
 // The volume of every cell, and a proved bound on how far it is off.
 nb::tuple cell_volumes(Input<Index> vertex_begin, Input<double> vertices, Input<double> errors, Input<Bits> incidences,
                        Input<Index> facet_begin) {
+  check_cells(vertex_begin, vertices, incidences, facet_begin);
+  if (errors.ndim() != 2 || errors.shape(0) != vertices.shape(0) || errors.shape(1) != vertices.shape(1))
+    throw nb::value_error("errors must have the shape of vertices.");
   const std::size_t cells = vertex_begin.size() - 1;
   std::vector<double> out(cells), off(cells);
   {
@@ -473,6 +565,9 @@ nb::tuple cell_volumes(Input<Index> vertex_begin, Input<double> vertices, Input<
 // The (d - 1)-volume of every facet that is wanted; 0 for others.
 nb::object wanted_facet_volumes(Input<Index> vertex_begin, Input<double> vertices, Input<Bits> incidences,
                                 Input<Index> facet_begin, Input<bool> wanted) {
+  check_cells(vertex_begin, vertices, incidences, facet_begin);
+  if (Index(wanted.size()) != facet_begin.data()[facet_begin.size() - 1])
+    throw nb::value_error("wanted must have a place for every facet.");
   std::vector<double> out(wanted.size(), 0.0);
   {
     nb::gil_scoped_release free;
@@ -485,7 +580,10 @@ nb::object wanted_facet_volumes(Input<Index> vertex_begin, Input<double> vertice
 
 // By how much rows [m, d + 1] can be exceeded, where, and what holds them: (state, value, points, multipliers).
 nb::tuple propose_facets(Input<double> rows, Input<Index> wanted, double reach) {
+  if (rows.ndim() != 2 || rows.shape(1) < 2) throw nb::value_error("rows must be [m, d + 1].");
   const std::size_t m = rows.shape(0), d = rows.shape(1) - 1, k = wanted.size();
+  for (std::size_t i = 0; i < k; ++i)
+    if (!is_in(wanted.data()[i], 0, Index(m))) throw nb::value_error("wanted names no row.");
   Proposals p;
   {
     nb::gil_scoped_release free;
@@ -495,10 +593,19 @@ nb::tuple propose_facets(Input<double> rows, Input<Index> wanted, double reach) 
                         copied(p.multipliers.data(), {k, m}));
 }
 
+bool are_pieces(const Network& net, const Input<Index>& pieces) {
+  if (Index(pieces.size()) != net.n_units()) return false;
+  for (Index u = 0; u < net.n_units(); ++u)
+    if (net.kind[u] != DOMAIN_ROW && !is_in(pieces.data()[u], 0, net.n_pieces[u])) return false;
+  return true;
+}
+
 // [d + 1, 3]: high and low part of every number of z_a - z_b (-1: zero), and the size of its terms.
 nb::object double_row(nb::object network, Index a, Index b, Input<Index> pieces) {
   Fields fields(network);
   const Network net = read_network(fields);
+  require(is_in(a, -1, net.n_pre()) && is_in(b, -1, net.n_pre()), "the row is of no pre-activations");
+  require(are_pieces(net, pieces), "pieces does not name a piece of every unit");
   std::vector<Sized> weights(net.n_pre());
   for (auto [r, sign] : {std::pair{a, 1.0}, std::pair{b, -1.0}}) {
     if (r < 0) continue;
@@ -515,6 +622,8 @@ nb::object double_row(nb::object network, Index a, Index b, Input<Index> pieces)
 nb::object unit_form(nb::object network, Index unit, Index piece) {
   Fields fields(network);
   const Network net = read_network(fields);
+  require(is_in(unit, 0, net.n_units()) && net.kind[unit] != DOMAIN_ROW && is_in(piece, 0, net.n_pieces[unit]),
+          "there is no such piece of a unit");
   AffineMaps maps(net);
   maps.piece[unit] = piece;
   std::vector<double> c(net.d + 3, 0.0);
@@ -550,7 +659,7 @@ NB_MODULE(_core, m) {
   m.def("propose_facets", &propose_facets, nb::arg("rows"), nb::arg("wanted"), nb::arg("reach"));
   m.def("double_row", &double_row, nb::arg("network"), nb::arg("a"), nb::arg("b"), nb::arg("pieces"));
   m.def("explore_lp", &explore_lp, nb::arg("network"), nb::arg("low"), nb::arg("high"), nb::arg("center"),
-        nb::arg("faces"), nb::arg("most_rows"), nb::kw_only(), nb::arg("keep"), nb::arg("paths"), nb::arg("most"), nb::arg("seconds"),
+        nb::arg("faces"), nb::kw_only(), nb::arg("keep"), nb::arg("paths"), nb::arg("most"), nb::arg("seconds"),
         nb::arg("workers"), nb::arg("floats") = true, nb::arg("exact"), nb::arg("attend").none());
   bind_crossing(m);
   m.def("unit_form", &unit_form, nb::arg("network"), nb::arg("unit"), nb::arg("piece"));

@@ -5,6 +5,7 @@
 #pragma once
 #include <optional>
 
+#include "stack.hpp"
 #include "state.hpp"
 
 namespace polytope {
@@ -44,6 +45,7 @@ class Search {
   // Search the branch of the root cell that a path leads to; begin() makes the root cell.
   template <class Begin>
   void run(Begin begin, const Path& path) {
+    stack_ = Stack();
     path_ = path;
     forced_ = 0;
     frames_.clear();
@@ -98,6 +100,7 @@ class Search {
   bool forced() const { return forced_ < path_.size(); }
 
   void node(Node node) {
+    stack_.check();
     List list;
     list.kept = s().arena.template take<Item>(node.n_items + 1);
     list.settled = s().arena.template take<Index>(node.n_items + 1);
@@ -170,7 +173,7 @@ class Search {
 
   // The unit stays undecided, cut by one of its breakpoints; the most even cut is made first.
   void retain(const Item& item, double measure, List& list) {
-    if (measure < list.least) {
+    if (list.best < 0 || measure < list.least) {  // a measure can be NaN where sums overflow
       list.least = measure;
       list.best = list.n_kept;
     }
@@ -265,6 +268,11 @@ class Search {
     Frame frame{0, number, node.layer, item, list.kept, list.n_kept - 1, watch.regions};
     if (forced()) {
       frame.next = path_[forced_++] & ((Index(1) << UNIT_SHIFT) - 1);
+      if (frame.next >= number) {
+        lost = true;
+        control_.stop = true;
+        return;
+      }
       enter_branch(node, frame, frame.next, group, both);
       return;
     }
@@ -418,6 +426,7 @@ class Search {
 
   Geometry& geometry_;
   Control& control_;
+  Stack stack_;
   Path path_;  // that the search was told to follow
   std::size_t forced_ = 0;
   std::vector<Frame> frames_;

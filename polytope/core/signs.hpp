@@ -106,6 +106,7 @@ inline bool structural_zero(const State& s, const Cell& c, Index vertex, const N
 inline bool exact_row(const Network& net, Index a, Index b, double breakpoint, ExactRow2& out) {
   constexpr double LARGE = 0x1p200, SMALL = 0x1p-200;
   const auto fits = [](double x) { return x == 0 || (std::fabs(x) > SMALL && std::fabs(x) < LARGE); };
+  if (a >= net.n_pre() || b >= net.n_pre()) return false;  // of a network that this one is a part of
   if ((a >= 0 && !net.given[a]) || (b >= 0 && (!net.given[b] || breakpoint != 0))) return false;
   for (Index t = 0; t < 3; ++t) {
     const double x = a >= 0 ? net.constant[t * net.n_pre() + a] : 0;
@@ -203,7 +204,7 @@ inline int evaluate(State& s, Evaluation& ev, ExactSigns& exact, const Cell& c, 
   }
   values_at(c, ev.row, s.net.d, v, b);
   double low = 0, high = 0;
-  bool doubt = false;
+  bool doubt = !(ev.row.fixed + ev.row.per_error < INF);  // sums overflowed: infinite values exceed no bound
   for (Index i = 0; i < k; ++i) {
     const double y = v[i], x = std::fabs(y);
     low = std::min(low, y);

@@ -51,6 +51,7 @@ class Buffer {
   T* release() {  // to be freed by the caller; cut to size
     void* cut = size_ ? std::realloc(data_, size_ * sizeof(T)) : nullptr;
     if (!size_) std::free(data_);
+    if (size_ && !cut) cut = data_;  // refused: it stays as it is
     data_ = nullptr;
     size_ = room_ = 0;
     return static_cast<T*>(cut);

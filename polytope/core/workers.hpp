@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "search.hpp"
@@ -66,8 +67,7 @@ class Team {
       work(0, false);
     } else {
       std::vector<std::thread> team;
-      running_ = workers;
-      for (int w = 0; w < workers; ++w) team.emplace_back([this, w] { work(w, true); });
+      start(team, workers);
       std::unique_lock lock(mutex_);
       while (running_ > 0) {
         ended_.wait_for(lock, std::chrono::milliseconds(20));
@@ -86,6 +86,20 @@ class Team {
   }
 
  private:
+  // As many threads as are wanted, or as the system has to give.
+  void start(std::vector<std::thread>& team, int workers) {
+    team.reserve(workers);
+    running_ = workers;
+    for (int w = 0; w < workers; ++w) try {
+        team.emplace_back([this, w] { work(w, true); });
+      } catch (const std::system_error&) {
+        std::lock_guard lock(mutex_);
+        running_ -= workers - w;
+        if (team.empty()) throw;
+        return;
+      }
+  }
+
   // What attend throws (an interrupt) stops the workers first, and is thrown again when all have ended.
   void ask(const std::function<bool()>& attend) {
     try {

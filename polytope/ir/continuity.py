@@ -1,8 +1,33 @@
-"""Networks that jump: their regions have no neighbours across the jump, so searches refuse them."""
+"""Networks that no search takes: they jump, or have weights that are not finite numbers."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from polytope.ir.maps import FloatArray, LinearMap
 from polytope.ir.network import Network
+
+
+def refuse_infinite(network: Network) -> None:
+    """Raise a ``ValueError`` that names a layer with weights that are not finite numbers, if there is one."""
+    for number, layer in enumerate(network.layers, start=1):
+        if not (np.isfinite(layer.bias).all() and all(map(_is_finite, layer.maps))):
+            raise ValueError(
+                f"Layer {number} has weights that are not finite numbers (NaN or infinite), so that it is no "
+                "piecewise-linear function: look for where they come from in training or conversion."
+            )
+
+
+def _is_finite(linear: LinearMap) -> bool:
+    """Whether all numbers of a map are finite."""
+    tables: list[FloatArray] = []
+
+    def look(table: FloatArray) -> FloatArray:
+        tables.append(table)
+        return table
+
+    linear.entrywise(look)
+    return all(np.isfinite(table).all() for table in tables)
 
 
 def refuse_jumps(network: Network) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path as File
 from polytope.errors import EmptyDomainError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
-from polytope.ir.continuity import refuse_jumps
+from polytope.ir.continuity import refuse_infinite, refuse_jumps
 from polytope.regions.complex import RegionComplex
 from polytope.regions.found import Budget, Engine, Found, Path, Progress
 from polytope.regions.frontier import SLICED, count_in_slices, enumerate_in_slices
@@ -68,7 +68,7 @@ def enumerate_regions(
 
     Raises:
         ValueError: the domain's dimension is not the network's, a budget is not positive, the directory does
-            not fit, the engine cannot work in slices, or a unit of the network jumps.
+            not fit, the engine cannot work in slices, a unit of the network jumps, or a weight is not finite.
         EmptyDomainError: the domain has no interior.
         SolverError: the linear-programming solver gave up.
         CertificateError: a region has no evidence; the message says which and why.
@@ -178,6 +178,7 @@ def _search(
 def _check(network: Network, domain: Polyhedron) -> None:
     if domain.dim != network.input_dim:
         raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
+    refuse_infinite(network)
     refuse_jumps(network)
     _ = domain.inscribed_ball  # raises where there is no interior
 

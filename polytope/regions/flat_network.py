@@ -316,7 +316,8 @@ def _row_norms(matrix: FloatArray) -> FloatArray:
     """The length of every row, or more; no square under- or overflows where it matters."""
     size = np.abs(matrix).max(axis=1, initial=0.0)
     part = matrix / np.where(size > 0, size, 1.0)[:, None]
-    lengths: FloatArray = np.sqrt((part**2).sum(axis=1)) * size * (1 + 1e-12)
+    with np.errstate(over="ignore"):  # then infinite, which is more
+        lengths: FloatArray = np.sqrt((part**2).sum(axis=1)) * size * (1 + 1e-12)
     return lengths
 
 
@@ -392,8 +393,9 @@ def _constant_part(
         copies[(counts != 1) | (layer.bias != 0)] = -1
         alias[part] = copies
         exact = plain and bool(((counts == 0) | (copies >= 0)).all())
-        size = given.T @ xmax + np.abs(layer.bias)
         if not exact and (terms or inputs > 1):
             gamma[i] = (terms + inputs + 8) * ROUND
-            Z0[d + 1, part] = gamma[i] * size * 1.001
+            with np.errstate(over="ignore"):  # then the bound is infinite
+                size = given.T @ xmax + np.abs(layer.bias)
+                Z0[d + 1, part] = gamma[i] * size * 1.001
     return Z0, gamma, alias

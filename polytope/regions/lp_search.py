@@ -17,7 +17,7 @@ from polytope.ir.products import unfolded
 from polytope.regions.bounding_box import bounding_box
 from polytope.regions.equilibrate import equilibrated
 from polytope.regions.exact import ExactSigns
-from polytope.regions.flat_network import UNIT_MAX, UNIT_PIECES, FlatNetwork, flatten
+from polytope.regions.flat_network import FlatNetwork, flatten
 from polytope.regions.found import Budget, Found, Path, Progress
 from polytope.regions.interior_points import proved_inside
 from polytope.regions.lp_choice import SIMPLEX_CELLS
@@ -64,12 +64,6 @@ def problem(network: Network, domain: Polyhedron) -> tuple[FlatNetwork, Root]:
     net = flatten(network, np.array(rows), cutting, xmax, 1)
     net.par[4] = 0
     return net, Root(low, high, owner, domain.inscribed_ball[0])
-
-
-def most_rows(net: FlatNetwork) -> int:
-    """The most rows that a cell can have besides those of the box."""
-    crossings = np.where(net.kind == UNIT_PIECES, net.n_seg - 1, np.where(net.kind == UNIT_MAX, net.n_seg, 1))
-    return int(crossings.sum()) + 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +146,6 @@ def search_simplex(
         root.high.tolist(),
         root.center.tolist(),
         faces.tolist(),
-        most_rows(net),
         keep=int(keep),
         paths=start,
         most=budget.max_regions or MOST_REGIONS,

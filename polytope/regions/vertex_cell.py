@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from polytope import _core
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.activations import PatternArray
-from polytope.ir.continuity import refuse_jumps
+from polytope.ir.continuity import refuse_infinite, refuse_jumps
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.ir.products import unfolded
@@ -139,7 +139,7 @@ def explore(
     Raises:
         EmptyDomainError: the domain has no interior.
         UnboundedDomainError: the domain is unbounded.
-        ValueError: a unit of the network jumps, or ``start`` is not of this search.
+        ValueError: a unit of the network jumps, a weight is not finite, or ``start`` is not of this search.
     """
     if keep not in KEEP:
         raise ValueError(f"keep must be one of {', '.join(KEEP)}, not {keep!r}.")
@@ -147,6 +147,7 @@ def explore(
     A, b = np.asarray(domain_A, dtype=float), np.asarray(domain_b, dtype=float)
     if not 1 <= d <= 12 or A.shape[1:] != (d,):
         raise ValueError(f"Vertex cells take 1 to 12 dimensions and rows of as many numbers, not {A.shape}.")
+    refuse_infinite(network)
     refuse_jumps(network)
     even = equilibrated(network, Polyhedron(A, b))
     inner = unfolded(even.network)

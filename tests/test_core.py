@@ -1,0 +1,397 @@
+"""Whatever comes, the native core answers or raises a documented error, and never ends the interpreter."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from polytope import Layer, LayerSplit, Network, Polyhedron, _core, count_regions, enumerate_regions, mlp
+from polytope.errors import EmptyDomainError, PolytopeError, UnboundedDomainError
+from polytope.ir import Dense, absolute, hard_tanh, max_groups, relu
+from polytope.regions.flat_network import FlatNetwork
+from polytope.regions.lp_search import problem as lp_problem
+from polytope.regions.vertex_cell import vertex_problem
+from tests.networks import seeds
+
+REFUSED = (ValueError, TypeError, MemoryError, OverflowError)  # of wrong arguments
+NUMBERS = (0, 1, -1, 2, 7, 127, 128, 10**6, 2**31, -(2**31), 2**62, -(2**63))
+REALS = (0.0, -1.0, np.nan, np.inf, -np.inf, 1e308, -1e308, 5e-324, 2.0**-1030, 1e-9, 1e30)
+FIELDS = (*FlatNetwork.INTEGERS, *FlatNetwork.SMALL, *FlatNetwork.FLOATS)
+
+
+def some_network(rng: np.random.Generator, d: int) -> Network:
+    """Two or three layers of every kind, sparse or dense, with or without a skip."""
+    layers: list[Layer] = []
+    width = d
+    for i in range(int(rng.integers(1, 4))):
+        n = int(rng.integers(1, 7))
+        W = rng.standard_normal((n, width)) * (rng.random((n, width)) < rng.choice([0.3, 1.0]))
+        maps, inputs = [Dense(W)], [i]
+        if i and rng.random() < 0.3:
+            maps.append(Dense(rng.standard_normal((n, d))))
+            inputs.append(0)
+        kinds = (relu(), absolute(), hard_tanh(), max_groups([[j, (j + 1) % n] for j in range(n)]), None)
+        kind = kinds[rng.integers(5 if n > 1 else 3)]
+        layers.append(Layer(tuple(inputs), tuple(maps), rng.standard_normal(n), kind))
+        width = n
+    return Network((d,), tuple(layers))
+
+
+def spoilt(rng: np.random.Generator, array: np.ndarray) -> Any:
+    """An array with one thing wrong: numbers, length, shape, or kind."""
+    out = np.array(array)
+    numbers = NUMBERS if out.dtype.kind in "iu" else REALS
+    ways: list[Callable[[], Any]] = [
+        lambda: out.ravel()[: rng.integers(out.size + 1)],
+        lambda: np.concatenate([out.ravel(), out.ravel()[:3]]),
+        lambda: np.zeros(0, dtype=out.dtype),
+        lambda: rng.permutation(out.ravel()),
+        lambda: out.ravel()[::-1],
+        lambda: [None, "abc", 3, object(), [1, 2]][rng.integers(5)],
+        lambda: out.astype(rng.choice(["float32", "int16", "complex128", "U4"])),
+    ]
+    if out.size and rng.random() < 0.6:
+        number = numbers[rng.integers(len(numbers))]
+        if out.dtype.kind in "iu":
+            bounds = np.iinfo(out.dtype)
+            number = int(np.clip(number, bounds.min, bounds.max))
+        out.flat[rng.integers(out.size)] = number
+        return out
+    return ways[rng.integers(len(ways))]()
+
+
+def spoil_field(rng: np.random.Generator, net: FlatNetwork) -> None:
+    name = FIELDS[rng.integers(len(FIELDS))]
+    if rng.random() < 0.03:
+        delattr(net, name)
+        return
+    with np.errstate(all="ignore"):
+        setattr(net, name, spoilt(rng, getattr(net, name)))
+
+
+def call(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What the core says, or the documented error; anything else is a defect."""
+    try:
+        return function(*args, **options)
+    except (*REFUSED, AttributeError) as error:
+        return error
+
+
+def lying(rng: np.random.Generator) -> Callable[..., Any]:
+    """An oracle that answers at random, wrong kinds of answers included."""
+    answers = (-1.0, 0.0, 1.0, 1e-300, np.nan, np.inf, None, "no")
+
+    def answer(*_: Any) -> Any:
+        return answers[rng.integers(3 if rng.random() < 0.97 else len(answers))]
+
+    return answer
+
+
+def search_options(rng: np.random.Generator) -> dict[str, Any]:
+    """Options of a search, one of them wrong now and then."""
+    out: dict[str, Any] = {
+        "keep": (0, 1, 3, 7)[rng.integers(4)],
+        "paths": [()],
+        "most": (2**62, 5)[rng.integers(2)],
+        "seconds": 0.2,
+        "workers": (1, 2)[rng.integers(2)],
+        "attend": None,
+    }
+    wrong: dict[str, tuple[Any, ...]] = {
+        "keep": (-1, 2, 4, 2**31, 1.5, None),
+        "paths": ([(1,)], [(2**62, 3)], [(-5,)], [(3 << 20) + 9], [((3 << 20) + 9,)], None, [(1.5,)]),
+        "most": (0, -3, 2**70),
+        "seconds": (0.0, -1.0, np.nan),
+        "workers": (0, -1, 2**31, 5000),
+    }
+    if rng.random() < 0.3:
+        name = sorted(wrong)[rng.integers(len(wrong))]
+        out[name] = wrong[name][rng.integers(len(wrong[name]))]
+    return out
+
+
+@pytest.mark.parametrize("seed", seeds(3000, quick=150))
+def test_spoilt_vertex_problems(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(1, 5))
+    network = some_network(rng, d)
+    net, *first = vertex_problem(network, Polyhedron.box([-1.0] * d, [1.0] * d), int(rng.integers(1, 3)))
+    arguments: list[Any] = list(first)
+    if rng.random() < 0.5:
+        spoil_field(rng, net)
+    elif rng.random() < 0.7:
+        k = rng.integers(len(arguments))
+        with np.errstate(all="ignore"):
+            arguments[k] = spoilt(rng, arguments[k])
+    call(
+        _core.explore,
+        net,
+        *arguments,
+        exact=lying(rng),
+        reduce=lambda cell: -1,
+        **search_options(rng),
+    )
+
+
+@pytest.mark.parametrize("seed", seeds(3000, quick=150))
+def test_spoilt_lp_problems(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(1, 5))
+    net, root = lp_problem(some_network(rng, d), Polyhedron.box([-1.0] * d, [1.0] * d))
+    arguments: list[Any] = [root.low.tolist(), root.high.tolist(), root.center.tolist(), [-1, -2]]
+    if rng.random() < 0.5:
+        spoil_field(rng, net)
+    elif rng.random() < 0.7:
+        wrong = ([], [0.0], [np.nan] * d, [np.inf] * d, [1e308] * d, [5.0] * d, None, "abc")
+        arguments[rng.integers(4)] = wrong[rng.integers(len(wrong))]
+
+    def exact(*question: Any) -> Any:
+        points = ([0.0] * d, [0.1] * d, [], [np.nan] * d, [1.0])
+        some = [points[rng.integers(2 if rng.random() < 0.97 else len(points))] for _ in range(2)]
+        return (int(rng.integers(4 if rng.random() < 0.97 else 9)), *some)
+
+    floats = bool(rng.integers(2))
+    call(_core.explore_lp, net, *arguments, exact=exact, floats=floats, **search_options(rng))
+
+
+def spoilt_arguments(rng: np.random.Generator, arguments: list[Any]) -> list[Any]:
+    k = rng.integers(len(arguments))
+    with np.errstate(all="ignore"):
+        arguments[k] = spoilt(rng, arguments[k])
+    return arguments
+
+
+@pytest.mark.parametrize("seed", seeds(1000, quick=60))
+def test_spoilt_arrays_of_cells(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(1, 4))
+    net, *first = vertex_problem(some_network(rng, d), Polyhedron.box([-1.0] * d, [1.0] * d), 1)
+    options = {"keep": 7, "paths": [()], "most": 50, "seconds": 1.0, "workers": 1, "attend": None}
+    found = _core.explore(net, *first, exact=lambda *_: 0.0, reduce=None, **options)
+
+    def offsets(name: str) -> np.ndarray:
+        return np.concatenate([[0], np.cumsum(found[name])]).astype(np.int64)
+
+    vertices = np.ascontiguousarray(found["vertices"][:, :d])
+    cells = [offsets("n_vertices"), vertices, found["incidences"], offsets("n_facets")]
+    wanted = rng.random(len(found["facet_units"])) < 0.5
+    errors = np.zeros_like(vertices)
+    call(_core.volumes, *spoilt_arguments(rng, [*cells[:2], errors, *cells[2:]]))
+    call(_core.facet_volumes, *spoilt_arguments(rng, [*cells, wanted]))
+    keys = [found["facet_keys"], np.zeros(len(found["facet_keys"]), dtype=np.int32)]
+    call(_core.match, *spoilt_arguments(rng, keys), bool(rng.integers(2)), int(rng.integers(-1, 4)))
+    rows = np.ascontiguousarray(np.column_stack([rng.standard_normal((5, d)), -rng.random(5)]))
+    call(_core.propose_facets, *spoilt_arguments(rng, [rows, np.arange(3)]), REALS[rng.integers(len(REALS))])
+    pieces = [np.zeros(len(net.kind), dtype=np.int64)]
+    ends = [int(rng.integers(-2, 9)) for _ in range(2)]
+    call(_core.double_row, net, *ends, *(spoilt_arguments(rng, pieces) if rng.random() < 0.5 else pieces))
+    call(_core.unit_form, net, *(NUMBERS[rng.integers(len(NUMBERS))] for _ in range(2)))
+
+
+@pytest.mark.parametrize("seed", seeds(1000, quick=60))
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_spoilt_crossing_layers(seed: int, kind: type) -> None:
+    rng = np.random.default_rng(seed)
+    B, P, n, m = (int(x) for x in rng.integers(0, 20, 4))
+
+    def reals(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(kind)
+
+    def counts() -> np.ndarray:
+        return np.zeros(B, dtype=np.int64)
+
+    usual = rng.random(n) < 0.5
+    first = [reals(B, n), reals(P, n), usual, reals(P, m), reals(B, m), reals(n, m), reals(B, m)]
+    calls: list[tuple[Any, list[Any]]] = [
+        (_core.second_layer, [*first, reals(B, 2 * P, m), counts()]),
+        (_core.next_layer, [reals(B, P, n), reals(n, m), reals(m), reals(B, P, m), counts()]),
+        (
+            _core.last_layer,
+            [
+                reals(B, P, n),
+                reals(B, n),
+                reals(n, m),
+                reals(m),
+                reals(n, m),
+                reals(B, m),
+                1e-6,
+                counts(),
+                counts(),
+            ],
+        ),
+        (_core.crossings, [reals(B, P, n), counts()]),
+    ]
+    for function, arguments in calls:
+        function(*arguments)
+        call(function, *spoilt_arguments(rng, arguments))
+
+
+def nasty_network(rng: np.random.Generator, d: int) -> Network:
+    """A network some of whose weights are huge, tiny, subnormal, infinite or not numbers."""
+    network = some_network(rng, d)
+    layers = []
+    for layer in network.layers:
+        maps = []
+        for linear in layer.maps:
+            matrix = np.array(linear.to_sparse().toarray())
+            hit = rng.random(matrix.shape) < 0.3
+            matrix[hit] = rng.choice(
+                REALS if rng.random() < 0.3 else [1e308, -1e300, 5e-324, 1e-310], int(hit.sum())
+            )
+            maps.append(Dense(matrix))
+        layers.append(Layer(layer.inputs, tuple(maps), layer.bias, layer.activation))
+    return Network((d,), tuple(layers))
+
+
+@pytest.mark.parametrize("seed", seeds(1000, quick=15))
+def test_nasty_weights(seed: int) -> None:
+    """Both kinds of cells find the same patterns, or raise a documented error."""
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(1, 3))
+    network, domain = nasty_network(rng, d), Polyhedron.box([-1.0] * d, [1.0] * d)
+    found = []
+    for cells in ("vertices", "lp"):
+        try:
+            regions = enumerate_regions(network, domain, LayerSplit(cells=cells), max_seconds=2)
+        except (PolytopeError, ValueError):
+            continue
+        assert regions.lower <= regions.upper
+        if regions.complete:
+            found.append(sorted(p.tobytes() for p in regions.patterns))
+    assert all(patterns == found[0] for patterns in found)
+
+
+@pytest.mark.parametrize("cells", ["vertices", "lp"])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_are_refused(cells: str, number: float) -> None:
+    for W, b in (([[number]], [0.0]), ([[1.0]], [number])):
+        with pytest.raises(ValueError, match="finite"):
+            count_regions(mlp([(W, b), ([[1.0]], [0.0])]), Polyhedron.box([-1], [1]), LayerSplit(cells=cells))
+
+
+@pytest.mark.parametrize("cells", ["vertices", "lp"])
+def test_domains_that_are_no_bodies_are_refused(cells: str) -> None:
+    network = mlp([([[1.0, 1.0]], [0.0]), ([[1.0]], [0.0])])
+    flat = Polyhedron([[1, 0], [-1, 0], [0, 1], [0, -1]], [0, 0, 1, 1])
+    empty = Polyhedron([[1, 0], [-1, 0], [0, 1], [0, -1]], [-1, -1, 1, 1])
+    for domain in (flat, empty):
+        with pytest.raises(EmptyDomainError):
+            count_regions(network, domain, LayerSplit(cells=cells))
+    half = Polyhedron([[1, 0]], [1])
+    if cells == "lp":
+        assert count_regions(network, half, LayerSplit(cells=cells)).upper == 2
+        return
+    with pytest.raises(UnboundedDomainError):
+        count_regions(network, half, LayerSplit(cells=cells))
+
+
+def test_a_layer_of_more_units_than_sixteen_bits_can_name() -> None:
+    n = 70_000
+    network = mlp([(np.ones((n, 1)), -np.arange(n) / n), (np.ones((1, n)), [0.0])])
+    found = enumerate_regions(network, Polyhedron.box([-0.5], [2.0]), LayerSplit(cells="vertices"))
+    assert len(found) == n + 1
+    assert len(found.neighbours) == n
+    bias = np.full(n, 5.0)  # bends outside the square, but for two
+    bias[-2:] = 0.25, -0.25
+    plane = mlp([(np.tile([0.5, 1.0], (n, 1)), bias), (np.ones((1, n)), [0.0])])
+    for cells in ("vertices", "lp"):
+        assert count_regions(plane, Polyhedron.box([-1, -1], [1, 1]), LayerSplit(cells=cells)).upper == 3
+
+
+@pytest.mark.parametrize("cells", ["vertices", "lp"])
+def test_a_search_too_deep_for_its_stack_is_refused(cells: str) -> None:
+    chain = [([[1.0]], [0.0])] + [([[1.0]], [-1e-4])] * 1000
+    network, box = mlp([*chain, ([[1.0]], [0.0])]), Polyhedron.box([-1], [1])
+
+    def count() -> int:
+        return count_regions(network, box, LayerSplit(cells=cells)).lower
+
+    assert count() == 1002
+    before = threading.stack_size(256 << 10)
+    try:
+        with ThreadPoolExecutor(1) as pool, pytest.raises(MemoryError, match="stack"):
+            pool.submit(count).result()
+    finally:
+        threading.stack_size(before)
+
+
+BEFORE = """
+import resource, numpy as np, polytope as pt
+rng = np.random.default_rng(1)
+W = [(rng.standard_normal((n, m)), rng.standard_normal(n)) for m, n in ((4, 40), (40, 40), (40, 1))]
+network, box = pt.mlp(W), pt.Polyhedron.box([-1] * 4, [1] * 4)
+small = pt.mlp([([[1.0] * 4], [0.0]), ([[1.0]], [0.0])])
+assert pt.count_regions(small, box).upper == 2
+"""
+REFUSE_MEMORY = (
+    BEFORE
+    + """
+pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (pages + ROOM, -1))
+try:
+    pt.enumerate_regions(network, box, pt.LayerSplit(cells=CELLS, workers=WORKERS))
+    print("enough")
+except MemoryError:
+    print("refused")
+assert pt.count_regions(small, box, pt.LayerSplit(cells=CELLS)).upper == 2
+print("goes on")
+"""
+)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are the system's")
+@pytest.mark.parametrize(("cells", "workers"), [("vertices", 1), ("vertices", 2), ("lp", 1)])
+def test_memory_refused(cells: str, workers: int) -> None:
+    program = REFUSE_MEMORY.replace("CELLS", repr(cells)).replace("WORKERS", str(workers))
+    said = subprocess.run(
+        [sys.executable, "-c", program.replace("ROOM", str(30 << 20))],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert said.stdout.split("\n")[:2] == ["refused", "goes on"], said.stderr
+
+
+INTERRUPT = (
+    BEFORE
+    + """
+import time
+print("starts", flush=True)
+try:
+    pt.count_regions(pt.mlp([(rng.standard_normal((n, m)), rng.standard_normal(n)) for m, n in LAYERS]),
+                     pt.Polyhedron.box([-1] * DIM, [1] * DIM), pt.LayerSplit(cells=CELLS, workers=WORKERS))
+except KeyboardInterrupt:
+    print("interrupted", time.time(), flush=True)
+assert pt.count_regions(small, box).upper == 2
+print("goes on")
+"""
+)
+LONG = {"vertices": (5, ((5, 200), (200, 200), (200, 1))), "lp": (10, ((10, 60), (60, 60), (60, 1)))}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+@pytest.mark.parametrize(("cells", "workers"), [("vertices", 1), ("vertices", 2), ("lp", 1)])
+def test_interrupt(cells: str, workers: int) -> None:
+    program = INTERRUPT.replace("CELLS", repr(cells)).replace("WORKERS", str(workers))
+    dim, layers = LONG[cells]
+    program = program.replace("LAYERS", repr(layers)).replace("DIM", str(dim))
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "starts\n"
+        time.sleep(1.0)
+        sent = time.time()
+        running.send_signal(signal.SIGINT)
+        word, at = running.stdout.readline().split()
+        assert word == "interrupted"
+        assert float(at) - sent < 2.0, "a tenth of that where the machine has nothing else to do"
+        assert running.stdout.readline() == "goes on\n"
+    assert running.returncode == 0
