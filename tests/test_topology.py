@@ -232,6 +232,18 @@ def test_the_graph_of_parallel_strips_is_a_path() -> None:
     np.testing.assert_allclose(found.spectrum, 1 - np.cos(np.arange(4) * np.pi / 3), atol=1e-12)
 
 
+@pytest.mark.parametrize("network", [seeded(2, 2, 8, 8, 1), integer(1, 2, 5, 4, 1), integer(2, 3, 5, 4, 1)])
+def test_the_matrix_and_the_graph_say_the_same(network: pt.Network) -> None:
+    complex = regions(network, 1.0)
+    graph, matrix = complex.adjacency(), complex.adjacency_matrix()
+    assert (matrix.toarray() == nx.to_numpy_array(graph, nodelist=range(len(complex)))).all()
+    assert {frozenset(pair) for pair in complex.neighbours.tolist()} == {
+        frozenset(pair) for pair in graph.edges
+    }
+    for i, j, units in graph.edges(data="units"):
+        assert list(units) == np.flatnonzero(complex.patterns[i] != complex.patterns[j]).tolist()
+
+
 def test_the_graph_of_one_region_and_of_many() -> None:
     assert pt.dual_graph(regions(pt.mlp([([[1.0, 1.0]], [0.0])]), 1.0)).diameter == 0
     complex = regions(seeded(2, 2, 16, 16, 1), 1.0)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
+from scipy.sparse import csgraph, csr_array, diags_array
 from scipy.sparse.linalg import eigsh
 
 from polytope.errors import UnboundedDomainError
@@ -242,14 +241,35 @@ def dual_graph(complex: RegionComplex, *, eigenvalues: int = 6) -> DualGraph:
     complex.require_complete("dual_graph")
     if eigenvalues < 0:
         raise ValueError(f"dual_graph: the number of eigenvalues must not be negative, not {eigenvalues}.")
-    graph = complex.adjacency()
-    count = min(eigenvalues, len(complex))
-    spectrum = _spectrum(csr_array(nx.normalized_laplacian_matrix(graph)), count)
-    return DualGraph(
-        np.array(nx.degree_histogram(graph), dtype=np.int64),
-        int(nx.diameter(graph, usebounds=True)),
-        spectrum,
-    )
+    matrix = complex.adjacency_matrix()
+    degrees = np.diff(matrix.indptr).astype(np.int64)
+    root = diags_array(1 / np.sqrt(np.maximum(degrees, 1)))
+    laplacian = csr_array(diags_array((degrees > 0).astype(float)) - root @ matrix @ root)
+    spectrum = _spectrum(laplacian, min(eigenvalues, len(complex)))
+    return DualGraph(np.bincount(degrees), _diameter(matrix), spectrum)
+
+
+def _diameter(matrix: csr_array) -> int:
+    """The largest distance in a connected graph, by bounds on how far the farthest node is from each.
+
+    Distances from one node v bound those of all: max(d(v, w), e(v) - d(v, w)) <= e(w) <= e(v) + d(v, w).
+
+    References:
+        F. W. Takes, W. A. Kosters (2011). Determining the diameter of small world networks. CIKM.
+    """
+    low, high = np.zeros(matrix.shape[0]), np.full(matrix.shape[0], np.inf)
+    turn = 0
+    while (high > low.max()).any():
+        open_ = np.flatnonzero(high > low.max())
+        at = open_[np.argmin(low[open_]) if turn % 2 else np.argmax(high[open_])]
+        distance = csgraph.dijkstra(matrix, unweighted=True, indices=at)
+        assert np.isfinite(distance).all(), "the regions of a convex domain are connected"
+        far = distance.max()
+        np.maximum(low, np.maximum(distance, far - distance), out=low)
+        np.minimum(high, far + distance, out=high)
+        low[at] = high[at] = far
+        turn += 1
+    return int(low.max(initial=0))
 
 
 def _spectrum(laplacian: csr_array, count: int) -> FloatArray:

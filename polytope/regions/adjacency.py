@@ -7,10 +7,11 @@ what several do follows exactly (see ``polytope.exact.behind``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import networkx as nx
 import numpy as np
+from scipy.sparse import csr_array
 
 from polytope.exact.behind import pattern_behind
 from polytope.exact.rows import ExactRows
@@ -59,12 +60,29 @@ def region_graph(patterns: PatternArray, pairs: IntArray) -> nx.Graph[int]:
     """
     graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(len(patterns)))
+    # writing there takes two thirds of the time of ``add_edges_from``
+    around: dict[int, dict[int, dict[str, tuple[int, ...]]]] = vars(graph)["_adj"]
+    for i, j, units in _edges(patterns, pairs):
+        around[i][j] = around[j][i] = {"units": units}
+    return graph
+
+
+def _edges(patterns: PatternArray, pairs: IntArray) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+    """The pairs with the units that change."""
+    alone = [(unit,) for unit in range(patterns.shape[1])]
     for start in range(0, len(pairs), CHUNK):
         some = pairs[start : start + CHUNK]
         row, unit = np.nonzero(patterns[some[:, 0]] != patterns[some[:, 1]])
+        near, far, units = some[:, 0].tolist(), some[:, 1].tolist(), unit.tolist()
+        if np.array_equal(row, np.arange(len(some))):
+            yield from zip(near, far, map(alone.__getitem__, units), strict=True)
+            continue
         ends = np.searchsorted(row, np.arange(len(some) + 1)).tolist()
-        units = unit.tolist()
-        graph.add_edges_from(
-            (i, j, {"units": tuple(units[ends[k] : ends[k + 1]])}) for k, (i, j) in enumerate(some.tolist())
-        )
-    return graph
+        for k, (i, j) in enumerate(zip(near, far, strict=True)):
+            yield i, j, tuple(units[ends[k] : ends[k + 1]])
+
+
+def region_matrix(n: int, pairs: IntArray) -> csr_array:
+    """The symmetric adjacency matrix ``[n, n]`` of n regions from the pairs that share a facet."""
+    near, far = np.concatenate([pairs, pairs[:, ::-1]]).T
+    return csr_array((np.ones(len(near)), (near, far)), shape=(n, n))

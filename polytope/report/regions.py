@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import networkx as nx
 import numpy as np
+from scipy.sparse import csgraph
 
 from polytope.ir.maps import FloatArray
 from polytope.measures.topology import dual_graph
@@ -61,7 +61,7 @@ def _adjacency_refused(complex: RegionComplex, clock: Clock) -> str:
     what = "the adjacency graph and what needs it"
     if known := next((item["why"] for item in clock.left_out if item["what"] == what), ""):
         return known
-    return clock.allows(complex, RegionComplex.adjacency, what)
+    return clock.allows(complex, RegionComplex.adjacency_matrix, what)
 
 
 GRAPH = ("edges", "mean_degree", "least_degree", "largest_degree", "components", "diameter", "gap")
@@ -74,20 +74,21 @@ def adjacency_numbers(complex: RegionComplex, clock: Clock) -> dict[str, Any]:
     reason = _adjacency_refused(complex, clock)
     if reason:
         return dict.fromkeys(GRAPH, not_computed(reason)) | {"degrees": None}
-    graph = complex.adjacency()
-    edges = graph.number_of_edges()
+    matrix = complex.adjacency_matrix()
+    edges = len(complex.neighbours)
     if not complex.complete:
         missing = not_computed("the enumeration is not complete")
         found = {"edges": at_least(edges, "edges between the regions found"), "degrees": None}
         return dict.fromkeys(GRAPH, missing) | found
-    degrees = nx.degree_histogram(graph)
+    degrees = np.bincount(np.diff(matrix.indptr)).tolist()
     return {
         "edges": exact(edges),
         "mean_degree": exact(2 * edges / len(complex)),
         "least_degree": exact(next(k for k, n in enumerate(degrees) if n)),
         "largest_degree": exact(len(degrees) - 1),
         "components": exact(
-            nx.number_connected_components(graph), "1 for a convex domain: a check of the graph"
+            int(csgraph.connected_components(matrix, directed=False)[0]),
+            "1 for a convex domain: a check of the graph",
         ),
         **_global_numbers(complex, clock),
         "degrees": {"label": "exact", "regions_with": degrees[:64]},
