@@ -226,25 +226,27 @@ def reach(case: Case) -> None:
 
 
 def distances(case: Case) -> None:
-    """Robustness radii are the distances of the nearest ties, or enclose them."""
+    """Robustness radii are exact: neighbouring numbers that enclose the distance of the nearest tie."""
     rng, cells = np.random.default_rng([case.seed, 2]), case.twin.cells
     x = np.array([float(v) for v in coordinates(cells[rng.integers(len(cells))].point)])
     if not case.domain.contains(x[None])[0]:
         return
     outputs = [v for _, v in along(case.twin.layers, rational(x.tolist()), [0] * len(x))[1]]
     label = outputs.index(max(outputs)) if len(outputs) > 1 else int(outputs[0] > 0)
-    norm = (1, np.inf)[case.seed % 2]
-    right = radius(cells, x.tolist(), label, norm)
+    tie = sorted(outputs)[-2:].count(max(outputs)) > 1 if len(outputs) > 1 else outputs[0] == 0
+    norm = (1, np.inf, 2 if len(x) < 4 else 1)[case.seed % 3]
+    right = Fraction(0) if tie else radius(case.twin, x.tolist(), label, norm)
     found = pt.robustness_radius(case.network, x, norm, domain=case.domain)
-    assert found.lower <= found.value
+    assert found.exact, found
     if right is None:
-        assert found.value == np.inf
+        assert (found.value, found.lower, found.witness) == (np.inf, np.inf, None)
         return
-    # the distance of a float64 witness is rounded
-    assert found.lower <= float(right) * (1 + 2.0**-40), (found, float(right))
-    assert found.value >= float(right) * (1 - 2.0**-40), (found, float(right))
-    if found.exact:
-        assert found.value == pytest.approx(float(right), rel=1e-9, abs=0)
+    power = 2 if norm == 2 else 1
+    assert Fraction(found.lower) ** power <= right <= Fraction(found.value) ** power, found
+    assert found.value in (found.lower, np.nextafter(found.lower, np.inf)), found
+    assert found.witness is not None
+    away = float(np.linalg.norm(found.witness - x, norm))  # the witness is rounded
+    assert away == pytest.approx(found.value, rel=1e-9, abs=2.0**-50 * np.abs(found.witness).max())
 
 
 def properties(case: Case) -> None:

@@ -153,13 +153,13 @@ def satisfiable(cells: list[Cell], conditions: Sequence[tuple[Sequence[float], f
     return False
 
 
-def radius(cells: list[Cell], x: Sequence[float], label: int, norm: float) -> Fraction | None:
-    """The distance, in the 1- or max norm, of the nearest point where another output equals that of a label.
+def radius(twin: Twin, x: Sequence[float], label: int, norm: float) -> Fraction | None:
+    """How near another output equals that of a label: the distance, or its square in the Euclidean norm.
 
     A scalar output is held against 0, and label 1 says that it is positive at x. ``None``: there is no point.
     """
     found = []
-    for cell in cells:
+    for cell, facets in zip(twin.cells, twin.facets, strict=True):
         f = cell.outputs
         zero = (ZERO,) * len(cell.point)
         pairs = (
@@ -170,9 +170,49 @@ def radius(cells: list[Cell], x: Sequence[float], label: int, norm: float) -> Fr
         for a, b in pairs:
             margin = row_of([v - w for v, w in zip(a, b, strict=True)])
             sign, y = deepest([margin], cell.rows, cell.point)
-            if sign >= 0:
+            if sign < 0:
+                continue
+            if norm == 2:
+                found.append(square([*facets, margin], rational(x)))
+            else:
                 found.append(distance([*cell.rows, margin], y, rational(x), norm))
     return min(found, default=None)
+
+
+def square(rows: Sequence[Row], x: Point) -> Fraction:
+    """The squared distance of a polyhedron from x: the least of all places where some rows vanish.
+
+    The nearest point of a face's hull is the nearest of the polyhedron for the face that it lies inside of.
+    """
+    p, squares = coordinates(x), []
+    for count in range(len(p) + 1):
+        for chosen in combinations([row for row in rows if any(row[:-1])], count):
+            y = _foot(chosen, p)
+            if y is not None and all(_at(row, y) <= 0 for row in rows):
+                squares.append(sum(((v - w) ** 2 for v, w in zip(y, p, strict=True)), ZERO))
+    return min(squares)
+
+
+def _at(row: Row, y: Sequence[Fraction]) -> Fraction:
+    return sum((a * v for a, v in zip(row, y, strict=False)), Fraction(row[-1]))
+
+
+def _foot(rows: Sequence[Row], p: Sequence[Fraction]) -> list[Fraction] | None:
+    """The nearest point to p where independent rows vanish, by Gram's matrix."""
+    table = [[*(Fraction(sum(map(int.__mul__, a[:-1], b[:-1]))) for b in rows), _at(a, p)] for a in rows]
+    for k in range(len(rows)):
+        pivot = next((i for i in range(k, len(rows)) if table[i][k]), None)
+        if pivot is None:
+            return None
+        table[k], table[pivot] = table[pivot], table[k]
+        table[k] = [v / table[k][k] for v in table[k]]
+        for i, line in enumerate(table):
+            if i != k and line[k]:
+                table[i] = [v - line[k] * w for v, w in zip(line, table[k], strict=True)]
+    return [
+        v - sum((line[-1] * row[j] for line, row in zip(table, rows, strict=True)), ZERO)
+        for j, v in enumerate(p)
+    ]
 
 
 def distance(rows: Sequence[Row], y: Point, x: Point, norm: float) -> Fraction:

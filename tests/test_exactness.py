@@ -15,6 +15,7 @@ from tests.exact_laws import (
     Case,
     broken,
     complexity,
+    distances,
     graph,
     interior_points,
     merging,
@@ -49,6 +50,7 @@ HOLDS: dict[Law, tuple[str, ...]] = {  # the engines of which a law is asked
     units: (),
     reach: (),
     complexity: (),
+    distances: (),
 }
 each_law = pytest.mark.parametrize("law", HOLDS, ids=lambda law: law.__name__)
 

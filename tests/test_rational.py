@@ -176,7 +176,8 @@ def test_volumes_of_solids(d: int) -> None:
 
 def test_measures_of_a_pyramid() -> None:
     """Of f = |x| + |y| - 1: slopes, extremes, conditions that touch, and distances from a point."""
-    cells = whole(SIZES, Polyhedron.box([-2, -2], [2, 2])).cells
+    twin = whole(SIZES, Polyhedron.box([-2, -2], [2, 2]))
+    cells = twin.cells
     assert [lipschitz(cells, p, q) for p, q in ((1, np.inf), (np.inf, np.inf), (1, 1))] == [1, 2, 1]
     assert extremes(cells, 0) == function(-1, 3)
     for limit, strict in ((-1, False), (-0.5, True)):
@@ -185,8 +186,9 @@ def test_measures_of_a_pyramid() -> None:
         assert not satisfiable(cells, [([1.0], limit, strict)])
     assert satisfiable(cells, [([-1.0], -3, False), ([1.0], 4, True)])
     assert not satisfiable(cells, [([-1.0], -3, True), ([1.0], 4, False)])
-    assert [radius(cells, [0.5, 0.125], 0, p) for p in (1, np.inf)] == [Fraction(3, 8), Fraction(3, 16)]
-    assert [radius(cells, [2.0, 1.0], 1, p) for p in (1, np.inf)] == [2, 1]
+    near, far = [Fraction(3, 8), Fraction(3, 16), Fraction(9, 128)], [2, 1, 2]
+    assert [radius(twin, [0.5, 0.125], 0, p) for p in (1, np.inf, 2)] == near
+    assert [radius(twin, [2.0, 1.0], 1, p) for p in (1, np.inf, 2)] == far
     assert inside(cells[0], [float(v) for v in coordinates(cells[0].point)])
     assert not any(inside(cell, [0.0, 1.0]) for cell in cells)
 
@@ -195,5 +197,5 @@ def test_the_nearest_tie_of_two_classes() -> None:
     """Of relu(x) and 2: at x = 2, where the domain reaches so far."""
     pair = mlp([([[1.0, 0.0], [0.0, 0.0]], [0.0, 2.0]), ([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0])])
     for high, right in ((3.0, 2), (1.5, None)):
-        cells = whole(pair, Polyhedron.box([-1, -1], [high, 1])).cells
-        assert radius(cells, [0.0, 0.0], 1, np.inf) == right
+        twin = whole(pair, Polyhedron.box([-1, -1], [high, 1]))
+        assert radius(twin, [0.0, 0.0], 1, np.inf) == right

@@ -33,8 +33,9 @@ class ExactCounterfactual:
     Arguments:
         z, x: ``[D]``, the nearest one known, in base and in data space; ``None`` where none is.
         distance: of z from the start's base point; infinite where none is known. **Exact** if ``certified``:
-            the least, rounded, for the network that the flow and the model are in float64.
-        lower_bound: no base point that is nearer reaches the target; equal to ``distance`` where certified.
+            the least, rounded up, for the network that the flow and the model are in float64.
+        lower_bound: no base point that is nearer reaches the target; where certified, ``distance`` or the
+            float64 number next to it.
         certified: whether ``distance`` is the least.
         regions: number of regions visited.
     """

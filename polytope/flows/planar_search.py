@@ -8,11 +8,13 @@ growing ball, to know how far to look, then of all in the ball that the nearest 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
 from polytope.errors import EmptyDomainError, IncompleteComplexError
 from polytope.exact.cells import ExactCells
+from polytope.exact.nearest import enclosed
 from polytope.exact.polygon import Nearest, as_float, corner, length, nearest, polygon
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network, mlp
@@ -73,8 +75,8 @@ def nearest_in_plane(
 
 
 def _radius(best: Nearest, norm: float, regions: int) -> Radius:
-    away = length(best[0], norm)
-    return Radius(away, away, np.array([as_float(v) for v in best[1]]), True, regions)
+    low, high = enclosed(Fraction(int(best[0].p), int(best[0].q)), norm)
+    return Radius(high, low, np.array([as_float(v) for v in best[1]]), True, regions)
 
 
 @dataclass(eq=False)

@@ -283,6 +283,14 @@ class NormProgram:
         d = len(x) // 2 if self._one else len(x) - 1
         return x[:d] - x[d:] if self._one else x[:d], -np.array(solution.row_dual)[self._own :]
 
+    def contradiction(self) -> FloatArray:
+        """Multipliers of the rows that show why there is no step, where HiGHS has them; else zeros."""
+        rows = self._highs.getNumRow() - self._own
+        _, known, ray = self._highs.getDualRay()  # type: ignore[attr-defined]
+        if not known or len(ray) != self._own + rows:
+            return np.zeros(rows)
+        return -np.asarray(ray, dtype=float)[self._own :]
+
 
 def coordinate_bounds(A: Matrix, c: FloatArray, bound: float) -> tuple[FloatArray, FloatArray, IntArray]:
     """Bounds ``[d]`` that rows on single coordinates set, and for each row the column it bounds, or -1.

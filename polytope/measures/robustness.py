@@ -1,35 +1,55 @@
-r"""Distance to the decision boundary: the nearest point at which another class does at least as well."""
+r"""Distance to the decision boundary: the nearest point at which another class does at least as well.
+
+Every region and every piece of the boundary has a proved lower bound on its distance, by multipliers of
+floats and their rounding errors. What comes first is measured better, and in rational arithmetic at last: so
+the distance that is found is proved to be the least, and is only rounded.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from heapq import heappop, heappush
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polytope.errors import SolverError
+from polytope.exact.nearest import enclosed
+from polytope.exact.network import ExactNetwork
 from polytope.geometry.lp import coordinate_bounds
-from polytope.geometry.norm_distance import DUAL
+from polytope.geometry.norm_distance import DUAL, nearest_where_zero
 from polytope.geometry.polyhedron import Polyhedron
+from polytope.geometry.projection import Errors, Nearest
 from polytope.ir import Network
-from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import boundaries
+from polytope.ir.continuity import refuse_jumps
+from polytope.ir.forward import U
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import lengths
+from polytope.measures.margins import MarginRows, class_of, exact_margin, margin_network, margin_rows
+from polytope.measures.output_bounds import bounds_at
+from polytope.regions.equilibrate import equilibrated
 from polytope.regions.found import Budget, Progress
-from polytope.regions.nearest_first import Frontier
+from polytope.regions.nearest_exactly import nearest_in_region
+from polytope.regions.nearest_first import Frontier, Row, hyperplane_distances
 from polytope.regions.walk import Walk
+
+BOUND, MEASURED = 0, 1  # what the key of a queued piece of the boundary is
+KEPT = 256  # regions whose margins are kept
+BEYOND = (0.0, 2.0**-46, 2.0**-40, 2.0**-32, 2.0**-24)  # how much farther points of another class are proved
 
 
 @dataclass(frozen=True, eq=False)
 class Radius:
-    """The distance of a point from the decision boundary lies in ``lower .. value``.
+    """The distance of a point from the decision boundary lies in ``lower .. value``: both are proved.
 
     Arguments:
-        value: the distance of the witness; infinite where none is known. **Exact** if ``exact``.
-        lower: certified lower bound; equal to ``value`` where exact.
-        witness: ``[d]``, a point at which the two largest outputs are equal (a scalar output is 0).
-        exact: whether ``value`` is the distance.
+        value: the distance of a point of another class, rounded up; infinite where none is known.
+        lower: no point of another class is nearer.
+        witness: ``[d]``, a point at which the two largest outputs are equal (a scalar output is 0), rounded.
+        exact: whether ``lower`` and ``value`` are one float64 number, or neighbours: the distance is computed
+            in rational arithmetic, and only rounded. Infinite, it says that there is no other class.
         regions: the number of regions visited.
     """
 
@@ -60,6 +80,10 @@ def robustness_radius(
 
     Points at which outputs only touch count as well: there the class is no longer the only largest.
 
+    A result is exact where it is the distance in rational arithmetic, of the float64 numbers that network,
+    domain and x are made of, rounded to neighbouring numbers below and above. What a budget leaves open, or
+    rational arithmetic that takes too long, is an interval, proved on both sides.
+
     Arguments:
         network: of several outputs, whose class is the largest; or of one, whose class is its sign.
         x: a point of the domain, ``[d]``.
@@ -69,7 +93,7 @@ def robustness_radius(
         progress: called with the numbers of regions found and of rows to look at.
 
     Raises:
-        ValueError: x is not a finite point of the domain, or there is no such norm.
+        ValueError: x is not a finite point of the domain, there is no such norm, or a unit jumps.
         EmptyDomainError: the domain has no interior.
 
     References:
@@ -89,60 +113,67 @@ def robustness_radius(
     if len(start) != network.input_dim or not np.isfinite(start).all():
         raise ValueError(f"robustness_radius: x must be a finite point of R^{network.input_dim}.")
     domain = domain or Polyhedron.whole_space(len(start))
-    if domain.dim != len(start) or not domain.contains(start[None], tolerance=1e-9)[0]:
+    if domain.dim != len(start) or not domain.contains(start[None])[0]:
         raise ValueError("robustness_radius: x is not a point of the domain.")
-    values = network(start[None])[0]
-    label = int(values.argmax()) if len(values) > 1 else int(values[0] > 0)
-    if _margins(values, label).min(initial=np.inf) <= 0:
+    refuse_jumps(network)
+    label, tie = class_of(network, start)
+    if tie:
         return Radius(0.0, 0.0, start, True, 0)
-    walk = Walk(network, domain, boundaries(network), Budget(max_regions, max_seconds), progress)
-    search = _Search(walk, start, float(norm), label)
+    inner = equilibrated(margin_network(network, label), domain, columns=False)
+    budget = Budget(max_regions, max_seconds)
+    walk = Walk(inner.network, inner.domain, boundaries(inner.network), budget, progress)
+    search = _Search(walk, start, float(norm))
     search.try_descent()
     return search.run()
 
 
-def _margins(values: FloatArray, label: int) -> FloatArray:
-    """By how much the class leads each other one, ``[out, ...]`` to ``[out - 1, ...]``; a scalar's size."""
-    if len(values) == 1:
-        return values if label else -values
-    return np.delete(values[label] - values, label, axis=0)
-
-
 @dataclass(eq=False)
 class _Search:
-    """The walk from x outward, and the pieces of the decision boundary met on the way."""
+    """The walk from x outward, and the pieces of the decision boundary met on the way.
+
+    Arguments:
+        walk: through the regions of the network of margins, all positive at x.
+        start, norm: x, and what distances are measured by.
+    """
 
     walk: Walk
     start: FloatArray
     norm: float
-    label: int
     witness: FloatArray | None = None
-    best: float = np.inf
+    best: float = np.inf  # proved: the witness, before it was rounded, is no farther
+    floor: float = np.inf  # what the search has to reach: the witness's distance, rounded down
     unresolved: float = np.inf  # a bound on what could not be measured
-    pieces: list[tuple[float, int, int]] = field(default_factory=list)  # bound, region, other class
+    pieces: list[tuple[float, int, int, int]] = field(default_factory=list)  # key, what it is, region, margin
+    measured: dict[tuple[int, int], Nearest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.frontier = Frontier(self.walk, self.start, self.norm)
+        self.exact = ExactNetwork(self.walk.network)
+        self._rows: dict[int, MarginRows] = {}
 
     def run(self) -> Radius:
         """Regions and pieces by distance, until the next one is no nearer than the best."""
         queue, walk = self.frontier.queue, self.walk
         walk.begin(self.start)
+        if not walk.sure:
+            self.unresolved = 0.0
         self.frontier.add(0, 0.0)
         self._add_pieces(0, 0.0)
         while True:
             near = min(queue[0][0] if queue else np.inf, self.pieces[0][0] if self.pieces else np.inf)
-            if near >= self.best or near == np.inf:
+            if near >= self.floor or near == np.inf:
                 break
             if self.pieces and self.pieces[0][0] <= near:
-                self._measure(*heappop(self.pieces))
+                self._look(*heappop(self.pieces))
             else:
                 self._step(near)
             if walk.budget.spent(len(walk.patterns)):
                 break
             walk.tell(len(queue))
-        lower = min(near, self.unresolved, self.best)
-        return Radius(self.best, lower, self.witness, lower >= self.best, len(walk.patterns))
+        lower = float(min(near, self.unresolved, self.floor))
+        if lower < self.floor:
+            self._offer_measured()
+        return Radius(self.best, min(lower, self.best), self.witness, lower >= self.floor, len(walk.patterns))
 
     def _step(self, near: float) -> None:
         """Take a facet further; what lies behind it is no nearer."""
@@ -153,49 +184,110 @@ class _Search:
         for region in range(known, len(self.walk.patterns)):
             self._add_pieces(region, near)
 
-    def _margin_rows(self, pattern: PatternArray) -> FloatArray:
-        """The margins as affine functions of the input, ``[m, d + 1]``."""
-        J, c = self.walk.network.affine(pattern)
-        return _margins(np.concatenate([J, c[:, None]], axis=1), self.label)
+    def _margins(self, region: int) -> MarginRows:
+        """The margins on a region."""
+        if region not in self._rows:
+            if len(self._rows) >= KEPT:
+                self._rows.clear()
+            pattern = self.walk.patterns[region]
+            self._rows[region] = margin_rows(self.walk.network, self.exact, pattern, self.start)
+        return self._rows[region]
 
     def _add_pieces(self, region: int, distance: float) -> None:
-        """Queue the places in a region where margins vanish, by the distance of their hyperplanes."""
-        rows = self._margin_rows(self.walk.patterns[region])
-        size = lengths(rows[:, :-1], DUAL[self.norm])
-        off = np.abs(rows[:, :-1] @ self.start + rows[:, -1])
-        for j in np.flatnonzero(size > 2.0**-44 * (size.max(initial=0.0) + off)).tolist():
-            heappush(self.pieces, (max(distance, float(off[j] / size[j])), region, j))
+        """Queue the places in a region where margins vanish, by the distance of their hyperplanes.
 
-    def _measure(self, key: float, region: int, j: int) -> None:
-        """The point of a region nearest to x where a margin vanishes."""
-        known = self.frontier.curved(region)
-        margin = self._margin_rows(self.walk.patterns[region])[j]
-        length = np.linalg.norm(margin[:-1])
-        A, c = known.with_row(margin / length)
-        for rounds in (60, 500):
-            near = self.frontier.nearest_on(A, c, len(c) - 1, known.box, stop=self.best, rounds=rounds)
-            if near.point is not None or near.bound >= self.best:
-                break
-        point = near.point
-        if point is None and near.bound < self.best:
-            point = self.frontier.nearest_in(region, margin / length)
-            if point is None and self.frontier.meets(region, margin / length):
-                self.unresolved = min(self.unresolved, max(key, near.bound))
-        if point is not None:
-            level = margin[:-1] @ point + margin[-1]
-            self._offer(point - level / length**2 * margin[:-1])
+        A margin that is constant vanishes nowhere first: it is continuous, and positive nearer to x.
+        """
+        rows = self._margins(region)
+        at, error = rows.at(self.start)
+        away = hyperplane_distances(rows.A, at, Errors(error, rows.tilt), self.norm)
+        for key, j in zip(np.maximum(away, distance).tolist(), rows.number.tolist(), strict=True):
+            heappush(self.pieces, (key, BOUND, region, j))
 
-    def _offer(self, point: FloatArray) -> None:
-        """Keep a point of the decision boundary if it is the nearest so far."""
-        away = float(np.linalg.norm(point - self.start, self.norm))
-        if away < self.best:
-            self.best, self.witness = away, point
+    def _look(self, key: float, kind: int, region: int, j: int) -> None:
+        """The point of a region nearest to x where a margin vanishes: by floats, the second time exactly."""
+        if kind == MEASURED:
+            self._decide(key, region, j)
+            return
+        near = self._measure(region, j)
+        bound = max(key, near.bound)
+        if bound < self.best:
+            self.measured[region, j] = near
+            heappush(self.pieces, (bound, MEASURED, region, j))
+
+    def _measure(self, region: int, j: int) -> Nearest:
+        """What floats say of that point."""
+        rows = self._margins(region)
+        k = int(np.flatnonzero(rows.number == j)[0])
+        at, error = rows.at(self.start)
+        row = Row(rows.A[k], float(at[k]), float(error[k]), float(rows.tilt[k]))
+        seen = self.frontier.seen(region).with_row(row)
+        near = seen.nearest(len(seen.at) - 1, norm=self.norm, stop=self.best, rounds=60)
+        if near.point is None and near.bound < self.best:
+            surely = self.frontier.surely(region, row, self.best)
+            near = surely if surely.bound > near.bound or surely.point is not None else near
+        return near
+
+    def _decide(self, key: float, region: int, j: int) -> None:
+        """The point in rational arithmetic, where that ends in time."""
+        near = self.measured.pop((region, j))
+        row = exact_margin(self.exact, self.walk.patterns[region], j)
+        try:
+            found = nearest_in_region(self.walk.open(region), row, self.start, self.norm, near)
+        except SolverError:
+            self.unresolved = min(self.unresolved, key)
+            if near.point is not None:
+                self._offer_along(near.point)
+            return
+        if found is None:
+            return
+        low, high = enclosed(found.size, self.norm)
+        if high < self.best:
+            self.best, self.floor = high, low
+            self.witness = np.array([float(v) for v in found.point])
+        elif high == self.best:
+            self.floor = min(self.floor, low)
+
+    def _offer_measured(self) -> None:
+        """Where a budget ends the search, the best of the points that floats have found."""
+        steps = [near.point for near in self.measured.values() if near.point is not None]
+        if steps:
+            self._offer_along(min(steps, key=lambda step: float(np.linalg.norm(step, self.norm))))
+
+    def _offer_along(self, step: FloatArray) -> None:
+        """Keep the end of a step from x, or the first of some points behind it, where that is possible."""
+        low, high = self._ends
+        if not np.linalg.norm(step, self.norm) < self.best:
+            return
+        for beyond in BEYOND:
+            if self._offer(np.clip(self.start + (1 + beyond) * step, low, high)):
+                return
+
+    @cached_property
+    def _ends(self) -> tuple[FloatArray, FloatArray]:
+        """Bounds of the domain on single coordinates, ``[d]``."""
+        rows = self.walk.domain.unit_rows
+        low, high, _ = coordinate_bounds(rows[:, :-1], rows[:, -1], np.inf)
+        return low, high
+
+    def _offer(self, point: FloatArray) -> bool:
+        """Keep a point if it is proved to be of another class, in the domain, and is the nearest so far."""
+        with np.errstate(all="ignore"):
+            away = float(np.linalg.norm(point - self.start, self.norm)) * (1 + (len(point) + 8) * U)
+        if not away < self.best or not self.walk.domain.contains(point[None])[0]:
+            return False
+        if not (bounds_at(self.walk.network, point)[1] <= 0).any():
+            return False
+        self.best, self.floor, self.witness = away, away, point
+        return True
 
     def try_descent(self, rounds: int = 30, others: int = 9) -> None:
         """Walk downhill on the smallest margins: where the class changes, an upper bound on the distance."""
-        rows = self._margin_rows(self.walk.network.pattern(self.start))
-        lead, size = rows[:, :-1] @ self.start + rows[:, -1], lengths(rows[:, :-1], DUAL[self.norm])
-        ahead = np.divide(lead, size, out=np.full(len(rows), np.inf), where=size > lead * 2.0**-500)
+        J, c = self._affine(self.start)
+        lead, size = J @ self.start + c, lengths(J, DUAL[self.norm])
+        ahead = np.divide(
+            lead, size, out=np.full(len(c), np.inf), where=size > np.maximum(lead, 0) * 2.0**-500
+        )
         for j in np.argsort(ahead, kind="stable")[:others].tolist():
             y = self._downhill(j, rounds)
             if y is not None:
@@ -204,16 +296,19 @@ class _Search:
                 return
         self._slide(min(40, len(self.start)))
 
+    def _affine(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The margins around a point, in floats."""
+        return self.walk.network.affine(self.walk.network.pattern(y))
+
     def _downhill(self, j: int, rounds: int) -> FloatArray | None:
         """Newton steps to a point where a margin is not positive, inside bounds on single coordinates."""
-        rows = self.walk.domain.unit_rows
-        low, high, _ = coordinate_bounds(rows[:, :-1], rows[:, -1], np.inf)
+        low, high = self._ends
         y = self.start
         for _ in range(rounds):
-            level = float(_margins(self.walk.network(y), self.label)[j])
+            level = float(self.walk.network(y)[j])
             if level <= 0:
                 return y
-            slope = self._margin_rows(self.walk.network.pattern(y))[j, :-1]
+            slope = self._affine(y)[0][j]
             slope = np.where(slope > 0, slope * (y > low), slope * (y < high))
             if not np.abs(slope).max() > 0:
                 break
@@ -222,30 +317,38 @@ class _Search:
 
     def _slide(self, rounds: int) -> None:
         """Along the decision boundary towards x: from the witness to where its own hyperplane is nearest."""
-        unit = self.walk.domain.unit_rows
-        low, high, _ = coordinate_bounds(unit[:, :-1], unit[:, -1], np.inf)
+        low, high = self._ends
         share = 1.0
         for _ in range(rounds):
             if self.witness is None or share < 1 / 64 or self.walk.budget.spent(0):
                 return
             y, before = self.witness, self.best
-            j = int(_margins(self.walk.network(y), self.label).argmin())
-            row = self._margin_rows(self.walk.network.pattern(y))[j]
-            length = float(np.linalg.norm(row[:-1]))
-            if not length > 0:
+            j = int(self.walk.network(y).argmin())
+            step = self._step_to_hyperplane(y, j, low, high)
+            if step is None:
                 return
-            A, c = row[None, :-1] / length, row[-1:] / length
-            aim = self.frontier.nearest_on(A, c, 0, (low, high), stop=np.inf, rounds=60).point
-            if aim is None:
-                return
-            self._offer_beyond(y + share * (aim - y), low, high)
+            self._offer_beyond(y + share * (self.start + step - y), low, high)
             share = min(1.0, 2 * share) if self.best < before * (1 - 1e-3) else share / 4
+
+    def _step_to_hyperplane(
+        self, y: FloatArray, j: int, low: FloatArray, high: FloatArray
+    ) -> FloatArray | None:
+        """The shortest step from x, inside bounds, to where a margin's affine function around y vanishes."""
+        J, c = self._affine(y)
+        length = float(np.linalg.norm(J[j]))
+        if not 0 < length < np.inf:
+            return None
+        A, at = J[j : j + 1] / length, (J[j : j + 1] @ self.start + c[j]) / length
+        try:
+            return nearest_where_zero(A, at, 0, low - self.start, high - self.start, norm=self.norm).point
+        except SolverError:
+            return None
 
     def _offer_beyond(self, aim: FloatArray, low: FloatArray, high: FloatArray) -> None:
         """The first of some points on the ray to a place, and beyond it, where the class changes."""
         times = np.linspace(0.0, 1.25, 41)[1:, None]
         ray = np.clip(self.start + times * (aim - self.start), low, high)
-        lost = np.flatnonzero(_margins(self.walk.network(ray).T, self.label).min(axis=0) <= 0)
+        lost = np.flatnonzero(self.walk.network(ray).min(axis=1) <= 0)
         if len(lost):
             self._offer_first(ray[lost[0]])
 
@@ -257,10 +360,8 @@ class _Search:
             if middle in (low, high):
                 break
             at = self.walk.network(self.start + middle * (y - self.start))
-            low, high = (middle, high) if _margins(at, self.label).min() > 0 else (low, middle)
-        point = self.start + high * (y - self.start)
-        if self.walk.domain.contains(point[None])[0]:
-            self._offer(point)
+            low, high = (middle, high) if at.min() > 0 else (low, middle)
+        self._offer_along(high * (y - self.start))
 
 
 def steepest(slope: FloatArray, norm: float) -> FloatArray:

@@ -140,8 +140,7 @@ class FacetSearch:
             for times in (2.0, 1.01):  # far behind the row, the point on it is deep inside the facet
                 behind = -self._height[inner]
                 behind[k] *= times
-                zero = np.zeros(len(self.x0))
-                y = nearest_on_row(rows, behind, k, zero, low, high, rounds=12).point
+                y = nearest_on_row(rows, behind, k, low, high, rounds=12).point
                 if y is not None:
                     found |= self._proved(np.array([i]), y[None], np.array([times - 1.0]) * self._height[i])
                     break

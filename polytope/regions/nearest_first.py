@@ -1,8 +1,9 @@
 r"""The walk by distance: Dijkstra over facets, whose distances from the start are only bounded until needed.
 
 A region other than the start's is as far away as its nearest facet, and that facet's other side is no
-farther. The distance of a row's hyperplane bounds that of its facet from below; the true one is computed
-when that bound comes first, and whether there is a facet at all when the true one does.
+farther. The distance of a row's hyperplane bounds that of its facet from below; a better bound is computed
+when that one comes first, and whether there is a facet at all when the better one does. All bounds are proved
+for the rows that there are exactly, and a row is only left out where it is proved to carry no facet.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from heapq import heappop, heappush
 import numpy as np
 
 from polytope.errors import SolverError
-from polytope.geometry.norm_distance import DUAL, nearest_where_zero
-from polytope.geometry.projection import Nearest, nearest_surely
+from polytope.geometry.norm_distance import DUAL, dual_factor, nearest_where_zero
+from polytope.geometry.projection import ROOM, Errors, Nearest, nearest_surely
+from polytope.ir.forward import U
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.ir.matrix import Matrix, compact, lengths, nbytes, stacked
+from polytope.ir.matrix import Matrix, compact, dense_rows, lengths, nbytes, single_entries, stacked
+from polytope.regions.region_rows import RegionRows
 from polytope.regions.walk import Opened, Walk
 
-BOUND, TRUE = 0, 1  # what the key of a queued facet is
+BOUND, BETTER = 0, 1  # what the key of a queued facet is
+BETTER_BY = 1.25  # bounds that grow by less are not worth another look
 REMEMBERED = 1 << 29  # bytes of rows kept to measure distances
+FEW = 64  # dimensions up to which least squares over all rows are cheap
 
 Flip = tuple[
     int, int
@@ -29,17 +34,64 @@ Flip = tuple[
 
 
 @dataclass(frozen=True, eq=False)
-class Curved:
-    """What measuring needs of a region: the rows on more than one coordinate, their numbers, and the box."""
+class Row:
+    """A row ``a s + at <= 0`` of unit length for steps s from the start, and bounds on its errors."""
+
+    a: FloatArray
+    at: float
+    error: float
+    tilt: float
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What measuring needs of a region: the rows on more than one coordinate, and the box, from the start.
+
+    Arguments:
+        A, at: ``[m, d]`` and ``[m]``, rows ``A s + at <= 0`` for steps s from the start.
+        errors: of these rows.
+        numbers: ``[m]``, of the region's rows.
+        low, high: ``[d]``, a box that holds all steps into the region.
+    """
 
     A: Matrix
-    c: FloatArray
+    at: FloatArray
+    errors: Errors
     numbers: IntArray
-    box: tuple[FloatArray, FloatArray]
+    low: FloatArray
+    high: FloatArray
 
-    def with_row(self, row: FloatArray) -> tuple[Matrix, FloatArray]:
-        """The rows and one more, ``[d + 1]``, behind them."""
-        return stacked([self.A, row[None, :-1]]), np.append(self.c, row[-1])
+    def nearest(self, i: int, *, norm: float, stop: float, rounds: int) -> Nearest:
+        """The shortest step to where row i vanishes; bound 0 where HiGHS fails."""
+        try:
+            near = nearest_where_zero(
+                self.A,
+                self.at,
+                i,
+                self.low,
+                self.high,
+                norm=norm,
+                stop=stop,
+                rounds=rounds,
+                errors=self.errors,
+            )
+        except SolverError:
+            return Nearest(0.0, None)
+        return self._numbered(near)
+
+    def surely(self, i: int) -> Nearest:
+        """The same by the norm 2 and by least squares over all rows, without the box."""
+        rows = dense_rows(self.A, np.arange(len(self.at)))
+        return self._numbered(nearest_surely(rows, self.at, i, self.errors))
+
+    def _numbered(self, near: Nearest) -> Nearest:
+        return Nearest(near.bound, near.point, self.numbers[near.tight])
+
+    def with_row(self, row: Row) -> Seen:
+        """One more row, behind the others, of number -1."""
+        errors = Errors(np.append(self.errors.at, row.error), np.append(self.errors.tilt, row.tilt))
+        rows = stacked([self.A, row.a[None]]), np.append(self.at, row.at)
+        return Seen(*rows, errors, np.append(self.numbers, -1), self.low, self.high)
 
 
 @dataclass(eq=False)
@@ -61,18 +113,16 @@ class Frontier:
     known: list[tuple[int, int]] = field(default_factory=list)  # region, row: the other side is found already
 
     def __post_init__(self) -> None:
-        self._curved: OrderedDict[int, Curved] = OrderedDict()
+        self._seen: OrderedDict[int, Seen] = OrderedDict()
 
     def add(self, region: int, distance: float) -> None:
         """Queue all rows of a region."""
         opened = self.walk.open(region)
         self._remember(region, opened)
-        rows = opened.rows
-        away = np.abs(rows.at(self.start)[opened.inner])
-        if self.norm != 2:  # rows have unit length
-            away /= lengths(rows.A[opened.inner], DUAL[self.norm])
-        away = np.maximum(away, distance)
-        for key, row in zip(away.tolist(), opened.inner.tolist(), strict=True):
+        rows, inner = opened.rows, opened.inner
+        A, at, error = rows.A[inner], rows.at(self.start)[inner], rows.doubt(self.start)[inner]
+        away = np.maximum(hyperplane_distances(A, at, Errors(error, rows.tilt[inner]), self.norm), distance)
+        for key, row in zip(away.tolist(), inner.tolist(), strict=True):
             heappush(self.queue, (key, BOUND, region, row, self._flip(opened, row)))
 
     def step(self) -> None:
@@ -89,84 +139,46 @@ class Frontier:
             self.add(new, key)
 
     def _measure(self, key: float, region: int, row: int, flip: Flip) -> None:
-        """Replace a bound by the facet's true distance, or by a better bound; drop what is no facet."""
+        """Replace a bound by a better one, which is about the facet's distance; drop what is no facet."""
         following = self.queue[0][0] if self.queue else key
         self.walk.tally["measured"] += 1
-        near = self._nearest(region, row, stop=1.5 * max(key, following), rounds=60)
+        seen = self.seen(region)
+        place = int(np.flatnonzero(seen.numbers == row)[0])
+        near = seen.nearest(place, norm=self.norm, stop=1.5 * max(key, following), rounds=60)
         if near.point is not None:
-            heappush(self.queue, (max(near.bound, key), TRUE, region, row, flip))
-        elif key * (1 + 1e-9) < near.bound < np.inf:
+            heappush(self.queue, (max(near.bound, key), BETTER, region, row, flip))
+        elif near.bound > BETTER_BY * key:
             heappush(self.queue, (near.bound, BOUND, region, row, flip))
         elif one_facet(self.walk.open(region), row, self.walk.domain.dim):
-            point = self._surely(region, row)
-            away = key if point is None else max(float(np.linalg.norm(point - self.start, self.norm)), key)
-            self.walk.tally["unmeasured"] += point is None
-            heappush(self.queue, (away, TRUE, region, row, flip))
+            self.walk.tally["unmeasured"] += 1
+            surely = self.surely(region, row, np.inf)
+            heappush(self.queue, (max(key, near.bound, surely.bound), BETTER, region, row, flip))
 
-    def _nearest(self, region: int, row: int, *, stop: float, rounds: int) -> Nearest:
-        known = self.curved(region)
-        place = int(np.flatnonzero(known.numbers == row)[0])
-        return self.nearest_on(known.A, known.c, place, known.box, stop=stop, rounds=rounds)
-
-    def curved(self, region: int) -> Curved:
+    def seen(self, region: int) -> Seen:
         """The rows of a region that distances are measured with."""
-        return self._curved.get(region) or self._remember(region, self.walk.open(region))
+        return self._seen.get(region) or self._remember(region, self.walk.open(region))
 
-    def nearest_on(
-        self,
-        A: Matrix,
-        c: FloatArray,
-        i: int,
-        box: tuple[FloatArray, FloatArray],
-        *,
-        stop: float,
-        rounds: int,
-    ) -> Nearest:
-        """The point nearest to the start with ``A y + c <= 0`` and row i zero; bound 0 where HiGHS fails."""
-        try:
-            return nearest_where_zero(A, c, i, self.start, *box, norm=self.norm, stop=stop, rounds=rounds)
-        except SolverError:
-            return Nearest(0.0, None)
-
-    def _remember(self, region: int, opened: Opened) -> Curved:
-        rows, curved = opened.rows, opened.curved
-        low, high, _ = rows.bounds
-        self._curved[region] = known = Curved(compact(rows.A[curved]), rows.c[curved], curved, (low, high))
-        if len(self._curved) * nbytes(known.A) > REMEMBERED:
-            self._curved.popitem(last=False)
+    def _remember(self, region: int, opened: Opened) -> Seen:
+        self._seen[region] = known = seen_from(self.start, opened.rows, opened.curved)
+        if len(self._seen) * nbytes(known.A) > REMEMBERED:
+            self._seen.popitem(last=False)
         return known
 
-    def _surely(self, region: int, row: int) -> FloatArray | None:
-        """The nearest point of a facet, by the method that suits the dimension; ``None`` if it gives up."""
-        if self.walk.domain.dim > 64 or self.norm != 2:
-            return self._nearest(region, row, stop=np.inf, rounds=500).point
-        opened = self.walk.open(region)
-        kept = opened.facets.first
-        return nearest_surely(opened.rows.rows(kept), int(np.flatnonzero(kept == row)[0]), self.start)
+    def surely(self, region: int, row: int | Row, stop: float) -> Nearest:
+        """The nearest point of a region where a row vanishes, by the method that suits the dimension.
 
-    def nearest_in(self, region: int, row: FloatArray) -> FloatArray | None:
-        """The point of a region nearest to the start where a unit row vanishes, by a method never stuck.
-
-        ``None`` where there is none, by another norm than the Euclidean, and in many dimensions.
+        Arguments:
+            row: of the region, by number, or another one.
+            stop: give up as soon as the distance is proved to be larger.
         """
-        if self.walk.domain.dim > 64 or self.norm != 2:
-            return None
+        programs = self.walk.domain.dim > FEW or self.norm != 2
         opened = self.walk.open(region)
-        rows = np.concatenate([opened.rows.rows(opened.facets.first), row[None]])
-        point = nearest_surely(rows, len(rows) - 1, self.start)
-        if point is None or (rows[:, :-1] @ point + rows[:, -1]).max() > 1e-9 * (1 + np.abs(point).max()):
-            return None
-        return point
-
-    def meets(self, region: int, row: FloatArray) -> bool:
-        """Whether a unit row may vanish in a region: false is proved by a linear program."""
-        known = self.curved(region)
-        A, c = known.with_row(row)
-        try:
-            near = nearest_where_zero(A, c, len(c) - 1, self.start, *known.box, norm=np.inf, rounds=500)
-        except SolverError:
-            return True
-        return near.bound < np.inf
+        seen = self.seen(region) if programs else all_seen_from(self.start, opened.rows, opened.facets.first)
+        if isinstance(row, Row):
+            seen, place = seen.with_row(row), len(seen.at)
+        else:
+            place = int(np.flatnonzero(seen.numbers == row)[0])
+        return seen.nearest(place, norm=self.norm, stop=stop, rounds=500) if programs else seen.surely(place)
 
     def _flip(self, opened: Opened, row: int) -> Flip:
         rows = opened.rows
@@ -215,3 +227,33 @@ def one_facet(opened: Opened, row: int, dim: int) -> dict[int, FloatArray]:
     if not found and dim > 16:  # below, a linear program is as cheap
         found = opened.facets.by_nearest_points(wanted)
     return found or opened.facets.by_programs(wanted)
+
+
+def hyperplane_distances(A: Matrix, at: FloatArray, errors: Errors, norm: float) -> FloatArray:
+    """Lower bounds on the distances of hyperplanes, of unit rows A with values ``at``."""
+    size = 1.0 if norm == 2 else lengths(A, DUAL[norm])
+    tilt = dual_factor(norm, A.shape[1]) * (errors.tilt + A.shape[1] * U)
+    out: FloatArray = np.maximum(np.abs(at) - errors.at, 0.0) / ((size + tilt) * (1 + 8 * U))
+    return out
+
+
+def seen_from(start: FloatArray, rows: RegionRows, which: IntArray) -> Seen:
+    """Some rows of a region for steps from a point, and the box that rows on single coordinates make."""
+    low, high, column = rows.bounds
+    single, axis, slope = single_entries(rows.A)
+    ends = np.abs(np.stack([low, high]))
+    ends[~np.isfinite(ends)] = 0.0
+    far = ends.max(axis=0)[axis]
+    moved = np.zeros(len(low))  # what the true ends may differ by
+    errors = np.where(column[single] >= 0, rows.shift[single] + rows.tilt[single] * far, 0.0)
+    np.maximum.at(moved, axis, 2 * errors / np.abs(slope))
+    moved += 8 * U * (ends.max(axis=0) + np.abs(start))
+    at = rows.at(start)[which], Errors(rows.doubt(start)[which] * ROOM, rows.tilt[which])
+    return Seen(compact(rows.A[which]), *at, which, low - start - moved, high - start + moved)
+
+
+def all_seen_from(start: FloatArray, rows: RegionRows, which: IntArray) -> Seen:
+    """Rows of a region for steps from a point, those on single coordinates like others."""
+    none = np.full(len(start), np.inf)
+    at = rows.at(start)[which], Errors(rows.doubt(start)[which] * ROOM, rows.tilt[which])
+    return Seen(rows.A[which], *at, which, -none, none)
