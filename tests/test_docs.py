@@ -9,6 +9,7 @@ import pytest
 
 import adapters
 import polytope as pt
+from polytope import equivariant, flows
 from tests.pages import ROOT, blocks, run_page
 
 DOCS = ROOT / "docs"
@@ -32,6 +33,29 @@ def test_the_reference_names_every_public_name() -> None:
     public = {f"polytope.{name}" for name in pt.__all__} | {f"adapters.{name}" for name in adapters.__all__}
     assert public <= set(named)
     assert {name for name in set(named) - public if name.count(".") < 2} == set()
+
+
+def test_the_page_on_exactness_names_what_there_is() -> None:
+    """Its rows are about public names, and what proves them are modules."""
+    text = (DOCS / "exactness.md").read_text(encoding="utf-8")
+    modules = re.findall(r"`([\w/]+\.(?:py|hpp))`", text)
+    assert len(modules) > 40
+    for module in modules:
+        homes = (ROOT, ROOT / "polytope", ROOT / "polytope" / "exact")
+        assert any((home / module).exists() for home in homes), module
+    rows = re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`([\w.]+)[^`]*`", row.split(":")[0])]
+    assert len(names) > 50
+    for name in names:
+        first, *rest = name.split(".")
+        found = [
+            getattr(place, first)
+            for place in (pt, equivariant, flows, pt.RegionComplex)
+            if hasattr(place, first)
+        ]
+        assert found, name
+        fields = getattr(found[0], "__dataclass_fields__", {})
+        assert all(hasattr(found[0], part) or part in fields for part in rest), name
 
 
 def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:

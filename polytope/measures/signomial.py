@@ -278,18 +278,27 @@ def whole_numbers(row: Sequence[Any]) -> list[int]:
 
 
 def newton_polytope(F: Signomial) -> FloatArray:
-    """The vertices of the convex hull of the exponents, ``[v, d]`` in float64, of any dimension."""
-    return hull_vertices(F.exponents.astype(float))
+    """The vertices of the convex hull of the exponents, ``[v, d]``, of any dimension.
+
+    **Exact**: the exponents that win somewhere in ``max <a, x>``, rounded once.
+    """
+    given = in_fractions(F)
+    level = Signomial(given.exponents, np.full(len(F), Fraction(0), dtype=object))
+    corners: FloatArray = np.unique(pruned(level).exponents.astype(float), axis=0)
+    return corners
 
 
 def upper_hull(F: Signomial) -> FloatArray:
-    """The vertices ``(a, b)`` of the upper hull of the lifted Newton polytope, ``[v, d + 1]`` in float64."""
+    """The vertices ``(a, b)`` of the upper hull of the lifted Newton polytope, ``[v, d + 1]``.
+
+    **Exact** for fractions, and rounded once; of float64 numbers an **estimate**.
+    """
     some = pruned(F)
     return np.concatenate([some.exponents, some.coefficients[:, None]], axis=1).astype(float)
 
 
 def hull_vertices(points: FloatArray) -> FloatArray:
-    """The vertices of a hull of points ``[n, d]``, which may lie in a subspace."""
+    """The vertices of a hull of points ``[n, d]``, which may lie in a subspace: an estimate."""
     points = np.unique(points, axis=0)
     center = points.mean(axis=0)
     _, lengths, axes = np.linalg.svd(points - center, full_matrices=False)
@@ -308,7 +317,7 @@ def zonotope(generators: FloatArray) -> FloatArray:
 
     It is the Newton polytope of :math:`\sum_j \max(\langle w_j, x \rangle + b_j, 0)`; for generic generators
     it has as many vertices as the central arrangement has cells, :math:`2 \sum_{i<d} \binom{n-1}{i}`
-    (Zaslavsky).
+    (Zaslavsky). An **estimate**: sums of generators and hulls in float64.
 
     Example:
         >>> len(zonotope(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])))

@@ -57,7 +57,8 @@ def tropical_form(
 
     Arguments:
         network: its units are maxima of their pieces (ReLU, leaky, absolute value, max groups).
-        exact: count in fractions, equal to the float64 weights; otherwise in float64.
+        exact: count in fractions, equal to the float64 weights, so that the form is the network and prunes
+            are proved; otherwise in float64, an estimate.
         prune: drop monomials that are nowhere alone the greatest, layer by layer.
         max_monomials: no signomial may have more, before it is pruned.
 

@@ -21,7 +21,7 @@ from polytope.regions.found import Engine, Progress
 from polytope.report.checks import outcome, read_check
 from polytope.report.clock import Clock
 from polytope.report.html import Picture, page
-from polytope.report.labels import exact
+from polytope.report.labels import estimate
 from polytope.report.model import model_facts
 from polytope.report.questions import Answers, Stage, prepare, shares
 from polytope.report.regions import search_facts
@@ -161,7 +161,7 @@ def _data_facts(subject: Subject) -> dict[str, Any] | None:
     n, right = len(subject.points), None
     if subject.labels is not None and subject.network.output_dim > 1:
         classes = [subject.network(subject.points[i : i + 256]).argmax(axis=1) for i in range(0, n, 256)]
-        right = exact(int((np.concatenate(classes) == subject.labels).sum()))
+        right = estimate(int((np.concatenate(classes) == subject.labels).sum()), "outputs in float64")
     return {"points": n, "labelled": 0 if subject.labels is None else n, "right": right}
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from polytope.exact.maps import right_maps
-from polytope.geometry import Polyhedron, Slice
-from polytope.ir import Network
+from polytope.geometry import Polyhedron
+from polytope.ir import Network, mlp
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
 from polytope.measures.lipschitz import lipschitz_bounds, lipschitz_constant
@@ -67,7 +67,7 @@ def _affordable(complex: RegionComplex, clock: Clock) -> RegionComplex:
 
 def _straightened(complex: RegionComplex, K: FloatArray) -> RegionComplex:
     """The complex in coordinates u, t = K u, in which lengths are those of the input space."""
-    network = complex.network.restrict(Slice(np.zeros(len(K)), K.T))
+    network = mlp([(K, np.zeros(len(K)))]).then(complex.network)  # with restrict, weights would be rounded
     domain = Polyhedron(complex.domain.A @ K, complex.domain.b)
     points = complex.interior_points @ np.linalg.inv(K).T
     return replace(complex, network=network, domain=domain, interior_points=points)
