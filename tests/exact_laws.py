@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import polytope as pt
-from polytope.errors import EmptyDomainError
+from polytope.errors import EmptyDomainError, GeometryError
+from polytope.measures.decision_boundary import classified
 from polytope.regions.found import Engine
-from tests.rational import Cell, Twin, along, read, regions, rows_of
+from tests.rational import Cell, Twin, along, read, regions, rows_of, twin_of
 from tests.rational_measures import (
     bounded,
     corners,
@@ -24,6 +25,7 @@ from tests.rational_measures import (
     inside,
     linear_regions,
     lipschitz,
+    meets,
     radius,
     satisfiable,
     volume,
@@ -136,6 +138,53 @@ def _thin(cell: Cell) -> bool:
         return False
     largest = float(max(map(abs, coordinates(center))) + half)
     return 2 * half <= Fraction(float(np.spacing(largest)))
+
+
+def places(case: Case, engine: str) -> None:
+    """Points are located in regions that hold them, also on bends; points outside the domain in none."""
+    complex, cells = case.complex(engine), case.twin.cells
+    order, d = case.order(complex), case.domain.dim
+    rng = np.random.default_rng([case.seed, 5])
+    x = rng.integers(-16, 17, (20, d)) / 8.0
+    at = [list(map(float, coordinates(cells[i].point))) for i in rng.integers(0, len(cells), 10)]
+    points = [*x.tolist(), *at]
+    for p, found in zip(points, complex.locate(points).tolist(), strict=True):
+        if found < 0:
+            assert not meets(case.twin.domain, p), p
+        else:
+            assert meets(cells[order[found]].rows, p), p
+
+
+def forms(case: Case) -> None:
+    """Tropical forms are the network, in fractions, without the monomials that are nowhere the greatest."""
+    try:
+        form = pt.tropical_form(case.network, max_monomials=40)
+    except ValueError:  # not convex, or too large
+        return
+    for cell in case.twin.cells:
+        x = np.array(coordinates(cell.point), dtype=object)
+        assert form(x[None])[0].tolist() == [value(f, cell.point) for f in cell.outputs]
+
+
+def boundary(case: Case) -> None:
+    """The decision boundary has a facet wherever neighbours in the complex of the class differ in it."""
+    if not case.bounded:
+        return
+    complex, finer = case.complex("vertices"), twin_of(classified(case.network), case.domain)
+    assert finer is not None
+    if any(_tied(case.twin.cells[case.numbers[cell.pattern[:-1]]], cell.pattern[-1]) for cell in finer.cells):
+        with pytest.raises(GeometryError, match="tie all over"):
+            pt.decision_boundary(complex)
+        return
+    winners = [cell.pattern[-1] for cell in finer.cells]
+    changes = [sorted((winners[i], winners[j])) for i, j in finer.edges if winners[i] != winners[j]]
+    assert sorted(pt.decision_boundary(complex).classes.tolist()) == sorted(changes)
+
+
+def _tied(cell: Cell, winner: int) -> bool:
+    """Whether another output equals the largest all over a cell; a scalar one, whether it is zero."""
+    f = cell.outputs
+    return not any(f[0]) if len(f) == 1 else f.count(f[winner]) > 1
 
 
 def volumes(case: Case) -> None:
@@ -316,7 +365,7 @@ def stops(case: Case, engine: str) -> None:
     assert part.complete == (part.lower == part.upper)
 
 
-ENGINE_LAWS: list[Callable[[Case, str], None]] = [patterns, graph, merging, interior_points, stops]
+ENGINE_LAWS: list[Callable[[Case, str], None]] = [patterns, graph, merging, interior_points, places, stops]
 MEASURE_LAWS: list[Callable[[Case], None]] = [
     volumes,
     slopes,
@@ -326,6 +375,8 @@ MEASURE_LAWS: list[Callable[[Case], None]] = [
     distances,
     properties,
     complexity,
+    forms,
+    boundary,
 ]
 
 

@@ -59,6 +59,12 @@ def inside(cell: Cell, x: Sequence[float]) -> bool:
     return all(dot(row, point) < 0 for row in cell.rows)
 
 
+def meets(rows: Sequence[Row], x: Sequence[float]) -> bool:
+    """Whether no row is positive at a point."""
+    point = rational(x)
+    return all(dot(row, point) <= 0 for row in rows)
+
+
 def half_width(cell: Cell) -> tuple[Point, Fraction | None]:
     """Centre and half side of a largest cube inside; ``None`` where there is no largest."""
     rows = [(*row[:-1], sum(map(abs, row[:-1])), row[-1]) for row in cell.rows]

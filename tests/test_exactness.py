@@ -13,14 +13,17 @@ import pytest
 from tests.exact_laws import (
     ENGINES,
     Case,
+    boundary,
     broken,
     complexity,
     distances,
+    forms,
     graph,
     interior_points,
     merging,
     output_ranges,
     patterns,
+    places,
     properties,
     reach,
     slopes,
@@ -43,6 +46,7 @@ HOLDS: dict[Law, tuple[str, ...]] = {  # the engines of which a law is asked
     merging: ALL,
     stops: ALL,
     interior_points: ALL,
+    places: ALL,
     volumes: (),
     slopes: (),
     output_ranges: (),
@@ -51,6 +55,8 @@ HOLDS: dict[Law, tuple[str, ...]] = {  # the engines of which a law is asked
     reach: (),
     complexity: (),
     distances: (),
+    forms: (),
+    boundary: (),
 }
 each_law = pytest.mark.parametrize("law", HOLDS, ids=lambda law: law.__name__)
 
