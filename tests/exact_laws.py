@@ -26,6 +26,8 @@ from tests.rational_measures import (
     linear_regions,
     lipschitz,
     meets,
+    nerve,
+    part,
     radius,
     satisfiable,
     volume,
@@ -164,6 +166,23 @@ def forms(case: Case) -> None:
     for cell in case.twin.cells:
         x = np.array(coordinates(cell.point), dtype=object)
         assert form(x[None])[0].tolist() == [value(f, cell.point) for f in cell.outputs]
+
+
+def shapes(case: Case) -> None:
+    """Level and sublevel sets have the components and Euler characteristic of the nerve of their parts."""
+    cells = case.twin.cells
+    if not case.bounded or case.domain.dim > 3 or case.network.output_dim > 1 or len(cells) > 10:
+        return
+    complex = case.complex("vertices")
+    for level in (0.0, float(value(cells[0].outputs[0], cells[0].point))):
+        for ask, signs in ((pt.sublevel_topology, (1,)), (pt.level_set_topology, (1, -1))):
+            try:
+                found = ask(complex, level)
+            except GeometryError as error:  # a limit that is stated
+                assert "nearer to each other than float64 numbers can tell" in str(error)
+                return
+            right = nerve([part(cell, Fraction(level), signs) for cell in cells])
+            assert (found.betti[0], found.euler_characteristic) == right, (ask.__name__, level)
 
 
 def boundary(case: Case) -> None:
@@ -377,6 +396,7 @@ MEASURE_LAWS: list[Callable[[Case], None]] = [
     complexity,
     forms,
     boundary,
+    shapes,
 ]
 
 

@@ -19,6 +19,7 @@ from tests.rational_programs import (
     deepest,
     dot,
     highest,
+    origin,
     primitive,
     rational,
     row_of,
@@ -122,6 +123,31 @@ def _meeting(rows: Sequence[Row]) -> tuple[Fraction, ...] | None:
             if k != i:
                 table[k] = [v - table[k][i] * w for v, w in zip(table[k], table[i], strict=True)]
     return tuple(-row[-1] for row in table)
+
+
+def part(cell: Cell, level: Fraction, signs: Sequence[int]) -> list[Row]:
+    """The rows of a cell, and ``sign * (f - level) <= 0`` for each sign, f its first output."""
+    f = (*cell.outputs[0][:-1], cell.outputs[0][-1] - level)
+    return [*cell.rows, *(row_of([sign * v for v in f]) for sign in signs)]
+
+
+def nerve(parts: Sequence[Sequence[Row]]) -> tuple[int, int]:
+    """Components and Euler characteristic of a union of polytopes, which are those of its nerve."""
+    d = len(parts[0][0]) - 1
+    here = [frozenset({i}) for i, rows in enumerate(parts) if deepest(rows, [], origin(d))[0] >= 0]
+    single, edges, characteristic, sign = here, set(), 0, 1
+    while here:
+        characteristic += sign * len(here)
+        sign = -sign
+        larger = {old | new for old in here for new in single if not new <= old}
+        met = [s for s in larger if deepest([row for i in s for row in parts[i]], [], origin(d))[0] >= 0]
+        edges |= {s for s in met if len(s) == 2}
+        here = met
+    label = {min(s): min(s) for s in single}
+    for _ in label:
+        for a, b in edges:
+            label[a] = label[b] = min(label[a], label[b])
+    return len(set(label.values())), characteristic
 
 
 def lipschitz(cells: list[Cell], p: float, q: float) -> Fraction:

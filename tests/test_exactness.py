@@ -26,6 +26,7 @@ from tests.exact_laws import (
     places,
     properties,
     reach,
+    shapes,
     slopes,
     stops,
     units,
@@ -57,6 +58,7 @@ HOLDS: dict[Law, tuple[str, ...]] = {  # the engines of which a law is asked
     distances: (),
     forms: (),
     boundary: (),
+    shapes: (),
 }
 each_law = pytest.mark.parametrize("law", HOLDS, ids=lambda law: law.__name__)
 
