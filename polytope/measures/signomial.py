@@ -163,12 +163,11 @@ def _winners(a: FloatArray, b: FloatArray) -> NDArray[np.bool_]:
     if len(b) == 1:
         known[:] = True
         return known
-    rng = np.random.default_rng(0)
-    spread = (float(np.ptp(b)) or 1.0) / (float(np.ptp(a, axis=0).max(initial=0.0)) or 1.0)
-    lengths = spread * 10.0 ** rng.uniform(-3, 3, size=(DIRECTIONS, 1))
+    rng, every = np.random.default_rng(0), np.arange(DIRECTIONS)
+    lengths = 10.0 ** rng.uniform(-3, 3, size=(DIRECTIONS, 1))
     x = rng.standard_normal((DIRECTIONS, a.shape[1])) * lengths
-    every = np.arange(DIRECTIONS)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
+        x *= (float(np.ptp(b)) or 1.0) / (float(np.ptp(a, axis=0).max(initial=0.0)) or 1.0)
         values = x @ a.T + b
         error = SLIGHTLY * ROUNDING * (a.shape[1] + 4) * (np.abs(x) @ np.abs(a).T + np.abs(b)) + LEAST
         low, high = values - error, values + error
@@ -186,12 +185,15 @@ def _upper_simplices(a: FloatArray, b: FloatArray) -> tuple[IntArray, FloatArray
         return np.zeros((0, d + 1), dtype=np.int64), np.zeros((0, d + 1, d + 1))
     lifted = np.concatenate([a, b[:, None]], axis=1)
     try:
-        hull = ConvexHull(lifted / _widths(lifted))
+        with np.errstate(all="ignore"):
+            hull = ConvexHull(lifted / _widths(lifted))
     except (QhullError, ValueError):
         return np.zeros((0, d + 1), dtype=np.int64), np.zeros((0, d + 1, d + 1))
     simplices = hull.simplices[hull.equations[:, d] > 0].astype(np.int64)
     corners = np.concatenate([a[simplices], np.ones((*simplices.shape, 1))], axis=2).swapaxes(1, 2)
-    sound = np.abs(np.linalg.det(corners)) > 0
+    with np.errstate(all="ignore"):
+        size = np.abs(np.linalg.det(corners))
+    sound = np.isfinite(size) & (size > 0)
     return simplices[sound], np.linalg.inv(corners[sound])
 
 
@@ -206,7 +208,8 @@ def _simplex_above(a: FloatArray, i: int, simplices: IntArray, inverses: FloatAr
     """The simplex that best holds an exponent, without the corners that do nothing there; a proposal."""
     if not len(simplices):
         return None
-    shares = inverses @ np.append(a[i], 1.0)
+    with np.errstate(all="ignore"):
+        shares = inverses @ np.append(a[i], 1.0)
     best = int(np.nan_to_num(shares, nan=-np.inf).min(axis=1).argmax())
     some: IntArray = simplices[best][shares[best] > 1e-12]
     return some if len(some) and i not in some else None
@@ -216,12 +219,14 @@ def _covering(a: FloatArray, b: FloatArray, i: int, others: IntArray) -> IntArra
     """Monomials whose convex combination is highest above an exponent, by a float program; a proposal."""
     if not len(others):
         return None
-    equalities = np.concatenate([((a[others] - a[i]) / _widths(a)).T, np.ones((1, len(others)))])
-    size = float(np.ptp(b)) or 1.0
+    with np.errstate(all="ignore"):
+        size = float(np.ptp(b)) or 1.0
+        equalities = np.concatenate([((a[others] - a[i]) / _widths(a)).T, np.ones((1, len(others)))])
+        costs = (b[i] - b[others]) / size
+    if not (np.isfinite(equalities).all() and np.isfinite(costs).all()):
+        return None
     target = np.append(np.zeros(a.shape[1]), 1.0)
-    found = linprog(
-        -(b[others] - b[i]) / size, A_eq=equalities, b_eq=target, bounds=(0, None), method="highs"
-    )
+    found = linprog(costs, A_eq=equalities, b_eq=target, bounds=(0, None), method="highs")
     return None if found.x is None else others[np.asarray(found.x) > 0]
 
 
