@@ -16,7 +16,7 @@ class Arena {
     std::size_t block, used;
   };
 
-  // Room for n values that are not initialised, on a cache line of its own.
+  // Room for n values that are not initialised, on a cache line of its own; a line behind may be read, too.
   template <class T>
   T* take(std::size_t n) {
     static_assert(std::is_trivially_destructible_v<T>);
@@ -52,7 +52,7 @@ class Arena {
     }
     std::size_t size = blocks_.empty() ? FIRST : 2 * blocks_.back().size;
     while (size < bytes) size *= 2;
-    blocks_.push_back({std::unique_ptr<std::byte[]>(new std::byte[size + LINE]), size});
+    blocks_.push_back({std::unique_ptr<std::byte[]>(new std::byte[size + 2 * LINE]), size});
     current_ = blocks_.size() - 1;
     used_ = 0;
   }

@@ -63,20 +63,23 @@ class Arrangement {
 
   enum Side { MIXED, BELOW, ABOVE, UNCLEAR };
 
-  // On which side of a row the vertices are.
+  // On which side of a row the vertices are; writes padded(n) values.
   Side side_of(const Row& row, const Cell& c, double* value) {
-    bound_.resize(std::max<std::size_t>(bound_.size(), c.n));
-    values_at(c, row, d_, value, bound_.data());
-    Index above = 0;
-    for (Index i = 0; i < c.n; ++i) {
+    bound_.resize(std::max<std::size_t>(bound_.size(), padded(c.n)));
+    const Values at = values_at(c, row, d_, s_.margin, value, bound_.data());
+    if (!at.clear && !all_clear(value, c.n)) return UNCLEAR;
+    return at.high <= 0 ? BELOW : at.low >= 0 ? ABOVE : MIXED;
+  }
+
+  // Whether all values exceed their bounds; keeps the least ratio.
+  bool all_clear(const double* value, Index n) {
+    for (Index i = 0; i < n; ++i) {
       const double x = std::fabs(value[i]), b = bound_[i];
-      if (!(x > s_.margin * b)) {
-        if (!(x > b)) return UNCLEAR;
-        s_.margin = x / b;
-      }
-      above += value[i] > 0;
+      if (x > s_.margin * b) continue;
+      if (!(x > b)) return false;
+      s_.margin = x / b;
     }
-    return above == 0 ? BELOW : above == c.n ? ABOVE : MIXED;
+    return true;
   }
 
   // The cell as the first flat; the units whose rows cross it are numbered, the others have one side.
@@ -86,7 +89,7 @@ class Arrangement {
     units_.clear();
     fixed_.clear();
     f.cell = cell;
-    f.values = s_.arena.take<double>(m * cell.n);
+    f.values = s_.arena.take<double>(m * cell.n + BLOCK);
     for (Index i = 0; i < m; ++i) {
       const Index u = items[i].unit;
       if (net.kind[u] != PIECES || net.n_pieces[u] != 2) return false;
@@ -132,7 +135,7 @@ class Arrangement {
     edges_.clear();
     for (Index a = 1; a < c.n; ++a)
       for (Index b = 0; b < a; ++b)
-        if (std::popcount(c.sets[a] & c.sets[b]) >= dim - 1 && is_edge(c, 1, dim, a, b)) edges_.push_back({a, b});
+        if (c.simple ? all_but_one(c.sets[a], c.sets[b]) : is_edge(c, 1, dim, a, b)) edges_.push_back({a, b});
     f.n_edges = Index(edges_.size());
     f.edges = s_.arena.take<Edge>(f.n_edges);
     std::copy(edges_.begin(), edges_.end(), f.edges);
@@ -152,6 +155,7 @@ class Arrangement {
   }
 
   Index visit_section(const Flat& f, Index i, Index dim, bool keep) {
+    if (!keep && i == 0) return 1;  // no other row is to be counted in it
     const Index own = f.rows[i];
     const Cell c = section(f, i);
     if (dim == 2) {
@@ -191,7 +195,7 @@ class Arrangement {
     const Index n_rows = keep ? f.n_rows : early;
     g.cell = c;
     g.rows = s_.arena.take<Index>(n_rows);
-    g.values = s_.arena.take<double>(n_rows * c.n);
+    g.values = s_.arena.take<double>(n_rows * c.n + BLOCK);
     g.members = f.members | bit_of(own);
     g.sides = f.sides;
     for (Index i = 0; i < n_rows; ++i) {
@@ -321,7 +325,7 @@ class Arrangement {
     const auto label = [&](Index u, Index side) {
       const Index p = net.place[u];
       if (p < 0) return;
-      if (side) code += mix(u, 1);
+      if (side) code += net.code(u, 1);
       s_.label[p] = net.label[net.table[u] + side];
     };
     for (const auto& [u, side] : fixed_) label(u, side);
@@ -329,7 +333,7 @@ class Arrangement {
       Bits key = code;
       for (std::size_t j = 0; j < units_.size(); ++j) {
         const Index u = units_[j], side = (c.sides >> j) & 1;
-        if (side) key += mix(u, 1);
+        if (side) key += net.code(u, 1);
         s_.label[net.place[u]] = net.label[net.table[u] + side];
       }
       write_pattern(s_);
@@ -341,7 +345,7 @@ class Arrangement {
         const Index j = std::countr_zero(rows), u = units_[j];
         doubtful |= !is_beyond(rows_[j], (c.sides >> j) & 1, p);
         s_.sink->facet_unit.push(std::int32_t(net.place[u]));
-        s_.sink->facet_key.push(key + across(u, 1 - ((c.sides >> j) & 1)));
+        s_.sink->facet_key.push(key + net.code_across(u, 1 - ((c.sides >> j) & 1)));
       }
       s_.hash = key;
       for (Bits facets = c.facets; facets; facets &= facets - 1) {

@@ -315,7 +315,7 @@ class Early {
       const Index* members = net_.members.data() + net_.table[u];
       const Index name = name_of(members[s]);
       for (Index i = 0; i < net_.n_pieces[u]; ++i)
-        if (i != s && name_of(members[i]) == name) s_.hash += across(u, i);
+        if (i != s && name_of(members[i]) == name) s_.hash += net_.code_across(u, i);
     }
     s_.fix[u] = 2;
     fresh_[q].push_back(u);

@@ -30,7 +30,7 @@ inline void write_facet(State& s, Index facet) {
     return;
   }
   const auto other = [&](Index u, Index below, Index above) {
-    return across(u, s.maps.piece[u] == above ? below : above);
+    return s.net.code_across(u, s.maps.piece[u] == above ? below : above);
   };
   Bits key = s.hash + other(f.unit, f.below, f.above);
   for (const Touch& touch : s.touches) {

@@ -219,6 +219,8 @@ class InequalityGeometry {
   Index winner(const Inequalities&, Index) { return -1; }
   std::optional<Index> cells(const Inequalities&, const Item*, Index, Watch&) { return {}; }
 
+  std::optional<Index> cells_below(const Inequalities&, Index, const Item*, Index, Watch&) { return {}; }
+
   void push(const Index* units, Index n, Index layer) { state.maps.push(units, n, layer); }
   static constexpr Index PERIOD = 1;
   const Free* look_ahead(const Inequalities&, Index, const Item*, Index, const Free* free) { return free; }

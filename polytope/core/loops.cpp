@@ -11,7 +11,8 @@ POLYTOPE_CLONES void add_column(double* __restrict z, const double* __restrict c
   for (Index r = 0; r < n; ++r) z[r] += column[r] * x;
 }
 
-// Eight numbers at once, whatever the machine makes of them; addresses need no alignment.
+// Eight numbers at once, whatever the machine makes of them; addresses need no alignment. Comparisons stand inside of
+// a choice only: as values of their own compilers take them apart.
 using Eight = double __attribute__((vector_size(64)));
 [[gnu::always_inline]] inline Eight load(const double* p) {
   Eight v;
@@ -20,13 +21,25 @@ using Eight = double __attribute__((vector_size(64)));
 }
 [[gnu::always_inline]] inline void store(double* p, const Eight& v) { __builtin_memcpy(p, &v, sizeof v); }
 
-// Each number of the columns is read once for all planes; WIDTH 0 stands for any other number of planes.
+constexpr Eight LANES = {0, 1, 2, 3, 4, 5, 6, 7};
+
+// The least of eight numbers.
+[[gnu::always_inline]] inline double least_of(Eight v) {
+  using Places = long long __attribute__((vector_size(64)));
+  Eight w = __builtin_shuffle(v, Places{4, 5, 6, 7, 0, 1, 2, 3});
+  v = v < w ? v : w;
+  w = __builtin_shuffle(v, Places{2, 3, 0, 1, 6, 7, 4, 5});
+  v = v < w ? v : w;
+  return std::min(v[0], v[1]);
+}
+
+// Each number of the columns is read once for WIDTH planes, from .. to - 1.
 template <int WIDTH>
-[[gnu::always_inline]] inline void add_eight(double* const* z, Index width, const double* const* columns,
-                                             const double* x, Index n) {
-  constexpr int W = WIDTH > 0 ? WIDTH : 1;
+[[gnu::always_inline]] inline void add_eight(double* const* z, Index width, Index from, Index to,
+                                             const double* const* columns, const double* x, Index n) {
+  constexpr int W = WIDTH;
   const Index whole = n / 8 * 8;
-  for (Index first = 0; first < width; first += W) {
+  for (Index first = from; first + W <= to; first += W) {
     for (Index r = 0; r < whole; r += 8) {
       Eight sum[W];
       for (int t = 0; t < W; ++t) sum[t] = load(z[first + t] + r);
@@ -46,7 +59,13 @@ template <int WIDTH>
 [[gnu::always_inline]] inline void add_all(double* const* z, Index width, const double* const* columns,
                                            const double* x, Index m, Index n) {
   Index k = 0;
-  for (; k + 8 <= m; k += 8) add_eight<WIDTH>(z, width, columns + k, x + k * width, n);
+  for (; k + 8 <= m; k += 8)
+    if constexpr (WIDTH > 0) {
+      add_eight<WIDTH>(z, width, 0, width, columns + k, x + k * width, n);
+    } else {
+      add_eight<4>(z, width, 0, width, columns + k, x + k * width, n);
+      add_eight<1>(z, width, width / 4 * 4, width, columns + k, x + k * width, n);
+    }
   for (; k < m; ++k)
     for (Index t = 0; t < width; ++t) {
       double* __restrict to = z[t];
@@ -71,18 +90,51 @@ POLYTOPE_CLONES void add_columns(double* const* z, Index width, const double* co
 POLYTOPE_CLONES Extent plane_values(double* __restrict value, const double* __restrict planes, Index stride,
                                     const double* __restrict constant, const double* __restrict x, Index d, Index n) {
   Eight low = Eight{} + HUGE_VAL, high = Eight{} - HUGE_VAL;
-  Extent out{HUGE_VAL, -HUGE_VAL};
   for (Index i = 0; i < n; i += 8) {
     Eight sum = load(constant + i);
     for (Index t = 0; t < d; ++t) sum += load(planes + t * stride + i) * x[t];
     store(value + i, sum);
-    if (i + 8 > n) break;
-    low = sum < low ? sum : low;
-    high = sum > high ? sum : high;
+    const double left = double(n - i);
+    Eight x = LANES < left ? sum : low;
+    low = x < low ? x : low;
+    x = LANES < left ? sum : high;
+    high = x > high ? x : high;
   }
-  for (Index i = n / 8 * 8; i < n; ++i) out.low = std::min(out.low, value[i]), out.high = std::max(out.high, value[i]);
-  for (int j = 0; j < 8; ++j) out.low = std::min(out.low, low[j]), out.high = std::max(out.high, high[j]);
-  return out;
+  return {least_of(low), -least_of(-high)};
+}
+
+template <int D>
+[[gnu::always_inline]] inline Values evaluate_in(double* __restrict value, double* __restrict bound,
+                                                 const double* __restrict x, Index n, const double* __restrict g, Index d,
+                                                 double fixed, double per_error, double margin) {
+  const Index dim = D ? D : d;
+  const Eight zero{}, one = zero + 1.0;
+  Eight low{}, high{}, short_of{};
+  for (Index i = 0; i < n; i += 8) {
+    Eight v = Eight{} + g[dim];
+    for (Index t = 0; t < dim; ++t) v += load(x + t * n + i) * g[t];
+    const Eight b = load(x + dim * n + i) * per_error + fixed;
+    store(value + i, v);
+    store(bound + i, b);
+    const Eight size = v < 0 ? -v : v, room = size - b * margin;
+    const double left = double(n - i);
+    const Eight inside = LANES < left ? v : zero, enough = LANES < left ? room : one;
+    low = inside < low ? inside : low;
+    high = inside > high ? inside : high;
+    short_of += enough > zero ? zero : one;  // what is no number counts, too
+  }
+  return {least_of(low), -least_of(-high), -least_of(-short_of) == 0};
+}
+
+POLYTOPE_CLONES Values evaluate_row(double* value, double* bound, const double* x, Index n, const double* g, Index d,
+                                    double fixed, double per_error, double margin) {
+  switch (d) {
+    case 2: return evaluate_in<2>(value, bound, x, n, g, d, fixed, per_error, margin);
+    case 3: return evaluate_in<3>(value, bound, x, n, g, d, fixed, per_error, margin);
+    case 4: return evaluate_in<4>(value, bound, x, n, g, d, fixed, per_error, margin);
+    case 5: return evaluate_in<5>(value, bound, x, n, g, d, fixed, per_error, margin);
+    default: return evaluate_in<0>(value, bound, x, n, g, d, fixed, per_error, margin);
+  }
 }
 
 POLYTOPE_CLONES void dot_products(double* __restrict out, const double* __restrict planes, Index stride,
@@ -96,15 +148,12 @@ POLYTOPE_CLONES void dot_products(double* __restrict out, const double* __restri
 
 POLYTOPE_CLONES double greatest_between(const double* __restrict a, const double* __restrict b, double share, Index n) {
   Eight most = Eight{} - HUGE_VAL;
-  const Index whole = n / 8 * 8;
-  for (Index i = 0; i < whole; i += 8) {
+  for (Index i = 0; i < n; i += 8) {
     const Eight from = load(a + i), x = from + (load(b + i) - from) * share;
-    most = x > most ? x : most;
+    const Eight inside = LANES < double(n - i) ? x : most;
+    most = inside > most ? inside : most;
   }
-  double out = -HUGE_VAL;
-  for (Index i = whole; i < n; ++i) out = std::max(out, a[i] + share * (b[i] - a[i]));
-  for (int j = 0; j < 8; ++j) out = std::max(out, most[j]);
-  return out;
+  return -least_of(-most);
 }
 
 POLYTOPE_CLONES Reach first_to_end(const double* __restrict column, const double* __restrict value,
@@ -119,8 +168,7 @@ POLYTOPE_CLONES Reach first_to_end(const double* __restrict column, const double
     least = there < least ? there : least;
     store(scratch + i, there);
   }
-  double most = step;
-  for (int j = 0; j < 8; ++j) most = std::min(most, least[j]);
+  const double most = least_of(least);
   if (!(most < step)) return {step, -1};
   Index row = -1;
   for (Index i = 0; i < n; ++i)

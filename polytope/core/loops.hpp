@@ -27,6 +27,14 @@ struct Extent {
 };
 Extent plane_values(double* value, const double* planes, Index stride, const double* constant, const double* x, Index d,
                     Index n);
+// A row g x + g[d] at n vertices x[t * n + i], with bounds fixed + per_error * x[d * n + i] on the errors: least and
+// greatest value, 0 included, and whether all values exceed margin times their bounds.
+struct Values {
+  double low, high;
+  bool clear;
+};
+Values evaluate_row(double* value, double* bound, const double* x, Index n, const double* g, Index d, double fixed,
+                    double per_error, double margin);
 // out[k] = sum_i planes[k * stride + i] weight[i]
 void dot_products(double* out, const double* planes, Index stride, const double* weight, Index d, Index n);
 // The greatest of a[i] + share * (b[i] - a[i])

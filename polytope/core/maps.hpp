@@ -30,8 +30,18 @@ class AffineMaps {
         z_(std::size_t(net.d + 2) * stride_),
         saved_(net.layers, -1),
         piece(net.n_units(), 0) {
-    for (Index t = 0; t < net.d + 2; ++t)
-      std::copy_n(net.constant.data() + t * net.n_pre(), net.n_pre(), plane(t));
+    load_constant();
+  }
+
+  // Begin again, after the network has become another one of as many dimensions.
+  void reset() {
+    stride_ = (net_.n_pre() + 7) / 8 * 8 + 8;
+    z_.resize(std::size_t(net_.d + 2) * stride_);
+    saved_.assign(net_.layers, -1);
+    piece.assign(net_.n_units(), 0);
+    trail_.clear();
+    numbers_.clear();
+    load_constant();
   }
 
   double* plane(Index t) { return z_.data() + t * stride_; }
@@ -131,6 +141,11 @@ class AffineMaps {
     numbers_.resize(at + std::size_t(n) * (net_.d + 2));
     for (Index t = 0; t < net_.d + 2; ++t) std::copy_n(plane(t) + row, n, numbers_.data() + at + t * n);
     trail_.push_back({row, n, layer, before});
+  }
+
+  void load_constant() {
+    for (Index t = 0; t < net_.d + 2; ++t)
+      std::copy_n(net_.constant.data() + t * net_.n_pre(), net_.n_pre(), plane(t));
   }
 
   // Copy the rows of a layer to the trail, once for each level of the search.

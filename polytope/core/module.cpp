@@ -12,6 +12,7 @@
 #include "inequalities.hpp"
 #include "matching.hpp"
 #include "reduction.hpp"
+#include "undecided.hpp"
 #include "vertex_geometry.hpp"
 #include "volume.hpp"
 #include "workers.hpp"
@@ -138,6 +139,7 @@ Root read_root(const Network& net, const Input<double>& planes, const Input<Inde
   require(all_finite({planes.data(), planes.size()}), "a vertex is not finite");
   require(never_nan(std::span(rec_f.data(), rec_f.size())), "a facet is NaN");
   root.x.assign(planes.data(), planes.data() + planes.size());
+  root.x.resize(root.x.size() + BLOCK);  // read in blocks
   const Index sets = d == 2 ? 0 : net.words * n;
   root.sets.assign(incidence.data(), incidence.data() + sets);
   root.slots.assign(incidence.data() + sets, incidence.data() + incidence.size());
@@ -392,7 +394,11 @@ nb::dict explore(nb::object network, Input<double> planes, Input<Index> incidenc
   {
     nb::gil_scoped_release free;
     Team<VertexGeometry> team(
-        [&](Sink& sink) { return std::make_unique<VertexGeometry>(net, sink, limits.control, ask, reducer); },
+        [&](Sink& sink) {
+          auto geometry = std::make_unique<VertexGeometry>(net, sink, limits.control, ask, reducer);
+          geometry->own = std::make_unique<Undecided>(geometry->state, reducer);
+          return geometry;
+        },
         [&](VertexGeometry& geometry, Search<VertexGeometry>& search) {
           geometry.state.facets = root.facets;
           search.start(root.cell, 0, net.width(0));

@@ -22,6 +22,7 @@ struct Network {
   // units: kind, pre-activation (or row of the domain), number of pieces, start in the tables, place in patterns
   Array<std::int8_t> kind, label;
   Array<Index> source, n_pieces, table, members, place;
+  Array<Index> id;  // numbers in the given network, where this is a part of one (undecided.hpp)
   Array<double> slope, intercept, breakpoint;
   // layers: where pre-activations, units and readers start; whether all units share one table of two pieces
   Array<Index> pre_begin, unit_begin, reader_begin, plain;
@@ -38,6 +39,9 @@ struct Network {
   Index n_pre() const { return pre_begin[layers]; }
   Index n_units() const { return Index(kind.size()); }
   Index width(Index layer) const { return unit_begin[layer + 1] - unit_begin[layer]; }
+  // What a unit on a piece adds to the hash of a region, and to the key of a facet behind which it is on that piece.
+  Bits code(Index u, Index piece) const { return mix(id.empty() ? u : id[u], piece); }
+  Bits code_across(Index u, Index piece) const { return across(id.empty() ? u : id[u], piece); }
   double farthest() const {
     double most = 0;
     for (double x : reach) most = std::max(most, x);

@@ -58,7 +58,10 @@ class Search {
   // Begin in a layer with units that are all to be looked at.
   void start(Cell cell, Index layer, Index n_items) {
     Item* items = s().arena.template take<Item>(n_items);
-    for (Index i = 0; i < n_items; ++i) items[i] = {net().unit_begin[layer] + i, 0, 0, 0};
+    for (Index i = 0; i < n_items; ++i) {
+      const Index u = net().unit_begin[layer] + i, pieces = net().kind[u] == DOMAIN_ROW ? 1 : net().n_pieces[u];
+      items[i] = {u, 0, std::int32_t(pieces - 1), 0};
+    }
     node({cell, layer, items, n_items, NOTHING, {}});
   }
 
@@ -120,8 +123,16 @@ class Search {
     tell_later(node, list);
     if (list.n_kept == 0)
       layer_done(node);
-    else if (!look_ahead(node, list))
+    else if (!look_ahead(node, list) && !own_network(node, list))
       split(node, list);
+  }
+
+  // Whether the cell was searched in a network of its own, in memory and without any doubt.
+  bool own_network(const Node& node, const List& list) {
+    if (forced()) return false;
+    const auto n = geometry_.cells_below(node.cell, node.layer, list.kept, list.n_kept, watch);
+    if (n) watch.count(*n);
+    return n.has_value();
   }
 
   // Fix units of later layers where that pays; whether the cell was searched in a network of its own.
@@ -193,7 +204,7 @@ class Search {
         return;
       }
       if (signs == NONE) {
-        if (keeps()) s().hash += across(u, p + 1);
+        if (keeps()) s().hash += net().code_across(u, p + 1);
       } else {
         geometry_.touch(node.cell, u, p, p + 1);
       }
@@ -225,7 +236,7 @@ class Search {
       if (signs == BOTH) {
         if (!take_part(node, u, c, j, name, 1)) return false;
       } else if (signs == NONE) {
-        if (keeps()) s().hash += across(u, j);
+        if (keeps()) s().hash += net().code_across(u, j);
       } else {
         geometry_.touch(node.cell, u, c, j);
       }

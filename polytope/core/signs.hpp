@@ -165,35 +165,54 @@ inline int resolve(State& s, Evaluation& ev, ExactSigns& exact, const Cell& c, c
   return out;
 }
 
+// The same as evaluate_row, for few vertices.
 template <int D>
-void evaluate_at(const Cell& c, const Row& row, Index d, double* value, double* bound) {
+Values evaluate_few(const Cell& c, const Row& row, double margin, double* value, double* bound) {
   const Index k = c.n;
+  Values out{0, 0, true};
   for (Index i = 0; i < k; ++i) {
-    value[i] = row.g[D ? D : d];
-    bound[i] = row.fixed + row.per_error * c.x[(D ? D : d) * k + i];
+    double v = row.g[D];
+    for (Index t = 0; t < D; ++t) v += row.g[t] * c.x[t * k + i];
+    const double b = row.fixed + row.per_error * c.x[D * k + i];
+    value[i] = v;
+    bound[i] = b;
+    out.low = v < out.low ? v : out.low;
+    out.high = v > out.high ? v : out.high;
+    out.clear &= std::fabs(v) > margin * b;
   }
-  for (Index t = 0; t < (D ? D : d); ++t) {
-    const double g = row.g[t];
-    const double* x = c.x + t * k;
-    for (Index i = 0; i < k; ++i) value[i] += g * x[i];
-  }
+  return out;
 }
 
-inline void values_at(const Cell& c, const Row& row, Index d, double* value, double* bound) {
-  switch (d) {
-    case 1: return evaluate_at<1>(c, row, d, value, bound);
-    case 2: return evaluate_at<2>(c, row, d, value, bound);
-    case 3: return evaluate_at<3>(c, row, d, value, bound);
-    case 4: return evaluate_at<4>(c, row, d, value, bound);
-    case 5: return evaluate_at<5>(c, row, d, value, bound);
-    default: return evaluate_at<0>(c, row, d, value, bound);
+// A row at the cell's vertices; the arrays have room for padded(n) numbers.
+inline Values values_at(const Cell& c, const Row& row, Index d, double margin, double* value, double* bound) {
+  constexpr Index FEW = 14;
+  if (c.n < FEW) switch (d) {
+      case 2: return evaluate_few<2>(c, row, margin, value, bound);
+      case 3: return evaluate_few<3>(c, row, margin, value, bound);
+      case 4: return evaluate_few<4>(c, row, margin, value, bound);
+      case 5: return evaluate_few<5>(c, row, margin, value, bound);
+    }
+  return evaluate_row(value, bound, c.x, c.n, row.g, d, row.fixed, row.per_error, margin);
+}
+
+// Whether a value lies within its bound; keeps the least ratio of those that do not.
+inline bool is_doubtful(State& s, const Evaluation& ev, Index n) {
+  bool doubt = false;
+  for (Index i = 0; i < n; ++i) {
+    const double x = std::fabs(ev.value[i]), b = ev.bound[i];
+    if (x > s.margin * b) continue;
+    if (x > b)
+      s.margin = x / b;
+    else
+      doubt = true;
   }
+  return doubt;
 }
 
 // The signs that a row takes at the cell's vertices, all proved.
 inline int evaluate(State& s, Evaluation& ev, ExactSigns& exact, const Cell& c, const Name& name) {
   const Index k = c.n;
-  if (Index(ev.value.size()) < k) ev.value.resize(2 * k), ev.bound.resize(2 * k);
+  if (Index(ev.value.size()) < padded(k)) ev.value.resize(2 * padded(k)), ev.bound.resize(2 * padded(k));
   load_row(s, name, ev.row);
   double *v = ev.value.data(), *b = ev.bound.data();
   ev.asked = false;
@@ -202,23 +221,11 @@ inline int evaluate(State& s, Evaluation& ev, ExactSigns& exact, const Cell& c, 
     std::fill_n(b, k, 0.0);
     return NONE;
   }
-  values_at(c, ev.row, s.net.d, v, b);
-  double low = 0, high = 0;
-  bool doubt = !(ev.row.fixed + ev.row.per_error < INF);  // sums overflowed: infinite values exceed no bound
-  for (Index i = 0; i < k; ++i) {
-    const double y = v[i], x = std::fabs(y);
-    low = std::min(low, y);
-    high = std::max(high, y);
-    if (!(x >= s.margin * b[i])) {
-      if (!(x > b[i]))
-        doubt = true;
-      else
-        s.margin = x / b[i];
-    }
-  }
-  ev.balance = high > low ? std::fabs(high + low) / (high - low) : 1;
-  if (doubt) return resolve(s, ev, exact, c, name);
-  return (high > 0 ? POSITIVE : NONE) | (low < 0 ? NEGATIVE : NONE);
+  Values at = values_at(c, ev.row, s.net.d, s.margin, v, b);
+  ev.balance = at.high > at.low ? std::fabs(at.high + at.low) / (at.high - at.low) : 1;
+  const bool bounded = ev.row.fixed + ev.row.per_error < INF;  // else sums overflowed: infinite values exceed no bound
+  if (!bounded || (!at.clear && is_doubtful(s, ev, k))) return resolve(s, ev, exact, c, name);
+  return (at.high > 0 ? POSITIVE : NONE) | (at.low < 0 ? NEGATIVE : NONE);
 }
 
 // The same without asking anybody: DOUBTFUL where floats cannot tell.

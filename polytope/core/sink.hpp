@@ -3,6 +3,7 @@
 // A facet's key hashes the pattern together with the other piece of every unit that vanishes on the facet. The
 // sum is symmetric: both sides get the same key.
 #pragma once
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -43,6 +44,7 @@ class Buffer {
     return place;
   }
   void push(T value) { *extend(1) = value; }
+  void shrink(std::size_t n) { size_ = n; }
   std::size_t size() const { return size_; }
   T* data() { return data_; }
   const T* data() const { return data_; }
@@ -67,6 +69,26 @@ enum Keep : int { COUNT = 0, CELLS = 1, POINTS = 2, VERTICES = 4 };
 struct Sink {
   explicit Sink(int keep) : keep(keep) {}
   bool keeps() const { return keep != COUNT; }
+
+  // Sizes, to take back what was written since.
+  using Mark = std::array<std::size_t, 11>;
+  Mark mark() const {
+    return {patterns.size(),   points.size(),       doubtful.size(),   n_facets.size(), facet_unit.size(), facet_key.size(),
+            facet_more.size(), facet_points.size(), n_vertices.size(), vertices.size(), incidences.size()};
+  }
+  void undo(const Mark& m) {
+    patterns.shrink(m[0]);
+    points.shrink(m[1]);
+    doubtful.shrink(m[2]);
+    n_facets.shrink(m[3]);
+    facet_unit.shrink(m[4]);
+    facet_key.shrink(m[5]);
+    facet_more.shrink(m[6]);
+    facet_points.shrink(m[7]);
+    n_vertices.shrink(m[8]);
+    vertices.shrink(m[9]);
+    incidences.shrink(m[10]);
+  }
 
   int keep;
   Buffer<std::uint8_t> patterns;    // one byte a unit, or eight units a byte where all labels are 0 or 1

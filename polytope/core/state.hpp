@@ -83,7 +83,7 @@ struct State {
     if (!sink->keeps()) return;
     const Index p = net.place[u];
     if (p < 0) return;
-    if (s) hash += mix(u, s);
+    if (s) hash += net.code(u, s);
     label[p] = net.kind[u] == PIECES ? net.label[net.table[u] + s] : std::int8_t(s);
   }
 };

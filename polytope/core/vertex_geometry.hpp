@@ -16,6 +16,12 @@ struct Reducer {
   virtual ~Reducer() = default;
 };
 
+// Searches a cell in a network of its undecided units, in memory (undecided.hpp); nothing where that is no good.
+struct OwnNetwork {
+  virtual std::optional<Index> cells(const Cell& c, Index layer, const Item* items, Index n, Watch& watch) = 0;
+  virtual ~OwnNetwork() = default;
+};
+
 class VertexGeometry {
  public:
   using Cell = polytope::Cell;
@@ -72,6 +78,11 @@ class VertexGeometry {
   std::optional<Index> cells(const Cell& c, const Item* items, Index n, Watch& watch) {
     return arrangement_.cells(c, items, n, watch);
   }
+
+  std::optional<Index> cells_below(const Cell& c, Index layer, const Item* items, Index n, Watch& watch) {
+    return own ? own->cells(c, layer, items, n, watch) : std::nullopt;
+  }
+  std::unique_ptr<OwnNetwork> own;
 
   void emit(const Cell& c) { polytope::emit(state, c); }
 
@@ -247,7 +258,7 @@ class VertexGeometry {
       Bits code = 0;
       for (Index j = 0; j < n; ++j) {
         state.label[place + j] = piece[j] ? high : low;
-        if (piece[j]) code += mix(u0 + j, 1);
+        if (piece[j]) code += state.net.code(u0 + j, 1);
       }
       state.hash += code;
     }
@@ -302,7 +313,7 @@ class VertexGeometry {
     }
     if (state.sink->keeps())
       for (Index i = 0; i < n; ++i)
-        if (i != best && root(i) == winner) state.hash += across(u, i);
+        if (i != best && root(i) == winner) state.hash += state.net.code_across(u, i);
     return best;
   }
 

@@ -9,11 +9,18 @@
 namespace polytope {
 
 constexpr double LOST_BY_CUT = 0x1p-900;  // more than a cut can lose by underflow
+constexpr Index MOST_ROWS = 24;  // of facets through a vertex that are looked at to bound its error
 constexpr double POOR = 0x1p22 * U;  // vertices whose bound exceeds this share of the domain are solved anew
 
 struct Edge {
   Index below, above;
 };
+
+// Whether b has all elements of a but one at most.
+inline bool all_but_one(Bits a, Bits b) {
+  const Bits missing = a & ~b;
+  return (missing & (missing - 1)) == 0;
+}
 
 // Whether vertices a and b of a cell span an edge.
 inline bool is_edge(const Cell& c, Index words, Index d, Index a, Index b) {
@@ -43,11 +50,10 @@ inline void crossing_edges(const Cell& c, Index words, Index d, const double* v,
     if (v[i] < 0) scratch.push_back(i);
   for (Index a = 0; a < c.n; ++a) {
     if (!(v[a] > 0)) continue;
-    if (words == 1) {
+    if (words == 1 && c.simple) {
       const Bits mine = c.sets[a];
       for (Index b : scratch)
-        if (std::popcount(mine & c.sets[b]) >= d - 1 && (c.simple || is_edge(c, 1, d, a, b)))
-          out.push_back({b, a});
+        if (all_but_one(mine, c.sets[b])) out.push_back({b, a});
     } else {
       for (Index b : scratch)
         if (is_edge(c, words, d, a, b)) out.push_back({b, a});
@@ -55,13 +61,14 @@ inline void crossing_edges(const Cell& c, Index words, Index d, const double* v,
   }
 }
 
-// The zero of v on an edge into column i of planes of n vertices; its error bound last. True if that is poor.
-inline bool edge_point(const Cell& c, Index d, Edge e, double va, double vb, double ta, double tb, double farthest,
+// The zero of v on an edge into column i of planes of n vertices; its error bound last.
+template <int D = 0>
+void edge_point(const Cell& c, Index d, Edge e, double va, double vb, double ta, double tb, double farthest,
                        double* x, Index n, Index i) {
-  const Index k = c.n;
-  const double q = va / (va - vb), error = std::max(c.x[d * k + e.below], c.x[d * k + e.above]);
+  const Index k = c.n, dim = D ? D : d;
+  const double q = va / (va - vb), error = std::max(c.x[dim * k + e.below], c.x[dim * k + e.above]);
   double length = 0;
-  for (Index t = 0; t < d; ++t) {
+  for (Index t = 0; t < dim; ++t) {
     const double from = c.x[t * k + e.below], step = c.x[t * k + e.above] - from;
     length = std::max(length, std::fabs(step));
     x[t * n + i] = from + q * step;
@@ -71,8 +78,7 @@ inline bool edge_point(const Cell& c, Index d, Edge e, double va, double vb, dou
   double bound = 2 * farthest;
   if (gap > 0)
     bound = std::min(bound, error + 1.001 * tolerance / gap * (length + 2 * error) + 4 * U * farthest + LOST_BY_CUT);
-  x[d * n + i] = bound;
-  return bound > POOR * farthest;
+  x[dim * n + i] = bound;
 }
 
 // A bound on the error of a vertex p from the residuals on the rows of m >= d facets through it:
@@ -82,8 +88,9 @@ inline double vertex_error(const Network& net, const std::vector<const Row*>& ro
   const double cap = 2 * net.farthest();
   double wide = 0, steep = 0;  // slopes of a row can be off by its error times the sum of 1 / reach
   for (Index t = 0; t < d; ++t) wide += 1 / net.reach[t];
-  std::vector<double> table(m * width, 0.0), residual(m);
-  std::vector<Index> swapped(d);
+  double table[MOST_ROWS * (2 * MOST_DIMENSIONS + 1)], residual[MOST_ROWS];
+  Index swapped[MOST_DIMENSIONS];
+  std::fill_n(table, m * width, 0.0);
   const auto S = [&](Index i, Index t) -> double& { return table[i * width + t]; };
   for (Index i = 0; i < m; ++i) {
     const Row& row = *rows[i];
@@ -138,6 +145,20 @@ inline double vertex_error(const Network& net, const std::vector<const Row*>& ro
   return error * 1.01 < cap ? error * 1.01 : cap;
 }
 
+// Make the error bound of a vertex better if it is poor, by solving for it anew.
+inline void improve_vertex(const Network& net, const std::vector<Facet>& facets, const Cell& c, Index vertex) {
+  const Index d = net.d, k = c.n;
+  double& error = c.x[d * k + vertex];
+  if (!(error > POOR * net.farthest())) return;
+  std::vector<const Row*> through;
+  for (Index q = 0; q < net.words; ++q)
+    for (Bits bits = c.sets[q * k + vertex]; bits && Index(through.size()) < MOST_ROWS; bits &= bits - 1)
+      through.push_back(&facets[c.facets[slot_of(q, bits)]].row);
+  double p[MOST_DIMENSIONS];
+  for (Index t = 0; t < d; ++t) p[t] = c.x[t * k + vertex];
+  error = std::min(error, vertex_error(net, through, p, d));
+}
+
 inline bool is_simple(const Cell& c, Index words, Index d) {
   for (Index i = 0; i < c.n; ++i) {
     int facets = 0;
@@ -170,7 +191,6 @@ inline bool cut_vertices(const Network& net, const std::vector<Facet>& facets, A
   Index low = 0, zero = 0;
   for (Index a = 0; a < k; ++a) low += v[a] < 0, zero += v[a] == 0;
   const Index sizes[2] = {low + zero + m, k - low + m};
-  std::vector<const Row*> through;
   for (int side = 0; side < 2; ++side) {
     const Index n = sizes[side];
     Cell& o = child[side];
@@ -196,14 +216,8 @@ inline bool cut_vertices(const Network& net, const std::vector<Facet>& facets, A
       const auto [a, b] = edges[e];
       for (Index q = 0; q < words; ++q) o.sets[q * n + i] = c.sets[q * k + a] & c.sets[q * k + b];
       o.sets[word * n + i] |= bit;
-      if (!edge_point(c, d, edges[e], v[a], v[b], bound[a], bound[b], farthest, o.x, n, i)) continue;
-      through.clear();
-      double p[MOST_DIMENSIONS];
-      for (Index t = 0; t < d; ++t) p[t] = o.x[t * n + i];
-      for (Index q = 0; q < words; ++q)
-        for (Bits bits = o.sets[q * n + i]; bits && through.size() < 24; bits &= bits - 1)
-          through.push_back(&facets[o.facets[slot_of(q, bits)]].row);
-      o.x[d * n + i] = std::min(o.x[d * n + i], vertex_error(net, through, p, d));
+      edge_point(c, d, edges[e], v[a], v[b], bound[a], bound[b], farthest, o.x, n, i);
+      improve_vertex(net, facets, o, i);
     }
     o.simple = (c.simple && zero == 0) || is_simple(o, words, d);
   }
