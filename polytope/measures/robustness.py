@@ -37,7 +37,7 @@ from polytope.regions.walk import Walk
 
 BOUND, MEASURED = 0, 1  # what the key of a queued piece of the boundary is
 KEPT = 256  # regions whose margins are kept
-BEYOND = (0.0, 2.0**-46, 2.0**-40, 2.0**-32, 2.0**-24)  # how much farther points of another class are proved
+BEYOND = (2.0**-44, 2.0**-36, 2.0**-26)  # how much farther points of another class are proved to be
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from math import frexp, ldexp
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from polytope.regions.walk import Opened, Walk
 
 BOUND, BETTER = 0, 1  # what the key of a queued facet is
 BETTER_BY = 1.25  # bounds that grow by less are not worth another look
+FAR = 2.0**30  # how many times farther than anything else rows are put aside, those of a region together
 REMEMBERED = 1 << 29  # bytes of rows kept to measure distances
 FEW = 64  # dimensions up to which least squares over all rows are cheap
 
@@ -144,8 +146,11 @@ class Frontier:
         self.walk.tally["measured"] += 1
         seen = self.seen(region)
         place = int(np.flatnonzero(seen.numbers == row)[0])
-        near = seen.nearest(place, norm=self.norm, stop=1.5 * max(key, following), rounds=60)
-        if near.point is not None:
+        stop = 1.5 * max(key, following)
+        near = seen.nearest(place, norm=self.norm, stop=stop, rounds=60)
+        if near.bound > FAR * stop > 0:  # most likely there is no facet: decided at the end, if at all
+            heappush(self.queue, (_coarse(near.bound), BETTER, region, row, flip))
+        elif near.point is not None:
             heappush(self.queue, (max(near.bound, key), BETTER, region, row, flip))
         elif near.bound > BETTER_BY * key:
             heappush(self.queue, (near.bound, BOUND, region, row, flip))
@@ -235,6 +240,11 @@ def hyperplane_distances(A: Matrix, at: FloatArray, errors: Errors, norm: float)
     tilt = dual_factor(norm, A.shape[1]) * (errors.tilt + A.shape[1] * U)
     out: FloatArray = np.maximum(np.abs(at) - errors.at, 0.0) / ((size + tilt) * (1 + 8 * U))
     return out
+
+
+def _coarse(bound: float) -> float:
+    """A bound that is no greater, one for many."""
+    return ldexp(1.0, 30 * ((frexp(bound)[1] - 1) // 30))
 
 
 def seen_from(start: FloatArray, rows: RegionRows, which: IntArray) -> Seen:
