@@ -1,9 +1,10 @@
 # make audit: a report on the bundled model.   make test: the test suite.   make docs: the pages, in build/docs.
+# make sanitize: the tests of the engines with a core that watches its addresses, and two threads that watch each other.
 # All set up .venv first, and compile the native core again where it has changed.
 PYTHON ?= python3
 BIN := .venv/bin
 CORE := $(wildcard polytope/core/*) CMakeLists.txt
-.PHONY: audit test docs
+.PHONY: audit test docs sanitize
 
 audit: .venv/installed
 	$(BIN)/polytope audit examples/models/digits_mlp.onnx --window examples/data/digits_test.npz \
@@ -14,6 +15,9 @@ test: .venv/installed
 
 docs: .venv/installed
 	$(BIN)/python -m mkdocs build --strict
+
+sanitize: .venv/installed
+	PYTHON=$(BIN)/python .ci/sanitize
 
 .venv/tools: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
