@@ -33,9 +33,9 @@ class Arrangement {
 
  private:
   struct Flat {
-    Cell cell;          // its vertices, each with the facets of the first cell that it lies on
-    Index* rows;        // that cross it, by number
-    double* values;     // of these rows at the vertices, row after row
+    Cell cell;            // its vertices, each with the facets of the first cell that it lies on
+    Index* rows;          // that cross it, by number
+    double* values;       // of these rows at the vertices, row after row
     Index n_rows, early;  // how many; how many of them come before its own
     Bits members, sides;  // its own rows; the sides of the rows that do not cross it
     Edge* edges;
@@ -112,8 +112,7 @@ class Arrangement {
     f.n_rows = f.early = n;
     if (d_ == 2) {  // a vertex of a polygon lies on the edges after and before it
       f.cell.sets = s_.arena.take<Bits>(cell.n);
-      for (Index a = 0; a < cell.n; ++a)
-        f.cell.sets[a] = Bits(1) << a | Bits(1) << (a > 0 ? a - 1 : cell.n - 1);
+      for (Index a = 0; a < cell.n; ++a) f.cell.sets[a] = Bits(1) << a | Bits(1) << (a > 0 ? a - 1 : cell.n - 1);
     }
     return true;
   }

@@ -15,9 +15,9 @@ struct Name {
 
 struct Row {
   double g[MOST_DIMENSIONS + 1] = {};  // coefficients, then the constant
-  double error = 0;               // bound on the error of its value anywhere in the domain
-  double fixed = 0, per_error = 0;  // of a value computed at a vertex: fixed + per_error * the vertex's own error
-  double size = 0;                // of its terms in the domain
+  double error = 0;                    // bound on the error of its value anywhere in the domain
+  double fixed = 0, per_error = 0;     // of a value computed at a vertex: fixed + per_error * the vertex's own error
+  double size = 0;                     // of its terms in the domain
 };
 
 // Where a cell was cut: the unit and its pieces on both sides, or -(number + 1) for a row of the domain.

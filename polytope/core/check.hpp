@@ -9,8 +9,8 @@
 
 namespace polytope {
 
-constexpr Index MOST_WORDS = 1 << 20;        // 64-bit words in a vertex's set of facets
-constexpr Index MOST_PIECES = 128;           // of a unit: patterns name them in a signed byte
+constexpr Index MOST_WORDS = 1 << 20;           // 64-bit words in a vertex's set of facets
+constexpr Index MOST_PIECES = 128;              // of a unit: patterns name them in a signed byte
 constexpr Index MOST_NUMBER = (1LL << 31) - 2;  // that a facet can be named by
 
 // A claim about the arrays; refused by name where it does not hold.
@@ -50,7 +50,8 @@ inline void check_sizes(const Network& net) {
   require(are_offsets(net.reader_begin, L, net.reader_layer.size()), "rd_ptr does not divide the readers into layers");
   const auto of = [](std::size_t n, auto... arrays) { return ((arrays.size() == n) && ...); };
   require(of(L, net.plain, net.gamma), "plain or gamma is not of one number a layer");
-  require(of(net.kind.size(), net.source, net.n_pieces, net.table, net.place), "src, n_seg, tab or pat has no number for a unit");
+  require(of(net.kind.size(), net.source, net.n_pieces, net.table, net.place),
+          "src, n_seg, tab or pat has no number for a unit");
   require(of(net.reader_layer.size(), net.reader_dense, net.reader_sparse, net.reader_norm), "a reader lacks a number");
   require(of(net.n_pre(), net.alias, net.same, net.given), "alias, same or given has no number for a pre-activation");
   require(of(net.d, net.reach), "xmax is not of one number a dimension");
@@ -61,8 +62,8 @@ inline void check_sizes(const Network& net) {
 }
 
 inline void check_numbers(const Network& net) {
-  for (const auto& numbers : {net.slope, net.intercept, net.dense, net.dense_error, net.column_value, net.domain,
-                              net.reach, net.gamma})
+  for (const auto& numbers :
+       {net.slope, net.intercept, net.dense, net.dense_error, net.column_value, net.domain, net.reach, net.gamma})
     require(all_finite(numbers), "a number is not finite");
   for (const auto& numbers : {net.breakpoint, net.norm, net.constant}) require(never_nan(numbers), "a number is NaN");
   require(std::isfinite(net.lost), "lost is not finite");

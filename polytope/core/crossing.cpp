@@ -22,9 +22,9 @@ template <class Real>
 [[gnu::always_inline]] inline void add_rows(Real* z, Index vertices, Index n, const Real* c, Index stride,
                                             const Real* const* rows, Index used) {
   for (Index k = 0; k < used; k += STEP) {
-    const Real *__restrict w0 = rows[k], *__restrict w1 = rows[k + 1], *__restrict w2 = rows[k + 2];
-    const Real *__restrict w3 = rows[k + 3], *__restrict w4 = rows[k + 4], *__restrict w5 = rows[k + 5];
-    const Real *__restrict w6 = rows[k + 6], *__restrict w7 = rows[k + 7];
+    const Real* __restrict w0 = rows[k], * __restrict w1 = rows[k + 1], * __restrict w2 = rows[k + 2];
+    const Real* __restrict w3 = rows[k + 3], * __restrict w4 = rows[k + 4], * __restrict w5 = rows[k + 5];
+    const Real* __restrict w6 = rows[k + 6], * __restrict w7 = rows[k + 7];
     for (Index v = 0; v < vertices; ++v) {
       Real* __restrict to = z + v * n;
       const Real* f = c + v * stride + k;
@@ -102,7 +102,8 @@ void second_layer(Matrix<const Real> z1, Matrix<const Real> offsets, const bool*
   std::vector<const Real*> rows(n + STEP);
   for (Index p = 0; p < P; ++p)
     for (Index j = 0; j < n; ++j) reach[j] = std::max(reach[j], std::fabs(offsets.row(p)[j]));
-  const auto add = [&](std::vector<Index>& units, Index used, const std::vector<Real>& factors, std::vector<Real>& sum) {
+  const auto add = [&](std::vector<Index>& units, Index used, const std::vector<Real>& factors,
+                       std::vector<Real>& sum) {
     const Index full = padded(units, used);
     for (Index k = 0; k < full; ++k) rows[k] = weights.row(units[k]);
     add_products(sum.data(), P, m, factors.data(), stride, rows.data(), full);
@@ -205,7 +206,8 @@ void last_layer(const Real* z, Index vertices, Matrix<const Real> centre, Matrix
     Index count = 0;
     for (Index k = 0; k < m; ++k) {
       const double length = std::sqrt(double(lengths[k]));
-      if (std::fabs(double(next_centre.row(i)[k])) <= length * (far + slack * size) + slack * std::fabs(double(bias[k])))
+      if (std::fabs(double(next_centre.row(i)[k])) <=
+          length * (far + slack * size) + slack * std::fabs(double(bias[k])))
         chosen[count++] = k;
     }
     const Index full = padded(on, used), width = (count + STEP - 1) / STEP * STEP;  // the rest repeats unit 0
@@ -238,17 +240,17 @@ void crossings(const Real* z, Index points, Index vertices, Index n, std::int64_
   }
 }
 
-template void second_layer(Matrix<const float>, Matrix<const float>, const bool*, Matrix<const float>, Matrix<const float>,
-                           Matrix<const float>, Matrix<const float>, float*, std::int64_t*);
+template void second_layer(Matrix<const float>, Matrix<const float>, const bool*, Matrix<const float>,
+                           Matrix<const float>, Matrix<const float>, Matrix<const float>, float*, std::int64_t*);
 template void next_layer(const float*, Index, Index, Matrix<const float>, const float*, float*, std::int64_t*);
-template void last_layer(const float*, Index, Matrix<const float>, Matrix<const float>, const float*, Matrix<const float>,
-                         Matrix<const float>, double, std::int64_t*, std::int64_t*);
+template void last_layer(const float*, Index, Matrix<const float>, Matrix<const float>, const float*,
+                         Matrix<const float>, Matrix<const float>, double, std::int64_t*, std::int64_t*);
 template void crossings(const float*, Index, Index, Index, std::int64_t*);
-template void second_layer(Matrix<const double>, Matrix<const double>, const bool*, Matrix<const double>, Matrix<const double>,
-                           Matrix<const double>, Matrix<const double>, double*, std::int64_t*);
+template void second_layer(Matrix<const double>, Matrix<const double>, const bool*, Matrix<const double>,
+                           Matrix<const double>, Matrix<const double>, Matrix<const double>, double*, std::int64_t*);
 template void next_layer(const double*, Index, Index, Matrix<const double>, const double*, double*, std::int64_t*);
-template void last_layer(const double*, Index, Matrix<const double>, Matrix<const double>, const double*, Matrix<const double>,
-                         Matrix<const double>, double, std::int64_t*, std::int64_t*);
+template void last_layer(const double*, Index, Matrix<const double>, Matrix<const double>, const double*,
+                         Matrix<const double>, Matrix<const double>, double, std::int64_t*, std::int64_t*);
 template void crossings(const double*, Index, Index, Index, std::int64_t*);
 
 }  // namespace polytope

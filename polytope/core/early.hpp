@@ -13,8 +13,14 @@ namespace polytope {
 class Early {
  public:
   explicit Early(State& s)
-      : s_(s), net_(s.net), d_(net_.d), width_(d_ + 2), change_(std::size_t(net_.n_pre()) * width_, 0.0),
-        hit_(net_.n_pre(), 0), hits_(net_.layers), fresh_(net_.layers) {
+      : s_(s),
+        net_(s.net),
+        d_(net_.d),
+        width_(d_ + 2),
+        change_(std::size_t(net_.n_pre()) * width_, 0.0),
+        hit_(net_.n_pre(), 0),
+        hits_(net_.layers),
+        fresh_(net_.layers) {
     s_.fix.assign(net_.n_units(), 0);
     s_.need.resize(net_.n_pre());
     for (Index r = 0; r < net_.n_pre(); ++r) s_.need[r] = net_.of_begin[r + 1] - net_.of_begin[r];
@@ -78,8 +84,8 @@ class Early {
   void push_column(Index u, Index layer, const Function& h) {
     for (Index e = net_.reader_begin[layer]; e < net_.reader_begin[layer + 1]; ++e) {
       const Index q = net_.reader_layer[e], r0 = net_.pre_begin[q], n = net_.pre_begin[q + 1] - r0;
-      const double error = (h.error + rounding(q) * h.size) * (net_.gamma[q] > 0 ? 1.001 : 1.0) +
-                           (net_.gamma[q] > 0 ? net_.lost : 0);
+      const double error =
+          (h.error + rounding(q) * h.size) * (net_.gamma[q] > 0 ? 1.001 : 1.0) + (net_.gamma[q] > 0 ? net_.lost : 0);
       const double wrong = (h.error + h.size) * 1.001 + net_.lost;
       const Index j = u - net_.unit_begin[layer];
       const bool dense = net_.reader_dense[e] >= 0;

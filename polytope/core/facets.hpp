@@ -11,7 +11,7 @@ namespace polytope {
 
 enum ProposalState : Index { FAILED = 0, BOXED = 1, FREE_OF_BOX = 2 };
 
-struct Proposals {  // for k rows of m
+struct Proposals {                  // for k rows of m
   std::vector<Index> state;         // [k]: failed, held by a bound on coordinates, or by rows alone
   std::vector<double> value;        // [k]: by how much a row can be exceeded, at most its distance
   std::vector<double> points;       // [k][d]: where it is
@@ -29,8 +29,19 @@ inline Proposals propose(const double* rows, Index m, Index d, const Index* want
   std::fill_n(low.begin(), d, -reach);
   std::fill_n(high.begin(), d, reach);
   for (Index t = 0; t < d; ++t) nonbasic[t] = t;
-  Dictionary D{d, 0, stride, T.data(), beta.data(), floor.data(), ceiling.data(), basic.data(), nonbasic.data(),
-               upper.data(), low.data(), high.data(), scratch.data()};
+  Dictionary D{d,
+               0,
+               stride,
+               T.data(),
+               beta.data(),
+               floor.data(),
+               ceiling.data(),
+               basic.data(),
+               nonbasic.data(),
+               upper.data(),
+               low.data(),
+               high.data(),
+               scratch.data()};
   Effort effort;
   for (Index i = 0; i < m; ++i) {
     load_objective(D, rows + i * (d + 1), -1, weight.data());

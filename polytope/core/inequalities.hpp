@@ -227,7 +227,8 @@ class InequalityGeometry {
   Index count_reduced(const Inequalities&, Index, const Item*, Index, const Free*) { return -1; }
 
   // List the units of a layer that have more than one piece.
-  void enter(const Inequalities&, Index layer, const Free*, Item* items, Index& n_items, Index* settled, Index& n_settled) {
+  void enter(const Inequalities&, Index layer, const Free*, Item* items, Index& n_items, Index* settled,
+             Index& n_settled) {
     const Network& net = state.net;
     for (Index u = net.unit_begin[layer]; u < net.unit_begin[layer + 1]; ++u) {
       if (net.n_pieces[u] == 1) {

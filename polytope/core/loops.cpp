@@ -56,8 +56,8 @@ template <int WIDTH>
 }
 
 template <int WIDTH>
-[[gnu::always_inline]] inline void add_all(double* const* z, Index width, const double* const* columns,
-                                           const double* x, Index m, Index n) {
+[[gnu::always_inline]] inline void add_all(double* const* z, Index width, const double* const* columns, const double* x,
+                                           Index m, Index n) {
   Index k = 0;
   for (; k + 8 <= m; k += 8)
     if constexpr (WIDTH > 0) {
@@ -75,15 +75,21 @@ template <int WIDTH>
     }
 }
 
-POLYTOPE_CLONES void add_columns(double* const* z, Index width, const double* const* columns, const double* x,
-                                 Index m, Index n) {
+POLYTOPE_CLONES void add_columns(double* const* z, Index width, const double* const* columns, const double* x, Index m,
+                                 Index n) {
   switch (width) {
-    case 2: return add_all<2>(z, width, columns, x, m, n);
-    case 3: return add_all<3>(z, width, columns, x, m, n);
-    case 4: return add_all<4>(z, width, columns, x, m, n);
-    case 5: return add_all<5>(z, width, columns, x, m, n);
-    case 6: return add_all<6>(z, width, columns, x, m, n);
-    default: return add_all<0>(z, width, columns, x, m, n);
+    case 2:
+      return add_all<2>(z, width, columns, x, m, n);
+    case 3:
+      return add_all<3>(z, width, columns, x, m, n);
+    case 4:
+      return add_all<4>(z, width, columns, x, m, n);
+    case 5:
+      return add_all<5>(z, width, columns, x, m, n);
+    case 6:
+      return add_all<6>(z, width, columns, x, m, n);
+    default:
+      return add_all<0>(z, width, columns, x, m, n);
   }
 }
 
@@ -105,8 +111,8 @@ POLYTOPE_CLONES Extent plane_values(double* __restrict value, const double* __re
 
 template <int D>
 [[gnu::always_inline]] inline Values evaluate_in(double* __restrict value, double* __restrict bound,
-                                                 const double* __restrict x, Index n, const double* __restrict g, Index d,
-                                                 double fixed, double per_error, double margin) {
+                                                 const double* __restrict x, Index n, const double* __restrict g,
+                                                 Index d, double fixed, double per_error, double margin) {
   const Index dim = D ? D : d;
   const Eight zero{}, one = zero + 1.0;
   Eight low{}, high{}, short_of{};
@@ -129,11 +135,16 @@ template <int D>
 POLYTOPE_CLONES Values evaluate_row(double* value, double* bound, const double* x, Index n, const double* g, Index d,
                                     double fixed, double per_error, double margin) {
   switch (d) {
-    case 2: return evaluate_in<2>(value, bound, x, n, g, d, fixed, per_error, margin);
-    case 3: return evaluate_in<3>(value, bound, x, n, g, d, fixed, per_error, margin);
-    case 4: return evaluate_in<4>(value, bound, x, n, g, d, fixed, per_error, margin);
-    case 5: return evaluate_in<5>(value, bound, x, n, g, d, fixed, per_error, margin);
-    default: return evaluate_in<0>(value, bound, x, n, g, d, fixed, per_error, margin);
+    case 2:
+      return evaluate_in<2>(value, bound, x, n, g, d, fixed, per_error, margin);
+    case 3:
+      return evaluate_in<3>(value, bound, x, n, g, d, fixed, per_error, margin);
+    case 4:
+      return evaluate_in<4>(value, bound, x, n, g, d, fixed, per_error, margin);
+    case 5:
+      return evaluate_in<5>(value, bound, x, n, g, d, fixed, per_error, margin);
+    default:
+      return evaluate_in<0>(value, bound, x, n, g, d, fixed, per_error, margin);
   }
 }
 

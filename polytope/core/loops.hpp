@@ -16,7 +16,6 @@ void add_absolute(double* z, const double* column, double x, Index n);
 void bound_rows(double* value, double* off, const double* const* z, const double* middle, const double* half,
                 const double* constant, const double* error, double rounding, double lost, Index d, Index n);
 
-
 // Arrays of these are padded to whole blocks of BLOCK numbers, which are read and written too.
 constexpr Index BLOCK = 8;
 constexpr Index padded(Index n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }

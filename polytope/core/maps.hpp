@@ -144,8 +144,7 @@ class AffineMaps {
   }
 
   void load_constant() {
-    for (Index t = 0; t < net_.d + 2; ++t)
-      std::copy_n(net_.constant.data() + t * net_.n_pre(), net_.n_pre(), plane(t));
+    for (Index t = 0; t < net_.d + 2; ++t) std::copy_n(net_.constant.data() + t * net_.n_pre(), net_.n_pre(), plane(t));
   }
 
   // Copy the rows of a layer to the trail, once for each level of the search.

@@ -422,8 +422,8 @@ nb::dict explore(nb::object network, Input<double> planes, Input<Index> incidenc
 class AskPythonCells : public ExactCells {
  public:
   AskPythonCells(nb::object ask, Index d) : ask_(std::move(ask)), d_(d) {}
-  Answer signs(const std::vector<std::pair<int, Name>>& rows, const std::vector<Index>& tight,
-               const Question& question, const AffineMaps& maps) override {
+  Answer signs(const std::vector<std::pair<int, Name>>& rows, const std::vector<Index>& tight, const Question& question,
+               const AffineMaps& maps) override {
     nb::gil_scoped_acquire gil;
     nb::list table, numbers;
     for (const auto& [sign, n] : rows) table.append(nb::make_tuple(sign, n.a, n.b, n.breakpoint));
@@ -493,8 +493,12 @@ nb::dict explore_lp(nb::object network, std::vector<double> low, std::vector<dou
         [&](const InequalityGeometry& geometry) {
           const LpTally& t = geometry.tally;
           pivots += geometry.effort.pivots;
-          for (auto [sum, n] : {std::pair{&tally.programs, t.programs}, {&tally.ball, t.ball}, {&tally.points, t.points},
-                                {&tally.multipliers, t.multipliers}, {&tally.bare, t.bare}, {&tally.exact, t.exact},
+          for (auto [sum, n] : {std::pair{&tally.programs, t.programs},
+                                {&tally.ball, t.ball},
+                                {&tally.points, t.points},
+                                {&tally.multipliers, t.multipliers},
+                                {&tally.bare, t.bare},
+                                {&tally.exact, t.exact},
                                 {&tally.uncentered, t.uncentered}})
             *sum += n;
         },
@@ -643,9 +647,7 @@ nb::object unit_form(nb::object network, Index unit, Index piece) {
 // The value of row g where rows f and e of the plane meet, all six floats each (three pairs); None if unknown.
 nb::object planar_value(const std::vector<double>& g, const std::vector<double>& f, const std::vector<double>& e) {
   if (g.size() != 6 || f.size() != 6 || e.size() != 6) throw nb::value_error("Three rows of six numbers.");
-  const auto row = [](const std::vector<double>& x) {
-    return ExactRow2{{{x[0], x[1]}, {x[2], x[3]}, {x[4], x[5]}}};
-  };
+  const auto row = [](const std::vector<double>& x) { return ExactRow2{{{x[0], x[1]}, {x[2], x[3]}, {x[4], x[5]}}}; };
   double value;
   return exact_value(row(g), row(f), row(e), value) ? nb::cast(value) : nb::none();
 }

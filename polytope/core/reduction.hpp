@@ -14,8 +14,12 @@ class Reduction {
   static constexpr Index WIDE = 16;  // columns that are found together
 
   explicit Reduction(const State& s)
-      : s_(s), net_(s.net), values_(std::size_t(net_.n_pre()) * WIDE, 0.0), wrong_(net_.n_pre(), 0.0),
-        hit_(net_.n_pre(), 0), hits_(net_.layers) {}
+      : s_(s),
+        net_(s.net),
+        values_(std::size_t(net_.n_pre()) * WIDE, 0.0),
+        wrong_(net_.n_pre(), 0.0),
+        hit_(net_.n_pre(), 0),
+        hits_(net_.layers) {}
 
   // The coefficient of unit u in the row of unit v, weights[u * n + v], and bounds on its error.
   // `units` are in the order of their layers, of which layer q's end at ends[q].

@@ -81,8 +81,7 @@ inline Index linked(const Facet& f, Index r) {
 // Calls visit(facet number) for the facets through a vertex until it returns true; whether it did.
 template <class Visit>
 bool any_facet(const State& s, const Cell& c, Index vertex, Visit visit) {
-  if (s.net.d == 2)
-    return visit(c.facets[vertex]) || visit(c.facets[vertex ? vertex - 1 : c.n - 1]);
+  if (s.net.d == 2) return visit(c.facets[vertex]) || visit(c.facets[vertex ? vertex - 1 : c.n - 1]);
   for (Index q = 0; q < s.net.words; ++q)
     for (Bits bits = c.sets[q * c.n + vertex]; bits; bits &= bits - 1)
       if (visit(c.facets[slot_of(q, bits)])) return true;
@@ -187,10 +186,14 @@ Values evaluate_few(const Cell& c, const Row& row, double margin, double* value,
 inline Values values_at(const Cell& c, const Row& row, Index d, double margin, double* value, double* bound) {
   constexpr Index FEW = 14;
   if (c.n < FEW) switch (d) {
-      case 2: return evaluate_few<2>(c, row, margin, value, bound);
-      case 3: return evaluate_few<3>(c, row, margin, value, bound);
-      case 4: return evaluate_few<4>(c, row, margin, value, bound);
-      case 5: return evaluate_few<5>(c, row, margin, value, bound);
+      case 2:
+        return evaluate_few<2>(c, row, margin, value, bound);
+      case 3:
+        return evaluate_few<3>(c, row, margin, value, bound);
+      case 4:
+        return evaluate_few<4>(c, row, margin, value, bound);
+      case 5:
+        return evaluate_few<5>(c, row, margin, value, bound);
     }
   return evaluate_row(value, bound, c.x, c.n, row.g, d, row.fixed, row.per_error, margin);
 }
@@ -271,8 +274,7 @@ inline Index touched_facet(const State& s, const Cell& c, const std::vector<doub
 }
 
 // Remember that unit u's breakpoint between two pieces contains a facet of the cell.
-inline void note_touch(State& s, const Cell& c, const std::vector<double>& value, Index u, Index below,
-                       Index above) {
+inline void note_touch(State& s, const Cell& c, const std::vector<double>& value, Index u, Index below, Index above) {
   if (!s.sink->keeps()) return;
   const Index f = touched_facet(s, c, value);
   if (f >= 0 && s.facets[f].unit >= 0) s.touches.push_back({f, u, below, above});

@@ -12,15 +12,15 @@
 namespace polytope {
 
 struct Dictionary {
-  Index d, m, stride;  // columns of T have room for more than m rows, in whole blocks (loops.hpp), zero behind
-  double* T;           // [d][stride]
-  double* beta;        // [stride]
-  double *floor, *ceiling;  // [stride], bounds of the basic variables, none for row m
-  Index* basic;        // [stride]
-  Index* nonbasic;     // [d]
-  Index* upper;        // [d], whether the nonbasic variable sits at its upper bound
+  Index d, m, stride;        // columns of T have room for more than m rows, in whole blocks (loops.hpp), zero behind
+  double* T;                 // [d][stride]
+  double* beta;              // [stride]
+  double *floor, *ceiling;   // [stride], bounds of the basic variables, none for row m
+  Index* basic;              // [stride]
+  Index* nonbasic;           // [d]
+  Index* upper;              // [d], whether the nonbasic variable sits at its upper bound
   const double *low, *high;  // [d + rows], bounds of all variables
-  double* scratch;     // [stride]
+  double* scratch;           // [stride]
 
   double* column(Index k) const { return T + k * stride; }
   Index room() const { return padded(m + 1); }

@@ -73,8 +73,9 @@ struct Sink {
   // Sizes, to take back what was written since.
   using Mark = std::array<std::size_t, 11>;
   Mark mark() const {
-    return {patterns.size(),   points.size(),       doubtful.size(),   n_facets.size(), facet_unit.size(), facet_key.size(),
-            facet_more.size(), facet_points.size(), n_vertices.size(), vertices.size(), incidences.size()};
+    return {patterns.size(),   points.size(),    doubtful.size(),   n_facets.size(),
+            facet_unit.size(), facet_key.size(), facet_more.size(), facet_points.size(),
+            n_vertices.size(), vertices.size(),  incidences.size()};
   }
   void undo(const Mark& m) {
     patterns.shrink(m[0]);

@@ -32,8 +32,8 @@ struct State {
   Arena arena;
   std::vector<Facet> facets;
   std::vector<Touch> touches;
-  Bits hash = 0;                    // of the pieces decided so far
-  std::vector<std::int8_t> label;   // the pattern so far
+  Bits hash = 0;                   // of the pieces decided so far
+  std::vector<std::int8_t> label;  // the pattern so far
 
   double margin = 0x1p20;  // the least ratio of a value to its bound among decisions made in floats
   Index n_exact = 0;       // signs that exact arithmetic decided

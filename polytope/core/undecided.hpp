@@ -20,7 +20,7 @@ class Reduced {
 
   Network net;                       // of the undecided units, then of those that carry the cell's facets
   std::vector<Index> units, pieces;  // by number in the given network; pieces of the latter
-  std::vector<Index> on;             // units of later layers that are fixed on their second piece, all others on the first
+  std::vector<Index> on;  // units of later layers that are fixed on their second piece, all others on the first
   Cell cell;
   std::vector<Facet> facets;
 
@@ -53,8 +53,8 @@ class Reduced {
  private:
   struct Unit {  // undecided: its row, and a function that its output is near of
     Index unit, row;
-    double g[MOST_DIMENSIONS + 1], error;       // affine part of the row; bound on the error of that
-    double weight[MOST], wrong[MOST];           // of earlier units in the row, with bounds on their errors
+    double g[MOST_DIMENSIONS + 1], error;         // affine part of the row; bound on the error of that
+    double weight[MOST], wrong[MOST];             // of earlier units in the row, with bounds on their errors
     double near[MOST_DIMENSIONS + 1], off, size;  // h = near(x) +- off on the cell; size of near in the domain
   };
   struct Forms {                  // of the rows of a layer
@@ -373,8 +373,8 @@ class Reduced {
   std::vector<const double*> columns_;
   std::vector<double> x_, sums_, near_, off_, value_, radius_;
   std::vector<std::int8_t> kind_;
-  std::vector<Index> slots_, begin_, two_, table_, place_, numbers_, minus_, none_, readers_, reader_layer_, reader_dense_,
-      plain_;
+  std::vector<Index> slots_, begin_, two_, table_, place_, numbers_, minus_, none_, readers_, reader_layer_,
+      reader_dense_, plain_;
   std::vector<double> gamma_, constant_, dense_, wrong_;
 };
 

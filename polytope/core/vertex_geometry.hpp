@@ -43,9 +43,7 @@ class VertexGeometry {
   }
 
   // The breakpoint that was examined last contains a facet of the cell, perhaps.
-  void touch(const Cell& c, Index u, Index below, Index above) {
-    note_touch(state, c, last_.value, u, below, above);
-  }
+  void touch(const Cell& c, Index u, Index below, Index above) { note_touch(state, c, last_.value, u, below, above); }
 
   struct Prepared {
     Cell part[2];
@@ -65,7 +63,8 @@ class VertexGeometry {
       return BOTH;
     }
     crossing_edges(c, net.words, net.d, last_.value.data(), scratch_, edges_);
-    if (cut_vertices(net, state.facets, state.arena, c, last_.value.data(), last_.bound.data(), edges_, facet, out.part))
+    if (cut_vertices(net, state.facets, state.arena, c, last_.value.data(), last_.bound.data(), edges_, facet,
+                     out.part))
       return BOTH;
     crowded = true;
     state.control.stop = true;

@@ -9,8 +9,8 @@
 namespace polytope {
 
 constexpr double LOST_BY_CUT = 0x1p-900;  // more than a cut can lose by underflow
-constexpr Index MOST_ROWS = 24;  // of facets through a vertex that are looked at to bound its error
-constexpr double POOR = 0x1p22 * U;  // vertices whose bound exceeds this share of the domain are solved anew
+constexpr Index MOST_ROWS = 24;           // of facets through a vertex that are looked at to bound its error
+constexpr double POOR = 0x1p22 * U;       // vertices whose bound exceeds this share of the domain are solved anew
 
 struct Edge {
   Index below, above;
@@ -63,8 +63,8 @@ inline void crossing_edges(const Cell& c, Index words, Index d, const double* v,
 
 // The zero of v on an edge into column i of planes of n vertices; its error bound last.
 template <int D = 0>
-void edge_point(const Cell& c, Index d, Edge e, double va, double vb, double ta, double tb, double farthest,
-                       double* x, Index n, Index i) {
+void edge_point(const Cell& c, Index d, Edge e, double va, double vb, double ta, double tb, double farthest, double* x,
+                Index n, Index i) {
   const Index k = c.n, dim = D ? D : d;
   const double q = va / (va - vb), error = std::max(c.x[dim * k + e.below], c.x[dim * k + e.above]);
   double length = 0;

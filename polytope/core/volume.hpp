@@ -18,8 +18,8 @@
 
 namespace polytope {
 
-constexpr double HALF_ULP = 0x1p-53;     // of a sum or product, relative to it
-constexpr double GENEROUS = 1 + 0x1p-30;  // covers the rounding of bounds themselves
+constexpr double HALF_ULP = 0x1p-53;       // of a sum or product, relative to it
+constexpr double GENEROUS = 1 + 0x1p-30;   // covers the rounding of bounds themselves
 constexpr double NOTHING_LOST = 0x1p-900;  // sizes from which underflow is far below the rounding of sums
 constexpr double UNDERFLOW = 0x1p-1000;
 
@@ -36,7 +36,8 @@ inline Measured polygon_area(const double* V, const double* E, Index k) {
     const double ea0 = E[2 * i] + E[0] + HALF_ULP * std::fabs(a0), ea1 = E[2 * i + 1] + E[1] + HALF_ULP * std::fabs(a1);
     const double eb0 = E[2 * i + 2] + E[0] + HALF_ULP * std::fabs(b0),
                  eb1 = E[2 * i + 3] + E[1] + HALF_ULP * std::fabs(b1);
-    off += std::fabs(a0) * eb1 + ea0 * std::fabs(b1) + ea0 * eb1 + std::fabs(a1) * eb0 + ea1 * std::fabs(b0) + ea1 * eb0;
+    off +=
+        std::fabs(a0) * eb1 + ea0 * std::fabs(b1) + ea0 * eb1 + std::fabs(a1) * eb0 + ea1 * std::fabs(b0) + ea1 * eb0;
     size += std::fabs(a0 * b1) + std::fabs(a1 * b0);
     total += a0 * b1 - a1 * b0;
   }
@@ -49,7 +50,16 @@ class Pulling {
  public:
   // sets: the vertices on each facet of a cell with k vertices V [k][d], off by at most E.
   Pulling(const double* V, const double* E, Index k, Index d, const std::vector<Face>& sets)
-      : V_(V), E_(E), d_(d), words_((k + 63) / 64), sets_(sets), corners_(d + 1), table_(d * d), norms_(d), errors_(d), widest_(d) {}
+      : V_(V),
+        E_(E),
+        d_(d),
+        words_((k + 63) / 64),
+        sets_(sets),
+        corners_(d + 1),
+        table_(d * d),
+        norms_(d),
+        errors_(d),
+        widest_(d) {}
 
   // The volume of the cell, the face of all its vertices.
   Measured cell(const Face& whole) {

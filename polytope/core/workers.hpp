@@ -18,9 +18,7 @@ struct Sizes {
   std::size_t cells, facets, more;
 };
 
-inline Sizes sizes_of(const Sink& s) {
-  return {s.n_facets.size(), s.facet_unit.size(), s.facet_more.size() / 2};
-}
+inline Sizes sizes_of(const Sink& s) { return {s.n_facets.size(), s.facet_unit.size(), s.facet_more.size() / 2}; }
 
 // A branch of the search. What a task gives away is named by its own place and a number that falls, so it comes
 // after the task's own cells and before what was given away earlier.
@@ -42,7 +40,7 @@ struct Done {
 
 struct Result {
   std::vector<std::unique_ptr<Sink>> sinks;
-  std::vector<Done> done;      // in the order of the search
+  std::vector<Done> done;       // in the order of the search
   std::vector<Task> untouched;  // tasks that nobody began
   bool lost = false;
 };
