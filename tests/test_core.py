@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -292,6 +295,24 @@ def test_domains_that_are_no_bodies_are_refused(cells: str) -> None:
         return
     with pytest.raises(UnboundedDomainError):
         count_regions(network, half, LayerSplit(cells=cells))
+
+
+def test_the_stub_names_what_is_there() -> None:
+    stub = ast.parse((Path(__file__).parents[1] / "polytope" / "_core.pyi").read_text(encoding="utf-8"))
+    named = {f.name: arguments(f) for f in stub.body if isinstance(f, ast.FunctionDef)}
+    for name, function in vars(_core).items():
+        if not name.startswith("_"):
+            said = [re.sub(r"ndarray\[[^]]*]|\\\d+", "None", text) for text, *_ in function.__nb_signature__]
+            for [of_core] in (ast.parse(f"{text}: ...").body for text in said):
+                assert isinstance(of_core, ast.FunctionDef)
+                assert arguments(of_core) == named[name], name
+    assert set(named) == {name for name in vars(_core) if not name.startswith("_")}
+
+
+def arguments(function: ast.FunctionDef) -> tuple[list[str], list[str]]:
+    """The names that a function takes, and those that it takes by name only."""
+    taken = function.args
+    return [a.arg for a in taken.posonlyargs + taken.args], [a.arg for a in taken.kwonlyargs]
 
 
 def test_a_layer_of_more_units_than_sixteen_bits_can_name() -> None:
