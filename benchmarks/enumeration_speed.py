@@ -2,8 +2,9 @@
 
 Every run is a fresh process, in which only the call is timed; the programs alternate.
 ``python benchmarks/enumeration_speed.py [--repeats 5] [--quick]`` prints the tables and writes them to
-``benchmarks/results``. The peers come with the ``bench`` extra. Networks have torch's default initialisation
-with seed 0, the domain is the box [-1, 1]^d.
+``benchmarks/results``. The peers come with the ``bench`` extra; ``--peer PYTHON CHECKOUT`` is an earlier
+version of polytope and the interpreter that it runs with, whose first run fills its cache of compiled code.
+Networks have torch's default initialisation with seed 0, the domain is the box [-1, 1]^d.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import os
 import platform
 import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
@@ -29,7 +32,7 @@ import numpy as np
 REFERENCE = "2-256-256-256-1"
 # at most: the reference peer's time on REFERENCE divided by these, with cells and for the count only
 BARS = {
-    "2-256-256-256-1": (15.0, 25.0),
+    "2-256-256-256-1": (30.0, 60.0),
     "2-128-128-128-1": (80.0, 150.0),
     "3-64-64-1": (40.0, 90.0),
     "4-32-32-1": (20.0, 40.0),
@@ -89,9 +92,11 @@ def run_ours(name: str, keep: bool, workers: int) -> tuple[int, float, float]:
     tiny = pt.mlp([(np.eye(network.input_dim), np.zeros(network.input_dim))] * 2)
     engine = pt.LayerSplit(cells="vertices", workers=workers)
     search = pt.enumerate_regions if keep else pt.count_regions
-    search(tiny, box, engine)  # loads the compiled code
+    search(tiny, box, engine)  # an earlier version loads its compiled code
     wall, cpu = time.perf_counter(), time.process_time()
     found = search(network, box, engine)
+    if keep:
+        assert len(found.neighbours)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     assert found.complete
     return found.lower, wall, cpu
@@ -175,9 +180,22 @@ RUNS = {
 }
 
 
+EARLIER = "earlier "  # in front of a program: run by the other version
+peer: list[str] = []  # its interpreter and checkout
+
+
+def take_peer(parser: argparse.ArgumentParser) -> None:
+    """The option that names an earlier version."""
+    parser.add_argument("--peer", nargs=2, default=[], metavar=("PYTHON", "CHECKOUT"))
+
+
 def fresh(program: str, name: str, timeout: float = 900.0, script: str = __file__) -> dict[str, float]:
     """One run in a process of its own."""
-    command = [sys.executable, script, "--run", program, "--network", name]
+    python, environment = sys.executable, dict(os.environ)
+    if program.startswith(EARLIER):
+        python, environment["PYTHONPATH"] = peer
+        program = program.removeprefix(EARLIER)
+    command = [python, script, "--run", program, "--network", name]
     started = time.perf_counter()
     try:
         done = subprocess.run(
@@ -185,6 +203,7 @@ def fresh(program: str, name: str, timeout: float = 900.0, script: str = __file_
             input=weights(name) if name.replace("-", "").isdigit() else b"",
             capture_output=True,
             timeout=timeout,
+            env=environment,
         )
     except subprocess.TimeoutExpired:
         return {"regions": 0, "seconds": timeout, "cpu": timeout, "megabytes": 0, "process": timeout}
@@ -249,6 +268,31 @@ def speed_table(medians: dict[str, dict[str, float]]) -> str:
         f"T = {T['seconds']:.2f} s on the clock, {T['cpu']:.2f} s of CPU time, {T['megabytes']:.0f} MB.\n\n"
     )
     return note + table(head, rows)
+
+
+def peer_table(medians: dict[str, dict[str, float]], names: Iterable[str], programs: tuple[str, ...]) -> str:
+    """The earlier version's CPU time against ours on the same rows, one worker."""
+    rows, logs = [], []
+    for name in names:
+        for program in programs:
+            before, now = medians[f"{EARLIER}{program} | {name}"], medians[f"{program} | {name}"]
+            assert before["regions"] == now["regions"], f"{program} of {name}"
+            logs.append(math.log(before["cpu"] / now["cpu"]))
+            times = [f"{before['cpu']:.4f}", f"{now['cpu']:.4f}", f"{math.exp(logs[-1]):.2f}"]
+            rows.append([name, program, *times, f"{before['megabytes']:.0f}", f"{now['megabytes']:.0f}"])
+    head = ["network", "what", "earlier CPU s", "CPU s", "times as fast", "earlier MB", "MB"]
+    mean = math.exp(sum(logs) / len(logs))
+    return table(head, rows) + f"\n\nOn the geometric mean {mean:.2f} times as fast as the earlier version."
+
+
+def warm_up(script: str, names: Iterable[str], programs: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The earlier version's runs, after one that fills its cache of compiled code; none without one."""
+    if not peer:
+        return []
+    runs = [(EARLIER + program, name) for name in names for program in programs]
+    for program in programs:
+        fresh(EARLIER + program, next(iter(names)), script=script)
+    return runs
 
 
 def growth_table(medians: dict[str, dict[str, float]]) -> str:
@@ -327,27 +371,32 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="without the larger networks and relucent")
     parser.add_argument("--run")
+    take_peer(parser)
     parser.add_argument("--network", default=REFERENCE)
     options = parser.parse_args()
     if options.run:
         run_one(options.run, options.network)
         return
     ours = ["cells", "count", "cells, 2 workers", "count, 2 workers"]
+    peer.extend(options.peer)
     turns = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ours]]
+    turns += warm_up(__file__, BARS, ("cells", "count"))
     medians = alternate([*turns, ("cells", SMALL)], options.repeats)
     growth: list[str] = list(GROWTH[:3] if options.quick else GROWTH)
     medians |= alternate([("count", name) for name in growth], 1)
     medians |= alternate([(program, name) for program in ("limit", "unpacking") for name in BARS], 1)
     parts = ["# " + str(__doc__).splitlines()[0], speed_table(medians)]
     if not options.quick:
-        peer = fresh("relucent", SMALL, timeout=300.0)
-        medians[f"relucent | {SMALL}"] = peer
+        other = fresh("relucent", SMALL, timeout=300.0)
+        medians[f"relucent | {SMALL}"] = other
         mine = medians[f"cells | {SMALL}"]
         parts.append(
             f"{SMALL}: {mine['seconds']:.4f} s for {mine['regions']:.0f} regions; relucent "
-            f"{peer['seconds']:.1f} s for {peer['regions']:.0f} (in the whole plane; 0 means stopped): "
-            f"{peer['seconds'] / mine['seconds']:,.0f} times."
+            f"{other['seconds']:.1f} s for {other['regions']:.0f} (in the whole plane; 0 means stopped): "
+            f"{other['seconds'] / mine['seconds']:,.0f} times."
         )
+    if peer:
+        parts.append(peer_table(medians, BARS, ("count", "cells")))
     parts += [limit_table(medians), growth_table(medians), start_table()]
     result: dict[str, Any] = {"versions": versions(), "repeats": options.repeats, "medians": medians}
     folder = Path(__file__).parent / "results"

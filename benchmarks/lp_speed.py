@@ -1,6 +1,6 @@
-"""How fast are LP cells in compiled code, next to HiGHS and relucent, and how does the time grow?
+"""How fast are LP cells, next to HiGHS and relucent, and how does the time grow?
 
-Every run is a fresh process with warm compilation caches, in which only the call is timed; the programs
+Every run is a fresh process, in which only the call is timed; the programs
 alternate. T is regioncam's CPU time on its reference network in the same run. HiGHS and relucent are stopped
 after some time or regions and compared per region. ``python benchmarks/lp_speed.py [--repeats 5]`` prints
 the tables and writes them to ``benchmarks/results``; ``--only speed | facets | walk`` renews one part. The
@@ -21,7 +21,18 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from enumeration_speed import REFERENCE, alternate, layers, run_regioncam, table, versions
+from enumeration_speed import (
+    REFERENCE,
+    alternate,
+    layers,
+    peer,
+    peer_table,
+    run_regioncam,
+    table,
+    take_peer,
+    versions,
+    warm_up,
+)
 
 BARS = {"10-12-12-1": 0.6, "8-16-16-1": 2.5, "20-16-1": 1.0}  # at most so many times T
 BY_DIMENSION = ("4-12-12-1", "6-12-12-1", "8-12-12-1", "10-12-12-1", "14-12-12-1", "20-12-12-1")
@@ -259,6 +270,7 @@ def walk_table(medians: Medians) -> str:
 def measure_speed(repeats: int) -> Medians:
     """The search against the peers, and its growth."""
     pairs = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ("count", "cells")]]
+    pairs += warm_up(__file__, BARS, ("count", "cells"))
     medians = alternate(pairs, repeats, __file__)
     medians |= alternate([(p, name) for name in BARS for p in ("highs", "relucent")], 1, __file__)
     grown = [("count", name) for name in dict.fromkeys(BY_DIMENSION + BY_UNITS) if name not in BARS]
@@ -275,6 +287,8 @@ MEASURES = {
 def render(medians: Medians) -> str:
     """All tables."""
     parts = ["# " + str(__doc__).splitlines()[0], speed_table(medians), decided_table(medians)]
+    if any(key.startswith("earlier ") for key in medians):
+        parts.append(peer_table(medians, BARS, ("count", "cells")))
     parts += ["By dimension:", growth_table(medians, BY_DIMENSION)]
     parts += ["By units:", growth_table(medians, BY_UNITS)]
     parts += ["Irredundant half-spaces and adjacency, on request:", facets_table(medians)]
@@ -287,6 +301,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", choices=list(MEASURES))
     parser.add_argument("--run")
+    take_peer(parser)
     parser.add_argument("--network", default=REFERENCE)
     options = parser.parse_args()
     if options.run:
@@ -294,6 +309,7 @@ def main() -> None:
         result["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         sys.stdout.write(json.dumps(result) + "\n")
         return
+    peer.extend(options.peer)
     folder = Path(__file__).parent / "results"
     record = {"versions": versions(), "repeats": options.repeats, "medians": {}}
     if options.only:  # the other parts stay as they are

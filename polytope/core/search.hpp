@@ -45,7 +45,6 @@ class Search {
   // Search the branch of the root cell that a path leads to; begin() makes the root cell.
   template <class Begin>
   void run(Begin begin, const Path& path) {
-    stack_ = Stack();
     path_ = path;
     forced_ = 0;
     frames_.clear();
@@ -437,7 +436,7 @@ class Search {
 
   Geometry& geometry_;
   Control& control_;
-  Stack stack_;
+  Stack stack_;  // of the thread that made this, which is the one that searches
   Path path_;  // that the search was told to follow
   std::size_t forced_ = 0;
   std::vector<Frame> frames_;
