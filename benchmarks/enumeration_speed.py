@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -386,7 +387,7 @@ def main() -> None:
     medians |= alternate([("count", name) for name in growth], 1)
     medians |= alternate([(program, name) for program in ("limit", "unpacking") for name in BARS], 1)
     parts = ["# " + str(__doc__).splitlines()[0], speed_table(medians)]
-    if not options.quick:
+    if not options.quick and find_spec("relucent"):
         other = fresh("relucent", SMALL, timeout=300.0)
         medians[f"relucent | {SMALL}"] = other
         mine = medians[f"cells | {SMALL}"]

@@ -3,7 +3,7 @@
 Every run is a fresh process, in which only the call is timed; the programs
 alternate. T is regioncam's CPU time on its reference network in the same run. HiGHS and relucent are stopped
 after some time or regions and compared per region. ``python benchmarks/lp_speed.py [--repeats 5]`` prints
-the tables and writes them to ``benchmarks/results``; ``--only speed | facets | walk`` renews one part. The
+the tables and writes them to ``benchmarks/results``; ``--only search | peers | facets | walk`` renews one part. The
 peers come with the ``bench`` extra. Networks have torch's default initialisation with seed 0, the domain is
 the box [-1, 1]^d; walks are in trained networks of ``../shared/models``.
 """
@@ -267,18 +267,18 @@ def walk_table(medians: Medians) -> str:
     return note + table([*head, "opened", "MB"], rows)
 
 
-def measure_speed(repeats: int) -> Medians:
-    """The search against the peers, and its growth."""
+def measure_search(repeats: int) -> Medians:
+    """The search against the reference and an earlier version, and its growth."""
     pairs = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ("count", "cells")]]
     pairs += warm_up(__file__, BARS, ("count", "cells"))
     medians = alternate(pairs, repeats, __file__)
-    medians |= alternate([(p, name) for name in BARS for p in ("highs", "relucent")], 1, __file__)
     grown = [("count", name) for name in dict.fromkeys(BY_DIMENSION + BY_UNITS) if name not in BARS]
     return medians | alternate(grown, 1, __file__)
 
 
 MEASURES = {
-    "speed": measure_speed,
+    "search": measure_search,
+    "peers": lambda _: alternate([(p, name) for name in BARS for p in ("highs", "relucent")], 1, __file__),
     "facets": lambda _: alternate([("facets", name) for name in WITH_FACETS], 1, __file__),
     "walk": lambda _: alternate([(o, name) for name in WALKED for o in ("hops", "distance")], 1, __file__),
 }
