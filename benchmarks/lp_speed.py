@@ -3,9 +3,9 @@
 Every run is a fresh process, in which only the call is timed; the programs
 alternate. T is regioncam's CPU time on its reference network in the same run. HiGHS and relucent are stopped
 after some time or regions and compared per region. ``python benchmarks/lp_speed.py [--repeats 5]`` prints
-the tables and writes them to ``benchmarks/results``; ``--only search | peers | facets | walk`` renews one part. The
-peers come with the ``bench`` extra. Networks have torch's default initialisation with seed 0, the domain is
-the box [-1, 1]^d; walks are in trained networks of ``../shared/models``.
+the tables and writes them to ``benchmarks/results``; ``--only search | peers | facets | walk`` renews a
+part. The peers come with the ``bench`` extra. Networks have torch's default initialisation with seed 0, the
+domain is the box [-1, 1]^d; walks are in trained networks of ``../shared/models``.
 """
 
 from __future__ import annotations
