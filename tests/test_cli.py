@@ -373,7 +373,7 @@ REFUSED_OPTIONS = {
         2,
         "--input-shape (3,) does not",
     ),
-    "no numbers": (("chain.pth", "--input-shape", "a,b"), 2, "--input-shape ['a,b'] must be"),
+    "no numbers": (("chain.pth", "--input-shape", "a,b"), 2, "--input-shape a,b must be"),
     "two shapes": (
         ("chain.pth", "--activation", "relu", *2 * ("--input-shape", "2")),
         2,

@@ -202,7 +202,7 @@ def test_bad_questions_are_refused() -> None:
         flows.exact_counterfactual(f, flow, x, 0)
     with pytest.raises(ValueError, match="margin"):
         flows.exact_counterfactual(f, flow, x[0], 0, margin=-1.0)
-    with pytest.raises(NotPiecewiseLinearError, match="exact_counterfactual is exact"):
+    with pytest.raises(NotPiecewiseLinearError, match="exact_counterfactual needs the regions"):
         flows.exact_counterfactual(f, flows.realnvp(2, hidden=(4,)), x[0], 0)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.errors import GeometryError
 from polytope.exact.dyadic import Dyadic
 from polytope.exact.network import ExactNetwork
 from polytope.ir.activations import PatternArray
@@ -55,8 +56,18 @@ def settle(exact: ExactNetwork, patterns: PatternArray, maps: BoundedMaps, poor:
 
 
 def rounded(values: Dyadic) -> tuple[FloatArray, FloatArray]:
-    """The nearest float64 numbers, and bounds on what rounding changed: 0 where it changed nothing."""
+    """The nearest float64 numbers, and bounds on what rounding changed: 0 where it changed nothing.
+
+    Raises:
+        GeometryError: a number is beyond the range of float64.
+    """
     scale = 1 << values.exponent
-    out: FloatArray = np.array([v / scale for v in values.integers.tolist()])
+    try:
+        out: FloatArray = np.array([v / scale for v in values.integers.tolist()])
+    except OverflowError as error:
+        raise GeometryError(
+            "An affine map of the network has an entry above 1.8e308, beyond the range of float64: scale its "
+            "weights down."
+        ) from error
     changed = [Fraction(x) * scale != v for x, v in zip(out.tolist(), values.integers.tolist(), strict=True)]
     return out, np.where(changed, np.spacing(np.abs(out)), 0.0)

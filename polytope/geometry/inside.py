@@ -6,6 +6,8 @@ The slack :math:`b_i - a_i \cdot x` of a row with n terms, summed in any order, 
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,7 @@ from polytope.exact.dyadic import dyadic, primitive
 from polytope.ir.maps import FloatArray
 
 ROUNDING = 2.0**-53
+LARGEST = Fraction(np.finfo(float).max)
 SLIGHTLY = (
     1 + 2.0**-36
 )  # covers the rounding errors of bounds themselves: sums of up to 2^16 numbers of one sign
@@ -64,11 +67,12 @@ def radius_around(A: FloatArray, b: FloatArray, x: FloatArray) -> float:
     """The radius of a ball around a point that is proved to lie in ``A x <= b``; 0 if the point does not."""
     if not np.isfinite(x).all():
         return 0.0
-    [value], [error] = slacks(A, b, x[None])
-    room = value - error
+    with np.errstate(over="ignore", invalid="ignore"):
+        [value], [error] = slacks(A, b, x[None])
+        room = value - error
     for i in np.flatnonzero(~((room > value / 2) | (value < -error))).tolist():
         p, q = exact_slack(A[i], float(b[i]), x)
-        room[i] = p / (1 << q)
+        room[i] = min(max(Fraction(p, 1 << q), -LARGEST), LARGEST)
     if not (room > 0).all():
         return 0.0
     size = np.frexp(np.abs(A).max(axis=1, initial=0.0))[1]

@@ -46,9 +46,12 @@ def hoffman_constant(A: ArrayLike, *, max_programs: int = 10_000) -> float:
         [1.0, 3.0]
     """
     given = np.atleast_2d(np.asarray(A))
-    if given.ndim != 2 or not np.isfinite(given.astype(float)).all():
-        raise ValueError(f"hoffman_constant: A must be a finite matrix [m, d], not of shape {given.shape}.")
-    rows = [[Fraction(v) for v in row] for row in given.tolist()]
+    try:
+        rows = [[Fraction(v) for v in row] for row in given.tolist()]
+    except (OverflowError, ValueError, TypeError) as error:  # infinite, not a number, or a deeper list
+        raise ValueError(
+            f"hoffman_constant: A must be a finite matrix [m, d], not of shape {given.shape}."
+        ) from error
     try:
         return float(_greatest(rows, max_programs))
     except OverflowError as error:

@@ -50,7 +50,7 @@ def nearest(value: Fraction) -> tuple[float, float, float]:
 
 
 def enclosing(value: Fraction) -> Labelled:
-    """A rational number, rounded once: exact.
+    """A rational number, rounded once: exact; a bound where it is beyond the range of float64.
 
     Example:
         >>> third = enclosing(Fraction(1, 3))
@@ -58,4 +58,8 @@ def enclosing(value: Fraction) -> Labelled:
         ('exact', True)
     """
     found, lower, upper = nearest(value)
+    if found == inf:
+        return Labelled(lower, "lower bound", lower, upper)
+    if found == -inf:
+        return Labelled(upper, "upper bound", lower, upper)
     return Labelled(found, "exact", lower, upper)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from polytope.errors import UnboundedDomainError
+from polytope.errors import GeometryError, UnboundedDomainError
 from polytope.exact.maps import right_maps, settle
 from polytope.exact.network import ExactNetwork
 from polytope.geometry.polyhedron import Polyhedron
@@ -89,6 +89,7 @@ def lipschitz_constant(complex: RegionComplex, p: float = 2, q: float = 2) -> La
 
     Raises:
         ValueError: no regions, another norm, or one that is NP-hard for matrices of this size.
+        GeometryError: the constant is beyond the range of float64.
 
     Example:
         >>> import polytope as pt
@@ -99,6 +100,8 @@ def lipschitz_constant(complex: RegionComplex, p: float = 2, q: float = 2) -> La
     if not len(complex):
         raise ValueError("lipschitz_constant: the complex has no region, so nothing is known of the slopes.")
     greatest, lower, upper = _greatest(complex.network, complex.patterns, p, q)
+    if not np.isfinite([greatest, lower, upper]).all():
+        raise GeometryError("lipschitz_constant: the constant is beyond the range of float64, above 1.8e308.")
     if complex.complete:
         return Labelled(greatest, "exact", lower, upper)
     return Labelled(lower, "lower bound", lower)
@@ -152,7 +155,8 @@ def lipschitz_bounds(
     interval = norm_bound(interval_jacobian(network, ranges), p, q)
     upper = min(product, interval)
     lower, witness = _steepest(network, domain, samples, rng or np.random.default_rng(0), p, q)
-    return LipschitzBounds(min(lower, upper), upper, witness, product, interval)
+    lower = min(lower, upper, float(np.finfo(float).max)) if lower >= 0 else 0.0  # NaN bounds nothing
+    return LipschitzBounds(lower, upper, witness, product, interval)
 
 
 def _norms(network: Network, patterns: PatternArray, p: float, q: float) -> FloatArray:

@@ -77,6 +77,9 @@ def lower_norm(matrix: FloatArray, error: FloatArray, p: float = 2, q: float = 2
     if p == q == 2 and min(matrix.shape) > 1:
         v = np.linalg.svd(matrix)[2][0]
         value = float(_vector_norms((matrix @ v)[None], 2)[0]) / float(np.linalg.norm(v))
+    value = min(
+        value, np.finfo(float).max
+    )  # a sum that overflowed is at least that large, up to its rounding
     return max(value - float(_size(_with_rounding(matrix, error)[None], p, q)[0]), 0.0)
 
 
