@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope import _core
+from polytope.errors import InternalError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.activations import PatternArray
 from polytope.ir.continuity import refuse_infinite, refuse_jumps
@@ -91,7 +92,7 @@ class VertexCells:
         """The pairs of cells that share a facet, ``[E, 2]``, smaller first; or the facet's two places."""
         pairs, odd = matched(self.facet_keys, self.facet_offsets, places=places, workers=workers)
         if self.complete and odd:
-            raise AssertionError(f"{odd} facets have no single neighbour: this is a defect of the search.")
+            raise InternalError(f"{odd} facets have no single neighbour: this is a defect of the search.")
         return pairs
 
 
