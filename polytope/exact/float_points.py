@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import product
-from math import inf
+from math import inf, lcm
+from operator import mul
 from random import Random
 
 import numpy as np
@@ -65,18 +66,24 @@ def _others(rows: Sequence[Row], point: tuple[Fraction, ...]) -> Iterator[tuple[
     point = _near_origin(rows, point)
     yield point
     random = Random(0)  # noqa: S311  # the same points each time
-    far = max(abs(v) for v in point) or Fraction(1)
+    below = lcm(*(v.denominator for v in point))
+    at = [v.numerator * (below // v.denominator) for v in point]
+    slacks = [-(row[-1] * below + sum(map(mul, row, at))) for row in rows]
+    far = max(map(abs, at)) or below
     for _ in range(TRIES >> min(len(point), MOST_ROUNDED)):
-        direction = [random.randint(-SHARP, SHARP) * far / SHARP for _ in point]
-        ahead, behind = Fraction(1), Fraction(-1)
-        for row in rows:
-            slack, speed = -(row[-1] + dot(row, point)), dot(row, direction)
+        direction = [random.randint(-SHARP, SHARP) * far for _ in point]
+        ahead, behind = 1.0, -1.0  # where the chord ends, in shares of direction / SHARP
+        for row, slack in zip(rows, slacks, strict=True):
+            speed = sum(map(mul, row, direction))
+            if abs(speed) <= SHARP * slack:
+                continue
             if speed > 0:
-                ahead = min(ahead, slack / speed)
-            elif speed < 0:
-                behind = max(behind, slack / speed)
-        share = behind + Fraction(random.randint(1, SHARP - 1), SHARP) * (ahead - behind)
-        yield tuple(v + share * u for v, u in zip(point, direction, strict=True))
+                ahead = min(ahead, SHARP * slack / speed)
+            else:
+                behind = max(behind, SHARP * slack / speed)
+        share = behind + random.randint(1, SHARP - 1) / SHARP * (ahead - behind)
+        p, q = (share / SHARP).as_integer_ratio()
+        yield tuple(Fraction(v * q + p * u, below * q) for v, u in zip(at, direction, strict=True))
 
 
 def _near_origin(rows: Sequence[Row], point: tuple[Fraction, ...]) -> tuple[Fraction, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from polytope.exact.cells import ExactCells, ExactRow, strictly_inside
@@ -9,27 +11,33 @@ from polytope.exact.float_points import float_point
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
-from polytope.ir.maps import FloatArray
+from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.packed import PackedPatterns
 
 
 def proved_inside(
-    network: Network, domain: Polyhedron, patterns: PatternArray | PackedPatterns, points: FloatArray
+    network: Network,
+    domain: Polyhedron,
+    patterns: PatternArray | PackedPatterns,
+    points: FloatArray,
+    owners: Sequence[IntArray],
 ) -> FloatArray:
     """Points strictly inside cells, the given ones where they are; too thin cells keep one next to them.
 
     Arguments:
         patterns, points: ``int8[n, units]`` and ``[n, d]``.
+        owners: of all rows that carry facets of each cell; its other rows are implied by these.
     """
     if not len(points):
         return points
     exact = ExactCells(network, domain.A, domain.b)
     unpacked = patterns.unpacked() if isinstance(patterns, PackedPatterns) else patterns
     out = []
-    for pattern, point in zip(unpacked, points, strict=True):
+    for pattern, point, carriers in zip(unpacked, points, owners, strict=True):
         rows = exact.rows(pattern)
         if not strictly_inside(rows, point):
-            deep = point_inside(rows)
+            some = set(carriers.tolist())
+            deep = point_inside([row for row in rows if row.owner in some])
             point = point if deep is None else deep
         out.append(point)
     return np.array(out)

@@ -160,16 +160,19 @@ def search_simplex(
     left = open_cells(raw, Bounds(inner))
     units, packed, points = network.n_units, bool(net.par[7]), raw["points"]
     offsets = np.concatenate([[0], np.cumsum(raw["n_facets"], dtype=np.int64)])
+    carriers = Ragged(offsets, raw["facet_units"])
     doubtful = np.flatnonzero(raw["doubtful"])
     some = patterns_of(raw["patterns"][doubtful], units, packed=packed)
-    points[doubtful] = proved_inside(inner, even.domain, some, points[doubtful])
+    points[doubtful] = proved_inside(
+        inner, even.domain, some, points[doubtful], [carriers[i] for i in doubtful.tolist()]
+    )
     return Found(
         engine=SIMPLEX_CELLS,
         n_regions=raw["regions"],
         open_bound=left.bound,
         patterns=patterns_of(raw["patterns"], units, packed=packed),
         interior_points=points * even.scale,
-        candidates=Ragged(offsets, raw["facet_units"]) if keep else None,
+        candidates=carriers if keep else None,
         statistics=raw["statistics"],
         open_cells=left.cells,
         open_bounds=left.bounds,

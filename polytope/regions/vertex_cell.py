@@ -298,7 +298,9 @@ def _collected(
     patterns, points = patterns_of(raw["patterns"], units, packed=bool(packed)), raw["points"]
     doubtful = np.flatnonzero(raw["doubtful"])
     some = patterns_of(raw["patterns"][doubtful], units, packed=bool(packed))
-    points[doubtful] = proved_inside(network, domain, some, points[doubtful])
+    offsets = _offsets(raw["n_facets"])
+    owners = [raw["facet_units"][offsets[i] : offsets[i + 1]] for i in doubtful]
+    points[doubtful] = proved_inside(network, domain, some, points[doubtful], owners)
     nothing = np.zeros((0, d))
     vertices = raw.get("vertices", np.zeros((0, d + 1)))
     return VertexCells(
@@ -309,7 +311,7 @@ def _collected(
         open_bound=left.bound,
         patterns=patterns,
         interior_points=points,
-        facet_offsets=_offsets(raw["n_facets"]),
+        facet_offsets=offsets,
         facet_units=raw["facet_units"],
         facet_keys=raw["facet_keys"],
         facet_more=raw["facet_more"],
