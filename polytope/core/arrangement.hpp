@@ -52,7 +52,7 @@ class Arrangement {
   std::optional<Index> in_memory(const Cell& cell, const Item* items, Index m, bool keep, Watch& watch) {
     cells_.clear();
     Flat first{};
-    Index total = open(cell, items, m, keep, first) ? visit_all(first, keep) : DOUBT;
+    Index total = open(cell, items, m, keep, first) ? visit_all(first, keep, watch) : DOUBT;
     if (total > 0 && watch.too_many(total)) total = DOUBT;
     if (keep && total > 0) list(first);
     for (const Listed& c : cells_) number_[c.sides] = -1;
@@ -117,7 +117,7 @@ class Arrangement {
     return true;
   }
 
-  Index visit_all(Flat& f, bool keep) {
+  Index visit_all(Flat& f, bool keep, Watch& watch) {
     if (d_ == 1) {
       const Index n = segment(f, f.cell, -1, f.early, keep);
       return n < 0 ? n : n + 1;
@@ -125,7 +125,7 @@ class Arrangement {
     if (keep) book(f);
     if (f.early == 0) return 1;
     add_edges(f, d_);
-    const Index n = visit(f, d_, keep);
+    const Index n = visit(f, d_, keep, watch);
     return n < 0 ? n : n + 1;
   }
 
@@ -140,20 +140,20 @@ class Arrangement {
     std::copy(edges_.begin(), edges_.end(), f.edges);
   }
 
-  // Number of flats inside flat f of some dimension, itself left out, or DOUBT.
-  Index visit(const Flat& f, Index dim, bool keep) {
+  // Number of flats inside flat f of some dimension, itself left out, or DOUBT, also where the search is to stop.
+  Index visit(const Flat& f, Index dim, bool keep, Watch& watch) {
     Index total = 0;
     for (Index i = 0; i < f.early; ++i) {
+      if (!watch.go_on()) return DOUBT;
       const Arena::Mark mark = s_.arena.mark();
-      const Index n = visit_section(f, i, dim, keep);
+      const Index n = visit_section(f, i, dim, keep, watch);
       s_.arena.release(mark);
-      if (n < 0) return n;
-      total += n;
+      if (n < 0 || watch.too_many(total += n)) return DOUBT;
     }
     return total;
   }
 
-  Index visit_section(const Flat& f, Index i, Index dim, bool keep) {
+  Index visit_section(const Flat& f, Index i, Index dim, bool keep, Watch& watch) {
     if (!keep && i == 0) return 1;  // no other row is to be counted in it
     const Index own = f.rows[i];
     const Cell c = section(f, i);
@@ -166,7 +166,7 @@ class Arrangement {
     if (keep) book(g);
     if (!g.early) return 1;
     add_edges(g, dim - 1);
-    const Index n = visit(g, dim - 1, keep);
+    const Index n = visit(g, dim - 1, keep, watch);
     return n < 0 ? n : n + 1;
   }
 

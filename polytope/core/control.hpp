@@ -36,6 +36,12 @@ class Watch {
     return !control_.stop.load(std::memory_order_relaxed);
   }
 
+  // The same after something slow: the clock is looked at.
+  bool go_on_now() {
+    look();
+    return !control_.stop.load(std::memory_order_relaxed);
+  }
+
   // A region was found; the search stops at the last one that is wanted.
   void count(Index n) {
     regions += n;

@@ -125,6 +125,8 @@ class InequalityGeometry {
     return c;
   }
 
+  Index slow_answers() const { return tally.programs + tally.exact; }  // from linear programs
+
   // Proved signs of a row inside the cell.
   int signs(Inequalities& c, const Name& name) {
     measure = 1e8;

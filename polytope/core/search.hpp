@@ -117,13 +117,26 @@ class Search {
         watch.count(*n);
         return;
       }
-    for (Index i = 0; i < node.n_items; ++i)
+    for (Index i = 0; i < node.n_items; ++i) {
       if (!look_at(node, node.items[i], list)) return;
+      if (!late()) continue;
+      const Index open = crossings(list.kept, list.n_kept) + crossings(node.items + i + 1, node.n_items - i - 1);
+      leave(false, node.layer, open, 0, taken());
+      return;
+    }
     tell_later(node, list);
     if (list.n_kept == 0)
       layer_done(node);
     else if (!look_ahead(node, list) && !own_network(node, list))
       split(node, list);
+  }
+
+  // Whether to stop, asked after each slow answer: the units of one cell alone can take minutes.
+  bool late() {
+    const Index answers = geometry_.slow_answers();
+    if (answers == answers_) return false;
+    answers_ = answers;
+    return !watch.go_on_now() && !forced();
   }
 
   // Whether the cell was searched in a network of its own, in memory and without any doubt.
@@ -439,6 +452,7 @@ class Search {
   Stack stack_;  // of the thread that made this, which is the one that searches
   Path path_;  // that the search was told to follow
   std::size_t forced_ = 0;
+  Index answers_ = 0;  // slow ones so far
   std::vector<Frame> frames_;
 };
 

@@ -430,6 +430,12 @@ class Undecided : public OwnNetwork {
   std::optional<Index> search(const Cell& c, Index layer, const Item* items, Index n) {
     if (!reduced_.make(c, layer, items, n)) return {};
     control_.stop = false;
+    control_.seconds = s_.control.seconds;
+    control_.start = s_.control.start;
+    if (!control_.attend) control_.attend = [&outer = s_.control] {
+      if (outer.attend && !outer.attend()) outer.stop = true;
+      return !outer.stop;
+    };
     if (!geometry_) {
       geometry_ = std::make_unique<VertexGeometry>(reduced_.net, *s_.sink, control_, doubt_, reducer_);
       search_ = std::make_unique<Search<VertexGeometry>>(*geometry_, control_);

@@ -36,6 +36,8 @@ class VertexGeometry {
   bool crowded = false;  // a vertex lies on more facets than its set has bits
   double measure = 0;    // how evenly the row that was examined last cuts the cell: less is better
 
+  Index slow_answers() const { return state.n_exact; }  // from exact arithmetic
+
   int signs(const Cell& c, const Name& name) {
     const int out = evaluate(state, last_, exact_, c, name);
     measure = last_.balance + last_.asked;
