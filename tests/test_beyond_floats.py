@@ -17,6 +17,7 @@ from polytope import (
     lipschitz_bounds,
     lipschitz_constant,
     mlp,
+    simplify,
 )
 from polytope.errors import GeometryError
 from polytope.geometry.inside import radius_around
@@ -64,3 +65,10 @@ def test_fractions_beyond_floats_have_constants() -> None:
 def test_a_slack_beyond_floats_does_not_bound_a_ball() -> None:
     A, b = np.array([[1.0], [-1.0], [-1.0]]), np.array([1.7e308, 1.7e308, -1e308])
     assert radius_around(A, b, np.array([1.35e308])) == pytest.approx(3.5e307)
+
+
+def test_networks_that_overflow_are_not_called_equal() -> None:
+    """Their outputs differ by NaN, which is no more than any tolerance."""
+    layers = [(np.full((3, 2), 1e200), [0.0, 1.0, 2.0]), (np.full((3, 3), 1e200), [0.0, 1.0, 2.0])]
+    with pytest.raises(GeometryError, match="beyond the range of float64"):
+        simplify(mlp([*layers, (np.ones((1, 3)), [0.0])]), SQUARE)

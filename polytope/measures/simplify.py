@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
+from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Activation, Layer, Network
 from polytope.ir.activations import PatternArray
@@ -91,6 +92,7 @@ def simplify(
         ValueError: ``use`` is of another network or domain: the two networks differ by more than rounding can
             make them at a point that was tried.
         EmptyDomainError: the domain has no interior.
+        GeometryError: values at a point that was tried are beyond the range of float64.
 
     Example:
         >>> import polytope as pt
@@ -109,6 +111,11 @@ def simplify(
     unread[kept[~read]] = True
     dead = use.fixed & use.flat
     difference = _difference(network, pruned, domain, samples)
+    if not np.isfinite(difference):
+        raise GeometryError(
+            "simplify: values of the two networks at a point of the domain are beyond the range of float64 "
+            "and cannot be compared: scale the weights of the network down."
+        )
     if difference > _rounding(network) + _rounding(pruned):
         raise ValueError(
             f"simplify: the simpler network differs by {difference:.1e} of the terms of outputs at a point "
