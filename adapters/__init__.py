@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.files import load
-from adapters.refusals import presentable
+from adapters.lowering.refusals import presentable
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 
@@ -36,7 +36,7 @@ def from_onnx(
         until, input_shape: as in :func:`load`.
         folder: where the model's external data lies, if it has any.
     """
-    from adapters.onnx_model import network_from_onnx
+    from adapters.onnx.model import network_from_onnx
 
     if not hasattr(model, "graph"):
         raise TypeError(
@@ -66,7 +66,7 @@ def from_torch(
         >>> from_torch(module, torch.zeros(1, 2)).n_units
         8
     """
-    from adapters.torch_export import network_from_module
+    from adapters.torch.export import network_from_module
 
     if not hasattr(module, "modules"):
         raise TypeError(f"from_torch takes a torch.nn.Module, not a {type(module).__name__}.")
@@ -79,7 +79,7 @@ def to_onnx(network: Network, path: str | os.PathLike[str]) -> None:
 
     Several inputs become one flat input; structure is kept: a convolution stays a Conv node.
     """
-    from adapters.onnx_export import write_onnx
+    from adapters.onnx.export import write_onnx
 
     write_onnx(network, path)
 
@@ -105,13 +105,13 @@ def supported_ops() -> list[dict[str, str]]:
 
     These are its restrictions, why the rest is refused, and where the row is compared with a runtime.
     """
-    from adapters.published import supported_ops as rows
+    from adapters.lowering.published import supported_ops as rows
 
     return rows()
 
 
 def supported_ops_markdown() -> str:
     """The supported operators as a Markdown table."""
-    from adapters.published import supported_ops_markdown as table
+    from adapters.lowering.published import supported_ops_markdown as table
 
     return table()

@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 
 from adapters.activation_names import named_activation
 from adapters.inputs import given_shapes
-from adapters.lowering import Array
+from adapters.lowering.layers import Array
 from polytope.errors import CorruptFileError, UnsafeFileError
 from polytope.ir import Activation, Network, mlp
 from polytope.ir.maps import FloatArray

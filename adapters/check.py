@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.arrays import OVERFLOWS
-from adapters.folding import stored
 from adapters.inputs import InputPart
+from adapters.lowering.folding import stored
 from polytope.errors import ImportMismatchError
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapters.refusals import presentable
+from adapters.lowering.refusals import presentable
 from polytope.errors import CorruptFileError, UnsafeFileError
 from polytope.ir import Activation, Network
 
@@ -103,7 +103,7 @@ class Options:
 
 
 def _onnx(file: Path, data: bytes, options: Options) -> Network:
-    from adapters.onnx_model import read_onnx
+    from adapters.onnx.model import read_onnx
 
     options.refuse("an ONNX file, which holds its architecture", "activation", "module")
     return read_onnx(file, data, until=options.until, input_shape=options.input_shape)
@@ -117,7 +117,7 @@ def _npz(file: Path, data: bytes, options: Options) -> Network:
 
 
 def _pt2(file: Path, data: bytes, options: Options) -> Network:
-    from adapters.pt2_file import network_from_pt2
+    from adapters.torch.pt2_file import network_from_pt2
 
     options.refuse("an exported program, which holds its architecture", "activation", "module")
     return network_from_pt2(data, until=options.until, input_shape=options.input_shape)
@@ -125,19 +125,19 @@ def _pt2(file: Path, data: bytes, options: Options) -> Network:
 
 def _pt(file: Path, data: bytes, options: Options) -> Network:
     if _holds(data, "/code/"):
-        from adapters.torch_script import network_from_script
+        from adapters.torch.script import network_from_script
 
         options.refuse("a TorchScript archive, which holds its architecture", "activation", "module")
         return network_from_script(data, until=options.until, input_shape=options.input_shape)
     if _holds(data, "/models/"):
         return _pt2(file, data, options)
-    from adapters.state_dict import network_from_state, read_weights
+    from adapters.torch.state_dict import network_from_state, read_weights
 
     state = read_weights(data)
     if options.module is None:
         options.refuse("a file of weights, which names no values", "until")
         return network_from_state(state, activation=options.activation, input_shape=options.input_shape)
-    from adapters.torch_export import network_from_weights
+    from adapters.torch.export import network_from_weights
 
     options.refuse("weights that are read into a module, which says it", "activation")
     return network_from_weights(options.module, state, until=options.until, input_shape=options.input_shape)

@@ -136,11 +136,15 @@ def run_relucent(name: str) -> tuple[int, float, float]:
 
 def run_limit(name: str) -> tuple[int, float, float]:
     """The bytes of the result; seconds to write so many, and to evaluate every unit at every vertex."""
-    from polytope.regions.packed import as_kept
-
     found = complex_of(name)
     d, facets = found.network.input_dim, found.facets
-    arrays = [as_kept(found).bits, found.interior_points, facets.offsets, facets.unit, found.neighbours]
+    arrays = [
+        np.packbits(found.patterns, axis=1),
+        found.interior_points,
+        facets.offsets,
+        facets.unit,
+        found.neighbours,
+    ]
     size = sum(a.nbytes for a in arrays)
     start = time.perf_counter()
     np.ones(size // 8)

@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import platform
 import resource
+import runpy
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -38,7 +39,6 @@ def measured(path: Path) -> dict[str, Any]:
     import numpy as np
 
     from adapters import load
-    from polytope.cli.reading import module_of
     from polytope.errors import LoadError
 
     idle = peak_memory()
@@ -47,7 +47,7 @@ def measured(path: Path) -> dict[str, Any]:
     start = time.perf_counter()
     try:
         if "module" in options:
-            options["module"] = module_of(f"{MODULES}:{options['module']}")
+            options["module"] = runpy.run_path(str(MODULES))[options["module"]]()
         network = load(path, **options)
     except LoadError as error:
         return row | {"refused": f"{type(error).__name__}: {error}"}

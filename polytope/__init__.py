@@ -9,11 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from polytope import errors
+from polytope.bounds.output_bounds import output_bounds
+from polytope.engines.facet_flip import FacetFlip
+from polytope.engines.integer_program import IntegerProgram
+from polytope.engines.layer_split import LayerSplit
+from polytope.engines.sampling import Sampling
 from polytope.geometry.affine_hull import affine_hull
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.slice import Slice
-from polytope.geometry.vnnlib import read_input_box
-from polytope.geometry.vnnlib_property import Property, read_property
 from polytope.ir import Layer, Network, mlp, stack
 from polytope.measures.counting import RegionBounds, region_bounds
 from polytope.measures.hoffman import effective_radius, hoffman_constant, radius_bound
@@ -23,20 +26,17 @@ from polytope.measures.lipschitz import (
     lipschitz_constant,
     region_lipschitz,
 )
-from polytope.measures.output_bounds import output_bounds
-from polytope.measures.properties import PropertyCheck, check_property
 from polytope.measures.signomial import Signomial, newton_polytope, upper_hull, zonotope
 from polytope.measures.spline import MaxAffine, PowerCells, centroids, max_affine_form, power_diagram
 from polytope.measures.tropical import TropicalForm, tropical_form
 from polytope.measures.volumes import Volumes, region_volumes
+from polytope.properties.decide import PropertyCheck, check_property
+from polytope.properties.vnnlib import read_input_box
+from polytope.properties.vnnlib_property import Property, read_property
 from polytope.regions.complex import Region, RegionComplex
-from polytope.regions.enumerate import RegionCount, count_regions, enumerate_regions
-from polytope.regions.facet_flip import FacetFlip
-from polytope.regions.integer_program import IntegerProgram
-from polytope.regions.layer_split import LayerSplit
-from polytope.regions.sampling import Sampling
-from polytope.regions.storage import load_complex
-from polytope.regions.tracking import Tracked, track
+from polytope.runs.directories import load_complex
+from polytope.runs.enumerate import RegionCount, count_regions, enumerate_regions
+from polytope.runs.tracking import Tracked, track
 from polytope.verify import Proof, verify_certificate
 
 if TYPE_CHECKING:
@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     )
     from polytope.measures.class_topology import decision_topology
     from polytope.measures.decision_boundary import DecisionBoundary, decision_boundary
-    from polytope.measures.local_complexity import LocalComplexity, local_complexity
-    from polytope.measures.neighbourhood import ExactComplexity, exact_local_complexity
+    from polytope.measures.local_complexity.count import LocalComplexity, local_complexity
+    from polytope.measures.local_complexity.neighbourhood import ExactComplexity, exact_local_complexity
+    from polytope.measures.local_complexity.training import ComplexityRecorder
     from polytope.measures.robustness import Radius, robustness_radius
     from polytope.measures.simplify import Simplified, simplify
     from polytope.measures.topology import (
@@ -58,17 +59,16 @@ if TYPE_CHECKING:
         level_set_topology,
         sublevel_topology,
     )
-    from polytope.measures.training import ComplexityRecorder
     from polytope.measures.units import UnitUse, prove_units
-    from polytope.report.audit import Audit, audit
-    from polytope.report.complexity_plots import (
+    from polytope.plots.complexity import (
         plot_complexity_histogram,
         plot_complexity_map,
         plot_complexity_training,
     )
-    from polytope.report.graph_plots import plot_dual_graph, plot_region_bounds
-    from polytope.report.plots import plot_decision_boundary, plot_regions
-    from polytope.report.solid_plots import plot_regions_3d
+    from polytope.plots.graph import plot_dual_graph, plot_region_bounds
+    from polytope.plots.regions import plot_decision_boundary, plot_regions
+    from polytope.plots.solid import plot_regions_3d
+    from polytope.report.audit import Audit, audit
 
 __all__ = [  # noqa: RUF022
     "Network",
@@ -156,11 +156,11 @@ __all__ = [  # noqa: RUF022
 ]
 
 _LAZY = {  # public names whose modules are loaded when first used
-    "local_complexity": "polytope.measures.local_complexity",
-    "LocalComplexity": "polytope.measures.local_complexity",
-    "exact_local_complexity": "polytope.measures.neighbourhood",
-    "ExactComplexity": "polytope.measures.neighbourhood",
-    "ComplexityRecorder": "polytope.measures.training",
+    "local_complexity": "polytope.measures.local_complexity.count",
+    "LocalComplexity": "polytope.measures.local_complexity.count",
+    "exact_local_complexity": "polytope.measures.local_complexity.neighbourhood",
+    "ExactComplexity": "polytope.measures.local_complexity.neighbourhood",
+    "ComplexityRecorder": "polytope.measures.local_complexity.training",
     "robustness_radius": "polytope.measures.robustness",
     "Radius": "polytope.measures.robustness",
     "decision_boundary": "polytope.measures.decision_boundary",
@@ -178,14 +178,14 @@ _LAZY = {  # public names whose modules are loaded when first used
     "Topology": "polytope.measures.topology",
     "dual_graph": "polytope.measures.topology",
     "DualGraph": "polytope.measures.topology",
-    "plot_complexity_map": "polytope.report.complexity_plots",
-    "plot_complexity_histogram": "polytope.report.complexity_plots",
-    "plot_complexity_training": "polytope.report.complexity_plots",
-    "plot_regions": "polytope.report.plots",
-    "plot_regions_3d": "polytope.report.solid_plots",
-    "plot_decision_boundary": "polytope.report.plots",
-    "plot_dual_graph": "polytope.report.graph_plots",
-    "plot_region_bounds": "polytope.report.graph_plots",
+    "plot_complexity_map": "polytope.plots.complexity",
+    "plot_complexity_histogram": "polytope.plots.complexity",
+    "plot_complexity_training": "polytope.plots.complexity",
+    "plot_regions": "polytope.plots.regions",
+    "plot_regions_3d": "polytope.plots.solid",
+    "plot_decision_boundary": "polytope.plots.regions",
+    "plot_dual_graph": "polytope.plots.graph",
+    "plot_region_bounds": "polytope.plots.graph",
     "audit": "polytope.report.audit",
     "Audit": "polytope.report.audit",
 }

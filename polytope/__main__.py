@@ -9,8 +9,8 @@ from __future__ import annotations
 import typer
 
 import adapters
-from polytope.bench.command import bench
 from polytope.cli.audit import audit
+from polytope.cli.bench import bench
 from polytope.cli.check import check
 from polytope.cli.complexity import complexity
 from polytope.cli.count import count

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import polytope as pt
+from polytope.engines.result import Engine
 from polytope.errors import EmptyDomainError, GeometryError
 from polytope.measures.decision_boundary import classified
-from polytope.regions.found import Engine
 from tests.rational import Cell, Twin, along, read, regions, rows_of, twin_of
 from tests.rational_measures import (
     bounded,

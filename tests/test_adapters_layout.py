@@ -10,7 +10,7 @@ from onnx import TensorProto, helper
 
 import adapters
 from adapters import from_onnx, supported_ops, supported_ops_markdown
-from adapters.registry import onnx_op
+from adapters.lowering.registry import onnx_op
 
 PACKAGE = Path(adapters.__file__).parent
 
@@ -34,7 +34,7 @@ def test_a_file_loads_the_libraries_of_its_format_alone(tmp_path: Path) -> None:
 
 def test_the_table_in_the_repository_is_the_generated_one() -> None:
     written = (PACKAGE / "OPERATORS.md").read_text()
-    assert written.endswith(supported_ops_markdown()), "run: python -m adapters.published"
+    assert written.endswith(supported_ops_markdown()), "run: python -m adapters.lowering.published"
 
 
 @pytest.mark.parametrize("name", sorted(r["op"] for r in supported_ops() if r["table"] == "ONNX"))

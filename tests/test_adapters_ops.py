@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from adapters import from_onnx, from_torch, load, supported_ops, supported_ops_markdown
 from adapters.check import TOLERANCE
-from adapters.reasons import refusal
+from adapters.lowering.reasons import refusal
 from polytope.errors import (
     CorruptFileError,
     LoadError,

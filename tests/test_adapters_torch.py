@@ -9,8 +9,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from adapters import from_torch, tracing
-from adapters.published import TESTED_ATEN
-from adapters.registry import rule_for
+from adapters.lowering.published import TESTED_ATEN
+from adapters.lowering.registry import rule_for
 from polytope.errors import ImportMismatchError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
 
 

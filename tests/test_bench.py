@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 import polytope as pt
 from polytope.__main__ import app
-from polytope.bench.data import planes, read_data
-from polytope.bench.log import append_row, read_rows
-from polytope.bench.run import run_bench, run_name
-from polytope.bench.spec import ACTIVATIONS, INITIALISATIONS, Architecture, TrainingSpec, read_spec
-from polytope.bench.summary import mean_of
-from polytope.bench.training import _forward, checkpoints
+from polytope.studies.data import planes, read_data
+from polytope.studies.log import append_row, read_rows
+from polytope.studies.run import run_bench, run_name
+from polytope.studies.spec import ACTIVATIONS, INITIALISATIONS, Architecture, TrainingSpec, read_spec
+from polytope.studies.summary import mean_of
+from polytope.studies.training import _forward, checkpoints
 
 ROOT = Path(__file__).parents[1]
 STUDIES = sorted((ROOT / "benchmarks" / "architectures").glob("*.toml"))

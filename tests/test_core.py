@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 
 from polytope import Layer, LayerSplit, Network, Polyhedron, _core, count_regions, enumerate_regions, mlp
+from polytope.core.flat_network import FlatNetwork
+from polytope.core.vertex_cells import vertex_problem
+from polytope.engines.simplex_cells import problem as lp_problem
 from polytope.errors import EmptyDomainError, PolytopeError, UnboundedDomainError
 from polytope.ir import Dense, absolute, hard_tanh, max_groups, relu
-from polytope.regions.flat_network import FlatNetwork
-from polytope.regions.lp_search import problem as lp_problem
-from polytope.regions.vertex_cell import vertex_problem
 from tests.networks import seeds
 
 REFUSED = (ValueError, TypeError, MemoryError, OverflowError)  # of wrong arguments

@@ -31,13 +31,13 @@ from polytope import (
     load_complex,
 )
 from polytope.__main__ import app
+from polytope.core.vertex_cells import explore
+from polytope.engines.result import Engine
 from polytope.errors import CorruptFileError, IncompleteComplexError
 from polytope.ir.archive import fingerprint, from_arrays, to_arrays
-from polytope.regions import frontier
-from polytope.regions.found import Engine
-from polytope.regions.frontier import run_slice
-from polytope.regions.shards import sole_writer
-from polytope.regions.vertex_cell import explore
+from polytope.runs import batches as frontier
+from polytope.runs.batches import run_slice
+from polytope.runs.shards import sole_writer
 from tests.networks import NETWORKS, needs_shared, seeded, unit_box_of
 
 CASE = (0, 3, 16, 16, 1)  # 676 regions
@@ -357,7 +357,7 @@ def test_open_cells_are_where_the_rest_is(tmp_path: Path) -> None:
 PEAK = """
 from pathlib import Path
 import polytope as pt
-from polytope.regions.found import resident_bytes
+from polytope.engines.budget import resident_bytes
 from tests.networks import seeded
 
 network = seeded(0, 4, 32, 32, 1)  # 164,767 regions
@@ -386,11 +386,11 @@ def test_the_peak_stays_near_the_budget_of_memory() -> None:
 SCRIPT = """
 import sys
 from polytope import LayerSplit, Polyhedron, enumerate_regions
-from polytope.regions import frontier
-from polytope.regions.found import Engine
-from polytope.regions.frontier import run_slice
-from polytope.regions.shards import sole_writer
-from polytope.regions.vertex_cell import explore
+from polytope.runs import batches as frontier
+from polytope.engines.result import Engine
+from polytope.runs.batches import run_slice
+from polytope.runs.shards import sole_writer
+from polytope.core.vertex_cells import explore
 from tests.networks import file_network, seeded, unit_box_of
 
 if __name__ == "__main__":
@@ -533,7 +533,7 @@ RACE = """
 import os, signal, threading, time
 from concurrent.futures import BrokenExecutor
 from multiprocessing import active_children
-from polytope.regions.executors import Pool
+from polytope.runs.executors import Pool
 
 if __name__ == "__main__":
     for i in range(4):

@@ -8,10 +8,10 @@ import pytest
 from polytope import LayerSplit, Network, Polyhedron, enumerate_regions
 from polytope.exact.dyadic import Dyadic
 from polytope.exact.network import ExactNetwork
+from polytope.geometry.equilibrate import ORDINARY_UNITS, equilibrated
 from polytope.ir import Composition, Convolution, Dense, Diagonal, Layer, Selection, Sparse, relu
 from polytope.ir.maps import InexactScaleError, times_power
 from polytope.ir.products import unfolded
-from polytope.regions.equilibrate import ORDINARY_UNITS, equilibrated
 from tests.networks import NETWORKS, unit_box_of
 
 

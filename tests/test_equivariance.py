@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from polytope import Network, Polyhedron, enumerate_regions, mlp, robustness_radius, stack
+from polytope.engines.sampling import random_points
 from polytope.equivariant import (
     EquivarianceCertificate,
     Representation,
@@ -23,7 +24,6 @@ from polytope.equivariant import (
 )
 from polytope.errors import EmptyDomainError, SymmetryError, UnboundedDomainError
 from polytope.ir import Dense, Layer, absolute, hard_tanh
-from polytope.regions.sampling import random_points
 from tests.networks import seeded
 from tests.rational import combined, twin_of
 from tests.rational_programs import highest

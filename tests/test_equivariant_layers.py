@@ -32,7 +32,7 @@ from polytope.equivariant import (
     tensor_product,
     trivial,
 )
-from polytope.equivariant.representations import Representation
+from polytope.equivariant.groups.representations import Representation
 from polytope.errors import NotPiecewiseLinearError
 
 

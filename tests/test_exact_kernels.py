@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from polytope import Network, Polyhedron, _core
+from polytope.core.exact_signs import ExactSigns
+from polytope.core.vertex_cells import explore, vertex_problem
 from polytope.ir import Dense, Layer, Selection, leaky_relu, max_groups, relu
-from polytope.regions.exact import ExactSigns
-from polytope.regions.vertex_cell import explore, vertex_problem
 from tests.networks import integer, seeded, seeds
 from tests.test_vertex_cells import assert_same_as_lp_cells
 

@@ -20,12 +20,12 @@ from polytope import (
     enumerate_regions,
     mlp,
 )
+from polytope.engines.budget import Budget
+from polytope.engines.walk import Walk, by_hops
 from polytope.errors import SolverError
 from polytope.ir import Convolution, Dense, Layer, hard_tanh, relu
 from polytope.ir.boundaries import boundaries
-from polytope.regions import facets
-from polytope.regions.found import Budget
-from polytope.regions.walk import Walk, by_hops
+from polytope.regions import facet_search as facets
 from tests.networks import NETWORKS, SHARED, integer, needs_shared, seeded
 
 Order = Literal["distance", "hops"]

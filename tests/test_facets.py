@@ -10,12 +10,12 @@ import pytest
 from scipy.sparse import issparse
 
 from polytope import FacetFlip, LayerSplit, Network, Polyhedron, enumerate_regions, mlp
+from polytope.core.proposals import FREE, proposals
 from polytope.exact.facets import exact_facets
 from polytope.exact.rows import Cut, ExactRows
 from polytope.ir.boundaries import boundaries
-from polytope.regions.facets import FacetSearch
+from polytope.regions.facet_search import FacetSearch
 from polytope.regions.float_proofs import RowsAround
-from polytope.regions.proposals import FREE, proposals
 from polytope.regions.region_rows import RegionRows, region_rows
 from tests.networks import NETWORKS, seeded
 from tests.test_facet_flip import convolutions

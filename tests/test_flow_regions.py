@@ -12,7 +12,7 @@ import polytope as pt
 from polytope import flows
 from polytope.errors import IncompleteComplexError, NotPiecewiseLinearError, UnboundedDomainError
 from polytope.flows.base import BASES
-from polytope.flows.measure import cell_masses
+from polytope.flows.exact.measure import cell_masses
 from tests.networks import seeded
 from tests.test_flows import disturbed
 

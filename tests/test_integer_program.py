@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from polytope import IntegerProgram, LayerSplit, Network, Polyhedron, count_regions, enumerate_regions, mlp
+from polytope.core.interior_points import point_inside
 from polytope.errors import UnboundedDomainError
 from polytope.exact.cells import ExactCells, strictly_inside
 from polytope.ir import Activation, absolute, hard_tanh, leaky_relu, relu
-from polytope.regions.interior_points import point_inside
 from tests.networks import grouped, residual, seeded, seeds, unit_box_of
 
 KINDS: list[Activation] = [relu(), relu(), leaky_relu(0.1), absolute(), hard_tanh()]

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 import polytope as pt
+from polytope.bounds.interval_jacobian import interval_jacobian, slope_ranges
+from polytope.bounds.intervals import preactivation_bounds
+from polytope.bounds.linear_bounds import linear_bounds
+from polytope.bounds.output_bounds import bounds_at, bounds_over_box
 from polytope.exact.network import ExactNetwork
 from polytope.exact.values import values_at
 from polytope.ir import Dense, Layer
 from polytope.ir.maps import Composition, FloatArray
-from polytope.measures.interval_jacobian import interval_jacobian, slope_ranges
-from polytope.measures.intervals import preactivation_bounds
-from polytope.measures.linear_bounds import linear_bounds
 from polytope.measures.lipschitz import norm_bound
-from polytope.measures.output_bounds import bounds_at, bounds_over_box
 from tests.networks import NETWORKS, seeded
 
 SMALL = [n for n in NETWORKS if n != "convolutional"]

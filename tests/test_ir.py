@@ -17,6 +17,7 @@ from polytope import (
     mlp,
     stack,
 )
+from polytope.core.vertex_cells import explore
 from polytope.exact.dyadic import dyadic
 from polytope.exact.network import ExactNetwork
 from polytope.ir import (
@@ -36,7 +37,6 @@ from polytope.ir import (
     piecewise_linear,
     relu,
 )
-from polytope.regions.vertex_cell import explore
 from tests.networks import ACTIVATIONS, NETWORKS, seeded, unit_box_of
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import torch
 from polytope import ir
 from polytope.geometry.slice import Slice
 from polytope.ir import Convolution, Dense, Diagonal, Layer, Network
-from polytope.measures.local_complexity import local_complexity
+from polytope.measures.local_complexity.count import local_complexity
 
 
 def random_mlp(widths: list[int], seed: int, activation: ir.Activation | None = None) -> Network:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from polytope import LayerSplit, Network, Polyhedron, count_regions, enumerate_regions, mlp
+from polytope.core.vertex_cells import explore
+from polytope.engines.budget import Budget
+from polytope.engines.simplex_cells import search_simplex
 from polytope.ir import Dense, Layer, max_groups, relu
-from polytope.regions.found import Budget
-from polytope.regions.lp_search import search_simplex
-from polytope.regions.vertex_cell import explore
 from tests.networks import KNOWN_REGIONS, file_network, integer, needs_shared, seeded, seeds, unit_box_of
 from tests.test_vertex_cells import KINDS, random_case
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import polytope as pt
-from polytope.measures.neighbourhood import bend_volume
+from polytope.measures.local_complexity.neighbourhood import bend_volume
 from tests.networks import NETWORKS, seeded
 
 

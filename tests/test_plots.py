@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 import polytope as pt
 from polytope.__main__ import app
-from polytope.report.picture_files import new_figure, write_picture
-from polytope.report.planar import area, outlines
-from polytope.report.plots import MANY, class_parts
-from polytope.report.solid import solid
+from polytope.plots.files import new_figure, write_picture
+from polytope.plots.planar import area, outlines
+from polytope.plots.regions import MANY, class_parts
+from polytope.plots.surfaces import solid
 from tests.networks import integer, seeded
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -9,8 +9,8 @@ import pytest
 
 import polytope as pt
 from polytope import errors
-from polytope.measures.intervals import preactivation_bounds
-from polytope.measures.linear_bounds import linear_bounds
+from polytope.bounds.intervals import preactivation_bounds
+from polytope.bounds.linear_bounds import linear_bounds
 from tests.networks import NETWORKS, SHARED, integer, needs_shared, seeded, unit_box_of
 
 ABSOLUTE = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])

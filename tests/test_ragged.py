@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from polytope.regions.ragged import Ragged
+from polytope.core.ragged import Ragged
 
 
 def test_entries_are_those_of_the_list() -> None:

@@ -17,10 +17,10 @@ import pytest
 import polytope as pt
 from polytope.errors import UnboundedDomainError
 from polytope.ir import Activation, absolute, clip, leaky_relu, max_groups, relu
+from polytope.labels import bound, in_words, log10, not_computed
+from polytope.plots.planar import area, outlines
 from polytope.report.html import shown
-from polytope.report.labels import bound, in_words, log10, not_computed
 from polytope.report.model import bend_name
-from polytope.report.planar import area, outlines
 from polytope.report.scope import box_scope, default_scope, picked, window_scope
 
 SCHEMA = json.loads((files("polytope.report") / "templates" / "report.schema.json").read_text())

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import polytope as pt
+from polytope.labels import at_least, bound, estimate, exact, interval, not_computed, share
 from polytope.measures.units import unit_use
 from polytope.report.clock import Clock
 from polytope.report.conversion import conversion_facts
 from polytope.report.density import LEAST_SHARE, _affordable, _segments, _squares, density_facts
-from polytope.report.labels import at_least, bound, estimate, exact, interval, not_computed, share
 from polytope.report.redundancy import domain_units, redundancy_facts
 from polytope.report.subject import checked_subject, to_distances
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from polytope import Network, Polyhedron, _core
+from polytope.core.vertex_cells import vertex_problem
 from polytope.ir import Dense, Layer, PiecewiseLinear, hard_tanh, leaky_relu
-from polytope.regions.vertex_cell import vertex_problem
 
 BOX = Polyhedron.box([-1.0, -1.0], [1.0, 1.0])
 

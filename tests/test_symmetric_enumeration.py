@@ -18,6 +18,7 @@ from polytope import (
     enumerate_regions,
     mlp,
 )
+from polytope.engines.result import Engine
 from polytope.equivariant import (
     Orbits,
     Representation,
@@ -36,7 +37,6 @@ from polytope.equivariant import (
 )
 from polytope.errors import IncompleteComplexError, SymmetryError
 from polytope.ir import Dense, absolute, relu
-from polytope.regions.found import Engine
 from tests.networks import seeded
 from tests.symmetric_networks import C4, D4, LINE, SYMMETRIC, domain_of, group_network, natural, signed
 

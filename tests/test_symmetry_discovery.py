@@ -20,7 +20,7 @@ from polytope.equivariant import (
 )
 from polytope.errors import SymmetryError
 from polytope.ir import absolute
-from polytope.regions.enumerate import enumerate_regions
+from polytope.runs.enumerate import enumerate_regions
 from tests.networks import seeded
 from tests.symmetric_networks import C4, D4, LINE, SYMMETRIC, domain_of, group_network, natural, signed
 

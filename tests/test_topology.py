@@ -10,6 +10,7 @@ from scipy.ndimage import label
 from scipy.sparse import csr_array
 
 import polytope as pt
+from polytope.core.vertex_cells import explore
 from polytope.errors import IncompleteComplexError, UnboundedDomainError
 from polytope.exact.dyadic import dyadic, primitive
 from polytope.exact.facets import value_at
@@ -17,7 +18,6 @@ from polytope.ir import Network
 from polytope.measures.topology import _boundary, _rank, _signed, _spectrum
 from polytope.regions.exact_vertices import ExactVertices, meeting
 from polytope.regions.faces import face_counts, face_lattice
-from polytope.regions.vertex_cell import explore
 from tests.networks import NETWORKS, integer, seeded
 from tests.test_decision_boundary import box, diamond
 

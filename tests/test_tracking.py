@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from polytope import FacetFlip, LayerSplit, Network, Polyhedron, enumerate_regions, mlp, track
+from polytope.engines.result import Engine
 from polytope.errors import IncompleteComplexError
-from polytope.regions.found import Engine
 from tests.networks import NETWORKS, unit_box_of
 
 Weights = list[tuple[np.ndarray, np.ndarray]]

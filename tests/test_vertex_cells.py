@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from polytope import LayerSplit, Network, Polyhedron, enumerate_regions
+from polytope.core import flat_network
+from polytope.core.packed import PackedPatterns, as_kept
+from polytope.core.vertex_cells import VertexCells, explore, matched
 from polytope.ir import Activation, Dense, Layer, absolute, clip, hard_tanh, leaky_relu, max_groups, relu
-from polytope.regions import flat_network
-from polytope.regions.packed import PackedPatterns, as_kept
-from polytope.regions.vertex_cell import VertexCells, explore, matched
 from tests.networks import NETWORKS, integer, seeded, seeds, unit_box_of
 
 KINDS: list[Activation] = [

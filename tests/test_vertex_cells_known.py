@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from polytope import LayerSplit, Polyhedron, count_regions, enumerate_regions, mlp
+from polytope.core.vertex_cells import explore
 from polytope.errors import EmptyDomainError, UnboundedDomainError
 from polytope.regions.exact_vertices import ExactVertices
 from polytope.regions.faces import face_counts
-from polytope.regions.vertex_cell import explore
 from tests.networks import KNOWN_REGIONS, file_network, needs_shared, seeded, unit_box_of
 
 VERTICES = LayerSplit(cells="vertices")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polytope.geometry.vnnlib import read_input_box
+from polytope.properties.vnnlib import read_input_box
 
 DECLARED = "(declare-const X_0 Real)(declare-const X_1 Real)(declare-const Y_0 Real)\n"
 PROPERTIES = Path(__file__).parents[2] / "shared" / "models" / "vnnlib"

@@ -7,8 +7,8 @@ import pytest
 from scipy.spatial import ConvexHull
 
 from polytope import Network, Polyhedron, _core, enumerate_regions, mlp, region_volumes
+from polytope.core.vertex_cells import explore
 from polytope.errors import UnboundedDomainError
-from polytope.regions.vertex_cell import explore
 from tests.networks import integer, seeded, unit_box_of
 
 NETWORKS = {

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from polytope import FacetFlip, LayerSplit, Network, Polyhedron, count_regions, enumerate_regions, mlp
+from polytope.engines import found
 from polytope.ir import Dense, Layer, clip, max_groups
-from polytope.regions import found
 from tests.networks import integer
 
 ENGINES = {"distance": FacetFlip(), "hops": FacetFlip(order="hops"), "lp": LayerSplit(cells="lp")}

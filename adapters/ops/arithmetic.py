@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from adapters.conditions import Condition, selected
-from adapters.lowering import Array, Lowering, Tensor, Value
-from adapters.registry import Node, aten_op, onnx_op
+from adapters.lowering.conditions import Condition, selected
+from adapters.lowering.layers import Array, Lowering, Tensor, Value
+from adapters.lowering.registry import Node, aten_op, onnx_op
 from polytope.errors import NotPiecewiseLinearError
 
 

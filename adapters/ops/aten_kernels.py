@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from adapters.conditions import Condition
-from adapters.lowering import Array, Lowering, Tensor, Value
+from adapters.lowering.conditions import Condition
+from adapters.lowering.layers import Array, Lowering, Tensor, Value
+from adapters.lowering.reasons import refusal
+from adapters.lowering.registry import Node, aten_op, rule_for
 from adapters.ops.aten_shape import operand
 from adapters.ops.constants import plain_power
-from adapters.reasons import refusal
-from adapters.registry import Node, aten_op, rule_for
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
 
 _DATA = ("self", "input", "src", "source", "values", "value")

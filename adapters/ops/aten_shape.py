@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from adapters.aten_types import cast, is_whole
-from adapters.conditions import Condition
-from adapters.lowering import Lowering, Tensor, Value
+from adapters.lowering.conditions import Condition
+from adapters.lowering.layers import Lowering, Tensor, Value
+from adapters.lowering.registry import Node, aten_op
 from adapters.ops.shape import (
     blocks_from_channels,
     channels_from_blocks,
@@ -25,7 +25,7 @@ from adapters.ops.shape import (
     tiled,
     wrapped,
 )
-from adapters.registry import Node, aten_op
+from adapters.torch.aten_types import cast, is_whole
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError
 
 

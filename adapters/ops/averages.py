@@ -8,9 +8,9 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array
 
-from adapters.lowering import Lowering, Tensor, Value
+from adapters.lowering.layers import Lowering, Tensor, Value
+from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.windows import Geometry, adaptive_windows, aten_geometry, members, onnx_geometry
-from adapters.registry import Node, aten_op, onnx_op
 from polytope.errors import CorruptFileError
 from polytope.ir import Convolution, Diagonal, Sparse
 from polytope.ir.maps import FloatArray, IntArray

@@ -8,9 +8,9 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array
 
-from adapters.lowering import Lowering, Value
+from adapters.lowering.layers import Lowering, Value
+from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.windows import Geometry, aten_geometry, members, onnx_geometry
-from adapters.registry import Node, aten_op, onnx_op
 from polytope.errors import CorruptFileError
 from polytope.ir import Sparse
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adapters.conditions import Condition
-from adapters.lowering import Lowering, Tensor
-from adapters.registry import Node, Outputs, onnx_op
+from adapters.lowering.conditions import Condition
+from adapters.lowering.layers import Lowering, Tensor
+from adapters.lowering.registry import Node, Outputs, onnx_op
 from polytope.errors import UnsupportedOpError
 
 

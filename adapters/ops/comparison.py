@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from adapters.conditions import Condition, selected
-from adapters.lowering import Array, Lowering, Tensor, Value
+from adapters.lowering.conditions import Condition, selected
+from adapters.lowering.layers import Array, Lowering, Tensor, Value
+from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.arithmetic import difference, negative
-from adapters.registry import Node, aten_op, onnx_op
 
 _CONSTANT: Mapping[str, Callable[..., Array]] = {
     "Greater": np.greater,

@@ -8,11 +8,11 @@ from math import ceil, prod
 import ml_dtypes
 import numpy as np
 
-from adapters.conditions import Condition
-from adapters.lowering import Array, Lowering, Tensor, Value
+from adapters.lowering.conditions import Condition
+from adapters.lowering.layers import Array, Lowering, Tensor, Value
+from adapters.lowering.reasons import refusal
+from adapters.lowering.registry import Node, onnx_op
 from adapters.ops.averages import axes_of
-from adapters.reasons import refusal
-from adapters.registry import Node, onnx_op
 from polytope.errors import CorruptFileError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
 
 FLOATS = {1: np.float32, 10: np.float16, 11: np.float64}

@@ -7,10 +7,10 @@ from math import prod
 
 import numpy as np
 
-from adapters.lowering import Array, Lowering, Tensor, Value
+from adapters.lowering.layers import Array, Lowering, Tensor, Value
+from adapters.lowering.registry import Node, aten_op, fixed, onnx_op
 from adapters.ops.arithmetic import total
 from adapters.ops.windows import Geometry, onnx_geometry, pairs
-from adapters.registry import Node, aten_op, fixed, onnx_op
 from polytope.errors import CorruptFileError, UnsupportedOpError
 from polytope.ir import Convolution, LinearMap, Transposed
 

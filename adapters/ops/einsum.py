@@ -8,11 +8,11 @@ from math import prod
 
 import numpy as np
 
-from adapters.lowering import Lowering, Tensor, Value
+from adapters.lowering.layers import Lowering, Tensor, Value
+from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.averages import summed
 from adapters.ops.linear import matmul
 from adapters.ops.shape import in_shape, permuted
-from adapters.registry import Node, aten_op, onnx_op
 from polytope.errors import CorruptFileError
 
 Labelled = tuple[Value, str]

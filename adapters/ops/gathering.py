@@ -7,11 +7,11 @@ from math import prod
 
 import numpy as np
 
-from adapters.lowering import Array, Lowering, Tensor, Value
+from adapters.lowering.layers import Array, Lowering, Tensor, Value
+from adapters.lowering.registry import Node, onnx_op
 from adapters.ops.arithmetic import product
 from adapters.ops.averages import summed
 from adapters.ops.shape import in_shape, padded, wrapped
-from adapters.registry import Node, onnx_op
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
 
 _MOVES = "its index depends on the input: the output jumps where the index changes."

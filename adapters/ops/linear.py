@@ -7,9 +7,9 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array
 
-from adapters.lowering import Array, Lowering, Tensor, Value
+from adapters.lowering.layers import Array, Lowering, Tensor, Value
+from adapters.lowering.registry import Node, aten_op, fixed, onnx_op
 from adapters.ops.arithmetic import total
-from adapters.registry import Node, aten_op, fixed, onnx_op
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError
 from polytope.ir import Convolution, Dense, Sparse
 from polytope.ir.maps import FloatArray

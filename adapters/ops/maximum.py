@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from adapters.conditions import Places
-from adapters.lowering import Lowering, Tensor, Value
+from adapters.lowering.conditions import Places
+from adapters.lowering.layers import Lowering, Tensor, Value
+from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.arithmetic import negative
 from adapters.ops.averages import axes_of, kept_shape
 from adapters.ops.pointwise import clipped, floored
 from adapters.ops.windows import Geometry, adaptive_windows, aten_geometry, members, onnx_geometry
-from adapters.registry import Node, aten_op, onnx_op
 from polytope.errors import UnsupportedOpError
 
 PLACES: Any = Places()

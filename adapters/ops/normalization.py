@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from adapters.lowering import Lowering, Value
+from adapters.lowering.layers import Lowering, Value
+from adapters.lowering.registry import Node, aten_op, fixed, onnx_op
 from adapters.ops.arithmetic import product, total
-from adapters.registry import Node, aten_op, fixed, onnx_op
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError
 from polytope.ir.maps import FloatArray
 

@@ -6,13 +6,13 @@ from math import prod
 
 import numpy as np
 
-from adapters.lowering import Lowering, Tensor, Value
+from adapters.lowering.layers import Lowering, Tensor, Value
+from adapters.lowering.reasons import refusal
+from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.averages import averaged, axes_of, summed
 from adapters.ops.maximum import greatest
 from adapters.ops.pointwise import bent
 from adapters.ops.windows import onnx_geometry
-from adapters.reasons import refusal
-from adapters.registry import Node, aten_op, onnx_op
 from polytope.errors import NotPiecewiseLinearError
 from polytope.ir import absolute
 

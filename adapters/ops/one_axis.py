@@ -7,9 +7,9 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array, eye_array, kron
 
-from adapters.lowering import Lowering, Value
+from adapters.lowering.layers import Lowering, Value
+from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.shape import wrapped
-from adapters.registry import Node, aten_op, onnx_op
 from polytope.ir import Sparse
 
 

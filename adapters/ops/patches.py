@@ -10,8 +10,8 @@ from math import prod
 
 import numpy as np
 
-from adapters.lowering import Lowering, Value
-from adapters.registry import Node, onnx_op
+from adapters.lowering.layers import Lowering, Value
+from adapters.lowering.registry import Node, onnx_op
 from polytope.errors import CorruptFileError
 from polytope.ir import Convolution, Transposed
 from polytope.ir.maps import FloatArray, IntArray

@@ -6,9 +6,9 @@ import warnings
 
 import numpy as np
 
-from adapters.lowering import Array, Lowering, Tensor, Value
+from adapters.lowering.layers import Array, Lowering, Tensor, Value
+from adapters.lowering.registry import Node, aten_op, fixed, onnx_op
 from adapters.ops.arithmetic import product, total
-from adapters.registry import Node, aten_op, fixed, onnx_op
 from polytope.errors import NotPiecewiseLinearError, UnsupportedOpError
 from polytope.ir import PiecewiseLinear, absolute, leaky_relu, piecewise_linear, prelu, relu
 from polytope.ir import clip as clip_between

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adapters.lowering import Lowering, Tensor, Value
+from adapters.lowering.layers import Lowering, Tensor, Value
+from adapters.lowering.registry import Node, onnx_op
 from adapters.ops.arithmetic import product
-from adapters.registry import Node, onnx_op
 from polytope.errors import NotPiecewiseLinearError, UnsupportedOpError
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adapters.lowering import Array, Lowering, Value
+from adapters.lowering.layers import Array, Lowering, Value
+from adapters.lowering.reasons import SMOOTH
+from adapters.lowering.registry import Node, aten_op, fixed, onnx_op
 from adapters.ops.arithmetic import total
 from adapters.ops.linear import matmul
 from adapters.ops.pointwise import bent
 from adapters.ops.shape import in_shape, permuted, taken
-from adapters.reasons import SMOOTH
-from adapters.registry import Node, aten_op, fixed, onnx_op
 from polytope.errors import NotPiecewiseLinearError, UnsupportedOpError
 from polytope.ir import relu
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from adapters.lowering import Lowering, Value
+from adapters.lowering.layers import Lowering, Value
+from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.arithmetic import total
 from adapters.ops.one_axis import along
-from adapters.registry import Node, aten_op, onnx_op
 from polytope.errors import CorruptFileError, UnsupportedOpError
 from polytope.ir.maps import FloatArray, IntArray
 

@@ -8,11 +8,11 @@ from math import prod
 import numpy as np
 from scipy.sparse import block_diag, csr_array, eye_array, kron
 
-from adapters.lowering import Lowering, Value
+from adapters.lowering.layers import Lowering, Value
+from adapters.lowering.registry import Node, aten_op, fixed, onnx_op
 from adapters.ops.linear import matmul, turned
 from adapters.ops.resize import cubic_kernel, triangle_kernel
 from adapters.ops.shape import in_shape
-from adapters.registry import Node, aten_op, fixed, onnx_op
 from polytope.errors import CorruptFileError, UnsupportedOpError
 from polytope.ir import Sparse
 from polytope.ir.maps import FloatArray, IntArray

@@ -7,8 +7,8 @@ from math import prod
 
 import numpy as np
 
-from adapters.lowering import Lowering, Tensor, Value
-from adapters.registry import Node, onnx_op
+from adapters.lowering.layers import Lowering, Tensor, Value
+from adapters.lowering.registry import Node, onnx_op
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
 
 

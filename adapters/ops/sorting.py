@@ -7,11 +7,11 @@ from math import prod
 
 import numpy as np
 
-from adapters.lowering import Lowering, Tensor, Value
+from adapters.lowering.layers import Lowering, Tensor, Value
+from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.arithmetic import difference, negative, total
 from adapters.ops.maximum import PLACES
 from adapters.ops.shape import in_shape, ranged, taken, wrapped
-from adapters.registry import Node, aten_op, onnx_op
 from polytope.errors import CorruptFileError, UnsupportedOpError
 from polytope.ir.maps import IntArray
 

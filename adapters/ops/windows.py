@@ -8,8 +8,8 @@ from math import ceil, prod
 
 import numpy as np
 
-from adapters.lowering import Lowering
-from adapters.registry import Node
+from adapters.lowering.layers import Lowering
+from adapters.lowering.registry import Node
 from polytope.errors import CorruptFileError, UnsupportedOpError
 from polytope.ir.maps import IntArray
 

@@ -4,7 +4,7 @@ Points are rows, ``[N, width]``. Every linear map becomes a pair of functions, t
 convolutions run as torch convolutions. A value :math:`h_k` is *affine* when no bend lies between it and
 the input. Each pre-activation is split as :math:`z_l = a_l(x) + \sum_{k\ \mathrm{bent}} A_{l,k} h_k` with
 the *affine part* :math:`a_l`, so that what is affine in the input can be computed once for many points
-:math:`x \pm r v` (see ``polytope.measures.local_complexity``).
+:math:`x \pm r v` (see ``polytope.measures.local_complexity.count``).
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from torch import Tensor
 from polytope.batched.activations import RowActivation, row_activation
 from polytope.batched.maps import Place, RowMap, row_map
 from polytope.ir.activations import PatternArray
+from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray
-from polytope.ir.network import Layer, Network
+from polytope.ir.network import Network
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
 

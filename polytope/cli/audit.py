@@ -11,14 +11,14 @@ import typer
 from rich.console import Console
 
 import adapters
+from polytope.cli import options
 from polytope.cli.groups import grouped
+from polytope.cli.options import EngineName, Reading, Where, chosen_engine, chosen_scope, in_seconds
 from polytope.cli.reading import load
 from polytope.cli.results import finish, print_json, say
-from polytope.report import options
+from polytope.cli.terminal import FAILED, audit_table, end, sentences, watching
 from polytope.report.checks import read_check
 from polytope.report.files import points_from_npz
-from polytope.report.options import EngineName, Reading, Where, chosen_engine, chosen_scope, in_seconds
-from polytope.report.terminal import FAILED, audit_table, end, sentences, watching
 
 
 @grouped

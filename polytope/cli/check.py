@@ -9,13 +9,13 @@ import typer
 from rich.console import Console
 
 import adapters
+from polytope.cli import options
 from polytope.cli.groups import grouped
+from polytope.cli.options import Reading
 from polytope.cli.reading import load
 from polytope.cli.results import finish, import_facts, print_json, say
-from polytope.report import options
+from polytope.cli.terminal import FAILED, sentences
 from polytope.report.files import property_from
-from polytope.report.options import Reading
-from polytope.report.terminal import FAILED, sentences
 
 
 @grouped
@@ -33,7 +33,7 @@ def check(
     as_json: options.AsJson = False,
 ) -> None:
     """Verify a VNN-LIB property (exit code 1 if violated); counterexamples are replayed in onnxruntime."""
-    from polytope.measures.properties import check_property
+    from polytope.properties.decide import check_property
     from polytope.report.property import property_facts, property_verdict
 
     with sentences(), Console(stderr=True).status("deciding the property"):

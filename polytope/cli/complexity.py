@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from polytope.cli import options
 from polytope.cli.groups import grouped
+from polytope.cli.options import Reading
 from polytope.cli.reading import load
 from polytope.cli.results import finish, import_facts, print_json, say
-from polytope.report import options
+from polytope.cli.terminal import sentences
+from polytope.labels import in_words
 from polytope.report.files import points_from_npz
-from polytope.report.labels import in_words
-from polytope.report.options import Reading
-from polytope.report.terminal import sentences
 
 
 @grouped

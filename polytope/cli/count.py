@@ -7,13 +7,13 @@ import sys
 
 from rich.console import Console
 
+from polytope.cli import options
 from polytope.cli.groups import grouped
+from polytope.cli.options import EngineName, Reading, Where, chosen_engine, chosen_scope, in_bytes
 from polytope.cli.reading import load
 from polytope.cli.results import count_facts, count_words, finish, import_facts, print_json, say
-from polytope.regions.enumerate import count_regions
-from polytope.report import options
-from polytope.report.options import EngineName, Reading, Where, chosen_engine, chosen_scope, in_bytes
-from polytope.report.terminal import sentences, watching
+from polytope.cli.terminal import sentences, watching
+from polytope.runs.enumerate import count_regions
 
 
 @grouped

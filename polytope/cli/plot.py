@@ -8,12 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from polytope.cli import options
 from polytope.cli.groups import grouped
-from polytope.cli.reading import load
-from polytope.cli.results import finish, say
-from polytope.regions.enumerate import enumerate_regions
-from polytope.report import options
-from polytope.report.options import (
+from polytope.cli.options import (
     Colour,
     EngineName,
     Reading,
@@ -22,7 +19,10 @@ from polytope.report.options import (
     chosen_engine,
     chosen_scope,
 )
-from polytope.report.terminal import sentences, watching
+from polytope.cli.reading import load
+from polytope.cli.results import finish, say
+from polytope.cli.terminal import sentences, watching
+from polytope.runs.enumerate import enumerate_regions
 
 
 @grouped
@@ -45,8 +45,8 @@ def plot(
     reading: Reading,
 ) -> None:
     """Draw regions in two or three dimensions, decision boundaries, their graph, bounds, or complexity."""
-    from polytope.report.drawing import draw_complex, draw_complexity
-    from polytope.report.picture_files import picture_format, write_picture
+    from polytope.cli.drawing import draw_complex, draw_complexity
+    from polytope.plots.files import picture_format, write_picture
 
     complete = True
     with sentences(), watching(Console(stderr=True)) as watch:

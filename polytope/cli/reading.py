@@ -14,10 +14,10 @@ from rich.console import Console
 
 import adapters
 from polytope.cli.advice import in_options
+from polytope.cli.options import Reading
+from polytope.cli.terminal import safe
 from polytope.errors import LoadError, is_deliberate
 from polytope.ir import Network
-from polytope.report.options import Reading
-from polytope.report.terminal import safe
 
 
 def load(path: Path, reading: Reading) -> Network:

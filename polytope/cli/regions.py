@@ -10,15 +10,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from polytope.cli import options
 from polytope.cli.groups import grouped
+from polytope.cli.options import Reading, Where, chosen_scope, in_bytes
 from polytope.cli.reading import load
 from polytope.cli.results import count_facts, count_words, finish, import_facts, print_json, say
-from polytope.regions.enumerate import enumerate_regions
-from polytope.regions.executors import dask_executor
-from polytope.regions.layer_split import LayerSplit
-from polytope.report import options
-from polytope.report.options import Reading, Where, chosen_scope, in_bytes
-from polytope.report.terminal import sentences, watching
+from polytope.cli.terminal import sentences, watching
+from polytope.engines.layer_split import LayerSplit
+from polytope.runs.enumerate import enumerate_regions
+from polytope.runs.executors import dask_executor
 from polytope.verify import verify_certificate
 
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import typer
 from rich.console import Console
 
+from polytope.cli.terminal import STOPPED, safe
 from polytope.ir import Network
-from polytope.report.labels import LARGEST_WRITTEN, bound, in_words, log10
-from polytope.report.terminal import STOPPED, safe
+from polytope.labels import LARGEST_WRITTEN, bound, in_words, log10
 
 
 def import_facts(network: Network) -> dict[str, Any]:

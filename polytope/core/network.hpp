@@ -1,7 +1,7 @@
 // A network as plain arrays: layers of units, each with the column of weights with which later layers read it.
 //
 // Layer 0 is made of rows of the domain, of which one side is kept. Every array is owned by the caller
-// (polytope/regions/flat_network.py says what is in it) and outlives the search.
+// (polytope/core/flat_network.py says what is in it) and outlives the search.
 #pragma once
 #include <span>
 

@@ -15,7 +15,7 @@ struct ExactSigns {
   virtual ~ExactSigns() = default;
 };
 
-constexpr double LEAST = 0x1p-998;  // twice the size that exact answers have at least (regions/exact.py)
+constexpr double LEAST = 0x1p-998;  // twice the size that exact answers have at least (core/exact_signs.py)
 
 // The row that was evaluated last: its values at a cell's vertices, and bounds on their errors.
 struct Evaluation {

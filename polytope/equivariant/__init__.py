@@ -8,58 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from polytope.equivariant.certify import (
-    EquivarianceCertificate,
-    certify_equivariance,
-)
-from polytope.equivariant.defect import (
-    defect,
-    equivariance_error,
-    region_equivariance,
-)
-from polytope.equivariant.discovery import (
-    input_symmetry_group,
-    output_representation,
-)
-from polytope.equivariant.domains import (
-    fundamental_domain,
-    invariant_part,
-)
-from polytope.equivariant.gauge_kernels import gauge_transform, kernel_basis, order_rotation, self_basis
-from polytope.equivariant.groups import (
-    FiniteGroup,
-    cyclic,
-    dihedral,
-    direct_product,
-    from_permutations,
-    generate,
-    icosahedral,
-    symmetric,
-)
-from polytope.equivariant.harmonics import (
-    group_action,
-    group_harmonics,
-    near_identity,
-    polar_quadrature,
-    sphere_action,
-    spherical_harmonics,
-)
-from polytope.equivariant.layerwise import (
-    LayerwiseAction,
-    layerwise_symmetry,
-)
-from polytope.equivariant.mesh import TangentBundle
-from polytope.equivariant.orbits import (
-    Orbits,
-    burnside_count,
-    orbits,
-    region_action,
-)
-from polytope.equivariant.pieces import (
-    SymmetricPieces,
-    pieces_up_to_symmetry,
-)
-from polytope.equivariant.representations import (
+from polytope.equivariant.gauge.kernels import gauge_transform, kernel_basis, order_rotation, self_basis
+from polytope.equivariant.gauge.mesh import TangentBundle
+from polytope.equivariant.groups.representations import (
     Representation,
     direct_sum,
     feature_grid,
@@ -72,16 +23,65 @@ from polytope.equivariant.representations import (
     tensor_product,
     trivial,
 )
-from polytope.equivariant.spherical_images import random_rotations, spherical_segmentation
-from polytope.equivariant.symmetric_complex import (
+from polytope.equivariant.groups.tables import (
+    FiniteGroup,
+    cyclic,
+    dihedral,
+    direct_product,
+    from_permutations,
+    generate,
+    icosahedral,
+    symmetric,
+)
+from polytope.equivariant.spherical.harmonics import (
+    group_action,
+    group_harmonics,
+    near_identity,
+    polar_quadrature,
+    sphere_action,
+    spherical_harmonics,
+)
+from polytope.equivariant.spherical.images import random_rotations, spherical_segmentation
+from polytope.equivariant.spherical.wigner import WignerD, euler_angles, rotation_matrix
+from polytope.equivariant.symmetry.certify import (
+    EquivarianceCertificate,
+    certify_equivariance,
+)
+from polytope.equivariant.symmetry.defect import (
+    defect,
+    equivariance_error,
+    region_equivariance,
+)
+from polytope.equivariant.symmetry.discovery import (
+    input_symmetry_group,
+    output_representation,
+)
+from polytope.equivariant.symmetry.domains import (
+    fundamental_domain,
+    invariant_part,
+)
+from polytope.equivariant.symmetry.layerwise import (
+    LayerwiseAction,
+    layerwise_symmetry,
+)
+from polytope.equivariant.symmetry.orbits import (
+    Orbits,
+    burnside_count,
+    orbits,
+    region_action,
+)
+from polytope.equivariant.symmetry.pieces import (
+    SymmetricPieces,
+    pieces_up_to_symmetry,
+)
+from polytope.equivariant.symmetry.symmetric_complex import (
     SymmetricComplex,
     enumerate_up_to_symmetry,
 )
-from polytope.equivariant.wigner import WignerD, euler_angles, rotation_matrix
 
 if TYPE_CHECKING:
-    from polytope.equivariant.gauge_layers import GaugeConv, RegularNonlinearity
-    from polytope.equivariant.lattice import LatticeGaugeConv, plaquettes, transform_links
+    from polytope.equivariant.gauge.lattice import LatticeGaugeConv, plaquettes, transform_links
+    from polytope.equivariant.gauge.layers import GaugeConv, RegularNonlinearity
     from polytope.equivariant.layers import (
         DeepSets,
         GroupConv2d,
@@ -90,8 +90,8 @@ if TYPE_CHECKING:
         SetLinear,
     )
     from polytope.equivariant.lowering import lower
-    from polytope.equivariant.spherical_layers import S2Conv, SO3Conv, SO3Integrate, SO3ToS2
-    from polytope.equivariant.transforms import SO3FourierTransform, SphericalHarmonicTransform
+    from polytope.equivariant.spherical.layers import S2Conv, SO3Conv, SO3Integrate, SO3ToS2
+    from polytope.equivariant.spherical.transforms import SO3FourierTransform, SphericalHarmonicTransform
 
 __all__ = [  # noqa: RUF022
     "FiniteGroup",
@@ -168,17 +168,17 @@ __all__ = [  # noqa: RUF022
 ]
 
 _LAZY: dict[str, str] = {  # public names whose modules load torch
-    "SphericalHarmonicTransform": "polytope.equivariant.transforms",
-    "SO3FourierTransform": "polytope.equivariant.transforms",
-    "S2Conv": "polytope.equivariant.spherical_layers",
-    "SO3Conv": "polytope.equivariant.spherical_layers",
-    "SO3ToS2": "polytope.equivariant.spherical_layers",
-    "SO3Integrate": "polytope.equivariant.spherical_layers",
-    "GaugeConv": "polytope.equivariant.gauge_layers",
-    "RegularNonlinearity": "polytope.equivariant.gauge_layers",
-    "LatticeGaugeConv": "polytope.equivariant.lattice",
-    "transform_links": "polytope.equivariant.lattice",
-    "plaquettes": "polytope.equivariant.lattice",
+    "SphericalHarmonicTransform": "polytope.equivariant.spherical.transforms",
+    "SO3FourierTransform": "polytope.equivariant.spherical.transforms",
+    "S2Conv": "polytope.equivariant.spherical.layers",
+    "SO3Conv": "polytope.equivariant.spherical.layers",
+    "SO3ToS2": "polytope.equivariant.spherical.layers",
+    "SO3Integrate": "polytope.equivariant.spherical.layers",
+    "GaugeConv": "polytope.equivariant.gauge.layers",
+    "RegularNonlinearity": "polytope.equivariant.gauge.layers",
+    "LatticeGaugeConv": "polytope.equivariant.gauge.lattice",
+    "transform_links": "polytope.equivariant.gauge.lattice",
+    "plaquettes": "polytope.equivariant.gauge.lattice",
     "lower": "polytope.equivariant.lowering",
     "LiftingConv2d": "polytope.equivariant.layers",
     "GroupConv2d": "polytope.equivariant.layers",

@@ -22,10 +22,10 @@ from scipy.sparse import csr_array, eye_array, kron
 from torch import Tensor, nn
 from torch.nn import functional
 
-from polytope.equivariant.groups import FiniteGroup
-from polytope.equivariant.harmonics import check_bandlimit
+from polytope.equivariant.groups.representations import image_grid
+from polytope.equivariant.groups.tables import FiniteGroup
 from polytope.equivariant.lowering import AffineMap, Bend, Shape, array, check_shape
-from polytope.equivariant.representations import image_grid
+from polytope.equivariant.spherical.harmonics import check_bandlimit
 from polytope.ir.activations import max_groups
 from polytope.ir.convolution import Convolution
 from polytope.ir.maps import Dense, Sparse

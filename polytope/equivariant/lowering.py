@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from polytope.errors import NotPiecewiseLinearError
 from polytope.ir.activations import Activation, hard_tanh, leaky_relu, piecewise_linear, relu
+from polytope.ir.layers import Layer
 from polytope.ir.maps import Composition, Dense, FloatArray, LinearMap, Selection
-from polytope.ir.network import Layer, Network
+from polytope.ir.network import Network
 
 Kind = TypeVar("Kind", bound=nn.Module)
 Shape = tuple[int, ...]

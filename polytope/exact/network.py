@@ -15,8 +15,9 @@ from scipy.sparse import csr_array
 
 from polytope.exact.dyadic import Dyadic, IntegerVector, add, dyadic, times, zeros
 from polytope.ir.activations import PatternArray
+from polytope.ir.layers import Layer
 from polytope.ir.maps import LinearMap
-from polytope.ir.network import Layer, Network
+from polytope.ir.network import Network
 
 CACHE = 4000  # maps of layers that are kept
 DENSE = 0.25  # share of entries from which a matrix is multiplied as a dense one

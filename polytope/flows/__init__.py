@@ -1,10 +1,6 @@
 """Flow-based models: layers, training, and exact geometry of the piecewise-linear ones. Loads torch."""
 
-from polytope.flows.affine import ActNorm, InvertibleConv1x1, LULinear, Permute, Squeeze2d
 from polytope.flows.base import BaseName
-from polytope.flows.bijection import Bijection, Direction
-from polytope.flows.boundary import PulledBack, pullback_decision_boundary
-from polytope.flows.chain import Split2d
 from polytope.flows.counterfactual import (
     Counterfactual,
     Evaluation,
@@ -12,9 +8,12 @@ from polytope.flows.counterfactual import (
     counterfactual,
     evaluate_counterfactual,
 )
-from polytope.flows.couplings import AdditiveCoupling, AffineCoupling
 from polytope.flows.dimension import Dimension, Method, intrinsic_dimension
-from polytope.flows.exact_counterfactual import ExactCounterfactual, exact_counterfactual
+from polytope.flows.exact.boundary import PulledBack, pullback_decision_boundary
+from polytope.flows.exact.counterfactual import ExactCounterfactual, exact_counterfactual
+from polytope.flows.exact.lowering import first_coupling_network, lower
+from polytope.flows.exact.mass import Masses, class_mass, region_mass
+from polytope.flows.exact.regions import FlowRegions, flow_regions
 from polytope.flows.flow import Flow
 from polytope.flows.geometry import (
     base_points,
@@ -26,14 +25,15 @@ from polytope.flows.geometry import (
     normal_eigenvalue_scaling,
     tangent_normal_split,
 )
-from polytope.flows.lowering import first_coupling_network, lower
-from polytope.flows.mass import Masses, class_mass, region_mass
+from polytope.flows.importers.normflows import from_normflows
+from polytope.flows.importers.zuko import from_zuko
+from polytope.flows.layers.affine import ActNorm, InvertibleConv1x1, LULinear, Permute, Squeeze2d
+from polytope.flows.layers.bijection import Bijection, Direction
+from polytope.flows.layers.chain import Split2d
+from polytope.flows.layers.couplings import AdditiveCoupling, AffineCoupling
+from polytope.flows.layers.spline import MonotoneLinearSpline
 from polytope.flows.models import glow, multiscale_realnvp, nice, realnvp
-from polytope.flows.normflows_flows import from_normflows
-from polytope.flows.regions import FlowRegions, flow_regions
-from polytope.flows.spline import MonotoneLinearSpline
 from polytope.flows.training import Training, bits_per_dimension, fit
-from polytope.flows.zuko_flows import from_zuko
 
 __all__ = [  # noqa: RUF022
     "Flow",

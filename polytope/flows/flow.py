@@ -12,8 +12,8 @@ from torch import Tensor
 
 from polytope.errors import FlowError, NotPiecewiseLinearError
 from polytope.flows.base import BASES, Base, BaseName
-from polytope.flows.bijection import Bijection, Moved
-from polytope.flows.chain import Chain
+from polytope.flows.layers.bijection import Bijection, Moved
+from polytope.flows.layers.chain import Chain
 
 Points = Tensor | ArrayLike
 

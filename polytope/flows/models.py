@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from polytope.flows.affine import ActNorm, InvertibleConv1x1, LULinear, Squeeze2d
 from polytope.flows.base import BaseName
-from polytope.flows.bijection import Bijection
-from polytope.flows.chain import Split2d
-from polytope.flows.conditioner import ActivationName, Select, conv_conditioner, mlp_conditioner
-from polytope.flows.couplings import AdditiveCoupling, AffineCoupling
 from polytope.flows.flow import Flow
-from polytope.flows.spline import MonotoneLinearSpline
+from polytope.flows.layers.affine import ActNorm, InvertibleConv1x1, LULinear, Squeeze2d
+from polytope.flows.layers.bijection import Bijection
+from polytope.flows.layers.chain import Split2d
+from polytope.flows.layers.conditioner import ActivationName, Select, conv_conditioner, mlp_conditioner
+from polytope.flows.layers.couplings import AdditiveCoupling, AffineCoupling
+from polytope.flows.layers.spline import MonotoneLinearSpline
 
 Mask = NDArray[np.bool_]
 Image = tuple[int, int, int]

@@ -17,6 +17,7 @@ from polytope.ir.activations import (
     relu,
 )
 from polytope.ir.convolution import Convolution
+from polytope.ir.layers import Layer
 from polytope.ir.maps import (
     Composition,
     Dense,
@@ -26,7 +27,7 @@ from polytope.ir.maps import (
     Sparse,
     Transposed,
 )
-from polytope.ir.network import Layer, Network, Window, mlp, stack
+from polytope.ir.network import Network, Window, mlp, stack
 
 __all__ = [
     "Activation",

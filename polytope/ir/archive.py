@@ -18,8 +18,9 @@ from scipy.sparse import csr_array
 from polytope.errors import CorruptFileError
 from polytope.ir.activations import MaxGroups, PiecewiseLinear
 from polytope.ir.convolution import Convolution
+from polytope.ir.layers import Layer
 from polytope.ir.maps import Composition, Dense, Diagonal, Selection, Sparse, Transposed
-from polytope.ir.network import Layer, Network
+from polytope.ir.network import Network
 
 KINDS: dict[str, type[Any]] = {
     kind.__name__: kind

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from polytope.ir.activations import PatternArray, PieceMaps
+from polytope.ir.layers import Layered
 from polytope.ir.maps import FloatArray
-
-if TYPE_CHECKING:
-    from polytope.ir.network import Network
 
 CACHED = 1 << 17  # numbers in one array of a batch: 1 MB, that caches hold
 COLUMNS = 64  # in wide networks a batch has so many, for which matrices are read once
@@ -32,7 +30,7 @@ class Passing(ABC, Generic[W]):
         patterns: ``int8[B, units]``.
     """
 
-    def __init__(self, network: Network, patterns: PatternArray) -> None:
+    def __init__(self, network: Layered, patterns: PatternArray) -> None:
         self.network, self.patterns = network, patterns
 
     @abstractmethod
@@ -76,7 +74,7 @@ def sweep_outputs(passing: Passing[W], weights: W) -> W:
     return sweep(passing, number, weights)
 
 
-def batches(network: Network, count: int, columns: int) -> Iterator[slice]:
+def batches(network: Layered, count: int, columns: int) -> Iterator[slice]:
     """Slices of ``count`` patterns with ``columns`` combinations each, so that arrays stay bounded."""
     widest = max(network.input_dim, *(max(len(layer.bias), layer.width) for layer in network.layers))
     size = columns * widest
@@ -84,7 +82,7 @@ def batches(network: Network, count: int, columns: int) -> Iterator[slice]:
     return (slice(i, i + step) for i in range(0, count, step))
 
 
-def affine_maps(network: Network, patterns: PatternArray) -> tuple[FloatArray, FloatArray]:
+def affine_maps(network: Layered, patterns: PatternArray) -> tuple[FloatArray, FloatArray]:
     """The affine maps of many patterns, ``int8[B, units]`` to ``(J [B, out, d], c [B, out])``, in float64."""
     count, out = len(patterns), network.output_dim
     J, c = np.empty((count, out, network.input_dim)), np.empty((count, out))
@@ -101,7 +99,7 @@ def identities(out: int, count: int) -> FloatArray:
 
 
 def pull_back(
-    network: Network, number: int, weights: FloatArray, patterns: PatternArray
+    network: Layered, number: int, weights: FloatArray, patterns: PatternArray
 ) -> tuple[FloatArray, FloatArray]:
     """Combinations ``sum_n weights[n] z[n]`` of layer ``number``, for B patterns at once.
 
@@ -122,7 +120,7 @@ def pull_back(
 class _Floats(Passing[FloatArray]):
     """m combinations for each pattern in float64, ``[width, B * m]``; constants ``[B, m]`` are summed up."""
 
-    def __init__(self, network: Network, patterns: PatternArray, m: int) -> None:
+    def __init__(self, network: Layered, patterns: PatternArray, m: int) -> None:
         super().__init__(network, patterns)
         self.m = m
         self.constant = np.zeros((len(patterns), m))

@@ -109,7 +109,7 @@ class _Bounded(Passing[Pair]):
 
     def __init__(self, network: Network, patterns: PatternArray, m: int) -> None:
         super().__init__(network, patterns)
-        self.m = m
+        self.m, self.terms = m, _sizes(network).terms
         self.constant = np.zeros((len(patterns), m))
         self.constant_error = np.zeros((len(patterns), m))
 
@@ -120,7 +120,7 @@ class _Bounded(Passing[Pair]):
     def through_maps(self, number: int, weights: Pair) -> Iterator[tuple[int, Pair]]:
         layer, (w, e) = self.network.layers[number - 1], weights
         self._add_constant(layer.bias @ w, np.abs(layer.bias) @ _room(w, e, len(w)))
-        terms = _sizes(self.network).terms[number - 1]
+        terms = self.terms[number - 1]
         for k, linear, absolute, n in zip(layer.inputs, layer.maps, layer.absolute_maps, terms, strict=True):
             yield k, (linear.apply_transpose(w), absolute.apply_transpose(_room(w, e, n)))
 

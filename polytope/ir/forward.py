@@ -12,18 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, eye_array
 
 from polytope.ir.activations import PatternArray
+from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.matrix import Matrix, compact, product, row_norms, scaled, sparse
-
-if TYPE_CHECKING:
-    from polytope.ir.network import Layer, Network
+from polytope.ir.network import Network
 
 U = 2.0**-53 * (1 + 2.0**-10)  # of one operation, with room for the rounding of the bounds themselves
 UNDERFLOW = 2.0**-1000  # more than what underflow can amount to in a sum of products

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.ir.network import Layer, Network
+from polytope.ir.network import Network
 from polytope.ir.pieces import Activation, PatternArray
 
 _LARGEST_BLOCK = 2**21

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from polytope.ir.convolution import Convolution
+from polytope.ir.layers import Layer
 from polytope.ir.maps import FARTHEST, Composition, Dense, LinearMap, exponents
-from polytope.ir.network import Layer, Network
+from polytope.ir.network import Network
 
 
 def unfolded(network: Network) -> Network:

@@ -15,7 +15,7 @@ from polytope.geometry.norm_distance import DUAL
 from polytope.ir import Network
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
-from polytope.measures.local_complexity import checked_points
+from polytope.measures.local_complexity.inputs import checked_points
 
 
 def integrated_gradients(
@@ -73,7 +73,7 @@ def integrated_gradients(
     chosen = _outputs(network, output, len(points))
 
     from polytope.batched import BatchedNetwork  # loads torch
-    from polytope.batched.segments import mean_gradients
+    from polytope.measures.local_complexity.segments import mean_gradients
 
     net = BatchedNetwork(network, device=device)
     widest = max(network.input_dim, *(len(layer.bias) for layer in network.layers))
@@ -135,7 +135,7 @@ def linear_explanation(
     points = checked_points(network, x)
 
     from polytope.batched import BatchedNetwork  # loads torch
-    from polytope.batched.segments import clearances, output_gradients
+    from polytope.measures.local_complexity.segments import clearances, output_gradients
 
     net = BatchedNetwork(network, device=device)
     values = net(points, batch_size=batch_size)

@@ -7,7 +7,7 @@ import numpy as np
 from polytope.ir import Dense, Layer, Network, max_groups
 from polytope.measures.topology import Topology, level_set_topology
 from polytope.regions.complex import RegionComplex
-from polytope.regions.enumerate import enumerate_regions
+from polytope.runs.enumerate import enumerate_regions
 
 
 def decision_topology(complex: RegionComplex) -> Topology:

@@ -25,8 +25,8 @@ from math import comb, prod
 
 import numpy as np
 
+from polytope.core.ceiling import Ceiling
 from polytope.ir import Layer, Network, mlp
-from polytope.regions.ceiling import Ceiling
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polytope.core.vertex_cells import VertexCells, explore
 from polytope.errors import GeometryError, UnboundedDomainError
 from polytope.exact.network import ExactNetwork
 from polytope.ir import Dense, Layer, Network, max_groups, relu
@@ -18,7 +19,6 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.cell_volumes import facet_volumes
 from polytope.regions.complex import RegionComplex
 from polytope.regions.faces import corners
-from polytope.regions.vertex_cell import VertexCells, explore
 
 
 @dataclass(frozen=True, eq=False)

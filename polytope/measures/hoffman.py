@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from polytope.errors import SolverError
 from polytope.exact.cells import ExactCells
 from polytope.exact.program import Row, maximise
-from polytope.measures.labelled import Labelled, enclosing, nearest
+from polytope.labelled import Labelled, enclosing, nearest
 from polytope.measures.signomial import Signomial, in_fractions, pruned, whole_numbers
 from polytope.regions.complex import RegionComplex
 

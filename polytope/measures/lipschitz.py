@@ -16,6 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
+from polytope.bounds.interval_jacobian import interval_jacobian, slope_ranges
+from polytope.bounds.intervals import room
+from polytope.engines.sampling import clear_patterns, random_points
 from polytope.errors import GeometryError, UnboundedDomainError
 from polytope.exact.maps import right_maps, settle
 from polytope.exact.network import ExactNetwork
@@ -25,13 +28,9 @@ from polytope.ir.activations import PatternArray, SlopeRanges
 from polytope.ir.boundaries import boundaries
 from polytope.ir.bounded import bounded_maps
 from polytope.ir.maps import FloatArray
-from polytope.measures.interval_jacobian import interval_jacobian, slope_ranges
-from polytope.measures.intervals import room
-from polytope.measures.labelled import Labelled
+from polytope.labelled import Labelled
 from polytope.measures.operator_norm import checked_norm, lower_norm, operator_norms, upper_norms
-from polytope.measures.units import bounding_box
 from polytope.regions.complex import RegionComplex
-from polytope.regions.sampling import clear_patterns, random_points
 
 ENTRIES = 1 << 22  # numbers in the Jacobians of one batch
 NARROW = 2.0**-30  # relative widths of intervals for which floats are enough
@@ -147,7 +146,7 @@ def lipschitz_bounds(
     p, q = checked_norm("p", p), checked_norm("q", q)
     if domain.dim != network.input_dim:
         raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
-    box = bounding_box(domain)
+    box = domain.bounds if domain.is_bounded else None
     if box is None:
         raise UnboundedDomainError("lipschitz_bounds needs a bounded domain; intersect it with a box.")
     ranges = slope_ranges(network, box)

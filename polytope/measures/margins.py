@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polytope.bounds.signs import signs_at
 from polytope.exact.network import ExactNetwork
 from polytope.exact.program import Row
 from polytope.ir import Dense, Layer, Network
@@ -17,7 +18,6 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.bounded import bounded_maps
 from polytope.ir.forward import U
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.measures.signs import signs_at
 from polytope.regions.region_rows import LARGEST, POOR, rounded
 
 LEAST = 2.0**-400  # gradients that are shorter are asked for exactly

@@ -14,9 +14,15 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polytope.bounds.output_bounds import bounds_at
+from polytope.engines.budget import Budget, Progress
+from polytope.engines.nearest_exactly import nearest_in_region
+from polytope.engines.nearest_first import Frontier, Row, hyperplane_distances
+from polytope.engines.walk import Walk
 from polytope.errors import SolverError
 from polytope.exact.nearest import enclosed
 from polytope.exact.network import ExactNetwork
+from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.lp import coordinate_bounds
 from polytope.geometry.norm_distance import DUAL, nearest_where_zero
 from polytope.geometry.polyhedron import Polyhedron
@@ -28,12 +34,6 @@ from polytope.ir.forward import U
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import lengths
 from polytope.measures.margins import MarginRows, class_of, exact_margin, margin_network, margin_rows
-from polytope.measures.output_bounds import bounds_at
-from polytope.regions.equilibrate import equilibrated
-from polytope.regions.found import Budget, Progress
-from polytope.regions.nearest_exactly import nearest_in_region
-from polytope.regions.nearest_first import Frontier, Row, hyperplane_distances
-from polytope.regions.walk import Walk
 
 BOUND, MEASURED = 0, 1  # what the key of a queued piece of the boundary is
 KEPT = 256  # regions whose margins are kept

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 from scipy.spatial import ConvexHull, QhullError
 
 from polytope.exact.implied import solve
 from polytope.exact.program import positive_point
 from polytope.geometry.inside import LEAST, ROUNDING, SLIGHTLY
+from polytope.geometry.programs import INFEASIBLE, combination
 from polytope.ir.maps import FloatArray, IntArray
 
 Numbers = NDArray[Any]  # float64, or object arrays of Fraction
@@ -226,7 +226,7 @@ def _covering(a: FloatArray, b: FloatArray, i: int, others: IntArray) -> IntArra
     if not (np.isfinite(equalities).all() and np.isfinite(costs).all()):
         return None
     target = np.append(np.zeros(a.shape[1]), 1.0)
-    found = linprog(costs, A_eq=equalities, b_eq=target, bounds=(0, None), method="highs")
+    found = combination(costs, equalities, target)
     return None if found.x is None else others[np.asarray(found.x) > 0]
 
 
@@ -248,8 +248,8 @@ def _below(a: FloatArray, b: FloatArray, i: int, others: IntArray, size: float) 
     equalities = np.concatenate([(a[others] - a[i]).T / size, np.ones((1, len(others)))])
     target = np.append(np.zeros(a.shape[1]), 1.0)
     costs = (b[i] - b[others]) / size
-    found = linprog(costs, A_eq=equalities, b_eq=target, bounds=(0, None), method="highs")
-    if found.status == 2:  # outside the others' Newton polytope, unless only by rounding
+    found = combination(costs, equalities, target)
+    if found.status == INFEASIBLE:  # outside the others' Newton polytope, unless only by rounding
         return _near_hull(equalities, target)
     return found.x is None or bool(costs @ found.x <= UNSURE)
 
@@ -259,8 +259,8 @@ def _near_hull(equalities: FloatArray, target: FloatArray) -> bool:
     m, n = equalities.shape
     costs = np.append(np.zeros(n), np.ones(2 * m))
     table = np.concatenate([equalities, np.eye(m), -np.eye(m)], axis=1)
-    found = linprog(costs, A_eq=table, b_eq=target, bounds=(0, None), method="highs")
-    return found.fun is None or bool(found.fun <= UNSURE)
+    found = combination(costs, table, target)
+    return found.value is None or bool(found.value <= UNSURE)
 
 
 def _wins_exactly(F: Signomial, i: int, others: IntArray) -> bool:

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
 from polytope.errors import GeometryError
+from polytope.engines.sampling import random_points
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Activation, Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import Dense, FloatArray, IntArray, Sparse
 from polytope.measures.duplicates import duplicates
 from polytope.measures.units import BoolArray, UnitUse, bounded_part, prove_units
-from polytope.regions.sampling import random_points
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csgraph, csr_array, diags_array
 from scipy.sparse.linalg import eigsh
 
+from polytope.core.vertex_cells import explore
 from polytope.errors import UnboundedDomainError
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.measures.vertex_signs import vertex_signs
 from polytope.regions.complex import RegionComplex
 from polytope.regions.exact_vertices import ExactVertices
 from polytope.regions.faces import FaceLattice, face_lattice
-from polytope.regions.vertex_cell import explore
 
 Kind = tuple[str, int]  # of a cell: "held", "cut" or "below", and the dimension of the face it comes from
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.bounds.intervals import preactivation_bounds
+from polytope.engines.sampling import clear_patterns, random_points
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
-from polytope.measures.intervals import preactivation_bounds
 from polytope.regions.complex import RegionComplex
-from polytope.regions.enumerate import enumerate_regions
-from polytope.regions.sampling import clear_patterns, random_points
+from polytope.runs.enumerate import enumerate_regions
 
 BoolArray = NDArray[np.bool_]
 
@@ -164,7 +164,7 @@ def _slopes(network: Network, pattern: PatternArray) -> FloatArray:
 
 def fixed_units(network: Network, domain: Polyhedron) -> BoolArray:
     """Which units interval arithmetic proves to be on one piece throughout a domain, ``bool[units]``."""
-    box = bounding_box(domain)
+    box = domain.bounds if domain.is_bounded else None
     if box is None:
         return np.zeros(network.n_units, dtype=bool)
     tables = boundaries(network)
@@ -198,8 +198,3 @@ def _interval(terms: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _holds(sign: float, low: float, high: float) -> bool:
     """Whether a boundary function has one strict sign on its interval."""
     return bool(high < 0 if sign > 0 else low > 0)
-
-
-def bounding_box(domain: Polyhedron) -> FloatArray | None:
-    """Low and high of every coordinate, ``[2, d]``, proved to enclose; ``None`` for an unbounded domain."""
-    return domain.bounds if domain.is_bounded else None

@@ -10,7 +10,6 @@ from scipy.special import betaincinv
 
 from polytope.errors import UnboundedDomainError
 from polytope.ir.maps import FloatArray
-from polytope.measures.units import bounding_box
 from polytope.regions.complex import RegionComplex
 
 MOST_PROVED = 6  # dimensions up to which volumes are computed from vertices
@@ -82,7 +81,7 @@ def region_volumes(
         upper = np.nextafter(values + errors, np.inf)
         narrow = bool((upper - lower <= NARROW * values).all())
         return Volumes(values, lower, upper, "exact" if narrow else "bound", 1.0, 0)
-    box = bounding_box(complex.domain)
+    box = complex.domain.bounds if complex.domain.is_bounded else None
     if box is None:
         raise UnboundedDomainError("Volumes are estimated in bounded domains; intersect this one with a box.")
     hits = _hits(complex, box, samples, rng or np.random.default_rng(0))

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope import _core
+from polytope.core.vertex_cells import VertexCells
 from polytope.exact.cells import ExactCells
 from polytope.exact.polytope import exact_volume, nearest_float
 from polytope.exact.program import Row
 from polytope.ir.maps import FloatArray
-from polytope.regions.vertex_cell import VertexCells
 
 DOUBT = 2.0**-8  # relative errors of float volumes from which rational ones take their place
 

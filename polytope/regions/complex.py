@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
+from polytope.core.open_cells import Path
+from polytope.core.packed import takes_packed
+from polytope.core.vertex_cells import suits_vertices
 from polytope.errors import IncompleteComplexError, UnboundedDomainError
 from polytope.exact.equal_maps import map_labels
 from polytope.exact.maps import right_maps
@@ -22,14 +25,12 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.adjacency import matched_pairs, region_graph, region_matrix
-from polytope.regions.all_facets import facets_of
 from polytope.regions.cell_volumes import rounded_volume
-from polytope.regions.found import Facets, Path
+from polytope.regions.facets import Facets, facets_of
 from polytope.regions.locate import locate
 from polytope.regions.merge import joined_across
-from polytope.regions.packed import takes_packed
 from polytope.regions.region_rows import RegionRows, region_rows
-from polytope.regions.vertex_search import facet_points, suits_vertices, volumes
+from polytope.regions.vertices_again import facet_points, volumes
 
 
 @takes_packed

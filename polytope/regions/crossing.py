@@ -26,7 +26,7 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.maps import FloatArray
 from polytope.regions.columns import Columns, boundary_values, walk
-from polytope.regions.facets import affordable
+from polytope.regions.facet_search import affordable
 from polytope.regions.region_rows import RegionRows, region_rows
 
 LARGE = 1 << 22  # numbers in the rows of a region, from which a linear program over all of them takes long

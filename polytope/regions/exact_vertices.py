@@ -9,13 +9,13 @@ from itertools import combinations
 
 import numpy as np
 
+from polytope.core.vertex_cells import VertexCells
 from polytope.exact.cells import ExactCells
 from polytope.exact.facets import value_at
 from polytope.exact.implied import basis
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
-from polytope.regions.vertex_cell import VertexCells
 
 Point = tuple[Fraction, ...]
 Row = tuple[int, ...]

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from polytope.core.vertex_cells import VertexCells
 from polytope.errors import GeometryError, IncompleteComplexError
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.exact_vertices import ExactVertices, Point
-from polytope.regions.vertex_cell import VertexCells
 
 APART = "Vertices of one cell on the same facets are nearer to each other than float64 numbers can tell."
 
@@ -40,7 +40,7 @@ def face_counts(exact: ExactVertices, *, seed: int = 0) -> tuple[int, ...]:
 
     Example:
         >>> import polytope as pt
-        >>> from polytope.regions.vertex_cell import explore
+        >>> from polytope.core.vertex_cells import explore
         >>> net = pt.mlp([([[1.0, 1.0], [1.0, -2.0]], [0.1, 0.0]), ([[1.0, 1.0]], [0.0])])
         >>> box = pt.Polyhedron.box([-1, -1], [1, 1])
         >>> face_counts(ExactVertices(net, box, explore(net, box.A, box.b, keep="vertices")))

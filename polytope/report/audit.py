@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polytope.engines.budget import Progress
+from polytope.engines.result import Engine
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
+from polytope.labels import estimate
 from polytope.regions.complex import RegionComplex
-from polytope.regions.found import Engine, Progress
 from polytope.report.checks import outcome, read_check
 from polytope.report.clock import Clock
 from polytope.report.html import Picture, page
-from polytope.report.labels import estimate
 from polytope.report.model import model_facts
 from polytope.report.questions import Answers, Stage, prepare, shares
 from polytope.report.regions import search_facts

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
-from polytope.measures.local_complexity import local_complexity
-from polytope.report.labels import Labelled, at_least, estimate
+from polytope.labels import Labelled, at_least, estimate
+from polytope.measures.local_complexity.count import local_complexity
 
 CHUNK = 64  # points between two looks at the clock
 DIRECTIONS = 25

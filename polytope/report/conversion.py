@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.engines.sampling import random_points
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.ir.near_bends import straddling
-from polytope.regions.sampling import random_points
-from polytope.report.labels import Labelled, estimate, not_computed
+from polytope.labels import Labelled, estimate, not_computed
 from polytope.report.subject import Subject
 
 MOST_POINTS = 1024

@@ -9,7 +9,7 @@ import numpy as np
 
 from polytope.ir.maps import IntArray
 from polytope.regions.complex import RegionComplex
-from polytope.regions.found import Facets
+from polytope.regions.facets import Facets
 
 RUN, RUNS = 8, 3
 """A question is tried on runs of neighbouring regions at a few places."""

@@ -12,10 +12,10 @@ import numpy as np
 
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir.maps import FloatArray
-from polytope.regions.enumerate import RegionCount, count_regions
+from polytope.labels import Labelled, exact, interval
 from polytope.report.clock import Clock
-from polytope.report.labels import Labelled, exact, interval
 from polytope.report.subject import Subject
+from polytope.runs.enumerate import RegionCount, count_regions
 
 MOST = 32
 """Segments, and squares, that are looked at."""

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.geometry import Polyhedron
-from polytope.geometry.vnnlib import read_input_box
-from polytope.geometry.vnnlib_property import Property, read_property
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
+from polytope.properties.vnnlib import read_input_box
+from polytope.properties.vnnlib_property import Property, read_property
 from polytope.report.scope import Scope, box_scope, polytope_scope
 
 LARGEST_TEXT = 2**28

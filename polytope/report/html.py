@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 
 import jinja2
 
-from polytope.report.labels import in_words
+from polytope.labels import in_words
 from polytope.report.view import colours, packed
 from polytope.report.windows import Window
 
@@ -92,21 +91,16 @@ def shown(name: str, longest: int = LONGEST_NAME) -> str:
 
 def window_picture(window: Window) -> Picture:
     """The regions of a plane as a picture that needs no script."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+    from polytope.plots.files import new_figure, svg_of
+    from polytope.plots.regions import plot_regions
 
-    from polytope.report.plots import plot_regions
-
-    with mpl.rc_context({"svg.hashsalt": "polytope", "svg.fonttype": "path"}):
-        figure = Figure(figsize=(6.4, 5.4), layout="constrained", dpi=160)
-        plot_regions(
-            window.complex,
-            figure.subplots(),
-            values=window.norms,
-            label="gradient norm",
-            polygons=window.polygons,
-        )
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
+    figure = new_figure(dpi=160)
+    plot_regions(
+        window.complex,
+        figure.subplots(),
+        values=window.norms,
+        label="gradient norm",
+        polygons=window.polygons,
+    )
     caption = f"The first window, {len(window.complex):,} regions, coloured by the gradient norm on each."
-    return Picture(file.getvalue(), caption)
+    return Picture(svg_of(figure), caption)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from polytope.ir import Activation, Layer, Network
-from polytope.report.labels import exact
+from polytope.labels import exact
 
 
 def file_facts(path: Path) -> dict[str, Any]:

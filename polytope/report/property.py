@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from polytope.measures.properties import PropertyCheck
+from polytope.properties.decide import PropertyCheck
 
 
 def property_facts(found: PropertyCheck) -> dict[str, Any]:

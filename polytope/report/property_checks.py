@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from polytope.geometry.vnnlib_property import read_property
-from polytope.measures.properties import PropertyCheck, check_property
+from polytope.properties.decide import PropertyCheck, check_property
+from polytope.properties.vnnlib_property import read_property
 from polytope.report.clock import Clock
 from polytope.report.files import text_of
 from polytope.report.subject import Subject

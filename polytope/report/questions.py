@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from polytope.engines.budget import Progress
+from polytope.engines.result import Engine
+from polytope.engines.sampling import Sampling
 from polytope.geometry import Polyhedron
 from polytope.ir import mlp
 from polytope.ir.maps import FloatArray
 from polytope.regions.complex import RegionComplex
-from polytope.regions.enumerate import enumerate_regions
-from polytope.regions.found import Engine, Progress
-from polytope.regions.sampling import Sampling
 from polytope.report.clock import Clock
 from polytope.report.complexity import complexity_facts
 from polytope.report.conversion import conversion_facts
@@ -27,6 +27,7 @@ from polytope.report.regions import adjacency_numbers, coverage, plane_outlines,
 from polytope.report.slopes import distance_facts, lipschitz_facts
 from polytope.report.subject import Subject
 from polytope.report.windows import Window, windows
+from polytope.runs.enumerate import enumerate_regions
 
 WEIGHTS = {
     "conversion": 4.0,

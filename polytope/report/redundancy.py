@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from polytope.engines.sampling import clear_patterns, random_points
 from polytope.geometry import Polyhedron
 from polytope.ir import LinearMap, Network
 from polytope.ir.boundaries import boundaries
+from polytope.labels import Labelled, at_least, bound, estimate, exact, not_computed
 from polytope.measures.simplify import Simplified, simplify
 from polytope.measures.units import UnitUse, seen_units, unit_use
 from polytope.regions.complex import RegionComplex
-from polytope.regions.sampling import clear_patterns, random_points
 from polytope.report.clock import Clock
-from polytope.report.labels import Labelled, at_least, bound, estimate, exact, not_computed
 from polytope.report.subject import Subject
 
 LARGEST_MATRICES = 50_000_000

@@ -8,12 +8,12 @@ import numpy as np
 from scipy.sparse import csgraph
 
 from polytope.ir.maps import FloatArray
+from polytope.labels import Labelled, at_least, bound, estimate, exact, not_computed
 from polytope.measures.topology import dual_graph
+from polytope.plots.planar import area, outlines
 from polytope.regions.complex import RegionComplex
 from polytope.report.clock import Clock
 from polytope.report.cost import estimated_seconds, some_regions
-from polytope.report.labels import Labelled, at_least, bound, estimate, exact, not_computed
-from polytope.report.planar import area, outlines
 
 LARGEST_MAPS = 30_000_000
 """Numbers that the affine maps of all regions may fill."""

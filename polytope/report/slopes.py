@@ -12,6 +12,7 @@ from polytope.geometry import Polyhedron
 from polytope.ir import Network, mlp
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
+from polytope.labels import Labelled, at_least, estimate, exact, interval, not_computed
 from polytope.measures.lipschitz import lipschitz_bounds, lipschitz_constant
 from polytope.measures.operator_norm import operator_norms
 from polytope.measures.robustness import Radius, robustness_radius
@@ -19,7 +20,6 @@ from polytope.regions.complex import RegionComplex
 from polytope.regions.locate import told_patterns
 from polytope.report.clock import Clock
 from polytope.report.cost import estimated_seconds, some_regions
-from polytope.report.labels import Labelled, at_least, estimate, exact, interval, not_computed
 from polytope.report.subject import Subject, to_distances
 
 LARGEST_JACOBIAN = 1 << 22

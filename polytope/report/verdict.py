@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from polytope.labels import Labelled, in_words
 from polytope.report.conversion import NO_RUNTIME
-from polytope.report.labels import Labelled, in_words
 
 
 def verdict(report: dict[str, Any]) -> list[str]:

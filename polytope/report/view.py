@@ -70,11 +70,9 @@ def packed(window: Window) -> dict[str, Any]:
 
 def colours() -> dict[str, list[str]]:
     """The colours of classes, and of numbers from small to large."""
-    import matplotlib as mpl
-    from matplotlib.colors import to_hex
+    from polytope.plots.files import ramp
 
-    ramp = mpl.colormaps["viridis"]
-    return {"classes": list(CLASSES), "ramp": [to_hex(ramp(i / 63)) for i in range(64)]}
+    return {"classes": list(CLASSES), "ramp": ramp(64)}
 
 
 def _base64(array: NDArray[Any], dtype: str) -> str:

@@ -8,18 +8,18 @@ from time import perf_counter
 
 import numpy as np
 
+from polytope.engines.sampling import random_points
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.measures.local_complexity import local_complexity
+from polytope.measures.local_complexity.count import local_complexity
 from polytope.measures.operator_norm import operator_norms
+from polytope.plots.planar import outlines
 from polytope.regions.complex import RegionComplex
-from polytope.regions.enumerate import enumerate_regions
-from polytope.regions.sampling import random_points
 from polytope.report.clock import Clock
-from polytope.report.planar import outlines
 from polytope.report.scope import window_scope
 from polytope.report.subject import Subject, to_distances
+from polytope.runs.enumerate import enumerate_regions
 
 MOST_REGIONS = 25_000
 """Regions in a picture: a window that has more is drawn in part, around its centre."""

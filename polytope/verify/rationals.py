@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.ir.activations import PatternArray
+from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, LinearMap
-from polytope.ir.network import Layer, Network
+from polytope.ir.network import Network
 
 Integers = NDArray[Any]  # Python integers
 Row = tuple[int, ...]

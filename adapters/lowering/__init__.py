@@ -1,0 +1,1 @@
+"""From a graph of affine, pointwise and maximum steps to canonical layers."""

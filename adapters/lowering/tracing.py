@@ -1,0 +1,64 @@
+"""One operator applied to traced values; whatever goes wrong names the node."""
+
+from __future__ import annotations
+
+from adapters.lowering.conditions import Condition, Places
+from adapters.lowering.layers import Lowering, Value, located
+from adapters.lowering.registry import Node, Rule, rule_for
+from polytope.errors import CorruptFileError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
+
+_SELECTING = (
+    "Where",
+    "Mul",
+    "Cast",
+    "CastLike",
+    "Identity",
+    "If",
+    "Not",
+    "where",
+    "mul",
+    "to",
+    "_to_copy",
+    "masked_fill",
+)
+"""Operators that know what to do with a comparison."""
+
+_MISFIT = (
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    OverflowError,
+    ZeroDivisionError,
+    AttributeError,
+    UnicodeDecodeError,
+    AssertionError,
+    RecursionError,
+)
+
+
+def applied(t: Lowering, table: str, node: Node, place: str, rule: Rule | None = None) -> tuple[Value, ...]:
+    """The outputs of one node, by its rule in the table unless another one is given.
+
+    Raises:
+        LoadError: with the node's place in front.
+    """
+    try:
+        _refuse_stray_conditions(node)
+        out = (rule or rule_for(table, node.op))(t, node)
+    except LoadError as error:
+        raise located(error, place) from error
+    except _MISFIT as error:
+        raise CorruptFileError(f"{place}: its operands or attributes do not fit ({error}).") from error
+    except MemoryError as error:
+        raise UnsupportedOpError(f"{place}: it needs more memory than there is.") from error
+    return out if isinstance(out, tuple) else (out,)
+
+
+def _refuse_stray_conditions(node: Node) -> None:
+    """A comparison of the input may only select, and nothing may read where a maximum lies."""
+    operands = [*node.inputs, *node.attributes.values()]
+    if any(isinstance(v, Places) for v in operands):
+        raise NotPiecewiseLinearError("its operand says where extreme values lie: whole numbers that jump.")
+    if node.op not in _SELECTING and any(isinstance(v, Condition) for v in operands):
+        raise NotPiecewiseLinearError("its operand is a comparison of the input, which jumps.")

@@ -1,0 +1,1 @@
+"""ONNX models: files, graphs, runtimes, export."""

@@ -1,0 +1,1 @@
+"""PyTorch models: modules, programs of ATen operators, TorchScript, bare weights."""

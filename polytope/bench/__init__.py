@@ -1,1 +1,0 @@
-"""Architecture benchmarks: region counts and local complexity across widths, depths and training."""

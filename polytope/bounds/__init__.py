@@ -1,0 +1,1 @@
+"""What is decided without listing regions: intervals and linear bounds."""

@@ -1,0 +1,78 @@
+r"""Interval Jacobians: bounds of every :math:`\partial f_i / \partial x_j` over a box, by one backward pass.
+
+Slopes that pre-activations cannot reach in the box are left out; the rest are multiplied as intervals, with
+room for the rounding of every product and sum, underflow included.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polytope.bounds.intervals import LOST, ends, middle_radius, moved, room
+from polytope.bounds.linear_bounds import linear_bounds
+from polytope.ir import Network
+from polytope.ir.activations import SlopeRanges
+from polytope.ir.maps import FloatArray
+
+Ends = tuple[FloatArray, FloatArray]
+
+
+def slope_ranges(network: Network, box: FloatArray) -> tuple[SlopeRanges | None, ...]:
+    """The slopes that the units of each layer can have over a box ``[2, d]``; ``None`` for no bends."""
+    return tuple(
+        None if layer.activation is None else layer.activation.slope_ranges(*z)
+        for layer, z in zip(network.layers, linear_bounds(network, box), strict=True)
+    )
+
+
+def interval_jacobian(network: Network, ranges: tuple[SlopeRanges | None, ...]) -> FloatArray:
+    """The largest absolute value that each entry of the Jacobian can have, ``[out, d]``.
+
+    Arguments:
+        network: the network.
+        ranges: what ``slope_ranges`` says of the domain.
+    """
+    low = high = np.eye(network.output_dim)
+    waiting: dict[int, Ends] = {}
+    number = len(network.layers)
+    with np.errstate(all="ignore"):
+        while number:
+            layer, slopes = network.layers[number - 1], ranges[number - 1]
+            if slopes is not None:
+                low, high = _times_slopes(low, high, slopes, len(layer.bias))
+            middle, radius = middle_radius(np.stack([low, high]))
+            reached = (middle != 0).any(axis=0) | (radius != 0).any(axis=0)
+            for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
+                found = moved(linear, absolute, middle, radius, transpose=True)
+                least, most = np.where(reached, ends(*found), 0.0)
+                if k in waiting:
+                    low, high = waiting[k]
+                    size = np.maximum(np.abs(low + least), np.abs(high + most))
+                    least, most = _outward(low + least, high + most, size)
+                waiting[k] = least, most
+            number = max(waiting)
+            low, high = waiting.pop(number)
+    return np.maximum(np.abs(low), np.abs(high)).T
+
+
+def _times_slopes(low: FloatArray, high: FloatArray, slopes: SlopeRanges, n: int) -> Ends:
+    """Combinations ``[units, m]`` of a layer's outputs as combinations of its n pre-activations."""
+    products = [end * s[:, :, None] for end in (low, high) for s in (slopes.least, slopes.greatest)]
+    least, greatest = np.minimum.reduce(products), np.maximum.reduce(products)
+    sloped = ((slopes.least != 0) | (slopes.greatest != 0))[:, :, None]
+    lost = np.where(sloped & ((low != 0) | (high != 0)), LOST, 0.0)
+    size = np.maximum(np.abs(least), np.abs(greatest))
+    if slopes.own:
+        return _outward(least[0], greatest[0], size[0], lost[0])
+    out = np.zeros((4, n, low.shape[1]))
+    for total, terms in zip(out, (least, greatest, size, lost), strict=True):
+        np.add.at(total, slopes.source, terms)
+    return _outward(out[0], out[1], out[2], out[3], slopes.source.size)
+
+
+def _outward(
+    low: FloatArray, high: FloatArray, size: FloatArray, lost: FloatArray | float = 0.0, readers: int = 1
+) -> Ends:
+    """Ends that are sums of so many numbers, which together have a size, with room for their rounding."""
+    off = room(readers) * size + lost
+    return low - off, high + off

@@ -1,0 +1,94 @@
+"""What ``polytope plot`` draws: one of the pictures, for the domain that was chosen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from polytope.cli.options import Colour, Subject
+from polytope.geometry import Slice
+from polytope.ir import Network
+from polytope.ir.maps import FloatArray
+from polytope.measures.counting import region_bounds
+from polytope.plots.complexity import plot_complexity_map
+from polytope.plots.files import new_figure
+from polytope.plots.graph import plot_dual_graph, plot_region_bounds
+from polytope.plots.regions import jacobian_norms, plot_decision_boundary, plot_regions
+from polytope.plots.solid import plot_regions_3d
+from polytope.regions.complex import RegionComplex
+from polytope.report.scope import Scope
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw_complex(subject: Subject, complex: RegionComplex, colour: Colour, corners: bool) -> Figure:
+    """A picture of the regions of a domain.
+
+    Arguments:
+        subject: any but ``complexity``.
+        complex: what was found; a partial one is named so in the title.
+        colour: of ``regions``.
+        corners: whether (0, 0), (1, 0) and (0, 1) are data points to mark, as in a window through three.
+
+    Raises:
+        ValueError: the picture does not exist in this dimension.
+    """
+    d = complex.domain.dim
+    solid = d == 3 and subject in (Subject.REGIONS, Subject.BOUNDARY)
+    figure = new_figure()
+    ax: Any = figure.add_subplot(projection="3d") if solid else figure.add_subplot()
+    if subject is Subject.REGIONS:
+        if d not in (2, 3):
+            raise ValueError(f"Regions are drawn in two or three dimensions, not {d}: choose a --window.")
+        values, label = _colours(complex, colour)
+        (plot_regions_3d if solid else plot_regions)(complex, ax, values=values, label=label)
+    elif subject is Subject.BOUNDARY:
+        plot_decision_boundary(complex, ax)
+    elif subject is Subject.GRAPH:
+        plot_dual_graph(complex, ax)
+    else:
+        plot_region_bounds({"this domain": (complex, region_bounds(complex.network))}, ax)
+    if corners and d == 2 and subject in (Subject.REGIONS, Subject.BOUNDARY):
+        _mark(ax)
+    if not complex.complete:
+        ax.set_title(f"{len(complex):,} regions found, not all", fontsize="medium")
+    return figure
+
+
+def draw_complexity(network: Network, scope: Scope, radius: float | None) -> Figure:
+    """Local complexity over a box of a plane.
+
+    Arguments:
+        network: on the whole input space.
+        scope: a box of two dimensions, perhaps in a window.
+        radius: of the neighbourhoods; by default a fiftieth of the box's shorter side in the input space.
+
+    Raises:
+        ValueError: the domain is not such a box.
+    """
+    if scope.domain.dim != 2 or scope.low is None or scope.high is None:
+        raise ValueError("Local complexity is drawn over a box of two dimensions: choose a --window.")
+    window = scope.window or Slice(np.zeros(2), np.eye(2))
+    sides = np.linalg.norm(window.directions, axis=1) * (scope.high - scope.low)
+    figure = new_figure()
+    low, high = ((float(end[0]), float(end[1])) for end in (scope.low, scope.high))
+    chosen = float(sides.min()) / 50 if radius is None else radius
+    ax = plot_complexity_map(network, window, chosen, figure.add_subplot(), low=low, high=high)
+    if scope.kind == "window" and scope.chosen_by == "user":
+        _mark(ax)
+    return figure
+
+
+def _colours(complex: RegionComplex, colour: Colour) -> tuple[FloatArray, str]:
+    """A number for each region, and what it is."""
+    if colour is Colour.JACOBIAN:
+        return jacobian_norms(complex), "norm of the Jacobian (Frobenius)"
+    volumes = np.maximum(complex.volumes(), 1e-300)  # smaller ones are 0 in float64
+    return np.log10(volumes), "decimal logarithm of the volume"
+
+
+def _mark(ax: Any) -> None:
+    """The three points that a window goes through."""
+    ax.plot([0, 1, 0], [0, 0, 1], "o", mfc="white", mec="black", ms=6, zorder=5)

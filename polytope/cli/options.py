@@ -1,0 +1,250 @@
+"""The options that several commands share, and what they choose: a domain and an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from polytope.engines.layer_split import LayerSplit
+from polytope.engines.result import Engine
+from polytope.engines.sampling import Sampling
+from polytope.ir import Network
+from polytope.report.files import Points, domain_from_json, domain_from_vnnlib, points_from_npz
+from polytope.report.scope import Scope, box_scope, default_scope, picked, window_scope
+
+
+class EngineName(StrEnum):
+    """The engines of the command line."""
+
+    AUTO = "auto"
+    VERTICES = "vertices"
+    LP = "lp"
+    SAMPLING = "sampling"
+
+
+class Subject(StrEnum):
+    """The pictures of the command line."""
+
+    REGIONS = "regions"
+    BOUNDARY = "boundary"
+    GRAPH = "graph"
+    BOUNDS = "bounds"
+    COMPLEXITY = "complexity"
+
+
+class Colour(StrEnum):
+    """The numbers that colour regions."""
+
+    JACOBIAN = "jacobian"
+    VOLUME = "volume"
+
+
+WHERE, SEARCH, READING = "Where to look", "Search and budget", "Reading the model"
+
+Model = Annotated[
+    Path, typer.Argument(help="Model file: .onnx, .pt2, .pt, .pth or .npz.", show_default=False)
+]
+BoxFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--domain", help='JSON: {"low": .., "high": ..} or {"A": .., "b": ..}.', rich_help_panel=WHERE
+    ),
+]
+Box = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        "--box", metavar="LO HI", help="Two numbers, or two lists: -1,0 1,2.", rich_help_panel=WHERE
+    ),
+]
+Vnnlib = Annotated[
+    Path | None, typer.Option("--vnnlib", help="The input box of a VNN-LIB property.", rich_help_panel=WHERE)
+]
+Properties = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--vnnlib",
+        help="VNN-LIB property to check; the input box of the first is the domain. Repeatable.",
+        rich_help_panel=WHERE,
+    ),
+]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-on",
+        metavar="CHECK",
+        help="Exit with code 1 if this condition holds, e.g. 'dead_units>0.1' (repeatable; metrics below).",
+    ),
+]
+BudgetOption = Annotated[
+    str,
+    typer.Option(
+        "--budget",
+        "--max-seconds",
+        help="Time for everything: 60s, 5m, 1h, or none.",
+        rich_help_panel=SEARCH,
+    ),
+]
+Window = Annotated[
+    Path | None,
+    typer.Option("--window", help=".npz with points X: the plane through three.", rich_help_panel=WHERE),
+]
+Indices = Annotated[
+    str,
+    typer.Option(
+        "--window-indices",
+        help="0-based indices of the points spanning the slice: three give a plane, four a 3-D slice.",
+        rich_help_panel=WHERE,
+    ),
+]
+Data = Annotated[Path | None, typer.Option("--data", help=".npz with points X, and perhaps classes y.")]
+Scale = Annotated[
+    float,
+    typer.Option(
+        "--scale", help="Divide input points by this factor (255 for 8-bit images).", rich_help_panel=WHERE
+    ),
+]
+MaxRegions = Annotated[
+    int | None,
+    typer.Option("--max-regions", min=1, help="Maximum number of regions.", rich_help_panel=SEARCH),
+]
+MaxSeconds = Annotated[
+    float | None, typer.Option("--max-seconds", help="Time limit in seconds.", rich_help_panel=SEARCH)
+]
+Until = Annotated[
+    list[str] | None,
+    typer.Option("--until", help="Stop at this tensor of the model. Repeatable.", rich_help_panel=READING),
+]
+InputShape = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input-shape",
+        metavar="SIZES",
+        help="One input without the batch: 1,28,28. Repeatable, for several inputs.",
+        rich_help_panel=READING,
+    ),
+]
+ActivationName = Annotated[
+    str | None,
+    typer.Option(
+        "--activation",
+        metavar="NAME",
+        help="Between the layers of a file of weights alone: relu, leaky_relu, hardtanh, ...",
+        rich_help_panel=READING,
+    ),
+]
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        "--module",
+        metavar="FILE.py:NAME",
+        help="Your own code with the PyTorch module that a state dict belongs to; it is run.",
+        rich_help_panel=READING,
+    ),
+]
+MaxMemory = Annotated[
+    float | None, typer.Option("--max-memory", help="Memory limit in MB.", rich_help_panel=SEARCH)
+]
+EngineOption = Annotated[
+    EngineName, typer.Option("--engine", help="Enumeration engine.", rich_help_panel=SEARCH)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+Radius = Annotated[
+    float | None, typer.Option("--radius", help="Radius of the neighbourhoods for local complexity.")
+]
+
+
+@dataclass(frozen=True)
+class Where:
+    """The options that choose a domain; at most one of them, or a window and its box."""
+
+    domain: BoxFile = None
+    box: Box = None
+    window: Window = None
+    window_indices: Indices = "0,1,2"
+    scale: Scale = 1.0
+
+    @property
+    def chosen(self) -> bool:
+        """Whether one of them does."""
+        return bool(self.domain or self.box or self.window)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The options that say how a model file is read."""
+
+    until: Until = None
+    input_shape: InputShape = None
+    activation: ActivationName = None
+    module: Architecture = None
+
+
+def chosen_scope(network: Network, where: Where, vnnlib: Path | None, points: Points | None = None) -> Scope:
+    """The one domain that the options ask for, or the default."""
+    domain, box, window = where.domain, where.box, where.window
+    if sum(option is not None for option in (domain, box, vnnlib)) > 1 or (window and (domain or vnnlib)):
+        raise ValueError(
+            "Give one domain only: --domain, --box, --vnnlib, or --window (with or without --box)."
+        )
+    if domain:
+        return domain_from_json(domain, network)
+    if vnnlib:
+        return domain_from_vnnlib(vnnlib, network)
+    if window:
+        chosen = numbers("--window-indices", where.window_indices)
+        corners = picked(points_from_npz(window, network, where.scale).x, [int(i) for i in chosen])
+        low, high = (numbers("--box", side) for side in box or ("-1", "2"))
+        names = f"points {', '.join(str(int(i)) for i in chosen)} of {window.name}"
+        return window_scope(corners, low, high, names=names)
+    if box:
+        low, high = (numbers("--box", side) for side in box)
+        return box_scope(network.input_dim, low, high)
+    return default_scope(network, points.x if points else None)
+
+
+def in_seconds(text: str) -> float | None:
+    """A time such as ``90``, ``60s``, ``5m`` or ``1h`` in seconds; ``None`` for ``none``."""
+    if text == "none":
+        return None
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    word, factor = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
+    try:
+        seconds = float(word) * factor
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 1e9:
+        raise ValueError(f"--budget {text!r} must be a positive time: 60s, 5m, 1h, or none.")
+    return seconds
+
+
+def in_bytes(megabytes: float | None) -> int | None:
+    """A limit in megabytes as bytes, at least one."""
+    if megabytes is None:
+        return None
+    if not 0 < megabytes < 1e12:
+        raise ValueError(f"--max-memory must be a positive number of megabytes, not {megabytes}.")
+    return max(int(megabytes * 2**20), 1)
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """The numbers of a comma-separated list."""
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"{option} {text!r} must be a number, or numbers with commas between.") from error
+
+
+def chosen_engine(name: EngineName) -> Engine:
+    """The engine that an option names."""
+    if name is EngineName.SAMPLING:
+        return Sampling()
+    cells: dict[EngineName, Literal["auto", "vertices", "lp"]] = {
+        EngineName.AUTO: "auto",
+        EngineName.VERTICES: "vertices",
+        EngineName.LP: "lp",
+    }
+    return LayerSplit(cells=cells[name])

@@ -1,0 +1,167 @@
+"""What the command line shows while it works and when it is done: bars on stderr, a table on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from time import monotonic
+from traceback import format_exception
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
+from rich.table import Table
+
+from polytope.errors import GeometryError, InternalError, LoadError, PolytopeError, is_deliberate
+from polytope.labels import Labelled, in_words
+from polytope.report.html import shown
+
+FAILED, USAGE, REFUSED, STOPPED, DEFECT, INTERRUPTED = 1, 2, 3, 4, 70, 130
+
+REPORT = (
+    "This is a defect of polytope {version}, not of your input. Please report it with the lines above, "
+    "the command, and, if you can share it, the model file."
+)
+
+PATIENCE = 1.0
+"""Seconds after which a running question shows a bar."""
+STEP = 0.1
+
+
+@dataclass
+class Watch:
+    """A progress bar that appears only if the work lasts.
+
+    Arguments:
+        console: where it is drawn.
+    """
+
+    console: Console
+    _bar: Progress | None = None
+    _task: TaskID | None = None
+    _started: float = field(default_factory=monotonic)
+    _drawn: float = 0.0
+    _words: str = ""
+    _last: tuple[int, int] = (0, 0)
+
+    def regions(self, found: int, open_cells: int) -> None:
+        """The search has found so many regions and keeps so many cells open."""
+        self._last = (found, open_cells)
+        now = monotonic()
+        if now - self._started >= PATIENCE and now - self._drawn >= STEP:
+            self._drawn = now
+            self._show(self._counts(now))
+
+    def stage(self, words: str) -> None:
+        """A new question is begun."""
+        if self._bar and self._last[0]:
+            self._show(self._counts(monotonic()))
+        self._close()
+        self._started, self._words, self._last = monotonic(), words, (0, 0)
+
+    def _counts(self, now: float) -> str:
+        found, open_cells = self._last
+        rate = found / max(now - self._started, 1e-9)
+        return f"{found:,} found, {rate:,.0f}/s, {open_cells:,} open cells, {now - self._started:.0f} s"
+
+    def _show(self, detail: str) -> None:
+        if self._bar is None:
+            columns = (SpinnerColumn(), TextColumn("{task.description}"))
+            self._bar = Progress(*columns, console=self.console)
+            self._bar.start()
+            self._task = self._bar.add_task(self._words, total=None)
+        assert self._task is not None, "a bar that is shown has its task"
+        self._bar.update(self._task, description=f"{self._words}: {detail}")
+
+    def _close(self) -> None:
+        if self._bar:
+            self._bar.stop()
+        self._bar = self._task = None
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Watch]:
+    """A watch that is cleared away at the end, whatever happens."""
+    watch = Watch(console)
+    try:
+        yield watch
+    finally:
+        watch.stage("")
+
+
+def audit_table(report: dict[str, Any]) -> Table:
+    """The main numbers of an audit, each with its label."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    redundancy, complexity, distances = (
+        report[name] for name in ("redundancy", "local_complexity", "distances")
+    )
+    units = redundancy["domain"]["total"] if redundancy["domain"] else {}
+    rows: list[tuple[str, Labelled | None]] = [
+        ("import error", report["conversion"]["when_loaded"]),
+        ("activation regions", report["regions"]["activation"]),
+        ("linear regions", report["regions"]["linear"]),
+        ("affine pieces", report["regions"]["pieces"]),
+        ("adjacent pairs", report["adjacency"]["edges"]),
+        ("dead units", units.get("dead")),
+        ("units always on", units.get("always_on")),
+        ("removed by simplify", redundancy["simplify"]["removed"]),
+        ("Lipschitz constant", report["lipschitz"]["domain"]),
+        ("local complexity, mean", complexity and complexity["total"]),
+        ("nearest other class", distances and distances["least"]),
+    ]
+    for title, number in rows:
+        if number:
+            table.add_row(title, in_words(number), number["label"])
+    return table
+
+
+def safe(text: str) -> str:
+    """Text from outside, printable and without rich's markup."""
+    return escape(shown(text, longest=2000))
+
+
+@contextmanager
+def sentences(interrupted: str = "Interrupted; nothing was written.") -> Iterator[None]:
+    """Turn expected errors into a sentence on stderr and an exit code, and defects of ours into reports."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except InternalError as error:
+        defect(error)
+    except LoadError as error:
+        end(REFUSED, str(error))
+    except GeometryError as error:
+        end(USAGE, str(error))
+    except PolytopeError as error:
+        end(FAILED, str(error))
+    except OSError as error:
+        end(USAGE, f"{error.filename!r} cannot be used: {error.strerror}.")
+    except MemoryError:
+        end(STOPPED, "This needs more memory than there is; set --max-regions or ask for less.")
+    except KeyboardInterrupt:
+        end(INTERRUPTED, interrupted)
+    except (ValueError, TypeError) as error:
+        if not is_deliberate(error):
+            defect(error)
+        end(USAGE, str(error))
+    except Exception as error:
+        defect(error)
+
+
+def defect(error: BaseException) -> NoReturn:
+    """Report a defect of this library: the traceback, what to do with it, and a code of its own."""
+    said = "".join(format_exception(error)) + REPORT.format(version=version("polytope-nn"))
+    Console(stderr=True, soft_wrap=True).print(escape(said), highlight=False)
+    raise typer.Exit(DEFECT)
+
+
+def end(code: int, message: str) -> NoReturn:
+    """Say why on stderr and leave with a code."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    Console(stderr=True, soft_wrap=True).print("\n".join(map(safe, lines)), highlight=False)
+    raise typer.Exit(code)

@@ -1,0 +1,332 @@
+r"""Cells by their vertices: the native exhaustive search in dimensions 1 to 12, as one function.
+
+``explore`` cuts the domain layer by layer (``polytope/core``). What it finds is exact for the given float64
+network: signs that rounding cannot prove are decided exactly (see ``exact``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope import _core
+from polytope.core.bounding_box import bounding_box
+from polytope.core.exact_signs import ExactSigns
+from polytope.core.flat_network import FlatNetwork, flatten
+from polytope.core.interior_points import proved_inside
+from polytope.core.open_cells import Bounds, Open, Path, open_cells
+from polytope.core.packed import as_kept, patterns_of, takes_packed
+from polytope.core.reduced_network import Reducer
+from polytope.errors import InternalError
+from polytope.geometry.equilibrate import equilibrated
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir.activations import PatternArray
+from polytope.ir.continuity import refuse_infinite, refuse_jumps
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.network import Network
+from polytope.ir.products import unfolded
+
+KEEP = {"count": 0, "cells": 1, "points": 3, "vertices": 7}
+MOST_REGIONS = 2**62
+MOST_DIMENSIONS = 6  # beyond, cells have so many vertices that linear programs are faster
+
+
+def suits_vertices(domain: Polyhedron) -> bool:
+    """Whether cells are best kept by their vertices: few dimensions, and a bounded domain."""
+    return domain.dim <= MOST_DIMENSIONS and domain.is_bounded
+
+
+@takes_packed
+@dataclass(frozen=True, eq=False)
+class VertexCells:
+    """What ``explore`` found: counts, and arrays as far as they were asked for.
+
+    Arguments:
+        n_regions: cells found; all there are exactly if ``complete``.
+        open_cells: branches of the search still to do, ``start`` of another call.
+        open_bounds, open_bound: the most regions that each of them, and all together, can hold.
+        patterns: ``int8[R, units]``; interior_points: ``[R, d]``, means of the vertices, or other points
+            strictly inside where these are not, but for cells too thin to hold float64 points.
+        facet_offsets: ``[R + 1]`` into the facet arrays.
+        facet_units: place in the pattern of a unit whose breakpoint carries the facet, or -(row + 1) for a
+            row of the domain. Further units that vanish on facets are the rows (facet, unit) of
+            ``facet_more``.
+        facet_keys: equal on the two sides of a facet, 0 on the domain's boundary.
+        facet_points: points in the facets' relative interiors (keep "points" and "vertices").
+        vertex_offsets, vertices, incidences: ``[R + 1]``, ``[V, d]``, bit sets over the cell's facets.
+        vertex_errors: ``[V, d]``, proved bounds on how far the coordinates of ``vertices`` are off.
+        smallest_margin: the smallest ratio of a value to its error bound among decisions made in floats.
+        n_exact: number of signs decided in exact arithmetic.
+    """
+
+    n_regions: int
+    complete: bool
+    open_cells: tuple[Path, ...]
+    open_bounds: tuple[int, ...]
+    open_bound: int
+    patterns: PatternArray
+    interior_points: FloatArray
+    facet_offsets: IntArray
+    facet_units: NDArray[np.int32]
+    facet_keys: NDArray[np.uint64]
+    facet_more: IntArray
+    facet_points: FloatArray
+    vertex_offsets: IntArray
+    vertices: FloatArray
+    vertex_errors: FloatArray
+    incidences: IntArray
+    smallest_margin: float
+    n_exact: int
+
+    def owners(self, facets: IntArray) -> set[int]:
+        """The units, and domain rows as -(row + 1), that vanish on facets, given by their places."""
+        more = self.facet_more[np.isin(self.facet_more[:, 0], facets), 1]
+        return {*self.facet_units[facets].tolist(), *more.tolist()}
+
+    def neighbours(self, *, places: bool = False, workers: int = 1) -> IntArray:
+        """The pairs of cells that share a facet, ``[E, 2]``, smaller first; or the facet's two places."""
+        pairs, odd = matched(self.facet_keys, self.facet_offsets, places=places, workers=workers)
+        if self.complete and odd:
+            raise InternalError(f"{odd} facets have no single neighbour: this is a defect of the search.")
+        return pairs
+
+
+def matched(
+    keys: NDArray[np.uint64], offsets: IntArray, *, places: bool = False, workers: int = 1
+) -> tuple[IntArray, int]:
+    """The pairs of cells (or of places) that have a facet's key in common, ``[E, 2]``, smaller first.
+
+    And how many keys are not in one pair: none, if all cells are there.
+
+    Arguments:
+        keys: of all facets; 0 on the domain's boundary.
+        offsets: ``[R + 1]``, where each cell's facets begin.
+    """
+    cell = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+    pairs, odd = _core.match(np.ascontiguousarray(keys), cell, places, workers)
+    return pairs, odd
+
+
+def explore(
+    network: Network,
+    domain_A: FloatArray,
+    domain_b: FloatArray,
+    *,
+    keep: str = "count",
+    max_regions: int | None = None,
+    deadline: float | None = None,
+    full: Callable[[], bool] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
+    start: Sequence[Path] | None = None,
+) -> VertexCells:
+    r"""All cells of a network in a bounded polytope ``A x <= b`` of dimension 1 to 12.
+
+    Arguments:
+        network: its input dimension is the domain's.
+        domain_A, domain_b: the domain's rows; more than a box is cut out of its bounding box exactly.
+        keep: "count" nothing, "cells" patterns and facets, "points" facet points too, "vertices" everything.
+        max_regions, deadline: stop soon after so many cells, or at this ``time.monotonic()``.
+        full: whether to stop for want of memory; asked now and then.
+        progress: called now and then with (cells found, branches open).
+        workers: threads; the search runs without the interpreter's lock.
+        start: ``open_cells`` of an earlier, stopped search with the same network and domain.
+
+    Raises:
+        EmptyDomainError: the domain has no interior.
+        UnboundedDomainError: the domain is unbounded.
+        ValueError: a unit of the network jumps, a weight is not finite, or ``start`` is not of this search.
+    """
+    if keep not in KEEP:
+        raise ValueError(f"keep must be one of {', '.join(KEEP)}, not {keep!r}.")
+    d = network.input_dim
+    A, b = np.asarray(domain_A, dtype=float), np.asarray(domain_b, dtype=float)
+    if not 1 <= d <= 12 or A.shape[1:] != (d,):
+        raise ValueError(f"Vertex cells take 1 to 12 dimensions and rows of as many numbers, not {A.shape}.")
+    refuse_infinite(network)
+    refuse_jumps(network)
+    even = equilibrated(network, Polyhedron(A, b))
+    inner = unfolded(even.network)
+    paths = [()] if start is None else list(start)
+    attend = attendant(full, progress)
+    if progress:
+        progress(0, len(paths))
+    words = 1
+    while True:
+        problem = vertex_problem(inner, even.domain, words)
+        limit = np.inf if deadline is None else max(deadline - time.monotonic(), 0.0)
+        raw = search(inner, problem, KEEP[keep], paths, max_regions or MOST_REGIONS, limit, workers, attend)
+        if raw["lost"]:
+            raise ValueError("A branch to start from is not one of this network on this domain.")
+        if not raw["crowded"]:
+            found = _collected(raw, inner, even.domain, problem.net, open_cells(raw, Bounds(inner)))
+            return _unscaled(found, even.scale)
+        words *= 2
+
+
+class Problem(NamedTuple):
+    """The flat network on a domain, and the first cell: a box that contains the domain.
+
+    Arguments:
+        net: what the search reads.
+        planes: ``[(d + 1) n]``, coordinates of the box's corners, then bounds on their errors.
+        incidence: the edges of a rectangle, or for each corner the bits of its slots, then the slots' facets.
+        facets, rows: of the box, ``int[2 d, 7]`` (unit, pieces below and above, names) and ``[2 d, d + 4]``
+            (row, error, breakpoint, and the most that its value in the box can be off).
+    """
+
+    net: FlatNetwork
+    planes: FloatArray
+    incidence: IntArray
+    facets: IntArray
+    rows: FloatArray
+
+
+def search(
+    network: Network,
+    problem: Problem,
+    keep: int,
+    paths: Sequence[Path],
+    most: int,
+    seconds: float,
+    workers: int,
+    attend: Callable[[int], bool] | None,
+) -> dict[str, Any]:
+    """One call of the core."""
+    exact = ExactSigns(network, problem.net)
+    reducer = Reducer(problem.net, exact, time.monotonic() + seconds)
+    return _core.explore(
+        *problem,
+        keep=keep,
+        paths=paths,
+        most=most,
+        seconds=seconds,
+        workers=workers,
+        exact=exact.value,
+        reduce=reducer.count,
+        attend=attend,
+    )
+
+
+def attendant(
+    full: Callable[[], bool] | None, progress: Callable[[int, int], None] | None
+) -> Callable[[int], bool] | None:
+    """What a search asks now and then: whether to go on, told how many regions there are."""
+    if full is None and progress is None:
+        return None
+
+    def attend(found: int) -> bool:
+        if progress:
+            progress(found, 1)
+        return full is None or not full()
+
+    return attend
+
+
+def vertex_problem(network: Network, domain: Polyhedron, words: int) -> Problem:
+    """A domain's flat network and first cell; ``words`` of 64 bits make a vertex's set of facets."""
+    d, A, b = domain.dim, domain.A, domain.b
+    low, high, owner = bounding_box(domain)
+    rows = [np.concatenate([a, [-c]]) for a, c in zip(A, b, strict=True)]
+    first: list[tuple[int, int]] = []  # (row in rows, its number), for x_t >= low, x_t <= high in turn
+    for t in range(d):
+        for side in range(2):
+            if owner[t, side] >= 0:
+                first.append((int(owner[t, side]), int(owner[t, side])))
+                continue
+            row = np.zeros(d + 1)
+            row[t], row[d] = (-1.0, low[t]) if side == 0 else (1.0, -high[t])
+            first.append((len(rows), 2**30))
+            rows.append(row)
+    used = {number for _, number in first}
+    cutting = [(i, i) for i in range(len(A)) if i not in used]
+    xmax = np.maximum(np.abs(low), np.abs(high))
+    net = flatten(network, np.array(rows).reshape(-1, d + 1), cutting, xmax, words)
+    return Problem(net, *_box_cell(np.array(rows), first, low, high, words))
+
+
+def _box_cell(
+    rows: FloatArray, first: list[tuple[int, int]], low: FloatArray, high: FloatArray, words: int
+) -> tuple[FloatArray, IntArray, IntArray, FloatArray]:
+    """The box as planes of vertices, their facets, and where these come from."""
+    d = len(low)
+    rec_i = np.zeros((2 * d, 7), dtype=np.int64)
+    rec_f = np.zeros((2 * d, d + 4))
+    for f, (row, number) in enumerate(first):
+        rec_i[f] = [-number - 1, 0, 0, -2, -2, row, -2]
+        rec_f[f, : d + 1] = rows[row]
+        size = np.abs(rows[row, :d]) @ np.maximum(np.abs(low), np.abs(high)) + abs(rows[row, d])
+        rec_f[f, d + 3] = (d + 5) * 2.0**-53 * size + 2.0**-1000
+    if d == 2:
+        x = [low[0], high[0], high[0], low[0]]
+        y = [low[1], low[1], high[1], high[1]]
+        coordinates = np.array([x, y])
+        incidence = np.array([2, 1, 3, 0], dtype=np.int64)
+    else:
+        corner = np.arange(2**d)
+        sides = np.array([(corner >> t) & 1 for t in range(d)])
+        coordinates = np.where(sides == 1, high[:, None], low[:, None])
+        bits = np.zeros((words, 2**d), dtype=np.int64)
+        for t in range(d):
+            bits[0] |= np.int64(1) << (2 * t + sides[t])
+        slots = np.full(64 * words, -1, dtype=np.int64)
+        slots[: 2 * d] = np.arange(2 * d)
+        incidence = np.concatenate([bits.ravel(), slots])
+    errors = np.full((1, coordinates.shape[1]), 2.0**-52 * max(np.abs(coordinates).max(), 1e-300))
+    return np.concatenate([coordinates, errors]).ravel(), incidence, rec_i, rec_f
+
+
+def _unscaled(found: VertexCells, scale: FloatArray) -> VertexCells:
+    """All points in the given coordinates."""
+    if (scale == 1).all():
+        return found
+    names = ("interior_points", "facet_points", "vertices", "vertex_errors")
+    points = {name: getattr(found, name) * scale for name in names}
+    return replace(found, patterns=as_kept(found), **points)
+
+
+def _collected(
+    raw: dict[str, Any], network: Network, domain: Polyhedron, net: FlatNetwork, left: Open
+) -> VertexCells:
+    """The arrays that the core returned, by name, with every point proved to be inside."""
+    d, words, units, _, _, _, packed = net.par[[0, 2, 3, 4, 5, 6, 7]].tolist()
+    patterns, points = patterns_of(raw["patterns"], units, packed=bool(packed)), raw["points"]
+    doubtful = np.flatnonzero(raw["doubtful"])
+    some = patterns_of(raw["patterns"][doubtful], units, packed=bool(packed))
+    offsets = _offsets(raw["n_facets"])
+    owners = [raw["facet_units"][offsets[i] : offsets[i + 1]] for i in doubtful]
+    points[doubtful] = proved_inside(network, domain, some, points[doubtful], owners)
+    nothing = np.zeros((0, d))
+    vertices = raw.get("vertices", np.zeros((0, d + 1)))
+    return VertexCells(
+        n_regions=raw["regions"],
+        complete=not left.cells,
+        open_cells=left.cells,
+        open_bounds=left.bounds,
+        open_bound=left.bound,
+        patterns=patterns,
+        interior_points=points,
+        facet_offsets=offsets,
+        facet_units=raw["facet_units"],
+        facet_keys=raw["facet_keys"],
+        facet_more=raw["facet_more"],
+        facet_points=raw.get("facet_points", nothing),
+        vertex_offsets=_offsets(raw.get("n_vertices", np.zeros(0, np.int32))),
+        vertices=np.ascontiguousarray(vertices[:, :d]),
+        vertex_errors=np.broadcast_to(vertices[:, d:], (len(vertices), d)),
+        incidences=raw.get("incidences", np.zeros((0, words), np.uint64)).view(np.int64),
+        smallest_margin=raw["margin"],
+        n_exact=raw["exact"],
+    )
+
+
+def _offsets(counts: NDArray[np.int32]) -> IntArray:
+    """Where each of several runs begins, and the end of the last."""
+    out = np.zeros(len(counts) + 1, dtype=np.int64)
+    np.cumsum(counts, out=out[1:])
+    return out

@@ -1,0 +1,1 @@
+"""How regions are found: engines with one interface, and the default choice."""

@@ -1,0 +1,102 @@
+r"""The walk from a point, facet by facet: nearest regions first, for inputs of hundreds of dimensions.
+
+The regions of a convex domain are connected through facets, so a walk whose queue is empty has found them
+all. One that a budget stops has found the nearest ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from polytope.core.ceiling import Ceiling
+from polytope.engines.budget import Budget, Progress
+from polytope.engines.nearest_first import by_distance
+from polytope.engines.result import SearchResult
+from polytope.engines.walk import Walk, by_hops
+from polytope.geometry.equilibrate import equilibrated
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Network
+from polytope.ir.boundaries import boundaries
+from polytope.ir.maps import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class FacetFlip:
+    r"""Exact enumeration outward from a point, by crossing one facet after the other.
+
+    ============ ===================================================================================
+    order        regions come
+    ============ ===================================================================================
+    ``distance`` by the Euclidean distance :math:`\min_{y \in R} |y - x|` from the start, least first
+    ``hops``     by the least number of facets between them and the start
+    ============ ===================================================================================
+
+    Only what the order needs is decided: with a budget, a region of an MLP with 512 units on 784 inputs took
+    about 0.025 s by hops and 0.15 s by distance, one of a convolutional network with 23,328 units 0.05 s and
+    0.9 s, although deciding all its facets takes much longer. The whole of R^d is a domain like any other.
+    Above 64 dimensions rows that float64 cannot tell are decided exactly where a region has few of them
+    besides those of a box; a walk that leaves one undecided is not complete.
+
+    Arguments:
+        start: a point of the domain, ``[d]``; its region is the first. ``None`` is the centre of a largest
+            ball in the domain.
+        order: as above.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [1.0]], [0.0, -1.0]), ([[1.0, 1.0]], [0.0])])  # bends at 0 and 1
+        >>> regions = pt.enumerate_regions(net, pt.Polyhedron.whole_space(1), pt.FacetFlip([-2.0]))
+        >>> regions.patterns.tolist()
+        [[0, 0], [1, 0], [1, 1]]
+    """
+
+    start: ArrayLike | None = None
+    order: Literal["distance", "hops"] = "distance"
+
+    def __post_init__(self) -> None:
+        if self.order not in ("distance", "hops"):
+            raise ValueError(f"FacetFlip: order must be 'distance' or 'hops', not {self.order!r}.")
+
+    def search(
+        self, network: Network, domain: Polyhedron, *, budget: Budget, keep: bool, progress: Progress | None
+    ) -> SearchResult:
+        """Walk until the regions or the budget end.
+
+        Raises:
+            ValueError: the start is not a point of the domain.
+            EmptyDomainError: the domain has no interior.
+        """
+        start = self._start(domain)
+        inner = equilibrated(network, domain, columns=self.order == "hops")
+        network, domain, start = inner.network, inner.domain, start / inner.scale
+        tables = boundaries(network)
+        walk = Walk(network, domain, tables, budget, progress)
+        walk.begin(start)
+        ended = by_hops(walk) if self.order == "hops" else by_distance(walk, start)
+        done = ended and walk.sure
+        count = len(walk.patterns)
+        bound = 0 if done else max(Ceiling(network, domain.dim).whole - count, 1)
+        return SearchResult(
+            engine=f"facet flip, by {self.order}",
+            n_regions=count,
+            open_bound=bound,
+            patterns=np.array(walk.patterns, dtype=np.int8).reshape(count, network.n_units)[: count * keep],
+            interior_points=(np.array(walk.points).reshape(-1, domain.dim) * inner.scale)[: count * keep],
+            candidates=walk.candidates() if done and keep else None,
+            neighbours=walk.neighbours() if done and keep else None,
+            statistics=dict(walk.tally),
+        )
+
+    def _start(self, domain: Polyhedron) -> FloatArray:
+        if self.start is None:
+            return domain.inscribed_ball[0]
+        start = np.asarray(self.start, dtype=float).ravel()
+        if len(start) != domain.dim or not np.isfinite(start).all():
+            raise ValueError(f"FacetFlip: the start must be a point of R^{domain.dim}.")
+        if not domain.contains(start[None], tolerance=1e-9)[0]:
+            raise ValueError("FacetFlip: the start lies outside the domain; move it inside.")
+        return start

@@ -1,0 +1,109 @@
+"""Regions hit by random points: a certified lower bound, never a count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from polytope.core.ceiling import Ceiling
+from polytope.engines.budget import Budget, Progress
+from polytope.engines.result import SearchResult
+from polytope.errors import UnboundedDomainError
+from polytope.geometry.lp import coordinate_bounds
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import LayerBoundaries, boundaries
+from polytope.ir.maps import FloatArray
+from polytope.regions.locate import told_patterns
+
+BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Distinct patterns at random points of the domain.
+
+    Each pattern is that of a region, so the number found is a lower bound; nothing is ever complete.
+
+    Arguments:
+        n: number of points.
+        rng: source of randomness; ``numpy.random.default_rng(0)`` where ``None``.
+    """
+
+    n: int = 10_000
+    rng: np.random.Generator | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ValueError(f"Sampling: n must be positive, not {self.n}.")
+
+    def search(
+        self, network: Network, domain: Polyhedron, *, budget: Budget, keep: bool, progress: Progress | None
+    ) -> SearchResult:
+        """Random points in the domain, and the patterns of those that are clear of every boundary.
+
+        Raises:
+            UnboundedDomainError: the domain is unbounded.
+        """
+        if not domain.is_bounded:
+            raise UnboundedDomainError("Sampling needs a bounded domain.")
+        rng = self.rng or np.random.default_rng(0)
+        tables = boundaries(network)
+        found: dict[bytes, tuple[PatternArray, FloatArray]] = {}
+        for points in random_points(domain, self.n, rng):
+            for pattern, x in zip(*clear_patterns(network, tables, points), strict=True):
+                found.setdefault(pattern.tobytes(), (pattern, x))
+            if progress:
+                progress(len(found), 0)
+            if budget.spent(len(found)):
+                break
+        kept = list(found.values())[: budget.max_regions]
+        statistics: Mapping[str, float] = {"points": self.n}
+        return SearchResult(
+            engine=f"sampling, {self.n} points",
+            n_regions=len(kept),
+            open_bound=max(Ceiling(network, domain.dim).whole - len(kept), 1),
+            patterns=np.array([p for p, _ in kept], dtype=np.int8).reshape(len(kept), network.n_units),
+            interior_points=np.array([x for _, x in kept]).reshape(-1, domain.dim),
+            statistics=statistics,
+        )
+
+
+def clear_patterns(
+    network: Network, tables: Sequence[LayerBoundaries], points: FloatArray
+) -> tuple[PatternArray, FloatArray]:
+    """Patterns and points, without those nearer to a boundary than rounding can tell."""
+    patterns, told = told_patterns(network, tables, points)
+    return patterns[told], points[told]
+
+
+def random_points(domain: Polyhedron, n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+    """Points of the domain: uniform in a box, hit-and-run in any other polytope."""
+    if domain.is_box:
+        low, high, _ = coordinate_bounds(domain.A, -domain.b, np.inf)
+        for start in range(0, n, BATCH):
+            u = rng.random((min(BATCH, n - start), domain.dim))
+            yield low * (1 - u) + high * u
+        return
+    state = np.repeat(domain.inscribed_ball[0][None], min(n, BATCH), axis=0)
+    for start in range(0, n, BATCH):
+        count = min(BATCH, n - start)
+        for _ in range(8 * domain.dim):
+            state = _chord_step(domain, state, rng)
+        yield state[:count]
+
+
+def _chord_step(domain: Polyhedron, state: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Every point to a uniform place on a chord through it in a random direction."""
+    directions = rng.standard_normal(state.shape)
+    speed = directions @ domain.A.T
+    slack = np.maximum(domain.b - state @ domain.A.T, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        time = slack / speed
+    ahead = np.where(speed > 0, time, np.inf).min(axis=1)
+    behind = np.where(speed < 0, time, -np.inf).max(axis=1)
+    moved: FloatArray = state + (behind + rng.random(len(state)) * (ahead - behind))[:, None] * directions
+    return moved

@@ -1,0 +1,1 @@
+"""Convolutions of fields on meshes and lattices, for any choice of frames."""

@@ -1,0 +1,1 @@
+"""Finite groups and their linear actions."""

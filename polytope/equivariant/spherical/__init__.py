@@ -1,0 +1,1 @@
+"""Signals and convolutions on the sphere and on the rotation group."""

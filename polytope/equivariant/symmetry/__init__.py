@@ -1,0 +1,1 @@
+"""Symmetries of networks: proofs, discovery, and enumeration up to symmetry."""

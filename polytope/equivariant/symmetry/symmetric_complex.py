@@ -1,0 +1,178 @@
+r"""Enumeration up to symmetry: the regions that meet a fundamental domain, and what follows for all.
+
+For a region R that meets the fundamental domain F in its interior let
+:math:`n(R) = |\{g : g R \text{ meets the interior of } F\}|`. The regions in the whole domain number
+:math:`N = \sum_R |G| / n(R)`: an orbit with stabiliser S has :math:`|G| / |S|` regions, m of them meet F,
+and each of these has n = m |S|. Images are known by their patterns, so no geometry is computed for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from polytope.engines.budget import Progress
+from polytope.engines.facet_flip import FacetFlip
+from polytope.engines.result import Engine
+from polytope.equivariant.groups.representations import Representation
+from polytope.equivariant.symmetry.domains import fundamental_domain, require_invariant
+from polytope.equivariant.symmetry.orbits import Orbits, PatternIndex, orbits
+from polytope.equivariant.symmetry.unit_action import UnitAction, unit_action
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Network
+from polytope.ir.maps import IntArray
+from polytope.regions.complex import RegionComplex
+from polytope.runs.enumerate import enumerate_regions
+
+
+@dataclass(frozen=True, eq=False)
+class SymmetricComplex:
+    """The regions of a symmetric network, known up to symmetry.
+
+    Arguments:
+        domain: what was asked; the group preserves it.
+        rho: the group and its action on the input.
+        fundamental: the fundamental domain of the action on the whole space.
+        part: the regions that were enumerated, cut off at the walls of the fundamental domain.
+        action: how the group permutes the units.
+    """
+
+    domain: Polyhedron
+    rho: Representation
+    fundamental: Polyhedron
+    part: RegionComplex
+    action: UnitAction
+
+    @property
+    def complete(self) -> bool:
+        """Whether all regions in the domain are known."""
+        return self.part.complete
+
+    @property
+    def exact(self) -> bool:
+        """Whether all regions are known and the network is proved to be symmetric in exact arithmetic."""
+        return self.complete and self.action.exact
+
+    @cached_property
+    def images(self) -> IntArray:
+        """``int[G, R]``: the number of g R among the enumerated regions, -1 where it does not meet them."""
+        index = PatternIndex(self.part.patterns)
+        return np.stack([index.find(self.action.move(g, self.part.patterns)) for g in range(len(self.rho))])
+
+    @cached_property
+    def multiplicity(self) -> IntArray:
+        """``int[R]``: n(R), the number of elements whose image of R meets the fundamental domain."""
+        counts: IntArray = (self.images >= 0).sum(axis=0)
+        return counts
+
+    @cached_property
+    def orbits(self) -> Orbits:
+        """The orbits of regions: labels of those enumerated, sizes in the whole domain, stabilisers."""
+        return orbits(self.images)
+
+    @cached_property
+    def n_regions(self) -> int:
+        """The number of regions in the whole domain; a lower bound where the enumeration is not complete."""
+        total = sum((Fraction(len(self.rho), int(n)) for n in self.multiplicity), Fraction(0))
+        assert total == self.orbits.size.sum(), "both ways of counting agree"
+        return int(total)
+
+    @property
+    def lower(self) -> int:
+        """Lower bound on the number of regions in the domain."""
+        return self.n_regions
+
+    @property
+    def upper(self) -> int:
+        """Certified upper bound: a region that is not known has an image that the enumeration left out."""
+        return self.n_regions + len(self.rho) * (self.part.upper - self.part.lower)
+
+    def unfold(self) -> RegionComplex:
+        """The regions of the whole domain: every image of one region of each orbit, once."""
+        table = self.rho.group.table
+        patterns, points = [self.part.patterns[:0]], [self.part.interior_points[:0]]
+        cosets = [np.unique(table[:, fixed].min(axis=1)) for fixed in self.orbits.stabilizer]
+        for g in range(len(self.rho)):
+            moved = [r for r, reached in zip(self.orbits.representative, cosets, strict=True) if g in reached]
+            patterns.append(self.action.move(g, self.part.patterns[moved]))
+            points.append(self.part.interior_points[moved] @ self.rho.matrices[g].T)
+        return RegionComplex(
+            self.part.network,
+            self.domain,
+            np.concatenate(patterns),
+            np.concatenate(points),
+            upper=self.upper,
+            engine=f"{self.part.engine}, up to symmetry",
+            seconds=self.part.seconds,
+            statistics=self.part.statistics,
+        )
+
+
+def enumerate_up_to_symmetry(
+    network: Network,
+    rho: Representation,
+    domain: Polyhedron,
+    engine: Engine | None = None,
+    *,
+    fundamental: Polyhedron | None = None,
+    max_regions: int | None = None,
+    max_seconds: float | None = None,
+    max_memory: int | None = None,
+    progress: Progress | None = None,
+    tolerance: float = 1e-9,
+) -> SymmetricComplex:
+    r"""The regions of a network whose units a group permutes, enumerated in a fundamental domain only.
+
+    Arguments:
+        network: its units must follow the group (see ``layerwise_symmetry``); its outputs need not.
+        rho: the group's action on the input.
+        domain: a polyhedron that the group preserves.
+        engine: as for ``enumerate_regions``. A ``FacetFlip`` starts from the image of its start.
+        fundamental: a fundamental domain, by default ``fundamental_domain(rho)``; any polyhedron that meets
+            every orbit of points will do.
+        max_regions, max_seconds, max_memory, progress: as for ``enumerate_regions``, of the part enumerated.
+        tolerance: largest difference between rows of units that follow each other, relative to their size.
+
+    Raises:
+        ValueError: dimensions differ, or the group does not preserve the domain.
+        SymmetryError: an element does not permute the units.
+        EmptyDomainError: the domain has no interior.
+
+    References: Lezeau, Walker, Cao, Bhatia, Monod (2024), "Tropical Expressivity of Neural Networks",
+        https://arxiv.org/abs/2405.20174 (fundamental domains, for sampling)
+
+    Example:
+        >>> import polytope as pt
+        >>> from polytope.equivariant import cyclic, permutation
+        >>> swap = permutation(cyclic(2), [[0, 1], [1, 0]])
+        >>> net = pt.mlp([([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+        >>> found = enumerate_up_to_symmetry(net, swap, pt.Polyhedron.box([-1, -1], [1, 1]))
+        >>> len(found.part), found.n_regions, found.orbits.size.tolist()
+        (3, 4, [1, 2, 1])
+    """
+    require_invariant(domain, rho)
+    action = unit_action(network, rho, tolerance=tolerance)
+    F = fundamental_domain(rho) if fundamental is None else fundamental
+    inner = Polyhedron(np.concatenate([domain.A, F.A]), np.concatenate([domain.b, F.b]))
+    part = enumerate_regions(
+        network,
+        inner,
+        _moved_start(engine, rho, F),
+        max_regions=max_regions,
+        max_seconds=max_seconds,
+        max_memory=max_memory,
+        progress=progress,
+    )
+    return SymmetricComplex(domain, rho, F, part, action)
+
+
+def _moved_start(engine: Engine | None, rho: Representation, F: Polyhedron) -> Engine | None:
+    """The engine, its start moved into the fundamental domain where it has one."""
+    if not isinstance(engine, FacetFlip) or engine.start is None:
+        return engine
+    images = rho.matrices @ np.asarray(engine.start, dtype=float).ravel()
+    inside = F.contains(images, 1e-12 * float(np.abs(images).max(initial=0.0)))
+    return replace(engine, start=images[inside.argmax()])

@@ -1,0 +1,1 @@
+"""Exact geometry of piecewise-linear flows."""

@@ -1,0 +1,183 @@
+r"""The nearest counterfactual in base space, with a certificate, or an interval for its distance.
+
+:math:`\min \{\|z - g^{-1}(x)\|_p : f_t(g(z)) \ge f_j(g(z)) + m\ \forall j \ne t\}` is the distance to the
+zero set of one piecewise-linear function behind the flow, :math:`\min_j (f_t - f_j)(g(z)) - m`. In the plane
+it is found by enumeration around the base point, elsewhere by the walk of ``robustness_radius``, nearest
+regions first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+from torch import nn
+
+from polytope.bounds.signs import signs_at
+from polytope.engines.budget import Progress
+from polytope.flows.exact.mass import behind_flow
+from polytope.flows.exact.planar_search import nearest_in_plane
+from polytope.flows.flow import Flow
+from polytope.flows.geometry import base_points
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Dense, Layer, Network, max_groups
+from polytope.ir.maps import FloatArray
+from polytope.measures.robustness import Radius, robustness_radius
+
+
+@dataclass(frozen=True, eq=False)
+class ExactCounterfactual:
+    """The nearest counterfactual in base space; its distance lies in ``lower_bound .. distance``.
+
+    Arguments:
+        z, x: ``[D]``, the nearest one known, in base and in data space; ``None`` where none is.
+        distance: of z from the start's base point; infinite where none is known. **Exact** if ``certified``:
+            the least, rounded up, for the network that the flow and the model are in float64.
+        lower_bound: no base point that is nearer reaches the target; where certified, ``distance`` or the
+            float64 number next to it.
+        certified: whether ``distance`` is the least.
+        regions: number of regions visited.
+    """
+
+    z: FloatArray | None
+    x: FloatArray | None
+    distance: float
+    lower_bound: float
+    certified: bool
+    regions: int
+
+
+def exact_counterfactual(
+    f: Network | nn.Module,
+    flow: Flow,
+    x: ArrayLike,
+    target: float,
+    *,
+    margin: float = 0.0,
+    norm: float = 2,
+    domain: Polyhedron | None = None,
+    known: ArrayLike | None = None,
+    max_regions: int | None = None,
+    max_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> ExactCounterfactual:
+    """The base point nearest to that of x at which a model says the target, and its image.
+
+    Arguments:
+        f: a piecewise-linear classifier or regressor of data points: a network, or a torch Sequential.
+        flow: piecewise linear.
+        x: one data point, ``[D]``.
+        target: a class, of models with several outputs; of one output, the value to reach, from below or from
+            above.
+        margin: by how much the target must lead all others; log(p / (1 - p)) makes it p against any one.
+        norm: 1, 2 or infinity.
+        domain: of base space; all of it by default.
+        known: a base point that reaches the target, such as one of ``counterfactual``: an upper bound where
+            a budget ends the search.
+        max_regions, max_seconds: budgets; the result is then an interval.
+        progress: called with the numbers of regions found and of rows to look at.
+
+    Raises:
+        NotPiecewiseLinearError: the flow or the model is not piecewise linear.
+        ValueError: shapes or options are wrong.
+
+    References: Jordan, Lewis, Dimakis (2019), "Provable Certificates for Adversarial Examples: Fitting a Ball
+        in the Union of Polytopes", https://arxiv.org/abs/1903.08778 (the search, in data space).
+
+    Example:
+        >>> import polytope as pt
+        >>> from polytope import flows
+        >>> flow = flows.Flow([flows.LULinear(2, matrix=[[2.0, 0.0], [0.0, 1.0]])])
+        >>> line = pt.mlp([([[1.0, 0.0]], [0.0])])  # the value is x_1 = 2 z_1
+        >>> found = flows.exact_counterfactual(line, flow, [0.0, 3.0], 4.0)
+        >>> found.certified, found.distance, found.x.tolist()
+        (True, 2.0, [4.0, 3.0])
+    """
+    whole = behind_flow(f, flow, "exact_counterfactual")
+    point = np.asarray(x, dtype=float).ravel()
+    if len(point) != flow.dim:
+        raise ValueError(f"exact_counterfactual: x must be one point of R^{flow.dim}, not {np.shape(x)}.")
+    if margin < 0:
+        raise ValueError(f"exact_counterfactual: the margin must not be negative, and is {margin}.")
+    start = base_points(flow, point[None])[0]
+    reached = _target_margin(whole, float(target), margin, start)
+    if signs_at(reached, start)[0] >= 0:
+        return ExactCounterfactual(start, point, 0.0, 0.0, True, 0)
+    look = domain or Polyhedron.whole_space(flow.dim)
+    found = _search(reached, start, norm, look, max_regions, max_seconds, progress)
+    if known is not None and not found.exact:
+        found = _nearer(found, reached, start, np.asarray(known, dtype=float).ravel(), norm)
+    z = found.witness
+    image = None if z is None else flow.network("forward")(z)
+    return ExactCounterfactual(z, image, found.value, found.lower, found.exact, found.regions)
+
+
+def _search(
+    reached: Network,
+    start: FloatArray,
+    norm: float,
+    domain: Polyhedron,
+    max_regions: int | None,
+    max_seconds: float | None,
+    progress: Progress | None,
+) -> Radius:
+    """By enumeration in the plane, where that finds something; else by the walk from region to region."""
+    found = None
+    if len(start) == 2 and norm in (1, 2, np.inf) and domain.contains(start[None])[0]:
+        found = nearest_in_plane(
+            reached,
+            start,
+            norm,
+            domain,
+            max_regions=max_regions,
+            max_seconds=max_seconds,
+            progress=progress,
+        )
+    return found or robustness_radius(
+        reached,
+        start,
+        norm,
+        domain=domain,
+        max_regions=max_regions,
+        max_seconds=max_seconds,
+        progress=progress,
+    )
+
+
+def _target_margin(whole: Network, target: float, margin: float, start: FloatArray) -> Network:
+    """The scalar network that is not negative where the target is reached."""
+    n = whole.output_dim
+    if n == 1:
+        below = whole.then(_affine([[1.0]], [-target]))
+        return below if signs_at(below, start)[0] <= 0 else whole.then(_affine([[-1.0]], [target]))
+    if target != int(target) or not 0 <= target < n:
+        raise ValueError(f"exact_counterfactual: the target must be a class 0..{n - 1}, not {target}.")
+    t = int(target)
+    leads = np.delete(np.eye(n) - np.eye(n)[t], t, axis=0)  # f_j - f_t
+    behind = whole.then(_affine(leads, np.full(n - 1, margin)))
+    last = replace(behind.layers[-1], activation=max_groups(np.arange(n - 1)[None]))
+    largest = replace(behind, layers=(*behind.layers[:-1], last))
+    return largest.then(_affine([[-1.0]], [0.0]))
+
+
+def _affine(matrix: ArrayLike, bias: ArrayLike) -> Network:
+    W = np.array(matrix, dtype=float)
+    return Network((W.shape[1],), (Layer((0,), (Dense(W),), np.array(bias, dtype=float)),))
+
+
+def _nearer(found: Radius, reached: Network, start: FloatArray, known: FloatArray, norm: float) -> Radius:
+    """The result with the first point on the way to a known one where the target is reached, if nearer."""
+    if len(known) != len(start) or signs_at(reached, known)[0] < 0:
+        raise ValueError("exact_counterfactual: the known base point does not reach the target.")
+    low, high = 0.0, 1.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        if middle in (low, high):
+            break
+        low, high = (
+            (low, middle) if signs_at(reached, start + middle * (known - start))[0] >= 0 else (middle, high)
+        )
+    point = start + high * (known - start)
+    away = float(np.linalg.norm(point - start, norm))
+    return replace(found, value=away, witness=point) if away < found.value else found

@@ -1,0 +1,213 @@
+"""Trained flows of normflows, Glow and multi-scale models among them, as flows of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from polytope.errors import UnsupportedOpError
+from polytope.flows.flow import Flow
+from polytope.flows.layers.affine import ActNorm, LULinear, Squeeze2d, gaussian_layer
+from polytope.flows.layers.bijection import Bijection
+from polytope.flows.layers.chain import Split2d
+from polytope.flows.layers.conditioner import Select
+from polytope.flows.layers.couplings import AdditiveCoupling, AffineCoupling
+
+Shape = tuple[int, ...]
+
+
+def from_normflows(flow: Any, shape: Shape | None = None) -> Flow:
+    """A normflows model with copies of its weights, in float64.
+
+    Masked and blockwise couplings (``scale=False`` becomes additive couplings, which can be lowered), Glow
+    blocks, 1x1 convolutions, LU layers, permutations, ActNorm, squeezing and channel splits; normal bases.
+
+    Arguments:
+        flow: a ``NormalizingFlow`` or a ``MultiscaleFlow`` without classes.
+        shape: of one data point, for images; that of the base where ``None`` (vectors).
+
+    Raises:
+        TypeError: it is no normflows model.
+        UnsupportedOpError: a layer, or the base, has no rule.
+
+    References: Stimper et al. (2023), "normflows: A PyTorch Package for Normalizing Flows",
+        https://arxiv.org/abs/2302.12014
+    """
+    import normflows as nf
+
+    if isinstance(flow, nf.MultiscaleFlow):
+        if flow.class_cond or flow.transform is not None or shape is None:
+            raise UnsupportedOpError(
+                "from_normflows: a multi-scale model needs its data's shape, and may have neither classes "
+                "nor a transform in front."
+            )
+        layers, _ = _level(flow, len(flow.q0) - 1, shape)
+        return Flow(layers, shape=shape)
+    if not isinstance(flow, nf.NormalizingFlow):
+        raise TypeError(
+            f"from_normflows: expected a NormalizingFlow or a MultiscaleFlow, not {type(flow).__name__}."
+        )
+    data = shape or _shape(flow.q0)
+    layers, inner = _converted(flow.flows, data)
+    return Flow([*_base(flow.q0, inner), *layers], shape=data)
+
+
+def _level(flow: Any, number: int, shape: Shape) -> tuple[list[Bijection], Shape]:
+    """The layers of a scale, and in front of them the split into the coarser ones."""
+    layers, inner = _converted(flow.flows[number], shape)
+    if not number:
+        return [*_base(flow.q0[0], inner), *layers], inner
+    if flow.merges[number - 1].mode != "channel":
+        raise UnsupportedOpError("from_normflows: scales must be split by channels.")
+    c, h, w = inner
+    coarse, _ = _level(flow, number - 1, (c // 2, h, w))
+    split = Split2d((c, h, w), coarse)
+    latent = _base(flow.q0[number], (c - c // 2, h, w))
+    if latent:  # the part that stays has means and deviations of its own
+        mine = latent[0]
+        assert isinstance(mine, ActNorm), "bases become scalings"
+        free = torch.zeros(split.chain.dim)
+        both = gaussian_layer(torch.cat([free, mine.shift.data]), torch.cat([free, mine.log_scale.data]))
+        return [both, split, *layers], inner
+    return [split, *layers], inner
+
+
+def _converted(parts: Iterable[Any], shape: Shape) -> tuple[list[Bijection], Shape]:
+    """Layers, base side first, of a part whose data have a shape; and the shape on the base side."""
+    layers: list[Bijection] = []
+    for part in reversed(list(parts)):
+        more, shape = _layer(part, shape)
+        layers = more + layers
+    return layers, shape
+
+
+def _layer(part: Any, shape: Shape) -> tuple[list[Bijection], Shape]:
+    import normflows.flows as nf
+
+    if isinstance(part, nf.Squeeze):
+        c, h, w = shape
+        squeeze = Squeeze2d((c, h, w))
+        return [squeeze], squeeze.base_shape
+    if isinstance(part, nf.GlowBlock):
+        return _converted(part.flows, shape)
+    if isinstance(part, nf.ActNorm | nf.AffineConstFlow):
+        if getattr(part, "data_dep_init_done", 1.0) == 0:
+            raise ValueError("from_normflows: an ActNorm has seen no data yet; train the flow first.")
+        return [_scaling(part, shape)], shape
+    if isinstance(part, nf.MaskedAffineFlow):
+        return [_masked(part, prod(shape))], shape
+    if isinstance(part, nf.AffineCouplingBlock):
+        return [_block(part, shape)], shape
+    if isinstance(part, nf.Permute | nf.Invertible1x1Conv | nf.InvertibleAffine | nf.LULinearPermute):
+        return [_linear(part, shape)], shape
+    raise UnsupportedOpError(f"from_normflows: there is no rule for {type(part).__name__}.")
+
+
+def _scaling(part: Any, shape: Shape) -> ActNorm:
+    """A factor and a shift for each channel, or for each coordinate."""
+    s, t = (values.detach().double().ravel() for values in (part.s, part.t))
+    wide = prod(shape[1:]) if len(s) == shape[0] else 1
+    return gaussian_layer(t.repeat_interleave(wide), s.repeat_interleave(wide))
+
+
+def _linear(part: Any, shape: Shape) -> LULinear:
+    """The matrix on the channels, read off its values at the unit vectors."""
+    like = next((v for v in part.parameters()), torch.zeros(1))
+    unit = torch.cat([torch.zeros(1, shape[0]), torch.eye(shape[0])]).to(like)
+    with torch.no_grad():
+        values, _ = deepcopy(part).double()(
+            unit.double().reshape(shape[0] + 1, shape[0], *[1] * (len(shape) - 1))
+        )
+    rows = values.reshape(shape[0] + 1, shape[0]).numpy()
+    return LULinear(shape[0], prod(shape[1:]), matrix=(rows[1:] - rows[0]).T, bias=rows[0])
+
+
+def _masked(part: Any, dim: int) -> Bijection:
+    """A coupling whose conditioners see the masked point, and of whose outputs the moved ones count."""
+    mask = part.b.cpu().numpy().ravel() != 0
+    place = np.full(dim, -1)
+    place[mask] = np.arange(mask.sum())
+
+    def conditioner(net: Any) -> nn.Sequential:
+        return nn.Sequential(
+            Select(place, int(mask.sum())), *_inside(net), Select(np.flatnonzero(~mask), dim)
+        )
+
+    if not isinstance(part.t, nn.Module):
+        raise UnsupportedOpError("from_normflows: there is no rule for a coupling without a shift.")
+    shift = conditioner(part.t)
+    if not isinstance(part.s, nn.Module):
+        return AdditiveCoupling(mask, shift)
+    return AffineCoupling(mask, conditioner(part.s), shift)
+
+
+def _block(part: Any, shape: Shape) -> Bijection:
+    """A coupling of the first and the last channels."""
+    split, coupling = part.flows[0], part.flows[1]
+    if split.mode not in ("channel", "channel_inv"):
+        raise UnsupportedOpError(f"from_normflows: there is no rule for couplings split by {split.mode!r}.")
+    channel = np.indices(shape)[0].ravel()
+    first = channel < (shape[0] + 1) // 2 if split.mode == "channel" else channel >= (shape[0] + 1) // 2
+    passing = int(first.sum()) // prod(shape[1:])
+    moved = int((~first).sum())
+    enter = [nn.Unflatten(1, (passing, *shape[1:]))] if len(shape) > 1 else []
+    net = nn.Sequential(*enter, *_inside(coupling.param_map), nn.Flatten())
+    if not coupling.scale:
+        return AdditiveCoupling(first, net)
+    ends = {"exp": nn.Identity(), "sigmoid": _LogSigmoid(-1.0), "sigmoid_inv": _LogSigmoid(1.0)}
+    order = np.arange(2 * moved).reshape(-1, 2, prod(shape[1:]))  # shifts and scales alternate by channel
+    scale = nn.Sequential(net, Select(order[:, 1].ravel(), 2 * moved), ends[coupling.scale_map])
+    return AffineCoupling(first, scale, nn.Sequential(net, Select(order[:, 0].ravel(), 2 * moved)))
+
+
+class _LogSigmoid(nn.Module):
+    """``sign * log sigmoid(s + 2)``."""
+
+    def __init__(self, sign: float) -> None:
+        super().__init__()
+        self.sign = sign
+
+    def forward(self, s: Tensor) -> Tensor:
+        """``[B, n]`` to ``[B, n]``."""
+        return self.sign * nn.functional.logsigmoid(s + 2)
+
+
+def _inside(net: Any) -> list[nn.Module]:
+    """The modules of a conditioner, copied, in float64."""
+    inner = deepcopy(getattr(net, "net", net)).double()
+    return list(inner) if isinstance(inner, nn.Sequential) else [inner]
+
+
+def _shape(q0: Any) -> Shape:
+    """The shape of one point of a base."""
+    if not hasattr(q0, "shape"):
+        raise _no_rule(q0)
+    return tuple(q0.shape)
+
+
+def _no_rule(q0: Any) -> UnsupportedOpError:
+    name = "no base" if q0 is None else f"the base {type(q0).__name__}"
+    return UnsupportedOpError(
+        f"from_normflows: there is no rule for {name}; take a DiagGaussian or a GlowBase."
+    )
+
+
+def _base(q0: Any, shape: Shape) -> list[Bijection]:
+    """The base's means and deviations as a first layer; none for a standard normal."""
+    import normflows.distributions.base as nf
+
+    if isinstance(q0, nf.DiagGaussian):
+        loc, log_scale = q0.loc, q0.log_scale
+    elif isinstance(q0, nf.GlowBase) and not q0.class_cond:
+        loc = q0.loc * torch.exp(q0.loc_logs * q0.logscale_factor)
+        log_scale = q0.log_scale * torch.exp(q0.log_scale_logs * q0.logscale_factor)
+    else:
+        raise _no_rule(q0)
+    ends = [v.detach().double().reshape(v.shape[1:]).expand(shape).ravel() for v in (loc, log_scale)]
+    return [gaussian_layer(*ends)] if any(bool(end.any()) for end in ends) else []

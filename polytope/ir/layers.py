@@ -1,0 +1,122 @@
+r"""Layers :math:`z_l = \sum_k A_{l,k} h_k + b_l`, :math:`h_l = \phi_l(z_l)`, and what passes read of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from polytope.ir.activations import Activation, PatternArray
+from polytope.ir.maps import FloatArray, LinearMap
+from polytope.ir.matrix import Matrix, compact, longest_row
+
+TINY = 2.0**-60  # numbers below are handled with care
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One affine step and its bends.
+
+    Arguments:
+        inputs: which earlier values it reads; 0 is the network's input, l the output of layer l (from 1).
+        maps: one linear map for each input.
+        bias: ``[n]``, added to the sum of the maps.
+        activation: ``None`` for a layer that bends nothing.
+    """
+
+    inputs: tuple[int, ...]
+    maps: tuple[LinearMap, ...]
+    bias: FloatArray
+    activation: Activation | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.maps) or not self.maps:
+            raise ValueError("Layer: there must be one map for each input, and at least one.")
+        if self.bias.ndim != 1 or any(m.shape[0] != len(self.bias) for m in self.maps):
+            sizes = [m.shape for m in self.maps]
+            raise ValueError(f"Layer: maps of shapes {sizes} and a bias of shape {self.bias.shape} differ.")
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(
+            f"{type(m).__name__} of value {k}" for k, m in zip(self.inputs, self.maps, strict=True)
+        )
+        bend = type(self.activation).__name__ if self.activation else "affine"
+        return f"Layer({self.width} outputs, {kinds}, {bend})"
+
+    @property
+    def width(self) -> int:
+        """Number of outputs."""
+        return self.activation.n_units(len(self.bias)) if self.activation else len(self.bias)
+
+    @cached_property
+    def absolute_maps(self) -> tuple[LinearMap, ...]:
+        """The maps with absolute entries: they bound the size of sums and so their rounding errors."""
+        return tuple(linear.absolute() for linear in self.maps)
+
+    @cached_property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """The maps as matrices, sparse ones where that takes less memory."""
+        return tuple(compact(linear.to_sparse()) for linear in self.maps)
+
+    @cached_property
+    def terms(self) -> int:
+        """How many roundings add up in an entry of a product with a map, or with its matrix, at most."""
+        return max(
+            longest_row(matrix) + (sum(longest_row(f.to_sparse()) for f in factors) if factors else 0)
+            for matrix, factors in zip(self.matrices, self._factors, strict=True)
+        )
+
+    @cached_property
+    def has_tiny_numbers(self) -> bool:
+        """Whether products of its numbers with bounds on rounding errors may underflow to nothing."""
+        tables = [self.bias, *(factor.to_sparse().data for linear in self.maps for factor in linear.chain())]
+        return any(((table != 0) & (np.abs(table) < TINY)).any() for table in tables)
+
+    @property
+    def copies_input(self) -> bool:
+        """Whether the pre-activations are one map of the input: functions of x that are not rounded."""
+        return self.inputs == (0,) and not self._factors[0]
+
+    @cached_property
+    def _factors(self) -> tuple[tuple[LinearMap, ...], ...]:
+        """The factors of the maps that have several."""
+        chains = (linear.chain() for linear in self.maps)
+        return tuple(chain if len(chain) > 1 else () for chain in chains)
+
+    def preactivation(self, values: Sequence[FloatArray | None]) -> FloatArray:
+        """``z = sum of maps + bias``, columns; ``values[k]`` is h_k, ``[width_k, B]``."""
+        z = np.broadcast_to(self.bias[:, None], (len(self.bias), _batch(values, self.inputs))).copy()
+        for k, linear in zip(self.inputs, self.maps, strict=True):
+            h = values[k]
+            assert h is not None, "a value was dropped before its last use"
+            z += linear.apply(h)
+        return z
+
+
+class Layered(Protocol):
+    """What a pass through the layers reads of a network."""
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """In order; the last one's output is the network's."""
+
+    @property
+    def input_dim(self) -> int:
+        """Number of input coordinates, d."""
+
+    @property
+    def output_dim(self) -> int:
+        """Number of outputs."""
+
+    def layer_pattern(self, number: int, pattern: PatternArray) -> PatternArray:
+        """The part of a pattern (last axis) that belongs to one layer, counted from 1."""
+
+
+def _batch(values: Sequence[FloatArray | None], inputs: tuple[int, ...]) -> int:
+    """The number of columns of the values that a layer reads."""
+    first = values[inputs[0]]
+    assert first is not None, "a value was dropped before its last use"
+    return int(first.shape[1])

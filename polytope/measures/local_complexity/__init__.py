@@ -1,0 +1,1 @@
+"""Local complexity: how densely a network bends around points."""

@@ -1,0 +1,180 @@
+r"""Exact local complexity: units, regions and the volume of the bends in a neighbourhood of each point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from polytope.core.vertex_cells import explore, suits_vertices
+from polytope.engines.result import Engine
+from polytope.errors import GeometryError
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Network, mlp
+from polytope.ir.maps import FloatArray
+from polytope.measures.local_complexity.inputs import checked_frames, checked_points, checked_radius
+from polytope.measures.units import unit_use
+from polytope.regions.cell_volumes import facet_volumes, float_volumes
+from polytope.regions.complex import RegionComplex
+from polytope.runs.enumerate import enumerate_regions
+
+Shape = Literal["cross-polytope", "box"]
+
+
+@dataclass(frozen=True, eq=False)
+class ExactComplexity:
+    """What bends in the neighbourhood of each point; intervals where a budget stopped the search.
+
+    Arguments:
+        units_lower, units_upper: ``int[B, layers]``, units that bend inside, by layer that bends.
+        regions_lower, regions_upper: ``int[B]``, activation regions.
+        bend_volume: ``[B]``, the volume of the bends inside, of one dimension less than the neighbourhood: an
+            **estimate** in float64; of those bends that were found where not complete.
+        complete: ``bool[B]``, whether the numbers of units and regions of a point are exact.
+    """
+
+    units_lower: NDArray[np.int64]
+    units_upper: NDArray[np.int64]
+    regions_lower: NDArray[np.int64]
+    regions_upper: NDArray[np.int64]
+    bend_volume: FloatArray
+    complete: NDArray[np.bool_]
+
+
+def exact_local_complexity(
+    network: Network,
+    x: ArrayLike,
+    radius: float,
+    *,
+    frames: ArrayLike | None = None,
+    shape: Shape = "cross-polytope",
+    engine: Engine | None = None,
+    max_regions: int | None = None,
+    max_seconds: float | None = None,
+) -> ExactComplexity:
+    r"""Units, regions and bends in the neighbourhoods of points, by enumerating the regions there.
+
+    The neighbourhood of x is the cross-polytope :math:`\mathrm{conv}\{x \pm r v_p\}` whose vertices the
+    crossing count looks at, or the box :math:`\{x + \sum_p t_p v_p : |t_p| \le r\}`. With fewer directions
+    than dimensions it lies in the window through x that they span, and volumes are measured there. Points and
+    directions are taken as they are: nothing is rounded when the network is put on the window.
+
+    Arguments:
+        network: the network.
+        x: points, ``[B, d]``.
+        radius: r.
+        frames: orthonormal directions, ``[P, d]``; ``None`` is the coordinate axes.
+        shape: ``"cross-polytope"`` (at most 16 directions) or ``"box"``.
+        engine: as in ``enumerate_regions``.
+        max_regions, max_seconds: budgets for each point; the result is then an interval.
+
+    Raises:
+        ValueError: for wrong points, radius, shape or directions that are not orthonormal.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0, 0.0], [0.0, 1.0]], [0.0, -0.5]), ([[1.0, 1.0]], [0.0])])
+        >>> found = exact_local_complexity(net, [[0.0, 0.0], [0.0, 0.5]], 0.25)
+        >>> found.regions_lower.tolist(), found.units_lower.tolist(), found.bend_volume.tolist()
+        ([2, 4], [[1], [2]], [0.5, 1.0])
+    """
+    points = checked_points(network, x)
+    checked_radius(radius)
+    if shape not in ("cross-polytope", "box"):
+        raise ValueError(f"shape must be 'cross-polytope' or 'box', not {shape!r}.")
+    d = points.shape[1]
+    directions = checked_frames(np.eye(d) if frames is None else frames, d, shared_frame=True)
+    if (
+        isinstance(directions, int)
+        or np.abs(directions @ directions.T - np.eye(len(directions))).max() > 1e-9
+    ):
+        raise ValueError(
+            "frames: the neighbourhood is measured along orthonormal directions; orthonormalise them."
+        )
+    ends = np.full(len(directions), float(radius))
+    domain = (
+        Polyhedron.box(-ends, ends)
+        if shape == "box"
+        else Polyhedron.cross_polytope(np.zeros(len(ends)), float(radius))
+    )
+    found = [
+        _around(
+            enumerate_regions(
+                mlp([(directions.T, point)]).then(network),
+                domain,
+                engine,
+                max_regions=max_regions,
+                max_seconds=max_seconds,
+            )
+        )
+        for point in points
+    ]
+    layers = len(network.widths)
+    units = np.array([(low, high) for low, high, _, _ in found], dtype=np.int64).reshape(-1, 2, layers)
+    regions = np.array([r for _, _, r, _ in found], dtype=np.int64).reshape(-1, 2)
+    volumes = np.array([volume for *_, volume in found], dtype=float)
+    complete = regions[:, 0] == regions[:, 1]
+    return ExactComplexity(units[:, 0], units[:, 1], regions[:, 0], regions[:, 1], volumes, complete)
+
+
+def _around(complex: RegionComplex) -> tuple[list[int], list[int], tuple[int, int], float]:
+    """Least and greatest numbers of units by layer, of regions, and the volume of the bends."""
+    widths = complex.network.widths
+    if not len(complex):
+        return [0] * len(widths), list(widths), (complex.lower, complex.upper), 0.0
+    use = unit_use(complex)
+    ends = np.cumsum((0, *widths))
+    low = [int(use.varying[a:b].sum()) for a, b in pairwise(ends)]
+    high = [int((~use.fixed[a:b]).sum()) for a, b in pairwise(ends)]
+    return low, high, (complex.lower, complex.upper), bend_volume(complex)
+
+
+def bend_volume(complex: RegionComplex) -> float:
+    """The (d-1)-volume of the bends inside the bounded domain of a complex, up to rounding.
+
+    A bend is a facet that two regions share; where several units bend on it, it is measured once. In one
+    dimension this is the number of points at which some unit bends. Of a partial complex only the facets of
+    the regions found are measured: those towards regions that are missing count half, and those thinner than
+    rounding not at all.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0, 1.0]], [0.0]), ([[1.0]], [0.0])])
+        >>> round(bend_volume(pt.enumerate_regions(net, pt.Polyhedron.box([-1, -1], [1, 1]))), 12)
+        2.828427124746
+    """
+    if complex.complete and suits_vertices(complex.domain):
+        found = explore(complex.network, complex.domain.A, complex.domain.b, keep="vertices")
+        return float(facet_volumes(found, found.facet_units >= 0).sum()) / 2
+    facets, both_sides = complex.facets, 0.0
+    for number in range(len(complex)):
+        span = slice(int(facets.offsets[number]), int(facets.offsets[number + 1]))
+        inner = np.flatnonzero(facets.unit[span] >= 0)
+        if not len(inner):
+            continue
+        A, b = complex[number].halfspaces
+        points = complex.facet_points(number)
+        both_sides += sum(_facet_volume(A, b, int(row), points[row]) for row in inner)
+    return both_sides / 2
+
+
+def _facet_volume(A: FloatArray, b: FloatArray, row: int, inside: FloatArray) -> float:
+    """The volume of the facet of ``{A x <= b}`` on one row (of unit length), around a point inside it.
+
+    In coordinates of the facet it is a cell of a network without bends, in a domain of one dimension less.
+    """
+    d = A.shape[1]
+    if d == 1:
+        return 1.0
+    _, _, vt = np.linalg.svd(A[row : row + 1])
+    others = np.arange(len(A)) != row
+    sides = A[others] @ vt[1:].T
+    slack = b[others] - A[others] @ inside
+    try:
+        found = explore(mlp([(np.zeros((1, d - 1)), [0.0])]), sides, slack, keep="vertices")
+    except GeometryError:
+        return 0.0  # thinner than what its rows are rounded by: empty, or open at an end
+    return float(float_volumes(found)[0].sum())

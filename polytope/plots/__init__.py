@@ -1,0 +1,1 @@
+"""Pictures of regions, of their graph, and of local complexity."""

@@ -1,0 +1,151 @@
+"""Pictures of local complexity: over a window, by class, and through training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from polytope.geometry.slice import Slice
+from polytope.ir import Network
+from polytope.measures.local_complexity.count import LocalComplexity, local_complexity
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def plot_complexity_map(
+    network: Network,
+    window: Slice,
+    radius: float,
+    ax: Axes | None = None,
+    *,
+    low: tuple[float, float] = (-1.0, -1.0),
+    high: tuple[float, float] = (2.0, 2.0),
+    resolution: int = 100,
+    frames: int | ArrayLike | None = None,
+    cmap: str = "viridis",
+) -> Axes:
+    """Draw the crossing count around the points of a plane, as an image.
+
+    Arguments:
+        network: a network.
+        window: a plane in its input space.
+        radius, frames: as in ``local_complexity``; the neighbourhoods lie in the input space.
+        ax: where to draw; a new figure's axes by default.
+        low, high: corners of the part of the plane that is drawn, in the window's coordinates.
+        resolution: points along each side.
+        cmap: a colour map of matplotlib.
+
+    Raises:
+        ValueError: the window is not a plane.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0, 1.0]], [0.0]), ([[1.0]], [0.0])])
+        >>> ax = plot_complexity_map(net, pt.Slice([0.0, 0.0], np.eye(2)), 0.1, resolution=5)
+        >>> ax.images[0].get_array().shape
+        (5, 5)
+    """
+    if window.dim != 2:
+        raise ValueError(f"plot_complexity_map draws planes; this window has {window.dim} dimensions.")
+    across, up = (np.linspace(a, b, resolution) for a, b in zip(low, high, strict=True))
+    t = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
+    counts = local_complexity(network, window.lift(t), radius, frames=frames).total
+    if ax is None:
+        _, ax = plt.subplots(layout="constrained")
+    image = ax.imshow(
+        counts.reshape(resolution, resolution),
+        origin="lower",
+        extent=(low[0], high[0], low[1], high[1]),
+        cmap=cmap,
+    )
+    ax.set_xlabel("first coordinate")
+    ax.set_ylabel("second coordinate")
+    ax.figure.colorbar(image, ax=ax, label=f"units that change piece within {radius:.3g}")
+    return ax
+
+
+def plot_complexity_histogram(
+    complexity: LocalComplexity,
+    ax: Axes | None = None,
+    *,
+    labels: ArrayLike | None = None,
+    correct: ArrayLike | None = None,
+    bins: int = 20,
+) -> Axes:
+    """Draw how local complexity is distributed over points, by class or correct against wrong predictions.
+
+    Arguments:
+        complexity: of B points.
+        ax: where to draw; a new figure's axes by default.
+        labels: classes, ``int[B]``: one outline for each.
+        correct: whether a prediction is right, ``bool[B]``: one outline for right and one for wrong.
+        bins: number of bins.
+
+    Raises:
+        ValueError: both labels and correct are given, or not one for each point.
+
+    Example:
+        >>> found = LocalComplexity(np.array([[1], [4], [2]]))
+        >>> ax = plot_complexity_histogram(found, correct=[True, False, True])
+        >>> [text.get_text() for text in ax.get_legend().get_texts()]
+        ['wrong (1)', 'correct (2)']
+    """
+    total = complexity.total
+    if labels is not None and correct is not None:
+        raise ValueError("Give labels or correct: a histogram is by one of them.")
+    groups = _groups(len(total), labels, correct)
+    if ax is None:
+        _, ax = plt.subplots(layout="constrained")
+    edges = np.histogram_bin_edges(total, bins)
+    for name, members in groups.items():
+        if members.any():
+            label = f"{name} ({members.sum()})"
+            ax.hist(total[members], bins=edges.tolist(), histtype="step", density=True, label=label)
+    ax.set_xlabel("local complexity")
+    ax.set_ylabel("share of the group's points, per unit")
+    ax.legend()
+    return ax
+
+
+def _groups(n: int, labels: ArrayLike | None, correct: ArrayLike | None) -> dict[str, NDArray[np.bool_]]:
+    """The points of each group by its name."""
+    if labels is None and correct is None:
+        return {"points": np.ones(n, dtype=bool)}
+    given = np.asarray(correct, dtype=bool) if labels is None else np.asarray(labels)
+    if given.shape != (n,):
+        raise ValueError(f"One label for each of {n} points is needed, got shape {given.shape}.")
+    if labels is None:
+        return {"wrong": ~given, "correct": given}
+    return {f"class {k}": given == k for k in np.unique(given)}
+
+
+def plot_complexity_training(
+    steps: Sequence[int], means: ArrayLike, ax: Axes | None = None, *, label: str = "local complexity"
+) -> Axes:
+    """Draw recorded local complexity against the training step, which is on a logarithmic scale.
+
+    Arguments:
+        steps: as ``ComplexityRecorder.steps``.
+        means: one number for each step, or ``[steps, layers]``, which are summed.
+        ax: where to draw; a new figure's axes by default.
+        label: the curve's name.
+
+    Example:
+        >>> ax = plot_complexity_training([0, 10], [[1.0, 2.0], [2.0, 2.0]])
+        >>> ax.lines[0].get_ydata().tolist()
+        [3.0, 4.0]
+    """
+    heights = np.asarray(means, dtype=float).reshape(len(steps), -1).sum(axis=1)
+    if ax is None:
+        _, ax = plt.subplots(layout="constrained")
+    ax.plot(np.asarray(steps) + 1, heights, marker=".", label=label)
+    ax.set_xscale("log")
+    ax.set_xlabel("training step, from 1")
+    ax.set_ylabel("mean number of units that change sign")
+    ax.legend()
+    return ax

@@ -1,0 +1,230 @@
+r"""The cases of a VNN-LIB property that share their inputs, decided together.
+
+The conditions of the unsafe set become units :math:`g_i = C_i (x, f(x)) - e_i` behind the network, so the
+exact search cuts its cells where a condition changes. They are watched from a little above 0: where a unit is
+on in a cell its condition is met nowhere in the closed cell, and cells that merely touch the unsafe set have
+all units of a case off. Rational linear programs decide those.
+
+Nothing is decided by a rounded number: bounds count with all that rounding may do, and at a counterexample
+all constraints of its case hold in rational arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polytope.bounds.output_bounds import bounds_at, bounds_over_box
+from polytope.core.vertex_cells import explore, suits_vertices
+from polytope.engines.budget import Budget
+from polytope.engines.layer_split import LayerSplit
+from polytope.exact.dyadic import dyadic
+from polytope.exact.interior import interior_point
+from polytope.exact.network import ExactNetwork
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Dense, Layer, Network, mlp, relu
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.properties.attack import descend
+from polytope.properties.counterexamples import is_counterexample, nearest_float
+from polytope.properties.inputs import AllowedInputs, Point, allowed_inputs
+from polytope.properties.touching import Touching
+from polytope.properties.vnnlib_property import Case
+from polytope.runs.enumerate import enumerate_regions
+
+SLICE = 100_000  # regions looked at together
+ABOVE = (
+    2.0**-32
+)  # from how far above 0 conditions are watched, in shares of what they can be; any share is right
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A counterexample, if one was found; otherwise whether there is none, by how many regions.
+
+    Arguments:
+        witness: the counterexample, or the float64 input next to it.
+        is_float: whether the witness itself is one.
+    """
+
+    witness: FloatArray | None
+    decided: bool
+    regions: int = 0
+    is_float: bool = True
+
+
+def settle(
+    exact: ExactNetwork,
+    cases: Sequence[Case],
+    budget: Budget,
+    workers: int,
+    thorough: bool,
+    rng: np.random.Generator,
+) -> Outcome:
+    """Find a counterexample among cases with the same inputs, or prove that there is none.
+
+    Arguments:
+        exact: the network.
+        thorough: whether to prove by enumeration even where bounds would do.
+    """
+    inputs = allowed_inputs(cases[0])
+    if inputs is None:
+        return Outcome(None, decided=True)
+    if isinstance(inputs, AllowedInputs):
+        return CaseGroup.of(exact, cases, inputs).settle(budget, workers, thorough, rng)
+    for case in cases:
+        if is_counterexample(exact, case, inputs):
+            return _reported(exact, case, inputs)
+    return Outcome(None, decided=True)
+
+
+@dataclass(frozen=True, eq=False)
+class CaseGroup:
+    """Cases with the same inputs.
+
+    Arguments:
+        exact: the network.
+        cases: the cases.
+        inputs: what they allow.
+        conditions: those of all cases as one network on the inputs' domain, each met where at most 0.
+        rows: for each case the numbers of its conditions.
+        strict: ``bool[k]``, which conditions must be below 0.
+    """
+
+    exact: ExactNetwork
+    cases: Sequence[Case]
+    inputs: AllowedInputs
+    conditions: Network
+    rows: tuple[IntArray, ...]
+    strict: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, exact: ExactNetwork, cases: Sequence[Case], inputs: AllowedInputs) -> CaseGroup:
+        """The conditions of some cases behind the network, and what no window holds of their inputs."""
+        network, d, more = exact.network, exact.network.input_dim, len(inputs.b)
+        C = np.concatenate([*(case.C[:, :d] for case in cases), inputs.A])
+        Y = np.concatenate([*(case.C[:, d:] for case in cases), np.zeros((more, network.output_dim))])
+        e = np.concatenate([*(case.e for case in cases), inputs.b])
+        layer = Layer((len(network.layers), 0), (Dense(Y), Dense(C)), -e)
+        behind = replace(network, layers=(*network.layers, layer), output_names=("conditions",))
+        if inputs.window is not None:
+            front = mlp([(inputs.window.directions.T, inputs.window.base)])
+            behind = front.then(behind)
+        ends = np.cumsum([0, *[len(case.e) for case in cases]])
+        shared = np.arange(ends[-1], ends[-1] + more)
+        rows = tuple(np.concatenate([np.arange(i, j), shared]) for i, j in pairwise(ends))
+        strict = np.concatenate([*(case.strict for case in cases), np.zeros(more, dtype=bool)])
+        return cls(exact, cases, inputs, behind, rows, strict)
+
+    def settle(self, budget: Budget, workers: int, thorough: bool, rng: np.random.Generator) -> Outcome:
+        """Find a counterexample or prove that there is none; if thorough, not by bounds alone."""
+        for number, rows in enumerate(self.rows):
+            if not len(rows):
+                return self._anywhere(number)
+        low, high = bounds_over_box(self.conditions, self.inputs.box)
+        never = (low > 0) | (self.strict & (low >= 0))
+        possible = [n for n, rows in enumerate(self.rows) if thorough or not never[rows].any()]
+        if not possible:
+            return Outcome(None, decided=True)
+        for number in possible:
+            if budget.spent(0):
+                return Outcome(None, decided=False)
+            t, _ = descend(self.conditions, self.inputs.box, self.inputs.domain, self.rows[number], rng)
+            found = self._tried(number, t)
+            if found is not None:
+                return found
+        return self._enumerate(possible, np.maximum(np.abs(low), np.abs(high)), budget, workers)
+
+    def _enumerate(self, possible: Sequence[int], size: FloatArray, budget: Budget, workers: int) -> Outcome:
+        """Every region, cut where conditions pass what they are watched from; a counterexample ends it."""
+        k, bent = len(self.strict), watched(self.conditions, size)
+        touching = Touching(self.conditions, self.inputs.domain)
+        regions, decided = 0, True
+        for patterns, points, complete in _slices(bent, self.inputs.domain, budget, workers):
+            regions += len(patterns)
+            decided &= complete
+            off = patterns[:, -k:] == 0
+            for number in possible:
+                rows = self.rows[number]
+                for i in np.flatnonzero(off[:, rows].all(axis=1)).tolist():
+                    found = self._tried(number, points[i])
+                    if found is None and budget.spent(0):
+                        decided = False
+                    elif found is None:
+                        t = touching.point(patterns[i, :-k], rows, self.strict[rows])
+                        found = None if t is None else self._reported(number, t)
+                    if found is not None:
+                        return replace(found, regions=regions)
+        return Outcome(None, decided, regions)
+
+    def _anywhere(self, number: int) -> Outcome:
+        """A case without conditions: any point of the domain."""
+        domain = self.inputs.domain
+        found = self._tried(number, domain.inscribed_ball[0])
+        if found is not None:
+            return found
+        rows = [dyadic(row).integers.tolist() for row in np.column_stack([domain.A, -domain.b])]
+        t = interior_point(rows)
+        assert t is not None, "the domain has interior"
+        return self._reported(number, t)
+
+    def _tried(self, number: int, t: FloatArray) -> Outcome | None:
+        """The point of the domain as a counterexample of a case, if it is one."""
+        rows = self.rows[number]
+        if len(rows) and (bounds_at(self.conditions, t)[0][rows] > 0).any():
+            return None
+        exact = tuple(map(Fraction, t.tolist()))
+        met = is_counterexample(self.exact, self.cases[number], self.inputs.lifted(exact))
+        return self._reported(number, exact) if met else None
+
+    def _reported(self, number: int, t: Point) -> Outcome:
+        return _reported(self.exact, self.cases[number], self.inputs.lifted(t))
+
+
+def _reported(exact: ExactNetwork, case: Case, x: Point) -> Outcome:
+    """A counterexample as a float64 input, itself one if any next to it is."""
+    witness, is_float = nearest_float(exact, case, x)
+    return Outcome(witness, decided=True, is_float=is_float)
+
+
+def watched(conditions: Network, size: FloatArray) -> Network:
+    """Each condition a unit that is off up to a little above 0, relative to its largest values, if finite."""
+    last = conditions.layers[-1]
+    above = ABOVE * np.maximum(np.abs(last.bias), np.where(np.isfinite(size), size, 1.0))
+    level = np.minimum(last.bias - above, np.nextafter(last.bias, -np.inf))
+    shifted = replace(last, bias=level, activation=relu())
+    return replace(conditions, layers=(*conditions.layers[:-1], shifted))
+
+
+def _slices(
+    network: Network, domain: Polyhedron, budget: Budget, workers: int
+) -> Iterator[tuple[PatternArray, FloatArray, bool]]:
+    """Patterns and interior points of all regions, some at a time, and whether the budget sufficed."""
+    if not suits_vertices(domain):
+        left = None if budget.max_seconds is None else max(budget.max_seconds - budget.seconds, 1e-3)
+        found = enumerate_regions(network, domain, LayerSplit(), max_seconds=left)
+        yield found.patterns, found.interior_points, found.complete
+        return
+    deadline = None if budget.max_seconds is None else budget.started + budget.max_seconds
+    start = None
+    while start is None or start:
+        cells = explore(
+            network,
+            domain.A,
+            domain.b,
+            keep="cells",
+            max_regions=SLICE,
+            deadline=deadline,
+            workers=workers,
+            start=start,
+        )
+        start = cells.open_cells
+        stopped = bool(start) and budget.spent(0)
+        yield cells.patterns, cells.interior_points, not stopped
+        if stopped:
+            return

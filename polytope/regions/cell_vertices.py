@@ -1,0 +1,23 @@
+"""The vertices of all regions of a complex, region by region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from polytope.core.vertex_cells import explore, suits_vertices
+from polytope.ir.maps import FloatArray
+from polytope.regions.complex import RegionComplex
+from polytope.regions.vertices_again import numbers_in
+
+
+def cell_vertices(complex: RegionComplex) -> Iterator[FloatArray]:
+    """The vertices ``[v, d]`` of every region of a complete complex in a bounded domain, in their order."""
+    if not suits_vertices(complex.domain):
+        yield from (region.vertices() for region in complex)
+        return
+    found = explore(complex.network, complex.domain.A, complex.domain.b, keep="vertices")
+    order = np.argsort(numbers_in(complex.patterns, found.patterns))
+    for i in order.tolist():
+        yield found.vertices[found.vertex_offsets[i] : found.vertex_offsets[i + 1]]

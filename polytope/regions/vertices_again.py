@@ -1,0 +1,54 @@
+"""What needs the vertices of all cells: a complete complex searched once more, keeping them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polytope.core.vertex_cells import explore
+from polytope.exact.cells import ExactCells
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Network
+from polytope.ir.activations import PatternArray
+from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.cell_volumes import cell_volumes
+from polytope.regions.facets import Facets
+
+
+def volumes(network: Network, domain: Polyhedron, patterns: PatternArray) -> tuple[FloatArray, FloatArray]:
+    """The volumes of all regions, ``[R]``, and bounds on their errors: the search once more, with vertices.
+
+    Arguments:
+        patterns: ``int8[R, units]``, all regions of the network in the domain.
+    """
+    found = explore(network, domain.A, domain.b, keep="vertices")
+    sizes, errors = cell_volumes(found, ExactCells(network, domain.A, domain.b))
+    order = np.argsort(numbers_in(patterns, found.patterns))
+    return sizes[order], errors[order]
+
+
+def facet_points(
+    network: Network, domain: Polyhedron, patterns: PatternArray, facets: Facets
+) -> FloatArray | None:
+    """A point inside every facet, ``[F, d]``: the search once more; ``None`` if it names facets otherwise.
+
+    Arguments:
+        patterns: ``int8[R, units]``, all regions of the network in the domain.
+        facets: their facets.
+    """
+    found = explore(network, domain.A, domain.b, keep="points")
+    theirs = np.repeat(numbers_in(patterns, found.patterns), np.diff(found.facet_offsets))
+    ours = np.repeat(np.arange(len(patterns)), np.diff(facets.offsets))
+    if len(ours) != len(theirs):
+        return None
+    a, b = np.lexsort((facets.unit, ours)), np.lexsort((found.facet_units, theirs))
+    if (ours[a] != theirs[b]).any() or (facets.unit[a] != found.facet_units[b]).any():
+        return None
+    points = np.empty_like(found.facet_points)
+    points[a] = found.facet_points[b]
+    return points
+
+
+def numbers_in(patterns: PatternArray, other: PatternArray) -> IntArray:
+    """The places in ``patterns`` of the same rows in another order."""
+    number = {pattern.tobytes(): i for i, pattern in enumerate(patterns)}
+    return np.array([number[pattern.tobytes()] for pattern in other], dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Long runs: batches on executors, directories, evidence."""

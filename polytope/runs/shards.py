@@ -1,0 +1,213 @@
+r"""Shards of a stored complex: Parquet files that tell which branches of the search they did and left open.
+
+A shard has a row for each region:
+
+=================== =================================== ==================================================
+column              type                                meaning
+=================== =================================== ==================================================
+``pattern``         ``fixed_size_binary[units]``        the piece of every unit, one byte each
+``interior_point``  ``fixed_size_list<double>[d]``      a point strictly inside
+``facet_unit``      ``list<int32>``                     a unit whose bend carries the facet, or -(row + 1)
+``facet_key``       ``list<uint64>``                    equal on the two sides of a facet, 0 on the boundary
+``carrier``         ``list<int32>``                     (LP cells) what can carry facets, in place of them
+``facet_row``       ``list<uint16>``                    (certificate) which row of the unit's piece it is
+``evidence``        ``list<uint16>``                    (certificate) d facets for each row that they imply
+=================== =================================== ==================================================
+
+Its metadata under the key ``search`` is JSON: ``taken``, the branches that the shard started from; ``open``,
+those that it left, each with the most regions in it; ``regions``, its number of rows. Shards appear under
+their names only when they are whole, so what is open can be read off the shards that are there, and nothing
+is lost or found twice when a run is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path as File
+from typing import TYPE_CHECKING, BinaryIO
+from uuid import uuid4
+
+import numpy as np
+
+from polytope.core.open_cells import Path
+from polytope.core.vertex_cells import VertexCells
+from polytope.engines.result import SearchResult
+from polytope.errors import CorruptFileError
+from polytope.runs.evidence import Evidence
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SHARDS, LOCK = "regions", "writing.lock"  # the folder, and a file that its writer holds
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a search has come: shards, regions, bound, and the open branches with their bounds."""
+
+    shards: int
+    regions: int
+    upper: int
+    open: tuple[tuple[Path, int], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is open."""
+        return not self.open
+
+
+def beginning(whole: int) -> Progress:
+    """A search in which the root is open, with so many regions at most."""
+    return Progress(0, 0, whole, (((), whole),))
+
+
+def advanced(before: Progress, taken: Iterable[Path], left: Iterable[tuple[Path, int]], n: int) -> Progress:
+    """How far a search has come with another shard: branches that it took, those that it left, its regions.
+
+    Raises:
+        KeyError: a branch that it took was not open.
+    """
+    frontier = dict(before.open)
+    known = {path: frontier.pop(path) for path in taken}
+    frontier.update((path, min(bound, known.get(path, bound))) for path, bound in left)
+    regions = before.regions + n
+    upper = min(before.upper, regions + sum(frontier.values()))
+    return Progress(before.shards + 1, regions, upper, tuple(frontier.items()))
+
+
+def shard_of(
+    found: VertexCells | SearchResult, taken: Sequence[Path], evidence: Evidence | None = None
+) -> bytes:
+    """The shard of what was found from the branches ``taken``, with evidence for it where there is any."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    left = [*zip(found.open_cells, found.open_bounds, strict=True)]
+    search = {"taken": taken, "open": left, "regions": found.n_regions}
+    table = _table(found, evidence).replace_schema_metadata({"search": json.dumps(search)})
+    out = pa.BufferOutputStream()
+    pq.write_table(table, out, compression="zstd" if evidence else "snappy", use_dictionary=False)
+    return bytes(out.getvalue())
+
+
+@contextmanager
+def sole_writer(directory: File) -> Iterator[File]:
+    """Be the only process that adds to a directory, made if need be, and remove what a killed one left.
+
+    Yields:
+        A mark: a file in the directory, by which workers can tell that they see the same one.
+
+    Raises:
+        ValueError: another process is adding to it.
+    """
+    from filelock import FileLock, Timeout
+
+    (directory / SHARDS).mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(directory / LOCK).acquire(timeout=0)
+    except Timeout as error:
+        raise ValueError(f"Another process is writing into {directory}: wait until it has ended.") from error
+    with lock:
+        for leftover in (directory / SHARDS).glob("*.part"):
+            leftover.unlink()
+        mark = (directory / SHARDS / f"{uuid4().hex}.part").resolve()
+        mark.touch()
+        try:
+            yield mark
+        finally:
+            mark.unlink(missing_ok=True)
+
+
+def set_aside(mark: File, shard: bytes) -> File | None:
+    """Write a shard beside the mark, to be added later; ``None`` if we do not see the mark or may not."""
+    aside = mark.with_stem(uuid4().hex)
+    try:
+        if not mark.exists():
+            return None
+        aside.write_bytes(shard)
+    except PermissionError:
+        return None
+    return aside
+
+
+def add_shard(directory: File, number: int, shard: bytes | File) -> None:
+    """Add a shard, as bytes or set aside, to a directory, whole or not at all."""
+    if isinstance(shard, File):
+        with shard.open("rb") as file:
+            os.fsync(file.fileno())
+        shard.replace(shard_file(directory, number))
+        return
+    with whole_file(shard_file(directory, number)) as file:
+        file.write(shard)
+
+
+def progress_of(directory: File, whole: int) -> Progress:
+    """How far a directory has come, read from its shards.
+
+    Raises:
+        CorruptFileError: a shard is missing, damaged, or not of this run.
+    """
+    import pyarrow.parquet as pq
+
+    progress = beginning(whole)
+    while (file := shard_file(directory, progress.shards)).exists():
+        try:
+            search = json.loads(pq.read_schema(file).metadata[b"search"])
+            left = [(tuple(path), int(bound)) for path, bound in search["open"]]
+            progress = advanced(progress, map(tuple, search["taken"]), left, int(search["regions"]))
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise CorruptFileError(f"{file} does not follow the shards before it.") from error
+    if len(list((directory / SHARDS).glob("shard-*.parquet"))) != progress.shards:
+        raise CorruptFileError(f"{file} is missing, but later shards are there.")
+    return progress
+
+
+def _table(found: VertexCells | SearchResult, evidence: Evidence | None) -> pa.Table:
+    """The regions of a shard as columns."""
+    import pyarrow as pa
+
+    units, d = found.patterns.shape[1], found.interior_points.shape[1]
+    patterns = np.ascontiguousarray(found.patterns)
+    columns = {
+        "pattern": pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(units), len(patterns), [None, pa.py_buffer(patterns)]
+        ),
+        "interior_point": pa.FixedSizeListArray.from_arrays(pa.array(found.interior_points.ravel()), d),
+    }
+    if isinstance(found, SearchResult):
+        carriers = found.candidates or ()
+        ends = pa.array(np.cumsum([0, *map(len, carriers)], dtype=np.int32))
+        flat = np.concatenate([np.zeros(0, np.int32), *carriers], dtype=np.int32)
+        return pa.table(columns | {"carrier": pa.ListArray.from_arrays(ends, pa.array(flat))})
+    offsets = pa.array(found.facet_offsets.astype(np.int32))
+    columns["facet_unit"] = pa.ListArray.from_arrays(offsets, pa.array(found.facet_units))
+    columns["facet_key"] = pa.ListArray.from_arrays(offsets, pa.array(found.facet_keys))
+    if evidence is not None:
+        columns["facet_row"] = pa.ListArray.from_arrays(offsets, pa.array(evidence.facet_row))
+        places = pa.array(evidence.offsets.astype(np.int32))
+        columns["evidence"] = pa.ListArray.from_arrays(places, pa.array(evidence.implied))
+    return pa.table(columns)
+
+
+def shard_file(directory: File, number: int) -> File:
+    """The file of a shard, counted from 0."""
+    return directory / SHARDS / f"shard-{number:06d}.parquet"
+
+
+@contextmanager
+def whole_file(file: File) -> Iterator[BinaryIO]:
+    """A file that appears under its name only when all of it is on the disk."""
+    part = file.with_name(file.name + ".part")
+    try:
+        with part.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
