@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import polytope as pt
-from polytope.engines.result import Engine
+from polytope.engines.engine import Engine
 from polytope.errors import EmptyDomainError, GeometryError
 from polytope.measures.decision_boundary import classified
 from tests.rational import Cell, Twin, along, read, regions, rows_of, twin_of

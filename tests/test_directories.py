@@ -32,11 +32,12 @@ from polytope import (
 )
 from polytope.__main__ import app
 from polytope.core.vertex_cells import explore
-from polytope.engines.result import Engine
+from polytope.engines.engine import Engine
+from polytope.engines.vertex_search import VertexSearch
 from polytope.errors import CorruptFileError, IncompleteComplexError
 from polytope.ir.archive import fingerprint, from_arrays, to_arrays
-from polytope.runs import batches as frontier
-from polytope.runs.batches import run_slice
+from polytope.runs import batches
+from polytope.runs.batches import run_batch
 from polytope.runs.shards import sole_writer
 from tests.networks import NETWORKS, needs_shared, seeded, unit_box_of
 
@@ -45,9 +46,9 @@ LP = LayerSplit(cells="lp")
 
 
 @pytest.fixture
-def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shards of at most fifty regions."""
-    monkeypatch.setattr(frontier, "ROWS", 50)
+    monkeypatch.setattr(batches, "ROWS", 50)
 
 
 def case() -> tuple[Network, Polyhedron]:
@@ -70,7 +71,7 @@ def test_an_archive_is_the_network(name: str) -> None:
     assert (again.pattern(x) == network.pattern(x)).all()
 
 
-@pytest.mark.usefixtures("small_slices")
+@pytest.mark.usefixtures("small_batches")
 def test_shards_hold_the_complex(tmp_path: Path) -> None:
     network, box = case()
     expected = enumerate_regions(network, box)
@@ -87,7 +88,7 @@ def test_shards_hold_the_complex(tmp_path: Path) -> None:
     assert table.num_rows == len(expected)
 
 
-@pytest.mark.usefixtures("small_slices")
+@pytest.mark.usefixtures("small_batches")
 def test_budgets_and_resuming(tmp_path: Path) -> None:
     network, box = case()
     expected = enumerate_regions(network, box)
@@ -109,7 +110,7 @@ def test_budgets_and_resuming(tmp_path: Path) -> None:
     assert len(again) == len(expected)
 
 
-@pytest.mark.usefixtures("small_slices")
+@pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_lp_cells_are_stored_and_resumed(name: str, tmp_path: Path) -> None:
     """For every kind of bend: piece by piece the same regions, facets and neighbours as in one."""
@@ -173,7 +174,7 @@ def test_only_the_same_run_is_resumed(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path, small_slices: None) -> Path:
+def run(tmp_path: Path, small_batches: None) -> Path:
     network, box = case()
     enumerate_regions(network, box, directory=tmp_path)
     return tmp_path
@@ -251,24 +252,24 @@ def test_one_process_writes_at_a_time(run: Path) -> None:
     with sole_writer(run):
         with pytest.raises(ValueError, match="Another process is writing"):
             enumerate_regions(*case(), directory=run, resume=True)
-        assert load_complex(run).progress.shards == 1
+        assert load_complex(run).found.frontier.shards == 1
     assert len(enumerate_regions(*case(), directory=run, resume=True)) == 676
 
 
 def test_workers_write_shards_where_they_see_the_directory(run: Path) -> None:
     network, box = case()
-    problem = pickle.dumps((network, box, "vertices"))
+    problem = pickle.dumps((network, box, VertexSearch()))
     with sole_writer(run) as mark:
-        written = run_slice(problem, ((),), 50, 10.0, "cells", mark).shard
+        written = run_batch(problem, ((),), 50, 10.0, "cells", mark).shard
         assert isinstance(written, Path)
         assert pq.read_metadata(written).num_rows == 50
-        sent = run_slice(problem, ((),), 50, 10.0, "cells", mark.with_stem("elsewhere")).shard
+        sent = run_batch(problem, ((),), 50, 10.0, "cells", mark.with_stem("elsewhere")).shard
         assert isinstance(sent, bytes)
         assert sent == written.read_bytes()
 
 
 def test_a_full_disk_loses_nothing(
-    tmp_path: Path, small_slices: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_batches: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, box = case()
     flush, calls = os.fsync, []
@@ -282,7 +283,7 @@ def test_a_full_disk_loses_nothing(
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(OSError, match="No space"):
         enumerate_regions(network, box, directory=tmp_path)
-    assert load_complex(tmp_path).progress.shards == 3
+    assert load_complex(tmp_path).found.frontier.shards == 3
     assert len(enumerate_regions(network, box, directory=tmp_path, resume=True)) == 676
 
 
@@ -334,7 +335,7 @@ def test_a_run_out_of_memory_is_resumed(tmp_path: Path) -> None:
     network, box = case()
     part = enumerate_regions(network, box, directory=tmp_path, max_memory=1)
     assert not part.complete
-    assert part.progress.open
+    assert part.found.frontier.open
     assert len(enumerate_regions(network, box, directory=tmp_path, resume=True)) == 676
 
 
@@ -349,7 +350,7 @@ def test_open_cells_are_where_the_rest_is(tmp_path: Path) -> None:
         ]
     for part in parts:
         assert not part.complete
-        rest = explore(network, box.A, box.b, keep="cells", start=part.open_cells)
+        rest = explore(network, box, keep="cells", start=part.open_cells)
         assert rest.n_regions == 676 - len(part)
         assert not {p.tobytes() for p in part.patterns} & {p.tobytes() for p in rest.patterns}
 
@@ -386,15 +387,11 @@ def test_the_peak_stays_near_the_budget_of_memory() -> None:
 SCRIPT = """
 import sys
 from polytope import LayerSplit, Polyhedron, enumerate_regions
-from polytope.runs import batches as frontier
-from polytope.engines.result import Engine
-from polytope.runs.batches import run_slice
-from polytope.runs.shards import sole_writer
-from polytope.core.vertex_cells import explore
+from polytope.runs import batches
 from tests.networks import file_network, seeded, unit_box_of
 
 if __name__ == "__main__":
-    frontier.ROWS = {rows}
+    batches.ROWS = {rows}
     network = {network}
     box = Polyhedron.box(*unit_box_of(network))
     directory, resume, workers = sys.argv[1], sys.argv[2] == "resume", int(sys.argv[3])
@@ -631,7 +628,7 @@ def test_the_command_line(tmp_path: Path) -> None:
 
 def test_shards_of_wide_networks_hold_fewer_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network, box = case()
-    monkeypatch.setattr(frontier, "SHARD_BYTES", 40 * network.n_units)
+    monkeypatch.setattr(batches, "SHARD_BYTES", 40 * network.n_units)
     assert len(enumerate_regions(network, box, directory=tmp_path)) == 676
     sizes = [pq.read_metadata(file).num_rows for file in (tmp_path / "regions").glob("*.parquet")]
     assert max(sizes) <= 40

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from polytope import LayerSplit, Polyhedron, RegionComplex, Sampling, Slice, count_regions, enumerate_regions
-from polytope.engines.result import Engine
+from polytope.engines.engine import Engine
 from polytope.errors import EmptyDomainError, IncompleteComplexError, UnboundedDomainError
 from tests.networks import NETWORKS, integer, seeded, unit_box_of
 

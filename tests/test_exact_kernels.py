@@ -73,8 +73,8 @@ def test_groups_of_proportional_rows(seed: int, nearly: bool) -> None:
 @pytest.mark.parametrize("nearly", [False, True])
 def test_proportional_rows_are_decided_exactly(nearly: bool) -> None:
     box = Polyhedron.box([-1] * 2, [1] * 2)
-    found = [explore(pooled(seed, nearly=nearly), box.A, box.b) for seed in range(6)]
-    assert sum(f.n_exact for f in found) > 50
+    found = [explore(pooled(seed, nearly=nearly), box) for seed in range(6)]
+    assert sum(f.statistics["exact_signs"] for f in found) > 50
 
 
 @pytest.mark.parametrize("seed", range(4))

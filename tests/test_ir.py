@@ -123,7 +123,7 @@ def test_jumps_are_found_in_rational_arithmetic_and_refused() -> None:
         with pytest.raises(ValueError, match="Unit 2 of layer 1 is not continuous"):
             enumerate_regions(network, box, engine)
     with pytest.raises(ValueError, match="Unit 2 of layer 1"):
-        explore(network, box.A, box.b)
+        explore(network, box)
 
 
 def test_pieces_beyond_the_numbers_of_patterns_are_refused() -> None:

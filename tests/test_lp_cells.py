@@ -10,7 +10,7 @@ import pytest
 from polytope import LayerSplit, Network, Polyhedron, count_regions, enumerate_regions, mlp
 from polytope.core.vertex_cells import explore
 from polytope.engines.budget import Budget
-from polytope.engines.simplex_cells import search_simplex
+from polytope.engines.simplex_search import SimplexSearch
 from polytope.ir import Dense, Layer, max_groups, relu
 from tests.networks import KNOWN_REGIONS, file_network, integer, needs_shared, seeded, seeds, unit_box_of
 from tests.test_vertex_cells import KINDS, random_case
@@ -44,7 +44,7 @@ def patterns_of(network: Network, domain: Polyhedron, engine: LayerSplit) -> set
 
 
 def assert_same_as_vertex_cells(network: Network, domain: Polyhedron) -> None:
-    expected = explore(network, domain.A, domain.b, keep="cells")
+    expected = explore(network, domain, keep="cells")
     assert patterns_of(network, domain, SIMPLEX) == {p.tobytes() for p in expected.patterns}
     assert count_regions(network, domain, SIMPLEX).lower == expected.n_regions
 
@@ -143,7 +143,7 @@ def test_exact_arithmetic_alone_finds_the_same() -> None:
     """A search that has neither a center nor a dictionary asks exact arithmetic for every sign."""
     network = seeded(1, 3, 4, 3, 1)
     domain = Polyhedron.box([-1] * 3, [1] * 3)
-    found = search_simplex(network, domain, budget=Budget(), keep=True, progress=None, floats=False)
+    found = SimplexSearch(floats=False).search(network, domain, budget=Budget(), keep="cells", progress=None)
     assert found.statistics["multipliers"] == found.statistics["ball"] == found.statistics["points"] == 0
     assert found.statistics["exact"] > found.n_regions
     assert {p.tobytes() for p in found.patterns} == patterns_of(network, domain, HIGHS)

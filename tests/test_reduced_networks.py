@@ -37,7 +37,7 @@ def with_skips(seed: int) -> Network:
 
 def plain_count(network: Network) -> int:
     """Regions without networks for cells."""
-    return explore(network, BOX.A, BOX.b).n_regions
+    return explore(network, BOX).n_regions
 
 
 def reduced_counts(
@@ -52,9 +52,9 @@ def reduced_counts(
         changed.setattr(reduced_network, "SHRINK", 2)
         changed.setattr(flat_network, "pays_early", lambda units, readers: True)
         changed.setattr(flat_network, "FEW_UNITS", few)
-        reduced = explore(network, BOX.A, BOX.b)
+        reduced = explore(network, BOX)
     assert reduced.complete
-    return reduced.n_regions, reduced.n_exact
+    return reduced.n_regions, reduced.statistics["exact_signs"]
 
 
 @pytest.mark.parametrize("few", [3, 8, 100])
@@ -111,16 +111,16 @@ def test_family(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_stopped_search_counts_no_cell_twice(leaf: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cell with a network of its own is counted whole or stays open."""
     network = seeded(3, 2, 24, 24, 24, 1)
-    whole = explore(network, BOX.A, BOX.b).n_regions
+    whole = explore(network, BOX).n_regions
     monkeypatch.setattr(flat_network, "pays_early", lambda units, readers: True)
     monkeypatch.setattr(flat_network, "FEW_UNITS", 30)
     monkeypatch.setattr(reduced_network, "LEAF_UNITS", leaf)
     monkeypatch.setattr(reduced_network, "SHRINK", 2)
-    part = explore(network, BOX.A, BOX.b, max_regions=5)
+    part = explore(network, BOX, max_regions=5)
     total, stops = part.n_regions, 0
     while not part.complete:
-        part = explore(network, BOX.A, BOX.b, max_regions=5, start=part.open_cells)
+        part = explore(network, BOX, max_regions=5, start=part.open_cells)
         total, stops = total + part.n_regions, stops + 1
     assert stops > 3
     assert total == whole
-    assert explore(network, BOX.A, BOX.b, workers=2).n_regions == whole
+    assert explore(network, BOX, workers=2).n_regions == whole

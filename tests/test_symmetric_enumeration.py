@@ -18,7 +18,7 @@ from polytope import (
     enumerate_regions,
     mlp,
 )
-from polytope.engines.result import Engine
+from polytope.engines.engine import Engine
 from polytope.equivariant import (
     Orbits,
     Representation,

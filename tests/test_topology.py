@@ -144,7 +144,7 @@ def test_vertices_within_rounding_of_each_other_are_told_apart(seed: int) -> Non
     for line in [*lines, *sides]:
         edges += max(sum(value_at(line, p) == 0 for p in points) - 1, 0)
     domain = box(2, 2.0)
-    exact = ExactVertices(network, domain, explore(network, domain.A, domain.b, keep="vertices"))
+    exact = ExactVertices(network, domain, explore(network, domain, keep="vertices"))
     assert face_counts(exact)[:2] == (len(points), edges)
     close = [p for p in points if abs(p[0] - Fraction(x[0])) + abs(p[1] - Fraction(x[1])) < 1e-12]
     assert len(close) > 1
@@ -208,7 +208,7 @@ def test_components_and_holes_on_a_grid() -> None:
 def test_the_lattice_has_the_faces_that_are_counted(name: str) -> None:
     network = NETWORKS[name]()
     domain = box(network.input_dim, 1.0)
-    found = ExactVertices(network, domain, explore(network, domain.A, domain.b, keep="vertices"))
+    found = ExactVertices(network, domain, explore(network, domain, keep="vertices"))
     lattice = face_lattice(found)
     assert (len(lattice.vertices), *(m.shape[0] for m in lattice.boundary)) == face_counts(found)
     ends = np.diff(lattice.boundary[0].indptr)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from polytope import FacetFlip, LayerSplit, Network, Polyhedron, enumerate_regions, mlp, track
-from polytope.engines.result import Engine
+from polytope.engines.engine import Engine
 from polytope.errors import IncompleteComplexError
 from tests.networks import NETWORKS, unit_box_of
 

@@ -10,7 +10,7 @@ import pytest
 
 from polytope import LayerSplit, Network, Polyhedron, enumerate_regions
 from polytope.core import flat_network
-from polytope.core.packed import PackedPatterns, as_kept
+from polytope.core.packed import PackedPatterns
 from polytope.core.vertex_cells import VertexCells, explore, matched
 from polytope.ir import Activation, Dense, Layer, absolute, clip, hard_tanh, leaky_relu, max_groups, relu
 from tests.networks import NETWORKS, integer, seeded, seeds, unit_box_of
@@ -31,29 +31,27 @@ def edges_by_pattern(patterns: np.ndarray, edges: np.ndarray) -> set[frozenset[b
 
 
 def assert_same_as_lp_cells(network: Network, domain: Polyhedron) -> VertexCells:
-    found = explore(network, domain.A, domain.b, keep="vertices")
-    edges = found.neighbours()
+    found = explore(network, domain, keep="vertices")
+    edges = found.pairs()
     reference = enumerate_regions(network, domain, LayerSplit(cells="lp", solver="highs"))
     assert {p.tobytes() for p in found.patterns} == {p.tobytes() for p in reference.patterns}
     assert found.n_regions == len(reference)
-    assert explore(network, domain.A, domain.b).n_regions == len(reference)
+    assert explore(network, domain).n_regions == len(reference)
     theirs = np.array(list(reference.adjacency().edges), dtype=int).reshape(-1, 2)
     assert edges_by_pattern(found.patterns, edges) == edges_by_pattern(reference.patterns, theirs)
-    assert_same_cells(found, explore(network, domain.A, domain.b, keep="cells"))
+    assert_same_cells(found, explore(network, domain, keep="cells"))
     return found
 
 
 def assert_same_cells(one: VertexCells, two: VertexCells) -> None:
     """Patterns, neighbours, and the units and keys of each region's facets."""
-    assert edges_by_pattern(one.patterns, one.neighbours()) == edges_by_pattern(
-        two.patterns, two.neighbours()
-    )
+    assert edges_by_pattern(one.patterns, one.pairs()) == edges_by_pattern(two.patterns, two.pairs())
     assert facets_by_pattern(one) == facets_by_pattern(two)
 
 
 def facets_by_pattern(found: VertexCells) -> dict[bytes, list[tuple[int, int]]]:
-    facets = list(zip(found.facet_units.tolist(), found.facet_keys.tolist(), strict=True))
-    spans = pairwise(found.facet_offsets.tolist())
+    facets = list(zip(found.facets.unit.tolist(), found.facets.key.tolist(), strict=True))
+    spans = pairwise(found.facets.offsets.tolist())
     return {p.tobytes(): sorted(facets[i:j]) for p, (i, j) in zip(found.patterns, spans, strict=True)}
 
 
@@ -83,7 +81,7 @@ def test_family_in_a_polytope_without_axis_rows(name: str) -> None:
     network = NETWORKS[name]()
     domain = Polyhedron.cross_polytope(np.full(network.input_dim, 0.1), 1.3)
     found = assert_same_as_lp_cells(network, domain)
-    assert (found.facet_units >= -len(domain.A)).all()
+    assert (found.facets.unit >= -len(domain.A)).all()
 
 
 @pytest.mark.parametrize("seed", seeds(200, 8))
@@ -96,14 +94,12 @@ def test_looking_ahead_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
     """Wide sparse networks decide later layers early; here every network does."""
     network = NETWORKS[name]()
     box = Polyhedron.box(*unit_box_of(network))
-    plain = explore(network, box.A, box.b, keep="cells")
+    plain = explore(network, box, keep="cells")
     monkeypatch.setattr(flat_network, "pays_early", lambda units, readers: True)
-    early = explore(network, box.A, box.b, keep="cells")
+    early = explore(network, box, keep="cells")
     assert {p.tobytes() for p in early.patterns} == {p.tobytes() for p in plain.patterns}
-    assert edges_by_pattern(early.patterns, early.neighbours()) == edges_by_pattern(
-        plain.patterns, plain.neighbours()
-    )
-    assert explore(network, box.A, box.b).n_regions == plain.n_regions
+    assert edges_by_pattern(early.patterns, early.pairs()) == edges_by_pattern(plain.patterns, plain.pairs())
+    assert explore(network, box).n_regions == plain.n_regions
 
 
 @pytest.mark.parametrize("keep", ["count", "cells"])
@@ -111,14 +107,14 @@ def test_looking_ahead_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatc
 def test_a_stopped_search_goes_on(keep: str, step: int, workers: int) -> None:
     network = seeded(6, 3, 6, 5, 1)
     box = Polyhedron.box([-1] * 3, [1] * 3)
-    whole = explore(network, box.A, box.b, keep="cells")
-    part = explore(network, box.A, box.b, keep=keep, max_regions=step, workers=workers)
+    whole = explore(network, box, keep="cells")
+    part = explore(network, box, keep=keep, max_regions=step, workers=workers)
     total, seen = part.n_regions, [p.tobytes() for p in part.patterns]
     while not part.complete:
         assert total + part.open_bound >= whole.n_regions
         assert part.open_bound <= sum(part.open_bounds)
         start = part.open_cells
-        part = explore(network, box.A, box.b, keep=keep, max_regions=step, start=start, workers=workers)
+        part = explore(network, box, keep=keep, max_regions=step, start=start, workers=workers)
         total += part.n_regions
         seen += [p.tobytes() for p in part.patterns]
     assert total == whole.n_regions
@@ -130,9 +126,9 @@ def test_a_stopped_search_goes_on(keep: str, step: int, workers: int) -> None:
 def test_workers_find_the_same(workers: int) -> None:
     network = seeded(2, 2, 24, 16, 8, 1)
     box = Polyhedron.box([-1] * 2, [1] * 2)
-    one, many = (explore(network, box.A, box.b, keep="cells", workers=n) for n in (1, workers))
+    one, many = (explore(network, box, keep="cells", workers=n) for n in (1, workers))
     assert (one.patterns == many.patterns).all(), "what was given away comes in its place"
-    assert sorted(one.neighbours().tolist()) == sorted(many.neighbours(workers=workers).tolist())
+    assert sorted(one.pairs().tolist()) == sorted(many.pairs(workers=workers).tolist())
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -143,7 +139,7 @@ def test_an_error_in_any_thread_is_raised(workers: int) -> None:
     with ThreadPoolExecutor(1) as pool:
         for call in (explore, lambda *a, **k: pool.submit(explore, *a, **k).result()):
             with pytest.raises(ValueError, match="not one of this network"):
-                call(network, box.A, box.b, start=wrong, workers=workers)
+                call(network, box, start=wrong, workers=workers)
 
 
 @pytest.mark.parametrize("kind", [relu(), max_groups([[0, 1], [2, 3], [4, 5], [6, 7]]), hard_tanh()])
@@ -157,7 +153,7 @@ def test_patterns_are_packed_where_all_units_have_two_pieces(kind: Activation, l
     network = Network((d,), (first, second, Layer((2,), (Dense(np.ones((1, last))),), np.zeros(1))))
     box = Polyhedron.box([-1] * d, [1] * d)
     found = enumerate_regions(network, box)
-    assert isinstance(as_kept(found), PackedPatterns) == (kind.n_pieces(0) == 2)
+    assert isinstance(found.found.kept_patterns, PackedPatterns) == (kind.n_pieces(0) == 2)
     assert len(found) > 2
     assert np.array_equal(found.patterns, network.pattern(found.interior_points))
     assert found.patterns is found.patterns
@@ -191,4 +187,4 @@ def test_what_progress_raises_ends_the_search(workers: int) -> None:
 
     box = Polyhedron.box([-1.0] * 4, [1.0] * 4)
     with pytest.raises(KeyboardInterrupt):
-        explore(network, box.A, box.b, progress=progress, workers=workers)
+        explore(network, box, progress=progress, workers=workers)

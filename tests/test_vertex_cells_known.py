@@ -52,11 +52,11 @@ def test_counts(name: str) -> None:
 def test_cells_and_their_neighbours(name: str) -> None:
     network = file_network(name)
     box = Polyhedron.box(*unit_box_of(network))
-    found = explore(network, box.A, box.b, keep="cells")
+    found = explore(network, box, keep="cells")
     assert found.n_regions == len(np.unique(found.patterns, axis=0)) == KNOWN_REGIONS[name]
-    edges, places = found.neighbours(), found.neighbours(places=True)
-    units = found.facet_units[places]
-    inner = int((found.facet_units >= 0).sum())
+    edges, places = found.pairs(), found.pairs(places=True)
+    units = found.facets.unit[places]
+    inner = int((found.facets.unit >= 0).sum())
     assert 2 * len(edges) == inner
     some = np.random.default_rng(0).permutation(len(edges))[:2000]
     for (i, j), pair in zip(edges[some].tolist(), units[some].tolist(), strict=True):
@@ -69,7 +69,7 @@ def test_cells_and_their_neighbours(name: str) -> None:
 def test_faces_satisfy_euler(name: str) -> None:
     network = file_network(name)
     box = Polyhedron.box(*unit_box_of(network))
-    counts = face_counts(ExactVertices(network, box, explore(network, box.A, box.b, keep="vertices")))
+    counts = face_counts(ExactVertices(network, box, explore(network, box, keep="vertices")))
     assert counts[:2] == VERTICES_AND_EDGES[name]
     assert counts[-1] == KNOWN_REGIONS[name]
 
@@ -80,7 +80,7 @@ def test_faces_of_degenerate_complexes(name: str) -> None:
     """Worked out by hand: lines through one point, equal, parallel, through corners, on the boundary."""
     network = file_network(name)
     box = Polyhedron.box(*unit_box_of(network))
-    counts = face_counts(ExactVertices(network, box, explore(network, box.A, box.b, keep="vertices")))
+    counts = face_counts(ExactVertices(network, box, explore(network, box, keep="vertices")))
     assert counts == (*DEGENERATE[name], KNOWN_REGIONS[name])
 
 
@@ -92,13 +92,13 @@ def test_vertices_and_edges_counted_from_every_cell(name: str) -> None:
     """A vertex on s bends belongs to 2^s cells, an edge on s bends too, and an edge has two ends."""
     network = file_network(name)
     box, d = Polyhedron.box(*unit_box_of(network)), network.input_dim
-    found = explore(network, box.A, box.b, keep="vertices")
-    ordinal = np.arange(len(found.facet_units)) - np.repeat(
-        found.facet_offsets[:-1], np.diff(found.facet_offsets)
+    found = explore(network, box, keep="vertices")
+    ordinal = np.arange(len(found.facets.unit)) - np.repeat(
+        found.facets.offsets[:-1], np.diff(found.facets.offsets)
     )
-    bends = np.where(found.facet_units >= 0, np.int64(1) << ordinal, 0)
-    of_cell = np.bitwise_or.reduceat(bends, found.facet_offsets[:-1])
-    there = found.incidences[:, 0] & np.repeat(of_cell, np.diff(found.vertex_offsets))
+    bends = np.where(found.facets.unit >= 0, np.int64(1) << ordinal, 0)
+    of_cell = np.bitwise_or.reduceat(bends, found.facets.offsets[:-1])
+    there = found.vertices.incidences[:, 0] & np.repeat(of_cell, np.diff(found.vertices.offsets))
     on = np.array([bin(byte).count("1") for byte in range(256)])[there[:, None].view(np.uint8)].sum(axis=1)
     vertices = np.bincount(on, 0.5**on).sum()
     edges = (0.5 * (on * 2.0 ** (1 - on) + (d - on) * 0.5**on)).sum()
@@ -131,20 +131,22 @@ def test_a_line_a_hair_from_a_crossing_is_decided_exactly() -> None:
     """Three lines through a triangle of size 1e-300: seven regions; through a point: six."""
     for gap, regions in ((1e-300, 7), (0.0, 6)):
         network = mlp([([[1.0, 0], [0, 1], [1, 1]], [0.0, 0.0, gap]), ([[1.0, 1, 1]], [0.0])])
-        found = explore(network, *_box(2), keep="cells")
-        assert (found.n_regions, explore(network, *_box(2)).n_regions) == (regions, regions)
-        assert found.n_exact > 0
+        found = explore(network, _box(2), keep="cells")
+        assert (found.n_regions, explore(network, _box(2)).n_regions) == (regions, regions)
+        assert found.statistics["exact_signs"] > 0
 
 
-def _box(d: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.vstack([np.eye(d), -np.eye(d)]), np.ones(2 * d)
+def _box(d: int) -> Polyhedron:
+    return Polyhedron(np.vstack([np.eye(d), -np.eye(d)]), np.ones(2 * d))
 
 
 def test_wrong_domains_are_refused() -> None:
     network = seeded(0, 2, 3, 1)
     with pytest.raises(UnboundedDomainError):
-        explore(network, np.array([[1.0, 0.0], [1.0, 1.0]]), np.ones(2))
+        explore(network, Polyhedron(np.array([[1.0, 0.0], [1.0, 1.0]]), np.ones(2)))
     with pytest.raises(EmptyDomainError):
-        explore(network, np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]]), np.array([0.0, -1.0, 1, 1]))
+        explore(
+            network, Polyhedron(np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]]), np.array([0.0, -1.0, 1, 1]))
+        )
     with pytest.raises(ValueError, match="keep"):
-        explore(network, *_box(2), keep="everything")
+        explore(network, _box(2), keep="everything")

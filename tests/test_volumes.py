@@ -21,20 +21,20 @@ NETWORKS = {
 def test_cells_have_the_volume_of_their_hull(name: str) -> None:
     network: Network = NETWORKS[name]
     box = Polyhedron.box(*unit_box_of(network))
-    found = explore(network, box.A, box.b, keep="vertices")
+    found = explore(network, box, keep="vertices")
     sizes, errors = _core.volumes(
-        found.vertex_offsets,
-        found.vertices,
-        found.vertex_errors,
-        found.incidences.view(np.uint64),
-        found.facet_offsets,
+        found.vertices.offsets,
+        found.vertices.points,
+        found.vertices.errors,
+        found.vertices.incidences.view(np.uint64),
+        found.facets.offsets,
     )
     assert (errors <= 2.0**-8 * sizes).mean() > 0.9  # floats are enough for most cells
     # the cells tile the box; a few hundred sums of rounded determinants
     assert sizes.sum() == pytest.approx(box.volume(), rel=1e-12)
     if network.input_dim > 1:
         for i in range(0, found.n_regions, 7):
-            corners = found.vertices[found.vertex_offsets[i] : found.vertex_offsets[i + 1]]
+            corners = found.vertices.points[found.vertices.offsets[i] : found.vertices.offsets[i + 1]]
             assert sizes[i] == pytest.approx(ConvexHull(corners).volume, rel=1e-7)
 
 

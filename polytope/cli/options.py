@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from polytope.engines.engine import Engine
 from polytope.engines.layer_split import LayerSplit
-from polytope.engines.result import Engine
 from polytope.engines.sampling import Sampling
 from polytope.ir import Network
 from polytope.report.files import Points, domain_from_json, domain_from_vnnlib, points_from_npz

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,17 +21,18 @@ from polytope.core.exact_signs import ExactSigns
 from polytope.core.flat_network import FlatNetwork, flatten
 from polytope.core.interior_points import proved_inside
 from polytope.core.open_cells import Bounds, Open, Path, open_cells
-from polytope.core.packed import as_kept, patterns_of, takes_packed
+from polytope.core.packed import patterns_of
 from polytope.core.reduced_network import Reducer
+from polytope.core.result import ROOT, Facets, SearchResult
 from polytope.errors import InternalError
 from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir.activations import PatternArray
 from polytope.ir.continuity import refuse_infinite, refuse_jumps
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.ir.products import unfolded
 
+VERTEX_CELLS = "layer split, vertex cells"  # as reports call the engine
 KEEP = {"count": 0, "cells": 1, "points": 3, "vertices": 7}
 MOST_REGIONS = 2**62
 MOST_DIMENSIONS = 6  # beyond, cells have so many vertices that linear programs are faster
@@ -41,72 +43,85 @@ def suits_vertices(domain: Polyhedron) -> bool:
     return domain.dim <= MOST_DIMENSIONS and domain.is_bounded
 
 
-@takes_packed
-@dataclass(frozen=True, eq=False)
-class VertexCells:
-    """What ``explore`` found: counts, and arrays as far as they were asked for.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CellFacets(Facets):
+    """Facets of vertex cells.
 
     Arguments:
-        n_regions: cells found; all there are exactly if ``complete``.
-        open_cells: branches of the search still to do, ``start`` of another call.
-        open_bounds, open_bound: the most regions that each of them, and all together, can hold.
-        patterns: ``int8[R, units]``; interior_points: ``[R, d]``, means of the vertices, or other points
-            strictly inside where these are not, but for cells too thin to hold float64 points.
-        facet_offsets: ``[R + 1]`` into the facet arrays.
-        facet_units: place in the pattern of a unit whose breakpoint carries the facet, or -(row + 1) for a
-            row of the domain. Further units that vanish on facets are the rows (facet, unit) of
-            ``facet_more``.
-        facet_keys: equal on the two sides of a facet, 0 on the domain's boundary.
-        facet_points: points in the facets' relative interiors (keep "points" and "vertices").
-        vertex_offsets, vertices, incidences: ``[R + 1]``, ``[V, d]``, bit sets over the cell's facets.
-        vertex_errors: ``[V, d]``, proved bounds on how far the coordinates of ``vertices`` are off.
-        smallest_margin: the smallest ratio of a value to its error bound among decisions made in floats.
-        n_exact: number of signs decided in exact arithmetic.
+        points: in the facets' relative interiors, where they were asked for, else ``[0, d]``.
+        key: as for ``Facets``.
+        more: ``int[M, 2]``, further units that vanish on facets, as (facet, unit).
     """
 
-    n_regions: int
-    complete: bool
-    open_cells: tuple[Path, ...]
-    open_bounds: tuple[int, ...]
-    open_bound: int
-    patterns: PatternArray
-    interior_points: FloatArray
-    facet_offsets: IntArray
-    facet_units: NDArray[np.int32]
-    facet_keys: NDArray[np.uint64]
-    facet_more: IntArray
-    facet_points: FloatArray
-    vertex_offsets: IntArray
-    vertices: FloatArray
-    vertex_errors: FloatArray
+    points: FloatArray
+    key: NDArray[np.uint64]
+    more: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Vertices:
+    """Vertices of cells, one cell after the other.
+
+    Arguments:
+        offsets: ``int[R + 1]``; points: ``[V, d]``.
+        errors: ``[V, d]``, proved bounds on how far the coordinates are off.
+        incidences: ``int64[V, words]``, bit sets over the cell's facets; in the plane empty.
+    """
+
+    offsets: IntArray
+    points: FloatArray
+    errors: FloatArray
     incidences: IntArray
-    smallest_margin: float
-    n_exact: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VertexCells(SearchResult):
+    """What ``explore`` found; interior points are means of the vertices, or other points strictly inside.
+
+    Arguments:
+        facets: their unit is one whose breakpoint carries the facet, or -(row + 1) for a row of the domain.
+        vertices: where they were asked for, else none.
+    """
+
+    facets: CellFacets
+    vertices: Vertices
 
     def owners(self, facets: IntArray) -> set[int]:
         """The units, and domain rows as -(row + 1), that vanish on facets, given by their places."""
-        more = self.facet_more[np.isin(self.facet_more[:, 0], facets), 1]
-        return {*self.facet_units[facets].tolist(), *more.tolist()}
+        more = self.facets.more[np.isin(self.facets.more[:, 0], facets), 1]
+        return {*self.facets.unit[facets].tolist(), *more.tolist()}
 
-    def neighbours(self, *, places: bool = False, workers: int = 1) -> IntArray:
+    def pairs(self, *, places: bool = False, workers: int = 1) -> IntArray:
         """The pairs of cells that share a facet, ``[E, 2]``, smaller first; or the facet's two places."""
-        pairs, odd = matched(self.facet_keys, self.facet_offsets, places=places, workers=workers)
-        if self.complete and odd:
-            raise InternalError(f"{odd} facets have no single neighbour: this is a defect of the search.")
-        return pairs
+        keys, offsets = self.facets.key, self.facets.offsets
+        return neighbours_by_key(keys, offsets, complete=self.complete, places=places, workers=workers)
+
+
+def neighbours_by_key(
+    keys: NDArray[np.uint64],
+    offsets: IntArray,
+    *,
+    complete: bool,
+    places: bool = False,
+    workers: int = 1,
+) -> IntArray:
+    """The pairs of cells (or of places) that have a facet's key in common, ``[E, 2]``, smaller first.
+
+    Arguments:
+        keys: of all facets; 0 on the domain's boundary.
+        offsets: ``[R + 1]``, where each cell's facets begin.
+        complete: whether these are all cells, so that each facet has two sides.
+    """
+    pairs, odd = matched(keys, offsets, places=places, workers=workers)
+    if complete and odd:
+        raise InternalError(f"{odd} facets have no single neighbour: this is a defect of the search.")
+    return pairs
 
 
 def matched(
     keys: NDArray[np.uint64], offsets: IntArray, *, places: bool = False, workers: int = 1
 ) -> tuple[IntArray, int]:
-    """The pairs of cells (or of places) that have a facet's key in common, ``[E, 2]``, smaller first.
-
-    And how many keys are not in one pair: none, if all cells are there.
-
-    Arguments:
-        keys: of all facets; 0 on the domain's boundary.
-        offsets: ``[R + 1]``, where each cell's facets begin.
-    """
+    """The same, and how many keys are not in one pair: none, if all cells are there."""
     cell = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
     pairs, odd = _core.match(np.ascontiguousarray(keys), cell, places, workers)
     return pairs, odd
@@ -114,8 +129,7 @@ def matched(
 
 def explore(
     network: Network,
-    domain_A: FloatArray,
-    domain_b: FloatArray,
+    domain: Polyhedron,
     *,
     keep: str = "count",
     max_regions: int | None = None,
@@ -123,13 +137,13 @@ def explore(
     full: Callable[[], bool] | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
-    start: Sequence[Path] | None = None,
+    start: Sequence[Path] = ROOT,
 ) -> VertexCells:
-    r"""All cells of a network in a bounded polytope ``A x <= b`` of dimension 1 to 12.
+    r"""All cells of a network in a bounded polytope of dimension 1 to 12.
 
     Arguments:
         network: its input dimension is the domain's.
-        domain_A, domain_b: the domain's rows; more than a box is cut out of its bounding box exactly.
+        domain: more than a box is cut out of its bounding box exactly.
         keep: "count" nothing, "cells" patterns and facets, "points" facet points too, "vertices" everything.
         max_regions, deadline: stop soon after so many cells, or at this ``time.monotonic()``.
         full: whether to stop for want of memory; asked now and then.
@@ -144,29 +158,35 @@ def explore(
     """
     if keep not in KEEP:
         raise ValueError(f"keep must be one of {', '.join(KEEP)}, not {keep!r}.")
-    d = network.input_dim
-    A, b = np.asarray(domain_A, dtype=float), np.asarray(domain_b, dtype=float)
-    if not 1 <= d <= 12 or A.shape[1:] != (d,):
-        raise ValueError(f"Vertex cells take 1 to 12 dimensions and rows of as many numbers, not {A.shape}.")
-    refuse_infinite(network)
-    refuse_jumps(network)
-    even = equilibrated(network, Polyhedron(A, b))
-    inner = unfolded(even.network)
-    paths = [()] if start is None else list(start)
+    if not 1 <= domain.dim <= 12 or network.input_dim != domain.dim:
+        raise ValueError(
+            f"Vertex cells take 1 to 12 dimensions, the network's: not {domain.dim} for {network.input_dim}."
+        )
+    inner, even, scale = _even(network, domain)
+    paths = list(start)
     attend = attendant(full, progress)
     if progress:
         progress(0, len(paths))
     words = 1
     while True:
-        problem = vertex_problem(inner, even.domain, words)
+        problem = vertex_problem(inner, even, words)
         limit = np.inf if deadline is None else max(deadline - time.monotonic(), 0.0)
         raw = search(inner, problem, KEEP[keep], paths, max_regions or MOST_REGIONS, limit, workers, attend)
         if raw["lost"]:
             raise ValueError("A branch to start from is not one of this network on this domain.")
         if not raw["crowded"]:
-            found = _collected(raw, inner, even.domain, problem.net, open_cells(raw, Bounds(inner)))
-            return _unscaled(found, even.scale)
+            found = _collected(raw, inner, even, problem.net, open_cells(raw, Bounds(inner)))
+            return _unscaled(found, scale)
         words *= 2
+
+
+@lru_cache(maxsize=1)
+def _even(network: Network, domain: Polyhedron) -> tuple[Network, Polyhedron, FloatArray]:
+    """The network without products of maps and the domain, in units in which both are of ordinary size."""
+    refuse_infinite(network)
+    refuse_jumps(network)
+    even = equilibrated(network, domain)
+    return unfolded(even.network), even.domain, even.scale
 
 
 class Problem(NamedTuple):
@@ -228,6 +248,7 @@ def attendant(
     return attend
 
 
+@lru_cache(maxsize=1)  # a worker is asked for one part of a search after the other
 def vertex_problem(network: Network, domain: Polyhedron, words: int) -> Problem:
     """A domain's flat network and first cell; ``words`` of 64 bits make a vertex's set of facets."""
     d, A, b = domain.dim, domain.A, domain.b
@@ -285,9 +306,13 @@ def _unscaled(found: VertexCells, scale: FloatArray) -> VertexCells:
     """All points in the given coordinates."""
     if (scale == 1).all():
         return found
-    names = ("interior_points", "facet_points", "vertices", "vertex_errors")
-    points = {name: getattr(found, name) * scale for name in names}
-    return replace(found, patterns=as_kept(found), **points)
+    facets, vertices = found.facets, found.vertices
+    return replace(
+        found,
+        interior_points=found.interior_points * scale,
+        facets=replace(facets, points=facets.points * scale),
+        vertices=replace(vertices, points=vertices.points * scale, errors=vertices.errors * scale),
+    )
 
 
 def _collected(
@@ -301,27 +326,29 @@ def _collected(
     offsets = _offsets(raw["n_facets"])
     owners = [raw["facet_units"][offsets[i] : offsets[i + 1]] for i in doubtful]
     points[doubtful] = proved_inside(network, domain, some, points[doubtful], owners)
-    nothing = np.zeros((0, d))
-    vertices = raw.get("vertices", np.zeros((0, d + 1)))
+    corners = raw.get("vertices", np.zeros((0, d + 1)))
     return VertexCells(
+        engine=VERTEX_CELLS,
         n_regions=raw["regions"],
-        complete=not left.cells,
+        open_bound=left.bound,
+        kept_patterns=patterns,
+        interior_points=points,
+        facets=CellFacets(
+            offsets=offsets,
+            unit=raw["facet_units"],
+            points=raw.get("facet_points", np.zeros((0, d))),
+            key=raw["facet_keys"],
+            more=raw["facet_more"],
+        ),
+        vertices=Vertices(
+            offsets=_offsets(raw.get("n_vertices", np.zeros(0, np.int32))),
+            points=np.ascontiguousarray(corners[:, :d]),
+            errors=np.broadcast_to(corners[:, d:], (len(corners), d)),
+            incidences=raw.get("incidences", np.zeros((0, words), np.uint64)).view(np.int64),
+        ),
+        statistics={"exact_signs": raw["exact"], "smallest_margin": raw["margin"]},
         open_cells=left.cells,
         open_bounds=left.bounds,
-        open_bound=left.bound,
-        patterns=patterns,
-        interior_points=points,
-        facet_offsets=offsets,
-        facet_units=raw["facet_units"],
-        facet_keys=raw["facet_keys"],
-        facet_more=raw["facet_more"],
-        facet_points=raw.get("facet_points", nothing),
-        vertex_offsets=_offsets(raw.get("n_vertices", np.zeros(0, np.int32))),
-        vertices=np.ascontiguousarray(vertices[:, :d]),
-        vertex_errors=np.broadcast_to(vertices[:, d:], (len(vertices), d)),
-        incidences=raw.get("incidences", np.zeros((0, words), np.uint64)).view(np.int64),
-        smallest_margin=raw["margin"],
-        n_exact=raw["exact"],
     )
 
 

@@ -6,6 +6,7 @@ all. One that a budget stops has found the nearest ones.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.core.ceiling import Ceiling
+from polytope.core.open_cells import Path
+from polytope.core.result import ROOT, Keep, SearchResult
 from polytope.engines.budget import Budget, Progress
+from polytope.engines.engine import at_the_root
 from polytope.engines.nearest_first import by_distance
-from polytope.engines.result import SearchResult
 from polytope.engines.walk import Walk, by_hops
 from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.polyhedron import Polyhedron
@@ -62,7 +65,14 @@ class FacetFlip:
             raise ValueError(f"FacetFlip: order must be 'distance' or 'hops', not {self.order!r}.")
 
     def search(
-        self, network: Network, domain: Polyhedron, *, budget: Budget, keep: bool, progress: Progress | None
+        self,
+        network: Network,
+        domain: Polyhedron,
+        *,
+        start: Sequence[Path] = ROOT,
+        budget: Budget,
+        keep: Keep,
+        progress: Progress | None,
     ) -> SearchResult:
         """Walk until the regions or the budget end.
 
@@ -70,24 +80,27 @@ class FacetFlip:
             ValueError: the start is not a point of the domain.
             EmptyDomainError: the domain has no interior.
         """
-        start = self._start(domain)
+        at_the_root(start, self)
+        origin = self._start(domain)
         inner = equilibrated(network, domain, columns=self.order == "hops")
-        network, domain, start = inner.network, inner.domain, start / inner.scale
+        network, domain, origin = inner.network, inner.domain, origin / inner.scale
         tables = boundaries(network)
         walk = Walk(network, domain, tables, budget, progress)
-        walk.begin(start)
-        ended = by_hops(walk) if self.order == "hops" else by_distance(walk, start)
+        walk.begin(origin)
+        ended = by_hops(walk) if self.order == "hops" else by_distance(walk, origin)
         done = ended and walk.sure
-        count = len(walk.patterns)
+        count, kept = len(walk.patterns), keep != "count"
         bound = 0 if done else max(Ceiling(network, domain.dim).whole - count, 1)
         return SearchResult(
             engine=f"facet flip, by {self.order}",
             n_regions=count,
             open_bound=bound,
-            patterns=np.array(walk.patterns, dtype=np.int8).reshape(count, network.n_units)[: count * keep],
-            interior_points=(np.array(walk.points).reshape(-1, domain.dim) * inner.scale)[: count * keep],
-            candidates=walk.candidates() if done and keep else None,
-            neighbours=walk.neighbours() if done and keep else None,
+            kept_patterns=np.array(walk.patterns, dtype=np.int8).reshape(count, network.n_units)[
+                : count * kept
+            ],
+            interior_points=(np.array(walk.points).reshape(-1, domain.dim) * inner.scale)[: count * kept],
+            candidates=walk.candidates() if done and kept else None,
+            neighbours=walk.neighbours() if done and kept else None,
             statistics=dict(walk.tally),
         )
 

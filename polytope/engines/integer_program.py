@@ -19,8 +19,10 @@ from scipy.sparse import csr_array
 
 from polytope.core.ceiling import Ceiling
 from polytope.core.interior_points import point_inside
+from polytope.core.open_cells import Path
+from polytope.core.result import ROOT, Keep, SearchResult
 from polytope.engines.budget import Budget, Progress
-from polytope.engines.result import SearchResult
+from polytope.engines.engine import at_the_root
 from polytope.errors import SolverError, UnboundedDomainError
 from polytope.exact.cells import ExactCells
 from polytope.geometry.equilibrate import equilibrated
@@ -57,7 +59,14 @@ class IntegerProgram:
             )
 
     def search(
-        self, network: Network, domain: Polyhedron, *, budget: Budget, keep: bool, progress: Progress | None
+        self,
+        network: Network,
+        domain: Polyhedron,
+        *,
+        start: Sequence[Path] = ROOT,
+        budget: Budget,
+        keep: Keep,
+        progress: Progress | None,
     ) -> SearchResult:
         """Solve, record, forbid, until nothing is left.
 
@@ -65,6 +74,7 @@ class IntegerProgram:
             ValueError: the network has more than ``most_units`` units.
             UnboundedDomainError: the constants M need a bounded domain.
         """
+        at_the_root(start, self)
         if network.n_units > self.most_units:
             raise ValueError(
                 f"IntegerProgram: {network.n_units} units are more than most_units={self.most_units}; "
@@ -94,12 +104,12 @@ class IntegerProgram:
                     points.append(point)
             if progress:
                 progress(len(patterns), int(not done))
-        ceiling, kept = Ceiling(network, domain.dim).whole, len(patterns) * keep
+        ceiling, kept = Ceiling(network, domain.dim).whole, len(patterns) * (keep != "count")
         return SearchResult(
             engine=f"integer program (HiGHS), slack {self.slack:g}",
             n_regions=len(patterns),
             open_bound=max(ceiling - len(patterns), 1),
-            patterns=np.array(patterns[:kept], dtype=np.int8).reshape(kept, network.n_units),
+            kept_patterns=np.array(patterns[:kept], dtype=np.int8).reshape(kept, network.n_units),
             interior_points=np.array(points[:kept]).reshape(kept, domain.dim),
             statistics={"programs": len(seen) + done + failed, "exhausted": done},
         )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
+from polytope.core.open_cells import Path
+from polytope.core.result import ROOT, Keep, SearchResult
 from polytope.core.vertex_cells import suits_vertices
 from polytope.engines.budget import Budget, Progress
+from polytope.engines.highs_search import HighsSearch
 from polytope.engines.lp_choice import chosen_solver
-from polytope.engines.lp_decide import decider
-from polytope.engines.lp_tree import Tree
-from polytope.engines.result import SearchResult
-from polytope.engines.vertex_search import search_vertices
-from polytope.geometry.equilibrate import equilibrated
+from polytope.engines.simplex_search import SimplexSearch
+from polytope.engines.vertex_search import VertexSearch
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
-from polytope.ir.boundaries import boundaries
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class LayerSplit:
 
     Arguments:
         cells: how a cell is kept, as above.
-        workers: threads of the search over vertex cells.
+        workers: threads of the compiled searches.
         solver: what solves the programs of LP cells, as above.
     """
 
@@ -70,33 +70,28 @@ class LayerSplit:
         if self.workers < 1:
             raise ValueError(f"LayerSplit: workers must be at least 1, not {self.workers}.")
 
-    def kind(self, network: Network, domain: Polyhedron) -> str:
-        """How cells are kept and decided here: by ``vertices``, ``simplex`` or ``highs``."""
+    def choose(self, network: Network, domain: Polyhedron) -> VertexSearch | SimplexSearch | HighsSearch:
+        """The engine that does the work here.
+
+        Raises:
+            UnboundedDomainError: the simplex method is asked for on an unbounded domain.
+        """
         if self.cells == "vertices" or (self.cells == "auto" and suits_vertices(domain)):
-            return "vertices"
-        return chosen_solver(self.solver, network, domain)
+            return VertexSearch(self.workers)
+        if chosen_solver(self.solver, network, domain) == "simplex":
+            return SimplexSearch(self.workers)
+        return HighsSearch()
 
     def search(
         self,
         network: Network,
         domain: Polyhedron,
         *,
+        start: Sequence[Path] = ROOT,
         budget: Budget,
-        keep: bool,
+        keep: Keep,
         progress: Progress | None,
     ) -> SearchResult:
         """Find the regions of the network in the domain, or as many as the budget allows."""
-        kind = self.kind(network, domain)
-        if kind == "vertices":
-            return search_vertices(
-                network, domain, budget=budget, keep=keep, progress=progress, workers=self.workers
-            )
-        if kind == "simplex":
-            from polytope.engines.simplex_cells import search_simplex
-
-            return search_simplex(network, domain, budget=budget, keep=keep, progress=progress)
-        even = equilibrated(network, domain)
-        tables = boundaries(even.network)
-        tree = Tree(even.network, tables, decider(even.network, even.domain, tables), keep)
-        found = tree.search(budget, progress)
-        return replace(found, interior_points=found.interior_points * even.scale)
+        chosen = self.choose(network, domain)
+        return chosen.search(network, domain, start=start, budget=budget, keep=keep, progress=progress)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.core.ceiling import Ceiling
+from polytope.core.result import SearchResult
 from polytope.engines.budget import Budget, Progress
 from polytope.engines.lp_cell import LpCell
 from polytope.engines.lp_decide import Decider
@@ -26,7 +27,6 @@ from polytope.engines.lp_functions import (
     inputs,
     preactivation,
 )
-from polytope.engines.result import SearchResult
 from polytope.exact.rows import Cut
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
@@ -105,7 +105,7 @@ class Tree:
             engine="layer split, LP cells (HiGHS)",
             n_regions=self.count,
             open_bound=self._open_bound(stack, splits),
-            patterns=np.array(self.patterns, dtype=np.int8).reshape(-1, units),
+            kept_patterns=np.array(self.patterns, dtype=np.int8).reshape(-1, units),
             interior_points=np.array(self.points).reshape(-1, d),
             candidates=tuple(self.carriers) if self.keep else None,
             statistics={**self.decide.tally, "solver_seconds": sum(p.seconds for p in self.decide.programs)},

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from polytope.core.ceiling import Ceiling
+from polytope.core.open_cells import Path
+from polytope.core.result import ROOT, Keep, SearchResult
 from polytope.engines.budget import Budget, Progress
-from polytope.engines.result import SearchResult
+from polytope.engines.engine import at_the_root
 from polytope.errors import UnboundedDomainError
 from polytope.geometry.lp import coordinate_bounds
 from polytope.geometry.polyhedron import Polyhedron
@@ -41,13 +43,21 @@ class Sampling:
             raise ValueError(f"Sampling: n must be positive, not {self.n}.")
 
     def search(
-        self, network: Network, domain: Polyhedron, *, budget: Budget, keep: bool, progress: Progress | None
+        self,
+        network: Network,
+        domain: Polyhedron,
+        *,
+        start: Sequence[Path] = ROOT,
+        budget: Budget,
+        keep: Keep,
+        progress: Progress | None,
     ) -> SearchResult:
         """Random points in the domain, and the patterns of those that are clear of every boundary.
 
         Raises:
             UnboundedDomainError: the domain is unbounded.
         """
+        at_the_root(start, self)
         if not domain.is_bounded:
             raise UnboundedDomainError("Sampling needs a bounded domain.")
         rng = self.rng or np.random.default_rng(0)
@@ -66,7 +76,7 @@ class Sampling:
             engine=f"sampling, {self.n} points",
             n_regions=len(kept),
             open_bound=max(Ceiling(network, domain.dim).whole - len(kept), 1),
-            patterns=np.array([p for p, _ in kept], dtype=np.int8).reshape(len(kept), network.n_units),
+            kept_patterns=np.array([p for p, _ in kept], dtype=np.int8).reshape(len(kept), network.n_units),
             interior_points=np.array([x for _, x in kept]).reshape(-1, domain.dim),
             statistics=statistics,
         )

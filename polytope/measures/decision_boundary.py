@@ -74,7 +74,7 @@ def decision_boundary(complex: RegionComplex) -> DecisionBoundary:
     complex.require_complete("decision_boundary")
     if not complex.domain.is_bounded:
         raise UnboundedDomainError("decision_boundary: areas in an unbounded domain may be infinite.")
-    found = explore(classified(complex.network), complex.domain.A, complex.domain.b, keep="vertices")
+    found = explore(classified(complex.network), complex.domain, keep="vertices")
     number = {pattern.tobytes(): i for i, pattern in enumerate(complex.patterns)}
     region = np.array([number[pattern[:-1].tobytes()] for pattern in found.patterns], dtype=np.int64)
     winner = found.patterns[:, -1].astype(np.int64)
@@ -82,7 +82,7 @@ def decision_boundary(complex: RegionComplex) -> DecisionBoundary:
     places, cells = _changes(found, winner)
     classes, regions = np.sort(winner[cells], axis=1), region[cells[:, 0]]
     order = np.lexsort((classes[:, 1], classes[:, 0], regions))
-    wanted = np.zeros(len(found.facet_units), dtype=bool)
+    wanted = np.zeros(len(found.facets.unit), dtype=bool)
     wanted[places] = True
     areas = facet_volumes(found, wanted)
     return DecisionBoundary(
@@ -99,8 +99,8 @@ def classified(network: Network) -> Network:
 
 def _changes(found: VertexCells, winner: IntArray) -> tuple[IntArray, IntArray]:
     """The facets across which the class changes, by place: of the smaller class; the cells on both sides."""
-    shared = found.neighbours(places=True)
-    cell = np.repeat(np.arange(found.n_regions), np.diff(found.facet_offsets))
+    shared = found.pairs(places=True)
+    cell = np.repeat(np.arange(found.n_regions), np.diff(found.facets.offsets))
     shared = shared[winner[cell[shared[:, 0]]] != winner[cell[shared[:, 1]]]]
     swapped = winner[cell[shared[:, 0]]] > winner[cell[shared[:, 1]]]
     shared[swapped] = shared[swapped][:, ::-1]
@@ -111,7 +111,9 @@ def _facet_vertices(found: VertexCells, places: IntArray) -> tuple[FloatArray, .
     """The vertices ``[v, d]`` of facets."""
     place, vertex = corners(found)
     first, last = (np.searchsorted(place, places, side) for side in ("left", "right"))
-    return tuple(found.vertices[vertex[a:b]] for a, b in zip(first.tolist(), last.tolist(), strict=True))
+    return tuple(
+        found.vertices.points[vertex[a:b]] for a, b in zip(first.tolist(), last.tolist(), strict=True)
+    )
 
 
 def _refuse_ties(network: Network, found: VertexCells, region: IntArray, winner: IntArray) -> None:

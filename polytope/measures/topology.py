@@ -123,7 +123,7 @@ def _signed(complex: RegionComplex, level: float, name: str) -> tuple[FaceLattic
     complex.require_complete(name)
     if not complex.domain.is_bounded:
         raise UnboundedDomainError(f"{name} needs a bounded domain: intersect it with a box.")
-    cells = explore(complex.network, complex.domain.A, complex.domain.b, keep="vertices")
+    cells = explore(complex.network, complex.domain, keep="vertices")
     exact = ExactVertices(complex.network, complex.domain, cells)
     faces = face_lattice(exact)
     at = vertex_signs(exact, faces.label, np.array([1.0]), level)

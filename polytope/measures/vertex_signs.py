@@ -46,13 +46,13 @@ def _values(exact: ExactVertices, weights: FloatArray, level: float) -> tuple[Fl
     found = exact.found
     maps = bounded_maps(exact.network, found.patterns)
     size = np.abs(weights)
-    count = UNIT * (len(weights) + found.vertices.shape[1] + 8)
-    cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertex_offsets))
+    count = UNIT * (len(weights) + found.vertices.points.shape[1] + 8)
+    cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertices.offsets))
     J, c = (np.einsum("o,ro...->r...", weights, part)[cell] for part in (maps.J, maps.c))
     J_size, c_size = (np.einsum("o,ro...->r...", size, np.abs(part))[cell] for part in (maps.J, maps.c))
     J_error, c_error = (np.einsum("o,ro...->r...", size, part)[cell] for part in (maps.J_error, maps.c_error))
-    x, off = np.abs(found.vertices), found.vertex_errors
-    value = (J * found.vertices).sum(axis=1) + c - level
+    x, off = np.abs(found.vertices.points), found.vertices.errors
+    value = (J * found.vertices.points).sum(axis=1) + c - level
     with np.errstate(invalid="ignore"):
         error = (J_error * (x + off) + J_size * off).sum(axis=1) + c_error
         error += count * ((J_size * x).sum(axis=1) + c_size + abs(level))

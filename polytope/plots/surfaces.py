@@ -46,16 +46,16 @@ def solid(complex: RegionComplex) -> Solid:
     complex.require_complete("A picture in three dimensions")
     if not complex.domain.is_bounded:
         raise UnboundedDomainError("A picture needs a bounded domain: intersect it with a box.")
-    found = explore(complex.network, complex.domain.A, complex.domain.b, keep="vertices")
+    found = explore(complex.network, complex.domain, keep="vertices")
     number = {pattern.tobytes(): i for i, pattern in enumerate(complex.patterns)}
     own = np.array([number[pattern.tobytes()] for pattern in found.patterns], dtype=np.int64)
-    region = np.repeat(own, np.diff(found.facet_offsets))
+    region = np.repeat(own, np.diff(found.facets.offsets))
     across = np.full(len(region), -1, dtype=np.int64)
-    one, two = found.neighbours(places=True).T
+    one, two = found.pairs(places=True).T
     across[one], across[two] = region[two], region[one]
     place, vertex = corners(found)
     offsets = np.searchsorted(place, np.arange(len(region) + 1)).astype(np.int64)
-    return Solid(region, across, offsets, found.vertices[vertex])
+    return Solid(region, across, offsets, found.vertices.points[vertex])
 
 
 def around(points: FloatArray) -> FloatArray:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.bounds.output_bounds import bounds_at, bounds_over_box
+from polytope.core.result import ROOT
 from polytope.core.vertex_cells import explore, suits_vertices
 from polytope.engines.budget import Budget
 from polytope.engines.layer_split import LayerSplit
@@ -211,12 +212,11 @@ def _slices(
         yield found.patterns, found.interior_points, found.complete
         return
     deadline = None if budget.max_seconds is None else budget.started + budget.max_seconds
-    start = None
-    while start is None or start:
+    start = ROOT
+    while start:
         cells = explore(
             network,
-            domain.A,
-            domain.b,
+            domain,
             keep="cells",
             max_regions=SLICE,
             deadline=deadline,

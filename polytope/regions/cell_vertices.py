@@ -17,7 +17,7 @@ def cell_vertices(complex: RegionComplex) -> Iterator[FloatArray]:
     if not suits_vertices(complex.domain):
         yield from (region.vertices() for region in complex)
         return
-    found = explore(complex.network, complex.domain.A, complex.domain.b, keep="vertices")
+    found = explore(complex.network, complex.domain, keep="vertices")
     order = np.argsort(numbers_in(complex.patterns, found.patterns))
     for i in order.tolist():
-        yield found.vertices[found.vertex_offsets[i] : found.vertex_offsets[i + 1]]
+        yield found.vertices.points[found.vertices.offsets[i] : found.vertices.offsets[i + 1]]

@@ -20,9 +20,9 @@ DOUBT = 2.0**-8  # relative errors of float volumes from which rational ones tak
 
 def float_volumes(found: VertexCells) -> tuple[FloatArray, FloatArray]:
     """The d-volumes of all cells, ``[R]``, of a search that kept vertices, and bounds on their errors."""
-    incidences = found.incidences.view(np.uint64)
+    incidences = found.vertices.incidences.view(np.uint64)
     return _core.volumes(
-        found.vertex_offsets, found.vertices, found.vertex_errors, incidences, found.facet_offsets
+        found.vertices.offsets, found.vertices.points, found.vertices.errors, incidences, found.facets.offsets
     )
 
 
@@ -30,7 +30,7 @@ def cell_volumes(found: VertexCells, cells: ExactCells) -> tuple[FloatArray, Flo
     """The same, with volumes that are not proved up to ``DOUBT`` computed in rationals, and rounded once."""
     sizes, errors = float_volumes(found)
     for i in np.flatnonzero(~(errors <= DOUBT * sizes)).tolist():
-        owners = found.owners(np.arange(found.facet_offsets[i], found.facet_offsets[i + 1]))
+        owners = found.owners(np.arange(found.facets.offsets[i], found.facets.offsets[i + 1]))
         rows = [row.row for row in cells.rows(found.patterns[i]) if row.owner in owners and any(row.row[:-1])]
         sizes[i], errors[i] = rounded_volume(rows)
     return sizes, errors
@@ -45,5 +45,7 @@ def rounded_volume(rows: Sequence[Row]) -> tuple[float, float]:
 
 def facet_volumes(found: VertexCells, wanted: NDArray[np.bool_]) -> FloatArray:
     """The (d-1)-volumes of the facets ``wanted`` among all, and 0 for the others; vertices were kept."""
-    incidences = found.incidences.view(np.uint64)
-    return _core.facet_volumes(found.vertex_offsets, found.vertices, incidences, found.facet_offsets, wanted)
+    incidences = found.vertices.incidences.view(np.uint64)
+    return _core.facet_volumes(
+        found.vertices.offsets, found.vertices.points, incidences, found.facets.offsets, wanted
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import networkx as nx
 import numpy as np
@@ -12,8 +13,8 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from polytope.core.open_cells import Path
-from polytope.core.packed import takes_packed
-from polytope.core.vertex_cells import suits_vertices
+from polytope.core.result import Facets
+from polytope.core.vertex_cells import neighbours_by_key, suits_vertices
 from polytope.errors import IncompleteComplexError, UnboundedDomainError
 from polytope.exact.equal_maps import map_labels
 from polytope.exact.maps import right_maps
@@ -26,45 +27,71 @@ from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.adjacency import matched_pairs, region_graph, region_matrix
 from polytope.regions.cell_volumes import rounded_volume
-from polytope.regions.facets import Facets, facets_of
+from polytope.regions.facets import facets_of
 from polytope.regions.locate import locate
 from polytope.regions.merge import joined_across
 from polytope.regions.region_rows import RegionRows, region_rows
 from polytope.regions.vertices_again import facet_points, volumes
 
 
-@takes_packed
+class Found(Protocol):
+    """What a complex is made of: a ``SearchResult`` in memory, or one in a directory."""
+
+    @property
+    def engine(self) -> str:
+        """What found the regions."""
+
+    @property
+    def n_regions(self) -> int:
+        """Regions found."""
+
+    @property
+    def upper(self) -> int:
+        """Certified bound on the number of regions in the domain."""
+
+    @property
+    def patterns(self) -> PatternArray:
+        """``int8[R, units]``, one region each."""
+
+    @property
+    def interior_points(self) -> FloatArray:
+        """``[R, d]``, strictly inside."""
+
+    @property
+    def candidates(self) -> Sequence[IntArray] | None:
+        """Per region the units and domain rows that can carry its facets, where known."""
+
+    @property
+    def facets(self) -> Facets | None:
+        """Facets, where the search found them."""
+
+    @property
+    def neighbours(self) -> IntArray | None:
+        """``int[E, 2]``, pairs of regions that share a facet, where the search knew them."""
+
+    @property
+    def open_cells(self) -> tuple[Path, ...]:
+        """Branches of the search that are still to do."""
+
+    @property
+    def statistics(self) -> Mapping[str, float]:
+        """How many signs each test decided."""
+
+
 @dataclass(frozen=True, eq=False)
 class RegionComplex:
     """The activation regions of a network in a domain.
 
     Arguments:
         network, domain: what was asked.
-        patterns: ``int8[R, units]``, one region each.
-        interior_points: ``[R, d]``, strictly inside.
-        upper: certified bound on the number of regions in the domain; equal to ``len`` where complete.
-        engine: what found them.
+        found: what a search found, in memory or in a directory.
         seconds: time of the search.
-        statistics: how many signs each test decided.
-        candidates: per region the units and domain rows that can carry its facets, where known.
-        known_facets: facets, where the engine had them anyway.
-        known_neighbours: ``int[E, 2]``, pairs of regions that share a facet, where the engine knew them.
-        open_cells: branches of the search that a budget left, as steps from its root, where the engine names
-            them: what was not found lies in them.
     """
 
     network: Network
     domain: Polyhedron
-    patterns: PatternArray
-    interior_points: FloatArray
-    upper: int
-    engine: str
+    found: Found
     seconds: float = 0.0
-    statistics: Mapping[str, float] = field(default_factory=dict)
-    candidates: Sequence[IntArray] | None = None
-    known_facets: Facets | None = None
-    known_neighbours: IntArray | None = None
-    open_cells: tuple[Path, ...] = ()
 
     def __repr__(self) -> str:
         count = (
@@ -75,9 +102,39 @@ class RegionComplex:
         return f"RegionComplex({count}, in {self.domain.dim} dimensions, {self.network.n_units:,} units)"
 
     @property
+    def patterns(self) -> PatternArray:
+        """The piece of every unit, ``int8[R, units]``, one region each."""
+        return self.found.patterns
+
+    @property
+    def interior_points(self) -> FloatArray:
+        """A point strictly inside every region, ``[R, d]``."""
+        return self.found.interior_points
+
+    @property
+    def engine(self) -> str:
+        """What found the regions."""
+        return self.found.engine
+
+    @property
+    def statistics(self) -> Mapping[str, float]:
+        """How many signs each test of the search decided."""
+        return self.found.statistics
+
+    @property
+    def open_cells(self) -> tuple[Path, ...]:
+        """Branches of the search that a budget left, as steps from its root: all that was not found."""
+        return self.found.open_cells
+
+    @property
     def lower(self) -> int:
         """Number of regions found: a certified lower bound on the number in the domain."""
-        return len(self.interior_points)
+        return self.found.n_regions
+
+    @property
+    def upper(self) -> int:
+        """Certified bound on the number of regions in the domain; equal to ``len`` where complete."""
+        return self.found.upper
 
     @property
     def complete(self) -> bool:
@@ -85,7 +142,7 @@ class RegionComplex:
         return self.lower == self.upper
 
     def __len__(self) -> int:
-        return len(self.interior_points)
+        return self.found.n_regions
 
     def __getitem__(self, i: int) -> Region:
         if not -len(self) <= i < len(self):
@@ -103,7 +160,7 @@ class RegionComplex:
     @cached_property
     def facets(self) -> Facets:
         """The irredundant facets of all regions; computed on first use where the engine did not."""
-        return self.known_facets or self._facets_among(self.candidates)
+        return self.found.facets or self._facets_among(self.found.candidates)
 
     def _facets_among(self, candidates: Sequence[IntArray] | None) -> Facets:
         """The facets, of units and rows of the domain that are candidates."""
@@ -126,9 +183,11 @@ class RegionComplex:
     @cached_property
     def neighbours(self) -> IntArray:
         """The pairs of regions that share a facet, ``int[E, 2]``: the edges of ``adjacency``, as an array."""
-        if self.known_neighbours is not None:
-            return self.known_neighbours
+        if self.found.neighbours is not None:
+            return self.found.neighbours
         facets = self.facets
+        if facets.key is not None:
+            return neighbours_by_key(facets.key, facets.offsets, complete=self.complete)
         if facets.behind is None:
             spans = map(self._span, range(len(self)))
             facets = self._facets_among([facets.unit[span].astype(np.int64) for span in spans])

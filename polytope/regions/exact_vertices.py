@@ -35,7 +35,7 @@ class ExactVertices:
 
     def cell_of(self, vertex: int) -> int:
         """The cell that a vertex, by its place among all, belongs to."""
-        return int(np.searchsorted(self.found.vertex_offsets, vertex, side="right")) - 1
+        return int(np.searchsorted(self.found.vertices.offsets, vertex, side="right")) - 1
 
     def points(self, vertex: int) -> tuple[Point, ...]:
         """The vertex, by its place among all; several points where its error bound leaves open which it is.
@@ -47,7 +47,7 @@ class ExactVertices:
         return self._known[vertex]
 
     def _meetings(self, vertex: int) -> list[Point]:
-        near, error = self.found.vertices[vertex], self.found.vertex_errors[vertex]
+        near, error = self.found.vertices.points[vertex], self.found.vertices.errors[vertex]
         owners = self._owners(vertex)
         every = [r for r in self._cells.rows(self.found.patterns[self.cell_of(vertex)]) if any(r.row[:-1])]
         tight = [r for r in every if r.owner in owners and _may_vanish(r.row, near, error)]
@@ -64,8 +64,8 @@ class ExactVertices:
 
     def _owners(self, vertex: int) -> set[int]:
         """The units, and domain rows as -(row + 1), that vanish on facets through a vertex."""
-        first = int(self.found.facet_offsets[self.cell_of(vertex)])
-        bits = np.unpackbits(self.found.incidences[vertex].view(np.uint8), bitorder="little")
+        first = int(self.found.facets.offsets[self.cell_of(vertex)])
+        bits = np.unpackbits(self.found.vertices.incidences[vertex].view(np.uint8), bitorder="little")
         return self.found.owners(first + np.flatnonzero(bits))
 
     @cached_property

@@ -43,7 +43,7 @@ def face_counts(exact: ExactVertices, *, seed: int = 0) -> tuple[int, ...]:
         >>> from polytope.core.vertex_cells import explore
         >>> net = pt.mlp([([[1.0, 1.0], [1.0, -2.0]], [0.1, 0.0]), ([[1.0, 1.0]], [0.0])])
         >>> box = pt.Polyhedron.box([-1, -1], [1, 1])
-        >>> face_counts(ExactVertices(net, box, explore(net, box.A, box.b, keep="vertices")))
+        >>> face_counts(ExactVertices(net, box, explore(net, box, keep="vertices")))
         (9, 12, 4)
     """
     found = exact.found
@@ -88,19 +88,19 @@ def face_lattice(exact: ExactVertices) -> FaceLattice:
     """
     found = exact.found
     d = found.interior_points.shape[1]
-    shared = found.neighbours(places=True)
+    shared = found.pairs(places=True)
     count, label = _vertices(exact, shared)
     first = np.zeros(count, dtype=np.int64)
     first[label[::-1]] = np.arange(len(label))[::-1]
-    points = found.vertices[first]
+    points = found.vertices.points[first]
     if d == 1:
-        cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertex_offsets))
+        cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertices.offsets))
         return FaceLattice(points, label, (_incidence(cell, label, (found.n_regions, count)),))
-    n = len(found.facet_units)
+    n = len(found.facets.unit)
     pairs = coo_array((np.ones(len(shared), bool), (shared[:, 0], shared[:, 1])), shape=(n, n))
     n_facets, labels = connected_components(pairs, False)
     facet = labels.astype(np.int64)
-    owner = np.repeat(np.arange(found.n_regions), np.diff(found.facet_offsets))
+    owner = np.repeat(np.arange(found.n_regions), np.diff(found.facets.offsets))
     cells = _incidence(owner, facet, (found.n_regions, n_facets))
     if d == 2:
         place, vertex = corners(found)
@@ -116,13 +116,13 @@ def _edges(found: VertexCells, label: IntArray) -> tuple[IntArray, IntArray, Int
     ends, holders, held = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     total = 0
     for i in range(found.n_regions):
-        span = slice(int(found.vertex_offsets[i]), int(found.vertex_offsets[i + 1]))
-        incidences = found.incidences[span]
+        span = slice(int(found.vertices.offsets[i]), int(found.vertices.offsets[i + 1]))
+        incidences = found.vertices.incidences[span]
         edges = _edges_of(incidences)
         common = incidences[edges[:, 0]] & incidences[edges[:, 1]]
         which, ordinal = np.nonzero(np.unpackbits(common.view(np.uint8), axis=1, bitorder="little"))
         ends.append(np.sort(label[span][edges], axis=1))
-        holders.append(int(found.facet_offsets[i]) + ordinal)
+        holders.append(int(found.facets.offsets[i]) + ordinal)
         held.append(total + which)
         total += len(edges)
     distinct, number = np.unique(np.concatenate(ends), axis=0, return_inverse=True)
@@ -139,7 +139,7 @@ def _by_names(found: VertexCells, seed: int) -> tuple[int, ...]:
     d = found.interior_points.shape[1]
     place, vertex = corners(found)
     facets = place[np.argsort(vertex, kind="stable")].reshape(-1, d)
-    cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertex_offsets))
+    cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertices.offsets))
     names, changes = _random_names(found, seed)
     counts = [found.n_regions]
     for codimension in range(1, d + 1):
@@ -155,15 +155,15 @@ def _by_vertices(exact: ExactVertices) -> tuple[int, ...]:
     """The numbers in up to three dimensions, where all faces but edges and vertices are facets or cells."""
     found = exact.found
     d = found.interior_points.shape[1]
-    shared = found.neighbours(places=True)
+    shared = found.pairs(places=True)
     vertices, label = _vertices(exact, shared)
-    n_facets = len(found.facet_units) - len(shared)
+    n_facets = len(found.facets.unit) - len(shared)
     if d == 1:
         return vertices, found.n_regions
     if d == 2:
         return vertices, n_facets, found.n_regions
-    spans = zip(found.vertex_offsets[:-1].tolist(), found.vertex_offsets[1:].tolist(), strict=True)
-    edges = [np.sort(label[a:b][_edges_of(found.incidences[a:b])], axis=1) for a, b in spans]
+    spans = zip(found.vertices.offsets[:-1].tolist(), found.vertices.offsets[1:].tolist(), strict=True)
+    edges = [np.sort(label[a:b][_edges_of(found.vertices.incidences[a:b])], axis=1) for a, b in spans]
     return vertices, len(np.unique(np.concatenate(edges), axis=0)), n_facets, found.n_regions
 
 
@@ -171,7 +171,7 @@ def _vertices(exact: ExactVertices, shared: IntArray) -> tuple[int, IntArray]:
     """The number of different points among the cells' vertices, and which of them each is."""
     found = exact.found
     place, vertex = corners(found)
-    starts = np.searchsorted(place, np.arange(len(found.facet_units) + 1))
+    starts = np.searchsorted(place, np.arange(len(found.facets.unit) + 1))
     sizes = np.diff(starts)
     assert (sizes[shared[:, 0]] == sizes[shared[:, 1]]).all(), "both sides of a facet have its vertices"
     pairs = [np.zeros((0, 2), dtype=np.int64)]
@@ -180,7 +180,7 @@ def _vertices(exact: ExactVertices, shared: IntArray) -> tuple[int, IntArray]:
         one, two = (vertex[alike[:, [side]] + np.arange(size)] for side in range(2))
         pairs.append(_identified(exact, one, two))
     a, b = np.concatenate(pairs).T
-    n = len(found.vertices)
+    n = len(found.vertices.points)
     count, label = connected_components(coo_array((np.ones(len(a), bool), (a, b)), shape=(n, n)), False)
     return int(count), label.astype(np.int64)
 
@@ -190,7 +190,7 @@ def _identified(exact: ExactVertices, one: IntArray, two: IntArray) -> IntArray:
 
     Equal points lie within their error bounds of each other. Where more than one do, exact points decide.
     """
-    points, errors = exact.found.vertices, exact.found.vertex_errors
+    points, errors = exact.found.vertices.points, exact.found.vertices.errors
     gap = np.abs(points[one][:, :, None] - points[two][:, None])
     room = (errors[one][:, :, None] + errors[two][:, None]) * (1 + 2.0**-50)
     near = (gap <= room + 2.0**-52 * gap).all(axis=3)
@@ -220,19 +220,19 @@ def _edges_of(incidences: IntArray) -> IntArray:
 
 def _is_plain(found: VertexCells) -> bool:
     """Whether d facets of a cell meet at each of its vertices, units bend once, and no bend meets others."""
-    meeting = np.unpackbits(found.incidences.view(np.uint8), axis=1).sum(axis=1)
+    meeting = np.unpackbits(found.vertices.incidences.view(np.uint8), axis=1).sum(axis=1)
     simple = bool((meeting == found.interior_points.shape[1]).all())
     once = bool(found.patterns.max(initial=0) <= 1)
-    return simple and once and not found.n_exact and not len(found.facet_more)
+    return simple and once and not found.statistics["exact_signs"] and not len(found.facets.more)
 
 
 def corners(found: VertexCells) -> tuple[IntArray, IntArray]:
     """The places of facets and the vertices on them, by ascending places."""
-    words = found.incidences.view(np.uint64)
+    words = found.vertices.incidences.view(np.uint64)
     bits = (words[:, :, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
     vertex, ordinal = np.nonzero(bits.reshape(len(words), -1))
-    cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertex_offsets))
-    place = found.facet_offsets[cell[vertex]] + ordinal
+    cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertices.offsets))
+    place = found.facets.offsets[cell[vertex]] + ordinal
     order = np.argsort(place, kind="stable")
     return place[order], vertex[order]
 
@@ -244,16 +244,16 @@ def _random_names(found: VertexCells, seed: int) -> tuple[NDArray[np.uint64], ND
     pieces = int(found.patterns.max(initial=0)) + 1
     words: NDArray[np.uint64] = np.array(rng.integers(2**64, size=(units, pieces), dtype=np.uint64))
     bent: NDArray[np.uint64] = np.array(rng.integers(2**64, size=units, dtype=np.uint64))
-    last = min(int(found.facet_units.min(initial=0)), 0)
+    last = min(int(found.facets.unit.min(initial=0)), 0)
     rows: NDArray[np.uint64] = np.array(rng.integers(2**64, size=1 - last, dtype=np.uint64))
     names = np.zeros(found.n_regions, dtype=np.uint64)
     for u in range(units):
         names += words[u, found.patterns[:, u]]
-    cell = np.repeat(np.arange(found.n_regions), np.diff(found.facet_offsets))
-    unit = found.facet_units.astype(np.int64)
+    cell = np.repeat(np.arange(found.n_regions), np.diff(found.facets.offsets))
+    unit = found.facets.unit.astype(np.int64)
     inner = np.flatnonzero(unit >= 0)
     changes: NDArray[np.uint64] = np.take(rows, np.where(unit < 0, -unit, 0))
     changes[inner] = bent[unit[inner]] - words[unit[inner], found.patterns[cell[inner], unit[inner]]]
-    for facet, more in found.facet_more.tolist():
+    for facet, more in found.facets.more.tolist():
         changes[facet] += bent[more] - words[more, found.patterns[cell[facet], more]]
     return names, changes

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from polytope.core.result import Facets
 from polytope.errors import SolverError
 from polytope.exact.rows import ExactRows
 from polytope.geometry.equilibrate import equilibrated
@@ -19,25 +18,6 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.adjacency import pattern_across
 from polytope.regions.facet_search import FacetSearch
 from polytope.regions.region_rows import region_rows
-
-
-@dataclass(frozen=True, eq=False)
-class Facets:
-    """Irredundant facets of all regions, in the order of the regions.
-
-    Arguments:
-        offsets: ``int[R + 1]``; region i has the facets ``offsets[i] .. offsets[i + 1] - 1``.
-        unit: ``int[F]``, a unit whose boundary carries the facet, or ``-(row + 1)`` for a row of the domain.
-        points: ``[F, d]``, a point in the relative interior of each facet, where known.
-        origin: ``int[F]``, which of all rows (see ``RegionRows``) each lies on, where known.
-        behind: ``int[F]``, the region behind each facet, -1 where none was found, where known.
-    """
-
-    offsets: IntArray
-    unit: NDArray[np.signedinteger]
-    points: FloatArray | None
-    origin: IntArray | None = None
-    behind: IntArray | None = None
 
 
 def facets_of(

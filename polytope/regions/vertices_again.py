@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from polytope.core.result import Facets
 from polytope.core.vertex_cells import explore
 from polytope.exact.cells import ExactCells
 from polytope.geometry.polyhedron import Polyhedron
@@ -11,7 +12,6 @@ from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.cell_volumes import cell_volumes
-from polytope.regions.facets import Facets
 
 
 def volumes(network: Network, domain: Polyhedron, patterns: PatternArray) -> tuple[FloatArray, FloatArray]:
@@ -20,7 +20,7 @@ def volumes(network: Network, domain: Polyhedron, patterns: PatternArray) -> tup
     Arguments:
         patterns: ``int8[R, units]``, all regions of the network in the domain.
     """
-    found = explore(network, domain.A, domain.b, keep="vertices")
+    found = explore(network, domain, keep="vertices")
     sizes, errors = cell_volumes(found, ExactCells(network, domain.A, domain.b))
     order = np.argsort(numbers_in(patterns, found.patterns))
     return sizes[order], errors[order]
@@ -35,16 +35,16 @@ def facet_points(
         patterns: ``int8[R, units]``, all regions of the network in the domain.
         facets: their facets.
     """
-    found = explore(network, domain.A, domain.b, keep="points")
-    theirs = np.repeat(numbers_in(patterns, found.patterns), np.diff(found.facet_offsets))
+    found = explore(network, domain, keep="points")
+    theirs = np.repeat(numbers_in(patterns, found.patterns), np.diff(found.facets.offsets))
     ours = np.repeat(np.arange(len(patterns)), np.diff(facets.offsets))
     if len(ours) != len(theirs):
         return None
-    a, b = np.lexsort((facets.unit, ours)), np.lexsort((found.facet_units, theirs))
-    if (ours[a] != theirs[b]).any() or (facets.unit[a] != found.facet_units[b]).any():
+    a, b = np.lexsort((facets.unit, ours)), np.lexsort((found.facets.unit, theirs))
+    if (ours[a] != theirs[b]).any() or (facets.unit[a] != found.facets.unit[b]).any():
         return None
-    points = np.empty_like(found.facet_points)
-    points[a] = found.facet_points[b]
+    points = np.empty_like(found.facets.points)
+    points[a] = found.facets.points[b]
     return points
 
 

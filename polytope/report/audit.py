@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.engines.budget import Progress
-from polytope.engines.result import Engine
+from polytope.engines.engine import Engine
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
 from polytope.labels import estimate

@@ -7,9 +7,9 @@ from time import perf_counter
 
 import numpy as np
 
+from polytope.core.result import Facets, SearchResult
 from polytope.ir.maps import IntArray
 from polytope.regions.complex import RegionComplex
-from polytope.regions.facets import Facets
 
 RUN, RUNS = 8, 3
 """A question is tried on runs of neighbouring regions at a few places."""
@@ -33,25 +33,29 @@ def estimated_seconds(complex: RegionComplex, question: Question) -> float:
 
 def some_regions(complex: RegionComplex, which: IntArray) -> RegionComplex:
     """The complex of some of the regions, by ascending numbers; not complete."""
-    candidates, facets, pairs = complex.candidates, complex.known_facets, complex.known_neighbours
-    return RegionComplex(
-        complex.network,
-        complex.domain,
-        complex.patterns[which],
-        complex.interior_points[which],
-        upper=complex.upper + 1,
-        engine=complex.engine,
+    found, n = complex.found, len(which)
+    candidates, facets, pairs = found.candidates, found.facets, found.neighbours
+    some = SearchResult(
+        engine=found.engine,
+        n_regions=n,
+        open_bound=found.upper + 1 - n,
+        kept_patterns=found.patterns[which],
+        interior_points=found.interior_points[which],
         candidates=None if candidates is None else tuple(candidates[i] for i in which.tolist()),
-        known_facets=None if facets is None else _facets_of(facets, which),
-        known_neighbours=None if pairs is None else _pairs_of(pairs, which),
+        facets=None if facets is None else _facets_of(facets, which),
+        neighbours=None if pairs is None else _pairs_of(pairs, which),
     )
+    return RegionComplex(complex.network, complex.domain, some)
 
 
 def _facets_of(facets: Facets, which: IntArray) -> Facets:
     spans = [np.arange(facets.offsets[i], facets.offsets[i + 1]) for i in which.tolist()]
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
     offsets = np.cumsum([0, *(len(span) for span in spans)])
-    return Facets(offsets, facets.unit[rows], None if facets.points is None else facets.points[rows])
+    points, key = facets.points, facets.key
+    if points is not None and len(points):
+        points = points[rows]
+    return Facets(offsets, facets.unit[rows], points, key=None if key is None else key[rows])
 
 
 def _pairs_of(pairs: IntArray, which: IntArray) -> IntArray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from polytope.engines.budget import Progress
-from polytope.engines.result import Engine
+from polytope.engines.engine import Engine
 from polytope.engines.sampling import Sampling
 from polytope.geometry import Polyhedron
 from polytope.ir import mlp

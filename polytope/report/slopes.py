@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from polytope.core.result import SearchResult
 from polytope.exact.maps import right_maps
 from polytope.geometry import Polyhedron
 from polytope.ir import Network, mlp
@@ -70,7 +70,14 @@ def _straightened(complex: RegionComplex, K: FloatArray) -> RegionComplex:
     network = mlp([(K, np.zeros(len(K)))]).then(complex.network)  # with restrict, weights would be rounded
     domain = Polyhedron(complex.domain.A @ K, complex.domain.b)
     points = complex.interior_points @ np.linalg.inv(K).T
-    return replace(complex, network=network, domain=domain, interior_points=points)
+    found = SearchResult(
+        engine=complex.engine,
+        n_regions=len(complex),
+        open_bound=complex.upper - len(complex),
+        kept_patterns=complex.patterns,
+        interior_points=points,
+    )
+    return RegionComplex(network, domain, found)
 
 
 def _over_box(subject: Subject, steepest: float, clock: Clock) -> Labelled | None:

@@ -1,29 +1,30 @@
-r"""A search in slices: open branches go to workers, what they find goes to a directory, shard by shard.
+r"""A search in batches: open branches go to workers, what they find goes to a directory, shard by shard.
 
 The frontier is the list of open branches. A worker takes a batch of them, searches for a while, and returns
 regions and the branches that it left, which go to whoever is idle: so work is split further as long as there
-is any. A batch whose worker died is given to another one.
+is any. A batch whose worker died is given to another one. Any engine that can go on from open cells will do.
 """
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import lru_cache
 from math import ceil, inf
 from pathlib import Path as File
 from tempfile import TemporaryDirectory
-from time import monotonic
 from typing import NamedTuple
 
+import numpy as np
+
 from polytope.core.open_cells import Path
-from polytope.core.vertex_cells import VertexCells, explore
-from polytope.engines.budget import Budget
-from polytope.engines.budget import Progress as Report
-from polytope.engines.lp_choice import SIMPLEX_CELLS
-from polytope.engines.result import SearchResult
-from polytope.engines.vertex_search import VERTEX_CELLS
+from polytope.core.result import Keep, SearchResult, added
+from polytope.core.vertex_cells import VertexCells
+from polytope.engines.budget import Budget, Progress
+from polytope.engines.engine import Divisible
 from polytope.exact.cells import ExactCells
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.network import Network
@@ -37,12 +38,14 @@ from polytope.runs.directories import (
     read_manifest,
     refuse_unstorable,
     same_run,
+    stored,
     write_certificate,
+    write_effort,
 )
-from polytope.runs.evidence import Evidence, evidence_of
+from polytope.runs.evidence import evidence_of
 from polytope.runs.executors import Pool, pool_of
 from polytope.runs.shards import (
-    Progress,
+    Frontier,
     add_shard,
     advanced,
     beginning,
@@ -51,11 +54,10 @@ from polytope.runs.shards import (
     sole_writer,
 )
 
-SLICED = {"vertices": VERTEX_CELLS, "simplex": SIMPLEX_CELLS}  # kinds of cells that are searched in slices
-SLICE_SECONDS = 2.0  # of a batch; the first ones are shorter, so that all workers soon have one
+BATCH_SECONDS = 2.0  # of a batch; the first ones are shorter, so that all workers soon have one
 ROWS = 1 << 16  # regions in a shard at most
 SHARD_BYTES = 1 << 26  # of patterns in a shard at most
-COUNTED = 1 << 40  # regions in a slice whose regions are only counted
+COUNTED = 1 << 40  # regions in a batch whose regions are only counted
 CERTIFIED_ROWS = 1 << 12  # of a certificate, whose evidence takes longer than the search
 
 Batch = tuple[Path, ...]
@@ -67,79 +69,65 @@ class Part(NamedTuple):
     regions: int
     left: tuple[tuple[Path, int], ...]
     shard: bytes | File
+    statistics: Mapping[str, float]
 
 
-def run_slice(
+def run_batch(
     problem: bytes,
     batch: Batch,
     rows: int,
     seconds: float,
-    keep: str = "cells",
+    keep: Keep,
     mark: File | None = None,
     number: int = 0,
 ) -> Part:
     """What a worker does: search from some branches until so many regions or seconds are spent.
 
     Arguments:
-        keep: as for ``explore``; of "vertices", evidence is made.
+        keep: of "vertices", evidence is made.
         mark: the directory's; a worker that sees it writes the shard there, and does not send it.
-        number: of the slice; Dask would answer the same call with the same result.
+        number: of the batch; Dask would answer the same call with the same result.
     """
-    network, domain, cells, exact = _problem(problem)
-    if cells == "simplex":
-        from polytope.engines.simplex_cells import search_simplex
-
-        budget = Budget(rows, max(seconds, 1e-3))
-        cut = search_simplex(network, domain, budget=budget, keep=keep != "count", progress=None, start=batch)
-        return _part(cut, batch, keep, mark)
-    deadline = monotonic() + seconds
-    found = explore(network, domain.A, domain.b, keep=keep, start=batch, max_regions=rows, deadline=deadline)
-    return _part(found, batch, keep, mark, evidence_of(found, exact) if keep == "vertices" else None)
-
-
-def _part(
-    found: VertexCells | SearchResult,
-    batch: Batch,
-    keep: str,
-    mark: File | None,
-    evidence: Evidence | None = None,
-) -> Part:
-    """What goes back."""
+    network, domain, engine = _problem(problem)
+    budget = Budget(rows, max(seconds, 1e-3))
+    found = engine.search(network, domain, start=batch, budget=budget, keep=keep, progress=None)
     left = tuple(zip(found.open_cells, found.open_bounds, strict=True))
     if keep == "count":
-        return Part(found.n_regions, left, b"")
+        return Part(found.n_regions, left, b"", found.statistics)
+    evidence = None
+    if keep == "vertices" and isinstance(found, VertexCells):
+        evidence = evidence_of(found, ExactCells(network, domain.A, domain.b))
     shard = shard_of(found, batch, evidence)
-    return Part(found.n_regions, left, (mark and set_aside(mark, shard)) or shard)
+    return Part(found.n_regions, left, (mark and set_aside(mark, shard)) or shard, found.statistics)
 
 
 @lru_cache(maxsize=1)
-def _problem(problem: bytes) -> tuple[Network, Polyhedron, str, ExactCells]:
-    """The network, the domain and the kind of cells that this worker was sent last."""
-    network, domain, cells = pickle.loads(problem)  # noqa: S301  # sent by our own process
-    return network, domain, cells, ExactCells(network, domain.A, domain.b)
+def _problem(problem: bytes) -> tuple[Network, Polyhedron, Divisible]:
+    """The network, the domain and the engine that this worker was sent last."""
+    sent: tuple[Network, Polyhedron, Divisible] = pickle.loads(problem)  # noqa: S301  # by our own process
+    return sent
 
 
-def enumerate_in_slices(
+def enumerate_in_batches(
     directory: str | File | None,
     network: Network,
     domain: Polyhedron,
+    engine: Divisible,
     *,
-    cells: str = "vertices",
     resume: bool = False,
     certificate: bool = False,
     executor: Executor | None = None,
-    workers: int = 1,
     budget: Budget | None = None,
-    progress: Report | None = None,
+    progress: Progress | None = None,
 ) -> RegionComplex:
     """Enumerate into a directory; a run that was stopped goes on where its shards end.
 
     Arguments:
         directory: for the shards, made if it is not there; ``None`` brings them into memory at the end.
-        cells: a kind of cells of ``SLICED``.
+        engine: with its threads here, or with one where batches run in processes of their own.
         resume: whether the directory must hold a run of the same network and domain to go on with.
         certificate: write evidence for ``verify_certificate``; a run that is resumed stays as it was begun.
-        executor: where slices are run; by default in ``workers`` processes, or here if that is 1.
+        executor: where batches are run; by default in ``engine.workers`` processes, or here if that is 1.
         budget: limits of this call.
         progress: called with the numbers of regions found and of open branches.
 
@@ -152,41 +140,53 @@ def enumerate_in_slices(
     if directory is None and certificate:
         raise ValueError("A certificate is written into a directory: name one.")
     budget = budget or Budget()
-    problem = pickle.dumps((network, domain, cells))
+    problem = pickle.dumps((network, domain, replace(engine, workers=1)))
     with TemporaryDirectory() if directory is None else nullcontext(directory) as folder:
         place = File(folder)
         if resume:
-            same_run(place, network, domain, SLICED[cells], certificate=certificate)
+            same_run(place, network, domain, engine.name, certificate=certificate)
         else:
             refuse_unstorable(network, certificate=certificate)
-        with sole_writer(place) as mark, pool_of(executor, workers) as pool:
+        with sole_writer(place) as mark, pool_of(executor, engine.workers) as pool:
             if not resume:
-                create(place, network, domain, SLICED[cells], certificate=certificate)
+                create(place, network, domain, engine.name, certificate=certificate)
             sealed = read_manifest(place).get("certificate") is True
-            keep, rows = ("vertices", CERTIFIED_ROWS) if sealed else ("cells", ROWS)
-            rows = max(min(rows, SHARD_BYTES // network.n_units), 1)
-            run = _Run((place, mark), problem, keep, rows, budget, progress, load_complex(place).progress)
-            run.all(pool, workers if executor is None else None)
+            keep: Keep = "vertices" if sealed else "cells"
+            rows = max(min(CERTIFIED_ROWS if sealed else ROWS, SHARD_BYTES // network.n_units), 1)
+            run = _Run((place, mark), problem, keep, rows, budget, progress, stored(place).frontier)
+            run.all(pool, engine.workers if executor is None else None)
+            if run.batches:
+                write_effort(place, budget.seconds, run.statistics)
             done = load_complex(place)
-            if sealed and done.complete and (run.slices or not has_certificate(place)):
-                write_certificate(place, done.progress)
-        return in_memory(done, network, budget.seconds) if directory is None else done
+            if sealed and done.complete and (run.batches or not has_certificate(place)):
+                write_certificate(place, run.state)
+        return in_memory(done) if directory is None else done
 
 
-def count_in_slices(
+def count_in_batches(
     network: Network,
     domain: Polyhedron,
-    cells: str,
+    engine: Divisible,
     executor: Executor,
     budget: Budget,
-    progress: Report | None,
-) -> Progress:
+    progress: Progress | None,
+) -> SearchResult:
     """How far the count of the regions comes within the budget; nothing is kept."""
-    problem = pickle.dumps((network, domain, cells))
+    problem = pickle.dumps((network, domain, replace(engine, workers=1)))
     run = _Run(None, problem, "count", COUNTED, budget, progress, beginning(most_regions(network)))
     with pool_of(executor, 1) as pool:
         run.all(pool, None)
-    return run.state
+    state = run.state
+    return SearchResult(
+        engine=engine.name,
+        n_regions=state.regions,
+        open_bound=0 if state.complete else max(state.upper - state.regions, 1),
+        kept_patterns=np.zeros((0, network.n_units), np.int8),
+        interior_points=np.zeros((0, network.input_dim)),
+        statistics=run.statistics,
+        open_cells=tuple(path for path, _ in state.open),
+        open_bounds=tuple(bound for _, bound in state.open),
+    )
 
 
 class _Run:
@@ -196,18 +196,19 @@ class _Run:
         self,
         place: tuple[File, File] | None,
         problem: bytes,
-        keep: str,
+        keep: Keep,
         rows: int,
         budget: Budget,
-        report: Report | None,
-        state: Progress,
+        report: Progress | None,
+        state: Frontier,
     ) -> None:
         self.place, self.problem, self.keep = place, problem, keep  # the directory, and its mark
         self.budget, self.report, self.state = budget, report, state
         self.rows = rows
         self.waiting: list[Path] = [path for path, _ in state.open]
-        self.busy: dict[Future[Part], _Slice] = {}
-        self.slices, self.first = 0, state.regions
+        self.busy: dict[Future[Part], _Batch] = {}
+        self.batches, self.first = 0, state.regions
+        self.statistics: Mapping[str, float] = {}
 
     def all(self, pool: Pool, workers: int | None) -> None:
         """Hand out batches and take in shards until nothing is open or the budget is spent."""
@@ -234,7 +235,7 @@ class _Run:
         return self.budget.spent(self.state.regions - self.first) or not self._regions_left()
 
     def _regions_left(self) -> float:
-        """Regions of the budget that nobody has found, and that no slice was promised."""
+        """Regions of the budget that nobody has found, and that no batch was promised."""
         if self.budget.max_regions is None:
             return inf
         promised = sum(part.rows for part in self.busy.values())
@@ -249,15 +250,15 @@ class _Run:
         rows = self.rows
         if self.budget.max_regions is not None:
             rows = min(rows, ceil(self._regions_left() / idle))
-        seconds = SLICE_SECONDS if self.slices >= 4 * slots else SLICE_SECONDS / 8
+        seconds = BATCH_SECONDS if self.batches >= 4 * slots else BATCH_SECONDS / 8
         if self.budget.max_seconds is not None:
             seconds = min(seconds, max(self.budget.max_seconds - self.budget.seconds, 0.0))
-        self.slices += 1
+        self.batches += 1
         mark = self.place and self.place[1]
         future, runner = pool.submit(
-            run_slice, self.problem, batch, rows, seconds, self.keep, mark, self.slices
+            run_batch, self.problem, batch, rows, seconds, self.keep, mark, self.batches
         )
-        self.busy[future] = _Slice(batch, rows, runner)
+        self.busy[future] = _Batch(batch, rows, runner)
 
     def _take(self, pool: Pool, future: Future[Part]) -> Part | None:
         """Take over what a worker found; if it died, its batch is open again."""
@@ -269,18 +270,19 @@ class _Run:
             pool.renew(mine.runner, error)
             return None
         pool.deaths = 0
+        self.statistics = added(self.statistics, part.statistics)
         self.state = advanced(self.state, mine.batch, part.left, part.regions)
         self.waiting = [*(path for path, _ in part.left), *self.waiting]
         return part
 
 
 def _slots(pool: Pool, workers: int | None) -> int:
-    """How many slices are out at once: two for each worker, so that none waits for the next one."""
+    """How many batches are out at once: two for each worker, so that none waits for the next one."""
     size = pool.size(workers)
     return 2 * size if size > 1 else 1
 
 
-class _Slice(NamedTuple):
+class _Batch(NamedTuple):
     """What a worker has: its branches, the regions it may find, and the executor that runs it."""
 
     batch: Batch

@@ -8,11 +8,11 @@ a file ``certificate.json`` with the sha256 of these. ``writing.lock``, empty, i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import file_digest
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path as File
 from typing import Any
 from zipfile import BadZipFile
@@ -20,9 +20,11 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.core.ceiling import Ceiling
 from polytope.core.open_cells import Path
-from polytope.core.vertex_cells import matched
-from polytope.engines.vertex_search import VERTEX_CELLS
+from polytope.core.ragged import Ragged
+from polytope.core.result import Facets, SearchResult, added
+from polytope.core.vertex_cells import VERTEX_CELLS, matched
 from polytope.errors import CertificateError, CorruptFileError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.activations import PatternArray
@@ -30,8 +32,7 @@ from polytope.ir.archive import fingerprint, from_arrays, to_arrays
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.regions.complex import RegionComplex
-from polytope.regions.facets import Facets
-from polytope.runs.shards import SHARDS, Progress, progress_of, shard_file, whole_file
+from polytope.runs.shards import SHARDS, Frontier, frontier_of, shard_file, whole_file
 
 FORMAT = 1
 MANIFEST, NETWORK, CERTIFICATE = "manifest.json", "network.npz", "certificate.json"
@@ -75,6 +76,8 @@ def create(
         "units": network.n_units,
         "engine": engine,
         "certificate": certificate,
+        "seconds": 0.0,
+        "statistics": {},
         "versions": {name: version(name) for name in ("polytope-nn", "numpy", "pyarrow")},
     }
     with whole_file(directory / MANIFEST) as file:
@@ -119,7 +122,7 @@ def read_manifest(directory: File) -> dict[str, Any]:
             raise ValueError(f"format {manifest.get('format')}, not {FORMAT}")
     except (ValueError, AttributeError) as error:
         raise CorruptFileError(f"{directory / MANIFEST} is not a manifest of a complex: {error}.") from error
-    return manifest
+    return {"seconds": 0.0, "statistics": {}} | manifest
 
 
 def has_certificate(directory: File) -> bool:
@@ -127,39 +130,65 @@ def has_certificate(directory: File) -> bool:
     return (directory / CERTIFICATE).exists()
 
 
-def write_certificate(directory: File, progress: Progress) -> None:
+def write_certificate(directory: File, frontier: Frontier) -> None:
     """The file that seals a complete run: the hashes of all other files, and the number of regions."""
-    assert progress.complete, "only complete runs are sealed"
+    assert frontier.complete, "only complete runs are sealed"
     hashes = {}
     for file in (directory / MANIFEST, directory / NETWORK, *sorted((directory / SHARDS).glob("*.parquet"))):
         with file.open("rb") as stream:
             hashes[file.relative_to(directory).as_posix()] = file_digest(stream, "sha256").hexdigest()
-    seal = {"format": FORMAT, "regions": progress.regions, "sha256": hashes}
+    seal = {"format": FORMAT, "regions": frontier.regions, "sha256": hashes}
     with whole_file(directory / CERTIFICATE) as out:
         out.write(json.dumps(seal, indent=1).encode())
 
 
-class StoredComplex(RegionComplex):
-    """A complex in a directory; patterns, points and facets are read when they are first used."""
+def write_effort(directory: File, seconds: float, statistics: Mapping[str, float]) -> None:
+    """Add the time and the statistics of one call to what the manifest says of those before."""
+    manifest = read_manifest(directory)
+    manifest["seconds"] = manifest["seconds"] + seconds
+    manifest["statistics"] = added(manifest["statistics"], statistics)
+    with whole_file(directory / MANIFEST) as file:
+        file.write(json.dumps(manifest, indent=1).encode())
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRegions:
+    """What a run found, in its directory; patterns, points and facets are read when they are first used.
+
+    Arguments:
+        directory: of the run; shape: ``(units, d)``.
+        frontier: how far it has come.
+        engine, statistics: as the manifest says.
+    """
 
     directory: File
-    progress: Progress
+    shape: tuple[int, int]
+    frontier: Frontier
+    engine: str
+    statistics: Mapping[str, float]
 
     @property
-    def lower(self) -> int:
+    def n_regions(self) -> int:
         """Number of regions in the shards."""
-        return self.progress.regions
+        return self.frontier.regions
 
-    def __len__(self) -> int:
-        return self.progress.regions
+    @property
+    def upper(self) -> int:
+        """Certified bound on the number of regions in the domain."""
+        return self.frontier.regions if self.frontier.complete else self.frontier.upper
+
+    @property
+    def open_cells(self) -> tuple[Path, ...]:
+        """Branches of the search that are still to do."""
+        return tuple(path for path, _ in self.frontier.open)
 
     @cached_property
     def patterns(self) -> PatternArray:
         """``int8[R, units]``, in the order of the shards."""
-        parts = [np.zeros((0, self.network.n_units), dtype=np.int8)]
+        n = self.shape[0]
+        parts = [np.zeros((0, n), dtype=np.int8)]
         for column in self._columns("pattern"):
             flat = np.frombuffer(column.buffers()[1], dtype=np.int8)
-            n = self.network.n_units
             parts.append(flat[column.offset * n : (column.offset + len(column)) * n].reshape(-1, n))
         return np.concatenate(parts)
 
@@ -167,59 +196,50 @@ class StoredComplex(RegionComplex):
     def interior_points(self) -> FloatArray:
         """``[R, d]``, in the order of the shards."""
         parts = [column.flatten().to_numpy() for column in self._columns("interior_point")]
-        return np.concatenate([np.zeros(0), *parts]).reshape(-1, self.domain.dim)
+        return np.concatenate([np.zeros(0), *parts]).reshape(-1, self.shape[1])
 
     @cached_property
-    def open_cells(self) -> tuple[Path, ...]:
-        """Branches of the search that are still to do."""
-        return tuple(path for path, _ in self.progress.open)
-
-    @cached_property
-    def candidates(self) -> tuple[IntArray, ...] | None:
+    def candidates(self) -> Sequence[IntArray] | None:
         """Per region the units and domain rows that can carry its facets, in a run that found no facets."""
-        if self._has_facets:
-            return None
-        parts: list[IntArray] = []
-        for column in self._columns("carrier"):
-            flat, ends = column.values.to_numpy(), column.offsets.to_numpy()
-            parts += [flat[i:j].astype(np.int64) for i, j in pairwise(ends.tolist())]
-        return tuple(parts)
+        return None if self._has_facets else Ragged(*self._lists("carrier"))
 
     @property
     def _has_facets(self) -> bool:
         return self.engine == VERTEX_CELLS
 
     @cached_property
-    def known_facets(self) -> Facets | None:
+    def facets(self) -> Facets | None:
         """The facets of all regions, where the run found them."""
-        if not self._has_facets:
-            return None
-        columns = list(self._columns("facet_unit"))
-        sizes = np.concatenate([np.zeros(0, np.int64), *(np.diff(c.offsets.to_numpy()) for c in columns)])
-        units = np.concatenate([np.zeros(0, np.int32), *(c.flatten().to_numpy() for c in columns)])
-        return Facets(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), units, None)
+        return Facets(*self._lists("facet_unit")) if self._has_facets else None
 
     @cached_property
-    def known_neighbours(self) -> IntArray | None:
+    def neighbours(self) -> IntArray | None:
         """The pairs of regions that share a facet, by the facets' keys, where the run found facets.
 
         Raises:
             CorruptFileError: all regions are there, and a facet has no single neighbour.
         """
-        if self.known_facets is None:
+        if self.facets is None:
             return None
-        parts = [column.flatten().to_numpy() for column in self._columns("facet_key")]
-        keys: NDArray[np.uint64] = np.concatenate([np.zeros(0, np.uint64), *parts])
-        pairs, odd = matched(keys, self.known_facets.offsets)
-        if self.complete and odd:
+        _, keys = self._lists("facet_key")
+        pairs, odd = matched(keys, self.facets.offsets)
+        if self.frontier.complete and odd:
             raise CorruptFileError(f"{self.directory}: {odd} facets have no single neighbour.")
         return pairs
+
+    def _lists(self, name: str) -> tuple[IntArray, NDArray[Any]]:
+        """A column of lists as one array, and where each list begins."""
+        columns = list(self._columns(name))
+        sizes = [np.zeros(1, np.int64), *(np.diff(column.offsets.to_numpy()) for column in columns)]
+        kind = np.uint64 if name == "facet_key" else np.int32
+        flat = [np.zeros(0, kind), *(column.flatten().to_numpy() for column in columns)]
+        return np.cumsum(np.concatenate(sizes), dtype=np.int64), np.concatenate(flat)
 
     def _columns(self, name: str) -> Iterator[Any]:
         """The arrays of one column, shard by shard."""
         import pyarrow.parquet as pq
 
-        for number in range(self.progress.shards):
+        for number in range(self.frontier.shards):
             file = shard_file(self.directory, number)
             try:
                 yield from pq.read_table(file, columns=[name])[name].chunks
@@ -227,7 +247,16 @@ class StoredComplex(RegionComplex):
                 raise CorruptFileError(f"{file} cannot be read: {error}.") from error
 
 
-def load_complex(directory: str | File) -> StoredComplex:
+def stored(directory: File) -> StoredRegions:
+    """What the run in a directory has found."""
+    manifest = read_manifest(directory)
+    network = _network(directory, manifest)
+    frontier = frontier_of(directory, most_regions(network))
+    shape = (network.n_units, network.input_dim)
+    return StoredRegions(directory, shape, frontier, manifest["engine"], manifest["statistics"])
+
+
+def load_complex(directory: str | File) -> RegionComplex:
     """The complex in a directory; ``complete`` only if the search that wrote it came to its end.
 
     Raises:
@@ -236,6 +265,12 @@ def load_complex(directory: str | File) -> StoredComplex:
     """
     directory = File(directory)
     manifest = read_manifest(directory)
+    network = _network(directory, manifest)
+    domain = Polyhedron(np.array(manifest["domain"]["A"]), np.array(manifest["domain"]["b"]))
+    return RegionComplex(network, domain, stored(directory), manifest["seconds"])
+
+
+def _network(directory: File, manifest: Mapping[str, Any]) -> Network:
     try:
         with (directory / NETWORK).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             network = from_arrays(dict(arrays))
@@ -243,44 +278,27 @@ def load_complex(directory: str | File) -> StoredComplex:
         raise CorruptFileError(f"{directory / NETWORK} cannot be read: {error}.") from error
     if fingerprint(network) != manifest["network"]:
         raise CorruptFileError(f"{directory / NETWORK} is not the network that the manifest names.")
-    domain = Polyhedron(np.array(manifest["domain"]["A"]), np.array(manifest["domain"]["b"]))
-    progress = progress_of(directory, most_regions(network))
-    out = object.__new__(StoredComplex)
-    upper = progress.regions if progress.complete else progress.upper
-    known: Mapping[str, Any] = {
-        "network": network,
-        "domain": domain,
-        "upper": upper,
-        "engine": manifest["engine"],
-        "seconds": 0.0,
-        "statistics": {},
-        "directory": directory,
-        "progress": progress,
-    }
-    for name, value in known.items():
-        object.__setattr__(out, name, value)
-    return out
+    return network
 
 
-def in_memory(stored: StoredComplex, network: Network, seconds: float) -> RegionComplex:
+def in_memory(complex: RegionComplex) -> RegionComplex:
     """The same complex with everything read."""
-    return RegionComplex(
-        network,
-        stored.domain,
-        stored.patterns,
-        stored.interior_points,
-        upper=stored.upper,
-        engine=stored.engine,
-        seconds=seconds,
-        candidates=stored.candidates,
-        known_facets=stored.known_facets,
-        known_neighbours=stored.known_neighbours,
-        open_cells=stored.open_cells,
+    found = complex.found
+    kept = SearchResult(
+        engine=found.engine,
+        n_regions=found.n_regions,
+        open_bound=found.upper - found.n_regions,
+        kept_patterns=found.patterns,
+        interior_points=found.interior_points,
+        candidates=found.candidates,
+        facets=found.facets,
+        neighbours=found.neighbours,
+        statistics=found.statistics,
+        open_cells=found.open_cells,
     )
+    return RegionComplex(complex.network, complex.domain, kept, complex.seconds)
 
 
 def most_regions(network: Network) -> int:
     """The most regions that the network can have."""
-    from polytope.core.ceiling import Ceiling
-
     return Ceiling(network, network.input_dim).whole

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path as File
 
 from polytope.core.open_cells import Path
-from polytope.core.packed import as_kept
+from polytope.core.result import SearchResult
 from polytope.engines.budget import Budget, Progress
+from polytope.engines.engine import Divisible, Engine
 from polytope.engines.layer_split import LayerSplit
-from polytope.engines.result import Engine, SearchResult
+from polytope.engines.vertex_search import VertexSearch
 from polytope.errors import EmptyDomainError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.continuity import refuse_infinite, refuse_jumps
 from polytope.regions.complex import RegionComplex
-from polytope.runs.batches import SLICED, count_in_slices, enumerate_in_slices
+from polytope.runs.batches import count_in_batches, enumerate_in_batches
 
 
 @dataclass(frozen=True)
@@ -82,18 +83,16 @@ def enumerate_regions(
         2
     """
     budget = Budget(max_regions, max_seconds, max_memory)
+    chosen = _chosen(network, domain, engine)
     if executor is not None or directory is not None:
-        _check(network, domain)
-        chosen = _in_slices(engine, network, domain, certificate=certificate)
-        return enumerate_in_slices(
+        return enumerate_in_batches(
             directory,
             network,
             domain,
-            cells=chosen.kind(network, domain),
+            _divisible(chosen, certificate=certificate),
             resume=resume,
             certificate=certificate,
             executor=executor,
-            workers=chosen.workers,
             budget=budget,
             progress=progress,
         )
@@ -101,21 +100,8 @@ def enumerate_regions(
         raise ValueError("There is nothing to resume without a directory.")
     if certificate:
         raise ValueError("A certificate is written into a directory: name one.")
-    found = _search(network, domain, engine, budget, progress, keep=True)
-    return RegionComplex(
-        network,
-        domain,
-        as_kept(found),
-        found.interior_points,
-        upper=found.n_regions + found.open_bound,
-        engine=found.engine,
-        seconds=budget.seconds,
-        statistics=found.statistics,
-        candidates=found.candidates,
-        known_facets=found.facets,
-        known_neighbours=found.neighbours,
-        open_cells=found.open_cells,
-    )
+    found = chosen.search(network, domain, budget=budget, keep="cells", progress=progress)
+    return RegionComplex(network, domain, _not_empty(found), budget.seconds)
 
 
 def count_regions(
@@ -138,18 +124,15 @@ def count_regions(
         2
     """
     budget = Budget(max_regions, max_seconds, max_memory)
+    chosen = _chosen(network, domain, engine)
     if executor is not None:
-        _check(network, domain)
-        kind = _in_slices(engine, network, domain).kind(network, domain)
-        done = count_in_slices(network, domain, kind, executor, budget, progress)
-        cells = tuple(path for path, _ in done.open)
-        upper = done.regions if done.complete else done.upper
-        return RegionCount(done.regions, upper, done.complete, budget.seconds, SLICED[kind], open_cells=cells)
-    found = _search(network, domain, engine, budget, progress, keep=False)
-    upper = found.n_regions + found.open_bound
+        found = count_in_batches(network, domain, _divisible(chosen), executor, budget, progress)
+    else:
+        found = chosen.search(network, domain, budget=budget, keep="count", progress=progress)
+    _ = _not_empty(found)
     return RegionCount(
         found.n_regions,
-        upper,
+        found.upper,
         found.complete,
         budget.seconds,
         found.engine,
@@ -158,18 +141,18 @@ def count_regions(
     )
 
 
-def _search(
-    network: Network,
-    domain: Polyhedron,
-    engine: Engine | None,
-    budget: Budget,
-    progress: Progress | None,
-    *,
-    keep: bool,
-) -> SearchResult:
-    _check(network, domain)
-    chosen = engine or LayerSplit()
-    found = chosen.search(network, domain, budget=budget, keep=keep, progress=progress)
+def _chosen(network: Network, domain: Polyhedron, engine: Engine | None) -> Engine:
+    """The engine that does the work, once network and domain are looked at."""
+    if domain.dim != network.input_dim:
+        raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
+    refuse_infinite(network)
+    refuse_jumps(network)
+    _ = domain.inscribed_ball  # raises where there is no interior
+    given = engine or LayerSplit()
+    return given.choose(network, domain) if isinstance(given, LayerSplit) else given
+
+
+def _not_empty(found: SearchResult) -> SearchResult:
     if found.complete and not found.n_regions:
         raise EmptyDomainError(
             "The domain has no interior; affine_hull(domain) gives the window that holds it."
@@ -177,25 +160,13 @@ def _search(
     return found
 
 
-def _check(network: Network, domain: Polyhedron) -> None:
-    if domain.dim != network.input_dim:
-        raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
-    refuse_infinite(network)
-    refuse_jumps(network)
-    _ = domain.inscribed_ball  # raises where there is no interior
-
-
-def _in_slices(
-    engine: Engine | None, network: Network, domain: Polyhedron, *, certificate: bool = False
-) -> LayerSplit:
-    """The engine, if it can be cut in slices."""
-    chosen = engine or LayerSplit()
-    kind = chosen.kind(network, domain) if isinstance(chosen, LayerSplit) else ""
-    if not isinstance(chosen, LayerSplit) or kind not in SLICED:
+def _divisible(engine: Engine, *, certificate: bool = False) -> Divisible:
+    """The engine, if its searches can be cut in batches."""
+    if not isinstance(engine, Divisible):
         raise ValueError(
             "Executors and directories require LayerSplit on a bounded domain with cells='vertices', or "
             "cells='lp' with solver='simplex'."
         )
-    if certificate and kind != "vertices":
+    if certificate and not isinstance(engine, VertexSearch):
         raise ValueError("A certificate is written of vertex cells: LayerSplit(cells='vertices').")
-    return chosen
+    return engine

@@ -64,11 +64,11 @@ class _Cell:
     def __init__(self, found: VertexCells, i: int, rows: list[ExactRow]) -> None:
         self.pattern = found.patterns[i]
         self.rows = rows
-        first, last = found.vertex_offsets[i], found.vertex_offsets[i + 1]
-        self.vertices = found.vertices[first:last]
-        facets = slice(int(found.facet_offsets[i]), int(found.facet_offsets[i + 1]))
-        units = found.facet_units[facets].tolist()
-        self.tight = _incidences(found.incidences[first:last], len(units), self.vertices.shape[1])
+        first, last = found.vertices.offsets[i], found.vertices.offsets[i + 1]
+        self.vertices = found.vertices.points[first:last]
+        facets = slice(int(found.facets.offsets[i]), int(found.facets.offsets[i + 1]))
+        units = found.facets.unit[facets].tolist()
+        self.tight = _incidences(found.vertices.incidences[first:last], len(units), self.vertices.shape[1])
         if not strictly_inside(rows, found.interior_points[i]):
             raise _refused(self.pattern, "its interior point, rounded to float64, is not strictly inside")
         self.values = _values(rows, self.vertices)

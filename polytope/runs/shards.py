@@ -34,8 +34,7 @@ from uuid import uuid4
 import numpy as np
 
 from polytope.core.open_cells import Path
-from polytope.core.vertex_cells import VertexCells
-from polytope.engines.result import SearchResult
+from polytope.core.result import SearchResult
 from polytope.errors import CorruptFileError
 from polytope.runs.evidence import Evidence
 
@@ -46,7 +45,7 @@ SHARDS, LOCK = "regions", "writing.lock"  # the folder, and a file that its writ
 
 
 @dataclass(frozen=True)
-class Progress:
+class Frontier:
     """How far a search has come: shards, regions, bound, and the open branches with their bounds."""
 
     shards: int
@@ -60,28 +59,26 @@ class Progress:
         return not self.open
 
 
-def beginning(whole: int) -> Progress:
+def beginning(whole: int) -> Frontier:
     """A search in which the root is open, with so many regions at most."""
-    return Progress(0, 0, whole, (((), whole),))
+    return Frontier(0, 0, whole, (((), whole),))
 
 
-def advanced(before: Progress, taken: Iterable[Path], left: Iterable[tuple[Path, int]], n: int) -> Progress:
+def advanced(before: Frontier, taken: Iterable[Path], left: Iterable[tuple[Path, int]], n: int) -> Frontier:
     """How far a search has come with another shard: branches that it took, those that it left, its regions.
 
     Raises:
         KeyError: a branch that it took was not open.
     """
-    frontier = dict(before.open)
-    known = {path: frontier.pop(path) for path in taken}
-    frontier.update((path, min(bound, known.get(path, bound))) for path, bound in left)
+    still = dict(before.open)
+    known = {path: still.pop(path) for path in taken}
+    still.update((path, min(bound, known.get(path, bound))) for path, bound in left)
     regions = before.regions + n
-    upper = min(before.upper, regions + sum(frontier.values()))
-    return Progress(before.shards + 1, regions, upper, tuple(frontier.items()))
+    upper = min(before.upper, regions + sum(still.values()))
+    return Frontier(before.shards + 1, regions, upper, tuple(still.items()))
 
 
-def shard_of(
-    found: VertexCells | SearchResult, taken: Sequence[Path], evidence: Evidence | None = None
-) -> bytes:
+def shard_of(found: SearchResult, taken: Sequence[Path], evidence: Evidence | None = None) -> bytes:
     """The shard of what was found from the branches ``taken``, with evidence for it where there is any."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -145,7 +142,7 @@ def add_shard(directory: File, number: int, shard: bytes | File) -> None:
         file.write(shard)
 
 
-def progress_of(directory: File, whole: int) -> Progress:
+def frontier_of(directory: File, whole: int) -> Frontier:
     """How far a directory has come, read from its shards.
 
     Raises:
@@ -153,20 +150,20 @@ def progress_of(directory: File, whole: int) -> Progress:
     """
     import pyarrow.parquet as pq
 
-    progress = beginning(whole)
-    while (file := shard_file(directory, progress.shards)).exists():
+    frontier = beginning(whole)
+    while (file := shard_file(directory, frontier.shards)).exists():
         try:
             search = json.loads(pq.read_schema(file).metadata[b"search"])
             left = [(tuple(path), int(bound)) for path, bound in search["open"]]
-            progress = advanced(progress, map(tuple, search["taken"]), left, int(search["regions"]))
+            frontier = advanced(frontier, map(tuple, search["taken"]), left, int(search["regions"]))
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise CorruptFileError(f"{file} does not follow the shards before it.") from error
-    if len(list((directory / SHARDS).glob("shard-*.parquet"))) != progress.shards:
+    if len(list((directory / SHARDS).glob("shard-*.parquet"))) != frontier.shards:
         raise CorruptFileError(f"{file} is missing, but later shards are there.")
-    return progress
+    return frontier
 
 
-def _table(found: VertexCells | SearchResult, evidence: Evidence | None) -> pa.Table:
+def _table(found: SearchResult, evidence: Evidence | None) -> pa.Table:
     """The regions of a shard as columns."""
     import pyarrow as pa
 
@@ -178,14 +175,14 @@ def _table(found: VertexCells | SearchResult, evidence: Evidence | None) -> pa.T
         ),
         "interior_point": pa.FixedSizeListArray.from_arrays(pa.array(found.interior_points.ravel()), d),
     }
-    if isinstance(found, SearchResult):
+    if found.facets is None:
         carriers = found.candidates or ()
         ends = pa.array(np.cumsum([0, *map(len, carriers)], dtype=np.int32))
         flat = np.concatenate([np.zeros(0, np.int32), *carriers], dtype=np.int32)
         return pa.table(columns | {"carrier": pa.ListArray.from_arrays(ends, pa.array(flat))})
-    offsets = pa.array(found.facet_offsets.astype(np.int32))
-    columns["facet_unit"] = pa.ListArray.from_arrays(offsets, pa.array(found.facet_units))
-    columns["facet_key"] = pa.ListArray.from_arrays(offsets, pa.array(found.facet_keys))
+    offsets = pa.array(found.facets.offsets.astype(np.int32))
+    columns["facet_unit"] = pa.ListArray.from_arrays(offsets, pa.array(found.facets.unit))
+    columns["facet_key"] = pa.ListArray.from_arrays(offsets, pa.array(found.facets.key))
     if evidence is not None:
         columns["facet_row"] = pa.ListArray.from_arrays(offsets, pa.array(evidence.facet_row))
         places = pa.array(evidence.offsets.astype(np.int32))

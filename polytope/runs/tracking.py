@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from polytope.engines.budget import Progress
-from polytope.engines.result import Engine
+from polytope.engines.engine import Engine
 from polytope.ir import Network
 from polytope.ir.archive import fingerprint
 from polytope.ir.maps import IntArray
@@ -113,17 +113,7 @@ def track(
             f"{network.input_dim} and {network.widths}: their patterns cannot be compared."
         )
     if previous.complete and _bends_alike(old, network):
-        same = RegionComplex(
-            network,
-            previous.domain,
-            previous.patterns,
-            previous.interior_points,
-            upper=previous.upper,
-            engine=f"{previous.engine}, taken over",
-            candidates=previous.candidates,
-            known_facets=previous.known_facets,
-            known_neighbours=previous.known_neighbours,
-        )
+        same = RegionComplex(network, previous.domain, previous.found)
         return Tracked(previous, same, searched=False)
     found = enumerate_regions(
         network,

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from polytope.engines.result import Engine
+from polytope.engines.engine import Engine
 from polytope.equivariant.groups.representations import Representation
 from polytope.equivariant.symmetry.certify import EquivarianceCertificate, certify_equivariance
 from polytope.equivariant.symmetry.domains import fundamental_domain, require_invariant

@@ -14,6 +14,7 @@ from time import monotonic
 import numpy as np
 
 from polytope.bounds.output_bounds import bounds_at, output_bounds
+from polytope.core.result import ROOT
 from polytope.core.vertex_cells import VertexCells, explore
 from polytope.engines.sampling import random_points
 from polytope.exact.cells import ExactCells
@@ -84,8 +85,10 @@ def _over_vertices(
         zero = zero and bool((values <= errors).all()) and vanish(error, cells.patterns)
         if len(values) and (values - errors).max() > lower:
             best = int((values - errors).argmax())
-            lower, witness = float((values - errors)[best]), cells.vertices[best]
-        top = np.maximum.reduceat(values + errors, cells.vertex_offsets[:-1]) if len(values) else np.zeros(0)
+            lower, witness = float((values - errors)[best]), cells.vertices.points[best]
+        top = (
+            np.maximum.reduceat(values + errors, cells.vertices.offsets[:-1]) if len(values) else np.zeros(0)
+        )
         for i in np.argsort(-top).tolist():
             if zero or top[i] <= lower * (1 + NARROW) + room or not left:
                 break
@@ -103,7 +106,7 @@ def _over_vertices(
 
 def _exactly_at_vertices(exact: ExactCells, cells: VertexCells, i: int) -> tuple[float, float, FloatArray]:
     """The greatest absolute output on one cell, in rationals: rounded up, rounded down, and where it is."""
-    owners = cells.owners(np.arange(cells.facet_offsets[i], cells.facet_offsets[i + 1]))
+    owners = cells.owners(np.arange(cells.facets.offsets[i], cells.facets.offsets[i + 1]))
     rows = [row.row for row in exact.rows(cells.patterns[i]) if row.owner in owners and any(row.row[:-1])]
     outputs = exact.exact.outputs(cells.patterns[i])
     most, at = max(
@@ -118,8 +121,8 @@ def _exactly_at_vertices(exact: ExactCells, cells: VertexCells, i: int) -> tuple
 def _at_vertices(error: Network, cells: VertexCells) -> tuple[FloatArray, FloatArray]:
     """The greatest absolute output at every vertex of every cell, and bounds on the errors, both ``[V]``."""
     maps = bounded_maps(error, cells.patterns)
-    cell = np.repeat(np.arange(cells.n_regions), np.diff(cells.vertex_offsets))
-    x, off = cells.vertices, cells.vertex_errors
+    cell = np.repeat(np.arange(cells.n_regions), np.diff(cells.vertices.offsets))
+    x, off = cells.vertices.points, cells.vertices.errors
     values = np.einsum("voi,vi->vo", maps.J[cell], x) + maps.c[cell]
     size = np.einsum("voi,vi->vo", np.abs(maps.J)[cell], np.abs(x)) + np.abs(maps.c[cell])
     room = np.einsum("voi,vi->vo", np.abs(maps.J)[cell], off) + maps.c_error[cell]
@@ -130,12 +133,10 @@ def _at_vertices(error: Network, cells: VertexCells) -> tuple[FloatArray, FloatA
 
 def _slices(error: Network, domain: Polyhedron, most: float, deadline: float) -> Iterator[VertexCells]:
     """All cells with their vertices, some at a time: cells of many dimensions have many vertices."""
-    limit, start = None if deadline == np.inf else deadline, None
+    limit, start = None if deadline == np.inf else deadline, ROOT
     some = int(min(1 << (16 - domain.dim), most))
-    while start is None or start:
-        cells = explore(
-            error, domain.A, domain.b, keep="vertices", max_regions=some, deadline=limit, start=start
-        )
+    while start:
+        cells = explore(error, domain, keep="vertices", max_regions=some, deadline=limit, start=start)
         yield cells
         start = cells.open_cells
 

@@ -14,9 +14,10 @@ from functools import cached_property
 
 import numpy as np
 
+from polytope.core.result import SearchResult
 from polytope.engines.budget import Progress
+from polytope.engines.engine import Engine
 from polytope.engines.facet_flip import FacetFlip
-from polytope.engines.result import Engine
 from polytope.equivariant.groups.representations import Representation
 from polytope.equivariant.symmetry.domains import fundamental_domain, require_invariant
 from polytope.equivariant.symmetry.orbits import Orbits, PatternIndex, orbits
@@ -99,16 +100,16 @@ class SymmetricComplex:
             moved = [r for r, reached in zip(self.orbits.representative, cosets, strict=True) if g in reached]
             patterns.append(self.action.move(g, self.part.patterns[moved]))
             points.append(self.part.interior_points[moved] @ self.rho.matrices[g].T)
-        return RegionComplex(
-            self.part.network,
-            self.domain,
-            np.concatenate(patterns),
-            np.concatenate(points),
-            upper=self.upper,
+        images = np.concatenate(points)
+        found = SearchResult(
             engine=f"{self.part.engine}, up to symmetry",
-            seconds=self.part.seconds,
+            n_regions=len(images),
+            open_bound=self.upper - len(images),
+            kept_patterns=np.concatenate(patterns),
+            interior_points=images,
             statistics=self.part.statistics,
         )
+        return RegionComplex(self.part.network, self.domain, found, self.part.seconds)
 
 
 def enumerate_up_to_symmetry(

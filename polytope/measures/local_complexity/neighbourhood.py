@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polytope.core.vertex_cells import explore, suits_vertices
-from polytope.engines.result import Engine
+from polytope.engines.engine import Engine
 from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network, mlp
@@ -147,8 +147,8 @@ def bend_volume(complex: RegionComplex) -> float:
         2.828427124746
     """
     if complex.complete and suits_vertices(complex.domain):
-        found = explore(complex.network, complex.domain.A, complex.domain.b, keep="vertices")
-        return float(facet_volumes(found, found.facet_units >= 0).sum()) / 2
+        found = explore(complex.network, complex.domain, keep="vertices")
+        return float(facet_volumes(found, found.facets.unit >= 0).sum()) / 2
     facets, both_sides = complex.facets, 0.0
     for number in range(len(complex)):
         span = slice(int(facets.offsets[number]), int(facets.offsets[number + 1]))
@@ -174,7 +174,7 @@ def _facet_volume(A: FloatArray, b: FloatArray, row: int, inside: FloatArray) ->
     sides = A[others] @ vt[1:].T
     slack = b[others] - A[others] @ inside
     try:
-        found = explore(mlp([(np.zeros((1, d - 1)), [0.0])]), sides, slack, keep="vertices")
+        found = explore(mlp([(np.zeros((1, d - 1)), [0.0])]), Polyhedron(sides, slack), keep="vertices")
     except GeometryError:
         return 0.0  # thinner than what its rows are rounded by: empty, or open at an end
     return float(float_volumes(found)[0].sum())

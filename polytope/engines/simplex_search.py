@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,10 +17,10 @@ from polytope.core.interior_points import proved_inside
 from polytope.core.open_cells import Bounds, Path, open_cells
 from polytope.core.packed import patterns_of
 from polytope.core.ragged import Ragged
+from polytope.core.result import ROOT, Keep, SearchResult
 from polytope.core.vertex_cells import MOST_REGIONS, attendant
 from polytope.engines.budget import Budget, Progress
 from polytope.engines.lp_choice import SIMPLEX_CELLS
-from polytope.engines.result import SearchResult
 from polytope.exact.interior import interior_point
 from polytope.exact.program import positive_point
 from polytope.geometry.equilibrate import equilibrated
@@ -116,65 +118,81 @@ class Answers:
         return integers
 
 
-def search_simplex(
-    network: Network,
-    domain: Polyhedron,
-    *,
-    budget: Budget,
-    keep: bool,
-    progress: Progress | None,
-    start: Sequence[Path] = ((),),
-    workers: int = 1,
-    floats: bool = True,
-) -> SearchResult:
-    """Find the regions of the network in a bounded domain, or as many as the budget allows.
+@dataclass(frozen=True)
+class SimplexSearch:
+    """The native search over cells of inequalities, decided by its own dense simplex method; bounded domains.
 
     Arguments:
-        start: open cells of an earlier, stopped search with the same network and domain.
+        workers: threads.
         floats: whether floats may prove signs; otherwise exact arithmetic is asked for every one (slow).
-
-    Raises:
-        ValueError: one of them is not a branch of this search.
     """
+
+    workers: int = 1
+    floats: bool = True
+    name: ClassVar[str] = SIMPLEX_CELLS
+
+    def search(
+        self,
+        network: Network,
+        domain: Polyhedron,
+        *,
+        start: Sequence[Path] = ROOT,
+        budget: Budget,
+        keep: Keep,
+        progress: Progress | None,
+    ) -> SearchResult:
+        """Find the regions of the network in a bounded domain, or as many as the budget allows.
+
+        Raises:
+            ValueError: an open cell to start from is not one of this search.
+        """
+        inner, even, scale, net, root = _problem(network, domain)
+        faces = -1 - root.box_rows[root.box_rows < len(domain.A)]
+        seconds = np.inf if budget.max_seconds is None else budget.max_seconds - budget.seconds
+        raw = _core.explore_lp(
+            net,
+            root.low.tolist(),
+            root.high.tolist(),
+            root.center.tolist(),
+            faces.tolist(),
+            keep=int(keep != "count"),
+            paths=start,
+            most=budget.max_regions or MOST_REGIONS,
+            seconds=max(seconds, 0.0),
+            workers=self.workers,
+            floats=self.floats,
+            exact=Answers(ExactSigns(inner, net), root),
+            attend=attendant(None if budget.max_memory is None else budget.full, progress),
+        )
+        if raw["lost"]:
+            raise ValueError("A branch to start from is not one of this network on this domain.")
+        left = open_cells(raw, Bounds(inner))
+        units, packed, points = network.n_units, bool(net.par[7]), raw["points"]
+        offsets = np.concatenate([[0], np.cumsum(raw["n_facets"], dtype=np.int64)])
+        carriers = Ragged(offsets, raw["facet_units"])
+        doubtful = np.flatnonzero(raw["doubtful"])
+        some = patterns_of(raw["patterns"][doubtful], units, packed=packed)
+        points[doubtful] = proved_inside(
+            inner, even, some, points[doubtful], [carriers[i] for i in doubtful.tolist()]
+        )
+        return SearchResult(
+            engine=SIMPLEX_CELLS,
+            n_regions=raw["regions"],
+            open_bound=left.bound,
+            kept_patterns=patterns_of(raw["patterns"], units, packed=packed),
+            interior_points=points * scale,
+            candidates=None if keep == "count" else carriers,
+            statistics=raw["statistics"],
+            open_cells=left.cells,
+            open_bounds=left.bounds,
+        )
+
+
+@lru_cache(maxsize=1)  # a worker is asked for one part of a search after the other
+def _problem(
+    network: Network, domain: Polyhedron
+) -> tuple[Network, Polyhedron, FloatArray, FlatNetwork, Root]:
+    """Network and domain in units of ordinary size, the units, the flat network and the first cell."""
     even = equilibrated(network, domain)
     inner = unfolded(even.network)
-    net, root = problem(inner, even.domain)
-    faces = -1 - root.box_rows[root.box_rows < len(domain.A)]
-    seconds = np.inf if budget.max_seconds is None else budget.max_seconds - budget.seconds
-    raw = _core.explore_lp(
-        net,
-        root.low.tolist(),
-        root.high.tolist(),
-        root.center.tolist(),
-        faces.tolist(),
-        keep=int(keep),
-        paths=start,
-        most=budget.max_regions or MOST_REGIONS,
-        seconds=max(seconds, 0.0),
-        workers=workers,
-        floats=floats,
-        exact=Answers(ExactSigns(inner, net), root),
-        attend=attendant(None if budget.max_memory is None else budget.full, progress),
-    )
-    if raw["lost"]:
-        raise ValueError("A branch to start from is not one of this network on this domain.")
-    left = open_cells(raw, Bounds(inner))
-    units, packed, points = network.n_units, bool(net.par[7]), raw["points"]
-    offsets = np.concatenate([[0], np.cumsum(raw["n_facets"], dtype=np.int64)])
-    carriers = Ragged(offsets, raw["facet_units"])
-    doubtful = np.flatnonzero(raw["doubtful"])
-    some = patterns_of(raw["patterns"][doubtful], units, packed=packed)
-    points[doubtful] = proved_inside(
-        inner, even.domain, some, points[doubtful], [carriers[i] for i in doubtful.tolist()]
-    )
-    return SearchResult(
-        engine=SIMPLEX_CELLS,
-        n_regions=raw["regions"],
-        open_bound=left.bound,
-        patterns=patterns_of(raw["patterns"], units, packed=packed),
-        interior_points=points * even.scale,
-        candidates=carriers if keep else None,
-        statistics=raw["statistics"],
-        open_cells=left.cells,
-        open_bounds=left.bounds,
-    )
+    return inner, even.domain, even.scale, *problem(inner, even.domain)
