@@ -7,18 +7,15 @@ Each run is a process of its own; compiled code is loaded before the clock start
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
 import resource
-import subprocess
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from harness import again, environment, in_words, parser, publish, table_of, title
 
 import polytope as pt
 
@@ -70,35 +67,18 @@ def run(name: str, nets: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Run what was asked for, each in a process of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("nets", type=Path)
-    parser.add_argument("--only", choices=NAMES)
-    parser.add_argument("--write", type=Path)
-    parser.add_argument("--note", default="", help="a sentence about the machine's load")
-    options = parser.parse_args()
-    if options.only:
-        print(json.dumps(run(options.only, options.nets)), flush=True)
+    options = parser(__doc__)
+    options.add_argument("nets", type=Path)
+    options.add_argument("--only", choices=NAMES)
+    chosen = options.parse_args()
+    if chosen.only:
+        print(json.dumps(run(chosen.only, chosen.nets)), flush=True)
         return
-    rows = []
-    for name in NAMES:
-        again = [sys.executable, __file__, str(options.nets), "--only", name]
-        out = subprocess.run(again, check=True, capture_output=True, text=True).stdout
-        rows.append(json.loads(out.splitlines()[-1]))
-        print(rows[-1], flush=True)
-    table = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    table += ["| " + " | ".join(str(v) for v in row.values()) + " |" for row in rows]
-    versions = (
-        f"Python {platform.python_version()}, numpy {np.__version__}, one core of {platform.machine()}."
-    )
-    text = (
-        f"{versions} Wall seconds of one run each; sizes include network and manifest. {options.note}".strip()
-    )
-    if options.write:
-        (options.write / "certificates.md").write_text(
-            f"# Certificates\n\n{text}\n\n" + "\n".join(table) + "\n"
-        )
-        whole = {"versions": versions, "note": options.note, "rows": rows}
-        (options.write / "certificates.json").write_text(json.dumps(whole, indent=1) + "\n")
+    rows = [again(__file__, chosen.nets, "--only", name) for name in NAMES]
+    where = environment("pyarrow")
+    about = "Wall seconds of one run each, on one core; sizes include network and manifest."
+    page = [title(__doc__), in_words(where, f"{about} {chosen.note}"), table_of(rows)]
+    publish(__file__, page, {"versions": where, "note": chosen.note, "rows": rows}, chosen.write)
 
 
 if __name__ == "__main__":

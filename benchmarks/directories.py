@@ -9,10 +9,8 @@ compare the CPU seconds: what two workers need more than one is what sharing the
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from harness import again, environment, in_words, parser, publish, table_of, title
 
 import polytope as pt
 
@@ -106,42 +105,31 @@ def medians(runs: list[dict[str, Any]]) -> dict[str, float]:
 
 def main() -> None:
     """Run everything in turn; print, and write if asked to."""
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--networks", nargs="+", default=["5-32-32-1", "5-44-44-1"])
-    parser.add_argument("--only", choices=KINDS)
-    parser.add_argument("--write", type=Path)
-    parser.add_argument("--note", default="", help="a sentence about the machine's load")
-    options = parser.parse_args()
-    if options.only:
-        print(json.dumps(run(options.only, options.networks[0])), flush=True)
+    options = parser(__doc__)
+    options.add_argument("--repeats", type=int, default=3)
+    options.add_argument("--networks", nargs="+", default=["5-32-32-1", "5-44-44-1"])
+    options.add_argument("--only", choices=KINDS)
+    chosen = options.parse_args()
+    if chosen.only:
+        print(json.dumps(run(chosen.only, chosen.networks[0])), flush=True)
         return
     seen: dict[str, list[dict[str, Any]]] = {}
     load = os.getloadavg()[0]
-    for name in options.networks:
-        for _ in range(options.repeats):
+    for name in chosen.networks:
+        for _ in range(chosen.repeats):
             for kind in KINDS:
-                again = [sys.executable, __file__, "--only", kind, "--networks", name]
-                out = subprocess.run(again, check=True, capture_output=True, text=True).stdout
-                seen.setdefault(f"{name}, {kind}", []).append(json.loads(out.splitlines()[-1]))
-                print(name, seen[f"{name}, {kind}"][-1], file=sys.stderr, flush=True)
+                seen.setdefault(f"{name}, {kind}", []).append(
+                    again(__file__, "--only", kind, "--networks", name)
+                )
     rows = [{"job": job} | medians(runs) for job, runs in seen.items()]
     pairs = list(zip(rows[::2], rows[1::2], strict=True))
     rates = [f"{one['job'].rsplit(',', 1)[0]} {one['seconds'] / two['seconds']:.2f}" for one, two in pairs]
-    table = [list(rows[0]), ["---"] * len(rows[0]), *([str(v) for v in row.values()] for row in rows)]
-    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores of {platform.machine()}"
-    text = (
-        f"# {str(__doc__).splitlines()[0]}\n\n{machine}, load {load:.1f} at the start. "
-        f"Medians of {options.repeats}. {options.note}".strip()
-        + "\n\n"
-        + "\n".join("| " + " | ".join(line) + " |" for line in table)
-        + f"\n\nRate of two workers against one: {', '.join(rates)}.\n"
-    )
-    sys.stdout.write(text)
-    if options.write:
-        (options.write / "directories.md").write_text(text)
-        whole = {"versions": machine, "load": load, "note": options.note, "runs": seen}
-        (options.write / "directories.json").write_text(json.dumps(whole, indent=1) + "\n")
+    where = environment("distributed", "pyarrow")
+    about = f"Load {load:.1f} at the start. Medians of {chosen.repeats}. {chosen.note}"
+    page = [title(__doc__), in_words(where, about), table_of(rows)]
+    page.append(f"Rate of two workers against one: {', '.join(rates)}.")
+    record = {"versions": where, "load": load, "note": chosen.note, "runs": seen}
+    publish(__file__, page, record, chosen.write)
 
 
 if __name__ == "__main__":

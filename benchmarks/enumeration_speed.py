@@ -1,34 +1,41 @@
 """How fast are regions enumerated, next to regioncam and relucent, and how does the time grow?
 
 Every run is a fresh process, in which only the call is timed; the programs alternate.
-``python benchmarks/enumeration_speed.py [--repeats 5] [--quick]`` prints the tables and writes them to
-``benchmarks/results``. The peers come with the ``bench`` extra; ``--peer PYTHON CHECKOUT`` is an earlier
-version of polytope and the interpreter that it runs with, whose first run fills its cache of compiled code.
+``python benchmarks/enumeration_speed.py [--repeats 5] [--quick] [--write benchmarks/results]``. The peers
+come with the ``bench`` extra; ``--peer PYTHON CHECKOUT`` is an earlier version of polytope and the
+interpreter that it runs with, whose first run fills its cache of compiled code.
 Networks have torch's default initialisation with seed 0, the domain is the box [-1, 1]^d.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
-import math
-import os
-import platform
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from itertools import pairwise
-from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
+from harness import (
+    Medians,
+    alternate,
+    environment,
+    fresh,
+    in_words,
+    parser,
+    peer,
+    peer_table,
+    publish,
+    table,
+    take_turns,
+    title,
+    warm_up,
+)
 
 REFERENCE = "2-256-256-256-1"
 # at most: the reference peer's time on REFERENCE divided by these, with cells and for the count only
@@ -185,56 +192,7 @@ RUNS = {
 }
 
 
-EARLIER = "earlier "  # in front of a program: run by the other version
-peer: list[str] = []  # its interpreter and checkout
-
-
-def take_peer(parser: argparse.ArgumentParser) -> None:
-    """The option that names an earlier version."""
-    parser.add_argument("--peer", nargs=2, default=[], metavar=("PYTHON", "CHECKOUT"))
-
-
-def fresh(program: str, name: str, timeout: float = 900.0, script: str = __file__) -> dict[str, float]:
-    """One run in a process of its own."""
-    python, environment = sys.executable, dict(os.environ)
-    if program.startswith(EARLIER):
-        python, environment["PYTHONPATH"] = peer
-        program = program.removeprefix(EARLIER)
-    command = [python, script, "--run", program, "--network", name]
-    started = time.perf_counter()
-    try:
-        done = subprocess.run(
-            command,
-            input=weights(name) if name.replace("-", "").isdigit() else b"",
-            capture_output=True,
-            timeout=timeout,
-            env=environment,
-        )
-    except subprocess.TimeoutExpired:
-        return {"regions": 0, "seconds": timeout, "cpu": timeout, "megabytes": 0, "process": timeout}
-    if done.returncode:
-        raise RuntimeError(f"{program} on {name}: {done.stderr[-800:].decode()}")
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result | {"process": time.perf_counter() - started}
-
-
-def alternate(
-    pairs: list[tuple[str, str]], repeats: int, script: str = __file__
-) -> dict[str, dict[str, float]]:
-    """Medians over runs that take turns."""
-    seen: dict[str, list[dict[str, float]]] = {}
-    for _ in range(repeats):
-        for program, name in pairs:
-            seen.setdefault(f"{program} | {name}", []).append(fresh(program, name, script=script))
-    return {key: {field: median(r[field] for r in runs) for field in runs[0]} for key, runs in seen.items()}
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows])
-
-
-def speed_table(medians: dict[str, dict[str, float]]) -> str:
+def speed_table(medians: Medians) -> str:
     """Ours against T, regioncam's median on the reference network; ratios on the clock and in CPU time."""
     T = medians[f"regioncam | {REFERENCE}"]
     rows = []
@@ -275,32 +233,7 @@ def speed_table(medians: dict[str, dict[str, float]]) -> str:
     return note + table(head, rows)
 
 
-def peer_table(medians: dict[str, dict[str, float]], names: Iterable[str], programs: tuple[str, ...]) -> str:
-    """The earlier version's CPU time against ours on the same rows, one worker."""
-    rows, logs = [], []
-    for name in names:
-        for program in programs:
-            before, now = medians[f"{EARLIER}{program} | {name}"], medians[f"{program} | {name}"]
-            assert before["regions"] == now["regions"], f"{program} of {name}"
-            logs.append(math.log(before["cpu"] / now["cpu"]))
-            times = [f"{before['cpu']:.4f}", f"{now['cpu']:.4f}", f"{math.exp(logs[-1]):.2f}"]
-            rows.append([name, program, *times, f"{before['megabytes']:.0f}", f"{now['megabytes']:.0f}"])
-    head = ["network", "what", "earlier CPU s", "CPU s", "times as fast", "earlier MB", "MB"]
-    mean = math.exp(sum(logs) / len(logs))
-    return table(head, rows) + f"\n\nOn the geometric mean {mean:.2f} times as fast as the earlier version."
-
-
-def warm_up(script: str, names: Iterable[str], programs: tuple[str, ...]) -> list[tuple[str, str]]:
-    """The earlier version's runs, after one that fills its cache of compiled code; none without one."""
-    if not peer:
-        return []
-    runs = [(EARLIER + program, name) for name in names for program in programs]
-    for program in programs:
-        fresh(EARLIER + program, next(iter(names)), script=script)
-    return runs
-
-
-def growth_table(medians: dict[str, dict[str, float]]) -> str:
+def growth_table(medians: Medians) -> str:
     """CPU time per region against the number of regions, count only."""
     runs = [(name, medians[f"count | {name}"]) for name in GROWTH if f"count | {name}" in medians]
     rows = [
@@ -310,7 +243,7 @@ def growth_table(medians: dict[str, dict[str, float]]) -> str:
     return table(["network", "regions", "CPU s", "us per region"], rows)
 
 
-def limit_table(medians: dict[str, dict[str, float]]) -> str:
+def limit_table(medians: Medians) -> str:
     """The least work there is: writing the result once, evaluating every unit once at every vertex."""
     rows = []
     for name in BARS:
@@ -335,7 +268,7 @@ def limit_table(medians: dict[str, dict[str, float]]) -> str:
 
 def start_table() -> str:
     """The first result of a new process."""
-    first = fresh("first", "2-10-5-1")
+    first = fresh(__file__, "first", "2-10-5-1", weights("2-10-5-1"))
     return table(["first result s", "CPU s"], [[f"{first['seconds']:.3f}", f"{first['cpu']:.3f}"]])
 
 
@@ -349,17 +282,6 @@ def first_result() -> tuple[int, float, float]:
     return count.lower, time.perf_counter() - wall, time.process_time() - cpu
 
 
-def versions() -> dict[str, str]:
-    """What ran, and where."""
-    out = {"python": platform.python_version(), "machine": platform.machine(), "cores": str(os.cpu_count())}
-    for package in ("polytope-nn", "numpy", "regioncam", "relucent"):
-        try:
-            out[package] = version(package)
-        except PackageNotFoundError:
-            out[package] = "not installed"
-    return out
-
-
 def run_one(program: str, name: str) -> None:
     """The inside of a fresh process: one line of JSON."""
     if program == "weights":
@@ -371,45 +293,44 @@ def run_one(program: str, name: str) -> None:
 
 
 def main() -> None:
-    """Run everything and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="without the larger networks and relucent")
-    parser.add_argument("--run")
-    take_peer(parser)
-    parser.add_argument("--network", default=REFERENCE)
-    options = parser.parse_args()
-    if options.run:
-        run_one(options.run, options.network)
+    """Run everything, print the tables, and write them if asked to."""
+    options = parser(__doc__)
+    take_turns(options, REFERENCE)
+    options.add_argument("--quick", action="store_true", help="without the larger networks and relucent")
+    chosen = options.parse_args()
+    if chosen.run:
+        run_one(chosen.run, chosen.network)
         return
+    peer.extend(chosen.peer)
+    growth = GROWTH[:3] if chosen.quick else GROWTH
+    given = {name: weights(name) for name in (*BARS, *growth, SMALL)}
     ours = ["cells", "count", "cells, 2 workers", "count, 2 workers"]
-    peer.extend(options.peer)
     turns = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ours]]
-    turns += warm_up(__file__, BARS, ("cells", "count"))
-    medians = alternate([*turns, ("cells", SMALL)], options.repeats)
-    growth: list[str] = list(GROWTH[:3] if options.quick else GROWTH)
-    medians |= alternate([("count", name) for name in growth], 1)
-    medians |= alternate([(program, name) for program in ("limit", "unpacking") for name in BARS], 1)
-    parts = ["# " + str(__doc__).splitlines()[0], speed_table(medians)]
-    if not options.quick and find_spec("relucent"):
-        other = fresh("relucent", SMALL, timeout=300.0)
-        medians[f"relucent | {SMALL}"] = other
-        mine = medians[f"cells | {SMALL}"]
-        parts.append(
-            f"{SMALL}: {mine['seconds']:.4f} s for {mine['regions']:.0f} regions; relucent "
-            f"{other['seconds']:.1f} s for {other['regions']:.0f} (in the whole plane; 0 means stopped): "
-            f"{other['seconds'] / mine['seconds']:,.0f} times."
-        )
+    turns += [*warm_up(__file__, list(BARS), ("cells", "count"), given), ("cells", SMALL)]
+    medians = alternate(__file__, turns, chosen.repeats, given)
+    medians |= alternate(__file__, [("count", name) for name in growth], 1, given)
+    limits = [(program, name) for program in ("limit", "unpacking") for name in BARS]
+    medians |= alternate(__file__, limits, 1, given)
+    page = [title(__doc__), in_words(environment("regioncam", "relucent"), chosen.note), speed_table(medians)]
+    if not chosen.quick and find_spec("relucent"):
+        medians[f"relucent | {SMALL}"] = fresh(__file__, "relucent", SMALL, given[SMALL], timeout=300.0)
+        page.append(against_relucent(medians))
     if peer:
-        parts.append(peer_table(medians, BARS, ("count", "cells")))
-    parts += [limit_table(medians), growth_table(medians), start_table()]
-    result: dict[str, Any] = {"versions": versions(), "repeats": options.repeats, "medians": medians}
-    folder = Path(__file__).parent / "results"
-    folder.mkdir(exist_ok=True)
-    text = "\n\n".join(parts) + "\n"
-    (folder / "enumeration_speed.json").write_text(json.dumps(result, indent=1) + "\n")
-    (folder / "enumeration_speed.md").write_text(text)
-    sys.stdout.write(text)
+        page.append(peer_table(medians, BARS, ("count", "cells")))
+    page += [limit_table(medians), growth_table(medians), start_table()]
+    where = environment("regioncam", "relucent")
+    record = {"versions": where, "repeats": chosen.repeats, "note": chosen.note, "medians": medians}
+    publish(__file__, page, record, chosen.write)
+
+
+def against_relucent(medians: Medians) -> str:
+    """One small network next to the peer that takes any dimension."""
+    mine, other = medians[f"cells | {SMALL}"], medians[f"relucent | {SMALL}"]
+    return (
+        f"{SMALL}: {mine['seconds']:.4f} s for {mine['regions']:.0f} regions; relucent "
+        f"{other['seconds']:.1f} s for {other['regions']:.0f} (in the whole plane; 0 means stopped): "
+        f"{other['seconds'] / mine['seconds']:,.0f} times."
+    )
 
 
 if __name__ == "__main__":

@@ -12,17 +12,15 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from harness import environment, in_words, parser, publish, table, title
 
 from polytope import flows
 
@@ -237,58 +235,44 @@ def titled(name: str, full: bool) -> str:
     return f"{name}_full" if full else name
 
 
-def page(results: dict[str, Any]) -> str:
+def page(where: dict[str, str], experiments: dict[str, Any], note: str) -> list[str]:
     """All experiments as Markdown."""
-
-    def text(value: Any) -> str:
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-    parts = ["# Flows\n", f"{results['machine']}\n"]
-    for name, found in results["experiments"].items():
-        parts.append(f"## {name.replace('_', ' ')}\n")
-        parts.append(
+    parts = [title(__doc__), in_words(where, note)]
+    for name, found in experiments.items():
+        parts += [
+            f"## {name.replace('_', ' ')}",
             f"{found['protocol'].capitalize()} protocol, {found['cpu s']:.0f} CPU s, "
-            f"{found['wall s']:.0f} wall s.\n"
-        )
-        parts += ["| figure | value | bar | met |", "|---|---|---|---|"]
-        parts += [f"| {r['figure']} | {text(r['value'])} | {r['bar']} | {r['met']} |" for r in found["rows"]]
-        parts.append("")
-        if found["table"]:
-            parts.append(found["table"] + "\n")
-        if found["picture"]:
-            parts.append(f"![{name}]({found['picture']})\n")
-    return "\n".join(parts)
+            f"{found['wall s']:.0f} wall s.",
+            table(
+                ["figure", "value", "bar", "met"],
+                [[row[key] for key in ("figure", "value", "bar", "met")] for row in found["rows"]],
+            ),
+        ]
+        parts += [found["table"]] if found["table"] else []
+        parts += [f"![{name}]({found['picture']})"] if found["picture"] else []
+    return parts
 
 
 def main() -> int:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    known_options = parser(__doc__)
+    known_options.add_argument("names", nargs="*", choices=[[], *BARS], default=[])
+    known_options.add_argument("--full", action="store_true")
+    known_options.add_argument(
+        "--share", type=float, default=1.0, help="of the training steps, to try it out"
     )
-    parser.add_argument("names", nargs="*", choices=[[], *BARS], default=[])
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--share", type=float, default=1.0, help="of the training steps, to try it out")
-    parser.add_argument("--mnist", type=Path)
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    known: dict[str, Any] = {}
+    known_options.add_argument("--mnist", type=Path)
+    options = known_options.parse_args()
+    done = {titled(name, options.full): run(name, options) for name in options.names or BARS}
     record = options.write / "flows.json" if options.write else None
-    chosen = options.names or list(BARS)
-    done = {titled(name, options.full): run(name, options) for name in chosen}
+    known: dict[str, Any] = {}
     if record and record.exists() and (options.names or options.full):
         known = json.loads(record.read_text())["experiments"]
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    machine = (
-        f"{platform.machine()}, Python {platform.python_version()}, torch {version('torch')}, "
-        f"{torch.get_num_threads()} threads, load {load:.1f} at the end of the last run."
-    )
+    where = environment("torch") | {"threads": str(torch.get_num_threads())}
     titles = [titled(name, full) for name in BARS for full in (False, True)]
-    experiments = {title: (known | done)[title] for title in titles if title in known | done}
-    results = {"machine": machine, "experiments": experiments}
-    print(page({"machine": machine, "experiments": done}))
-    if record:
-        record.write_text(json.dumps(results, indent=1))
-        record.with_suffix(".md").write_text(page(results))
+    experiments = {name: (known | done)[name] for name in titles if name in known | done}
+    results = {"machine": where, "experiments": experiments}
+    publish(__file__, page(where, experiments, options.note), results, options.write)
     return int(any(row["met"] == "NO" for found in done.values() for row in found["rows"]))
 
 

@@ -1,24 +1,22 @@
 """How long does it take to load each model file, and how much memory does it need?
 
 Every file is loaded in a process of its own, so that its peak memory is its own. Run:
-``python benchmarks/import_models.py FOLDER`` where FOLDER holds the model files and a MANIFEST.json. With
-names of files behind it only those are measured, and nothing is written.
+``python benchmarks/import_models.py FOLDER [FILE ...] [--write benchmarks/results]`` where FOLDER holds the
+model files and a MANIFEST.json; with names of files only those are measured.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
-import platform
 import resource
 import runpy
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from harness import environment, in_words, parser, publish, table, title
+
 MODULES = Path(__file__).parent / "cifar_modules.py"
 OPTIONS: dict[str, dict[str, Any]] = {
     "fsrcnn_x4.onnx": {"input_shape": (16, 16, 1)},
@@ -71,25 +69,6 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The measurements as Markdown."""
-    names = (
-        "file",
-        "bytes",
-        "inputs",
-        "units",
-        "layers",
-        "import_seconds",
-        "evaluate_seconds",
-        "peak_memory_mb",
-    )
-    lines = ["| " + " | ".join((*names, "import_error")) + " |", "|" + "---|" * (len(names) + 1)]
-    for row in rows:
-        cells = [f"{row[n]:,}" if isinstance(row.get(n), int) else str(row.get(n, "")) for n in names]
-        lines.append("| " + " | ".join([*cells, compared(row)]) + " |")
-    return "\n".join(lines) + "\n"
-
-
 def compared(row: dict[str, Any]) -> str:
     """The import error of a row, or why there is none."""
     if "refused" in row:
@@ -97,31 +76,37 @@ def compared(row: dict[str, Any]) -> str:
     return "not computed" if row["import_error"] is None else f"{row['import_error']:.1e}"
 
 
+COLUMNS = (
+    "file",
+    "bytes",
+    "inputs",
+    "units",
+    "layers",
+    "import_seconds",
+    "evaluate_seconds",
+    "peak_memory_mb",
+)
+
+
 def main() -> None:
-    """Measure every file of a folder, print the table and write it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("files", nargs="*")
-    arguments = parser.parse_args()
-    folder = arguments.folder
-    names = arguments.files or [
-        m["file"] for m in json.loads((folder / "MANIFEST.json").read_text())["models"]
-    ]
+    """Measure every file of a folder; print the table, and write it if asked to."""
+    options = parser(__doc__)
+    options.add_argument("folder", type=Path)
+    options.add_argument("files", nargs="*")
+    chosen = options.parse_args()
+    manifest = json.loads((chosen.folder / "MANIFEST.json").read_text())
     context = multiprocessing.get_context("spawn")
     rows = []
-    for name in names:
+    for name in chosen.files or [m["file"] for m in manifest["models"]]:
         with context.Pool(1) as pool:
-            rows.append(pool.apply(measured, (folder / name,)))
-    print(table(rows))
-    if arguments.files:
-        return
-    versions = {p: version(p) for p in ("numpy", "scipy", "onnx", "onnxruntime", "torch")}
-    machine = {"python": platform.python_version(), "machine": platform.machine(), **versions}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "import_models.json").write_text(
-        json.dumps({"machine": machine, "models": rows}, indent=1) + "\n"
-    )
-    (RESULTS / "import_models.md").write_text(table(rows))
+            rows.append(pool.apply(measured, (chosen.folder / name,)))
+    cells = [
+        [f"{row[n]:,}" if isinstance(row.get(n), int) else row.get(n) for n in COLUMNS] + [compared(row)]
+        for row in rows
+    ]
+    where = environment("scipy", "onnx", "onnxruntime", "torch")
+    page = [title(__doc__), in_words(where, chosen.note), table((*COLUMNS, "import_error"), cells)]
+    publish(__file__, page, {"machine": where, "models": rows}, chosen.write)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
-import subprocess
-import sys
 import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import again, environment, in_words, parser, publish, table_of, title
 
 import polytope as pt
 from adapters import load
@@ -95,39 +93,27 @@ def run(name: str, models: Path, data: Path, workers: int, seconds: float) -> di
 
 
 def main() -> None:
-    """Run what was asked for, each in a process of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", type=Path)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--only", choices=names())
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=480.0)
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
-    if options.only and not options.write:
-        row = run(options.only, options.models, options.data, options.workers, options.seconds)
+    """Run what was asked for, each in a process of its own; new rows take the place of earlier ones."""
+    options = parser(__doc__)
+    options.add_argument("models", type=Path)
+    options.add_argument("data", type=Path)
+    options.add_argument("--only", choices=names())
+    options.add_argument("--workers", type=int, default=2)
+    options.add_argument("--seconds", type=float, default=480.0)
+    options.add_argument("--run", choices=names(), help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.run:
+        row = run(chosen.run, chosen.models, chosen.data, chosen.workers, chosen.seconds)
         print(json.dumps(row), flush=True)
         return
-    for name in [options.only] if options.only else names():
-        again = [sys.executable, __file__, str(options.models), str(options.data), "--only", name]
-        again += ["--workers", str(options.workers), "--seconds", str(options.seconds)]
-        out = subprocess.run(again, check=True, capture_output=True, text=True).stdout
-        row = json.loads(out.splitlines()[-1])
-        print(row, flush=True)
-        if options.write:
-            write(row, options.write)
-
-
-def write(row: dict[str, Any], folder: Path) -> None:
-    """Put a run into the table, in the place of an earlier one."""
-    file = folder / "large_runs.json"
-    known = {r["run"]: r for r in (json.loads(file.read_text()) if file.exists() else [])} | {row["run"]: row}
-    rows = [known[name] for name in names() if name in known]
-    file.write_text(json.dumps(rows, indent=1) + "\n")
-    table = ["| " + " | ".join(row) + " |", "|" + "---|" * len(row)]
-    table += ["| " + " | ".join(str(v) for v in r.values()) + " |" for r in rows]
-    text = f"# {str(__doc__).splitlines()[0]}\n\n{platform.machine()}.\n\n" + "\n".join(table) + "\n"
-    (folder / "large_runs.md").write_text(text)
+    file = chosen.write / "large_runs.json" if chosen.write else None
+    known = {r["run"]: r for r in (json.loads(file.read_text()) if file and file.exists() else [])}
+    limits = ("--workers", chosen.workers, "--seconds", chosen.seconds)
+    for name in [chosen.only] if chosen.only else names():
+        known[name] = again(__file__, chosen.models, chosen.data, "--run", name, *limits)
+        rows = [known[name] for name in names() if name in known]
+        page = [title(__doc__), in_words(environment(), chosen.note), table_of(rows)]
+        publish(__file__, page, rows, chosen.write)
 
 
 if __name__ == "__main__":

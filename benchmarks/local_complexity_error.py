@@ -10,9 +10,6 @@ neighbourhood, noise and radius being matched by s = r / sqrt(d). Enumeration is
 dimension is small.
 """
 
-import argparse
-import json
-import platform
 import time
 from itertools import pairwise
 from math import factorial
@@ -21,6 +18,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from harness import environment, in_words, parser, publish, table, title
 
 import polytope as pt
 
@@ -71,24 +69,29 @@ def together(rows: list[dict[str, Any]], name: str) -> Any:
     return np.concatenate([row[name] for row in rows])
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def by_radius(rows: list[dict[str, Any]]) -> str:
     """By radius: means, shares found, and correlations over points, as a Markdown table."""
-    lines = [
-        "| radius | exact units | crossing count | share found | behind the first layer | correlation | "
-        "exact density | gradient form | correlation |",
-        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    rows_of_table = []
     for radius in RADII:
         some = [row for row in rows if row["radius"] == radius]
         exact, crossing = together(some, "exact_units"), together(some, "crossing")
         density, gradient = together(some, "exact_density"), together(some, "gradient")
         behind = [sum(sum(row[f"{kind}_by_layer"][1:]) for row in some) for kind in ("crossing", "exact")]
-        lines.append(
-            f"| {radius} | {exact.mean():.2f} | {crossing.mean():.2f} | {crossing.sum() / exact.sum():.1%} | "
-            f"{behind[0] / max(1, behind[1]):.1%} | {np.corrcoef(exact, crossing)[0, 1]:.3f} | "
-            f"{density.mean():.2f} | {gradient.mean():.2f} | {np.corrcoef(density, gradient)[0, 1]:.3f} |"
+        rows_of_table.append(
+            [
+                radius,
+                f"{exact.mean():.2f}",
+                f"{crossing.mean():.2f}",
+                f"{crossing.sum() / exact.sum():.1%}",
+                f"{behind[0] / max(1, behind[1]):.1%}",
+                f"{np.corrcoef(exact, crossing)[0, 1]:.3f}",
+                f"{density.mean():.2f}",
+                f"{gradient.mean():.2f}",
+                f"{np.corrcoef(density, gradient)[0, 1]:.3f}",
+            ]
         )
-    return "\n".join(lines)
+    head = ["radius", "exact units", "crossing count", "share found", "behind the first layer", "correlation"]
+    return table([*head, "exact density", "gradient form", "correlation"], rows_of_table)
 
 
 def picture(rows: list[dict[str, Any]], path: Path) -> None:
@@ -111,26 +114,23 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
 
 def main() -> None:
     """Measure, print, and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", type=int, default=50)
-    parser.add_argument("--write", type=Path, help="folder for the table, the plot and the JSON file")
-    options = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--networks", type=int, default=50)
+    chosen = options.parse_args()
     rows = [
         measure(ARCHITECTURES[k % len(ARCHITECTURES)], k, RADII[k // len(ARCHITECTURES) % len(RADII)])
-        for k in range(options.networks)
+        for k in range(chosen.networks)
     ]
-    print(table(rows))
-    if options.write:
-        stem = options.write / Path(__file__).stem
-        conditions = {"python": platform.python_version(), "numpy": np.__version__, "networks": len(rows)}
-        stem.with_suffix(".json").write_text(json.dumps({"conditions": conditions, "networks": rows}) + "\n")
-        shapes = ", ".join("-".join(map(str, widths)) for widths in ARCHITECTURES)
-        stem.with_suffix(".md").write_text(
-            f"# Local complexity against exact counts\n\n{table(rows)}\n\n"
-            f"{len(rows)} networks ({shapes}), {POINTS} points each. "
-            "The crossing count never exceeds the exact one (asserted). [Plot](local_complexity_error.svg)\n"
-        )
-        picture(rows, stem.with_suffix(".svg"))
+    shapes = ", ".join("-".join(map(str, widths)) for widths in ARCHITECTURES)
+    about = (
+        f"{len(rows)} networks ({shapes}), {POINTS} points each. "
+        "The crossing count never exceeds the exact one (asserted). [Plot](local_complexity_error.svg)"
+    )
+    where = environment("torch")
+    page = [title(__doc__), in_words(where, chosen.note), by_radius(rows), about]
+    publish(__file__, page, {"conditions": where, "networks": rows}, chosen.write)
+    if chosen.write:
+        picture(rows, chosen.write / "local_complexity_error.svg")
 
 
 if __name__ == "__main__":

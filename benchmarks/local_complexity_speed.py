@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from harness import environment, in_words, parser, publish, table, title
 from numpy.typing import NDArray
 from torch import nn
 
@@ -251,81 +252,54 @@ def compare(options: argparse.Namespace, case: str, dtype: str) -> dict[str, Any
     return answer
 
 
-def table(results: list[dict[str, Any]]) -> str:
+def results_table(results: list[dict[str, Any]]) -> str:
     """The results as a Markdown table."""
-    lines = [
-        "| network | dtype | way | points per second | memory added, MB | units that differ |",
-        "|---|---|---|---:|---:|---:|",
-    ]
+    rows = []
     for row in results:
+        case, dtype = row["case"], row["dtype"]
         for way in WAYS:
-            speed, memory, differ = (
-                row["points_per_second"][way],
-                row["added_mb"][way],
-                row["units_that_differ"],
-            )
-            lines.append(
-                f"| {row['case']} | {row['dtype']} | {way} | {speed:,.0f} | {memory:,.1f} | {differ} |"
-            )
-        ratios = f"{row['speed_ratio']:.1f} x | {row['memory_ratio']:.3f} x"
-        lines.append(
-            f"| {row['case']} | {row['dtype']} | ratio | {ratios} | of {row['units_that_cross']:,} |"
-        )
+            speed, memory = row["points_per_second"][way], row["added_mb"][way]
+            rows.append([case, dtype, way, f"{speed:,.0f}", f"{memory:,.1f}", row["units_that_differ"]])
+        ratios = [f"{row['speed_ratio']:.1f} x", f"{row['memory_ratio']:.3f} x"]
+        rows.append([case, dtype, "ratio", *ratios, f"of {row['units_that_cross']:,}"])
         if "share_of_matrix_rate" in row:
-            lines.append(
-                f"| {row['case']} | {row['dtype']} | matrix rate | {row['share_of_matrix_rate']:.0%} | | |"
-            )
-    return "\n".join(lines)
+            rows.append([case, dtype, "matrix rate", f"{row['share_of_matrix_rate']:.0%}", "", ""])
+    return table(
+        ["network", "dtype", "way", "points per second", "memory added, MB", "units that differ"], rows
+    )
 
 
-def machine(options: argparse.Namespace) -> dict[str, Any]:
-    """What was run on what."""
-    names = [line for line in _cpu_lines() if line.startswith("model name")]
-    return {
-        "cpu": names[0].split(":")[1].strip() if names else platform.processor(),
-        "threads": options.threads,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "device": options.device,
-        "rounds": options.rounds,
-    }
-
-
-def _cpu_lines() -> list[str]:
-    """Linux's description of the processor, where there is one."""
+def processor() -> str:
+    """What Linux calls the processor, where it says so."""
     path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
 
 
 def main() -> None:
     """Compare, print, and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--points", type=int, default=2048)
-    parser.add_argument("--images", type=int, default=32, help="points for the ResNet18")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", type=Path, help="folder for the table and the JSON file")
-    parser.add_argument("--worker", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--dtype", default="float32", help=argparse.SUPPRESS)
-    parser.add_argument("--case", default="mlp", help=argparse.SUPPRESS)
-    parser.add_argument("--counts", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.worker:
-        worker(options)
+    options = parser(__doc__)
+    options.add_argument("--points", type=int, default=2048)
+    options.add_argument("--images", type=int, default=32, help="points for the ResNet18")
+    options.add_argument("--device", default="cpu")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--worker", choices=WAYS, help=argparse.SUPPRESS)
+    options.add_argument("--dtype", default="float32", help=argparse.SUPPRESS)
+    options.add_argument("--case", default="mlp", help=argparse.SUPPRESS)
+    options.add_argument("--counts", type=Path, help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.worker:
+        worker(chosen)
         return
-    results = [compare(options, case, dtype) for case, dtype in CASES]
-    print(table(results))
-    if options.write:
-        suffix = "" if options.device == "cpu" else f"_{options.device}"
-        stem = options.write / (Path(__file__).stem + suffix)
-        conditions = machine(options)
-        text = json.dumps({"machine": conditions, "results": results}, indent=2)
-        stem.with_suffix(".json").write_text(text + "\n")
-        caption = ", ".join(f"{name} {value}" for name, value in conditions.items())
-        title = f"# MLP {'-'.join(map(str, WIDTHS))}, {2 * DIRECTIONS} vertices; ResNet18, 40 vertices\n"
-        stem.with_suffix(".md").write_text(f"{title}\n{table(results)}\n\nMedians. {caption}.\n")
+    results = [compare(chosen, case, dtype) for case, dtype in CASES]
+    where = environment("torch") | {"cpu": processor(), "device": chosen.device}
+    where |= {"threads": str(chosen.threads), "rounds": str(chosen.rounds)}
+    about = f"MLP {'-'.join(map(str, WIDTHS))}, {2 * DIRECTIONS} vertices; ResNet18, 40 vertices. Medians."
+    page = [title(__doc__), about, results_table(results), in_words(where, chosen.note)]
+    suffix = "" if chosen.device == "cpu" else f"_{chosen.device}"
+    publish(Path(__file__).stem + suffix, page, {"machine": where, "results": results}, chosen.write)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,12 @@ Run: python benchmarks/lp_cells.py [--write benchmarks/results]
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import time
 from concurrent.futures import ProcessPoolExecutor
-from importlib.metadata import version
 from itertools import pairwise
 from multiprocessing import get_context
-from pathlib import Path
+
+from harness import environment, in_words, parser, publish, table, title
 
 import polytope as pt
 
@@ -58,28 +55,28 @@ def count(widths: tuple[int, ...], regions: int) -> dict[str, float | str | int]
 
 
 def main() -> None:
-    """Run all networks and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", type=Path, help="folder for lp_cells.json and lp_cells.md")
-    parser.add_argument("--workers", type=int, default=1)
-    options = parser.parse_args()
-    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:
+    """Run all networks, print the table, and write it if asked to."""
+    options = parser(__doc__)
+    options.add_argument("--workers", type=int, default=1)
+    chosen = options.parse_args()
+    with ProcessPoolExecutor(chosen.workers, mp_context=get_context("spawn")) as pool:
         rows = list(pool.map(count, NETWORKS, NETWORKS.values()))
-    lines = [
-        "| network | regions | wall, s | of it in HiGHS, s | programs a region | exact decisions |",
-        "|---|---:|---:|---:|---:|---:|",
+    cells = [
+        [
+            row["network"],
+            f"{row['regions']:,}",
+            f"{row['wall_s']:.1f}",
+            f"{row['highs_s']:.1f}",
+            f"{row['programs_per_region']:.2f}",
+            f"{row['exact_decisions']:.0f}",
+        ]
+        for row in rows
     ]
-    lines += [
-        f"| {r['network']} | {r['regions']:,} | {r['wall_s']:.1f} | {r['highs_s']:.1f} "
-        f"| {r['programs_per_region']:.2f} | {r['exact_decisions']:.0f} |"
-        for r in rows
-    ]
-    machine = f"{platform.machine()}, Python {platform.python_version()}, highspy {version('highspy')}"
-    table = "\n".join([f"One process for each network. {machine}.", "", *lines])
-    print(table)
-    if options.write:
-        (options.write / "lp_cells.md").write_text(f"# LP cells\n\n{table}\n")
-        (options.write / "lp_cells.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1))
+    head = ["network", "regions", "wall, s", "of it in HiGHS, s", "programs a region", "exact decisions"]
+    where = environment("highspy")
+    about = f"One process for each network. {chosen.note}"
+    page = [title(__doc__), in_words(where, about), table(head, cells)]
+    publish(__file__, page, {"machine": where, "rows": rows}, chosen.write)
 
 
 if __name__ == "__main__":

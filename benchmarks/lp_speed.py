@@ -1,36 +1,38 @@
 """How fast are LP cells, next to HiGHS and relucent, and how does the time grow?
 
-Every run is a fresh process, in which only the call is timed; the programs
-alternate. T is regioncam's CPU time on its reference network in the same run. HiGHS and relucent are stopped
-after some time or regions and compared per region. ``python benchmarks/lp_speed.py [--repeats 5]`` prints
-the tables and writes them to ``benchmarks/results``; ``--only search | peers | facets | walk`` renews a
-part. The peers come with the ``bench`` extra. Networks have torch's default initialisation with seed 0, the
+Every run is a fresh process, in which only the call is timed; the programs alternate. T is regioncam's CPU
+time on its reference network in the same run. HiGHS and relucent are stopped after some time or regions and
+compared per region. ``python benchmarks/lp_speed.py [--repeats 5] [--write benchmarks/results]``; ``--only
+search | peers | facets | walk`` renews a part. The peers come with the ``bench`` extra; ``--peer PYTHON
+CHECKOUT`` is an earlier version. Networks have torch's default initialisation with seed 0, the
 domain is the box [-1, 1]^d; walks are in trained networks of ``../shared/models``.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
 import sys
 import time
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from enumeration_speed import (
-    REFERENCE,
+from enumeration_speed import REFERENCE, layers, run_regioncam, weights
+from harness import (
+    Medians,
     alternate,
-    layers,
+    environment,
+    parser,
     peer,
     peer_table,
-    run_regioncam,
+    publish,
     table,
-    take_peer,
-    versions,
+    take_turns,
+    title,
     warm_up,
 )
 
@@ -43,6 +45,7 @@ WITH_FACETS = ("4-12-12-1", "6-12-12-1", "10-12-12-1", "8-16-16-1", "20-16-1")
 FACET_REGIONS = 2000  # searches that go on to half-spaces and adjacency stop after so many
 WALKED = {"mnist_fc_256x2": "[0, 1]^784", "mnist_cnn_avgpool": "[0, 1]^784"}
 WALK_REGIONS, WALK_SECONDS = 1000, 180.0  # a walk stops after either
+RESULTS = Path(__file__).parent / "results"
 SHARED = Path(__file__).parents[2] / "shared"
 DECIDED = {
     "ball": "inscribed ball",
@@ -146,8 +149,6 @@ RUNS = {
     "relucent": run_relucent,
     "regioncam": lambda name: dict(zip(("regions", "seconds", "cpu"), run_regioncam(name), strict=True)),
 }
-
-Medians = dict[str, dict[str, float]]
 
 
 def per_region(run: dict[str, float]) -> float:
@@ -267,59 +268,66 @@ def walk_table(medians: Medians) -> str:
     return note + table([*head, "opened", "MB"], rows)
 
 
+def given() -> dict[str, bytes]:
+    """The weights of all networks."""
+    names = (REFERENCE, *BARS, *BY_DIMENSION, *BY_UNITS, *WITH_FACETS)
+    return {name: weights(name) for name in dict.fromkeys(names)}
+
+
 def measure_search(repeats: int) -> Medians:
     """The search against the reference and an earlier version, and its growth."""
-    pairs = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ("count", "cells")]]
-    pairs += warm_up(__file__, BARS, ("count", "cells"))
-    medians = alternate(pairs, repeats, __file__)
+    known = given()
+    turns = [("regioncam", REFERENCE), *[(program, name) for name in BARS for program in ("count", "cells")]]
+    turns += warm_up(__file__, list(BARS), ("count", "cells"), known)
+    medians = alternate(__file__, turns, repeats, known)
     grown = [("count", name) for name in dict.fromkeys(BY_DIMENSION + BY_UNITS) if name not in BARS]
-    return medians | alternate(grown, 1, __file__)
+    return medians | alternate(__file__, grown, 1, known)
+
+
+def once(programs: tuple[str, ...], names: Iterable[str]) -> Medians:
+    """One run of each program on each network."""
+    turns = [(program, name) for name in names for program in programs]
+    return alternate(__file__, turns, 1, given())
 
 
 MEASURES = {
     "search": measure_search,
-    "peers": lambda _: alternate([(p, name) for name in BARS for p in ("highs", "relucent")], 1, __file__),
-    "facets": lambda _: alternate([("facets", name) for name in WITH_FACETS], 1, __file__),
-    "walk": lambda _: alternate([(o, name) for name in WALKED for o in ("hops", "distance")], 1, __file__),
+    "peers": lambda _: once(("highs", "relucent"), BARS),
+    "facets": lambda _: once(("facets",), WITH_FACETS),
+    "walk": lambda _: once(("hops", "distance"), WALKED),
 }
 
 
-def render(medians: Medians) -> str:
+def render(medians: Medians) -> list[str]:
     """All tables."""
-    parts = ["# " + str(__doc__).splitlines()[0], speed_table(medians), decided_table(medians)]
+    parts = [title(__doc__), speed_table(medians), decided_table(medians)]
     if any(key.startswith("earlier ") for key in medians):
         parts.append(peer_table(medians, BARS, ("count", "cells")))
     parts += ["By dimension:", growth_table(medians, BY_DIMENSION)]
     parts += ["By units:", growth_table(medians, BY_UNITS)]
     parts += ["Irredundant half-spaces and adjacency, on request:", facets_table(medians)]
-    return "\n\n".join([*parts, "The walk from a point, facet by facet:", walk_table(medians)]) + "\n"
+    return [*parts, "The walk from a point, facet by facet:", walk_table(medians)]
 
 
 def main() -> None:
-    """Run everything, or one part, and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", choices=list(MEASURES))
-    parser.add_argument("--run")
-    take_peer(parser)
-    parser.add_argument("--network", default=REFERENCE)
-    options = parser.parse_args()
-    if options.run:
-        result = RUNS[options.run](options.network)
+    """Run everything, or one part, print the tables, and write them if asked to."""
+    options = parser(__doc__)
+    take_turns(options, REFERENCE)
+    options.add_argument("--only", choices=list(MEASURES), help="the other parts stay as they were written")
+    chosen = options.parse_args()
+    if chosen.run:
+        result = RUNS[chosen.run](chosen.network)
         result["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         sys.stdout.write(json.dumps(result) + "\n")
         return
-    peer.extend(options.peer)
-    folder = Path(__file__).parent / "results"
-    record = {"versions": versions(), "repeats": options.repeats, "medians": {}}
-    if options.only:  # the other parts stay as they are
-        record = json.loads((folder / "lp_speed.json").read_text()) | {"versions": versions()}
-    for part in [options.only] if options.only else MEASURES:
-        record["medians"] |= MEASURES[part](options.repeats)
-        (folder / "lp_speed.json").write_text(json.dumps(record, indent=1) + "\n")
-    text = render(record["medians"])
-    (folder / "lp_speed.md").write_text(text)
-    sys.stdout.write(text)
+    peer.extend(chosen.peer)
+    known = (chosen.write or RESULTS) / "lp_speed.json"
+    medians = json.loads(known.read_text())["medians"] if chosen.only else {}
+    for part in [chosen.only] if chosen.only else MEASURES:
+        medians |= MEASURES[part](chosen.repeats)
+    where = environment("regioncam", "relucent", "highspy")
+    record = {"versions": where, "repeats": chosen.repeats, "note": chosen.note, "medians": medians}
+    publish(__file__, render(medians), record, chosen.write)
 
 
 if __name__ == "__main__":

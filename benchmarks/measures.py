@@ -10,16 +10,13 @@ exact count. *Properties*: VNN-LIB properties by enumeration. *Tropical*: monomi
 *Radius*: the effective radius exactly, beside the published bound.
 """
 
-import argparse
-import json
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import environment, in_words, parser, publish, table_of, title
 
 import polytope as pt
 from adapters import load, runtime
@@ -200,44 +197,21 @@ def radius(nets: Path, models: Path) -> Iterator[Row]:
 TABLES = {f.__name__: f for f in (lipschitz, ranges, counting, properties, tropical, radius)}
 
 
-def shown(value: Any) -> str:
-    """A cell of a table."""
-    return f"{value:.4g}" if isinstance(value, float) else "-" if value is None else str(value)
-
-
-def table(rows: list[Row]) -> str:
-    """Rows as a Markdown table."""
-    lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(map(shown, row.values())) + " |" for row in rows]
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Measure, print, and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("nets", type=Path)
-    parser.add_argument("models", type=Path)
-    parser.add_argument("--only", choices=TABLES, nargs="*", default=list(TABLES))
-    parser.add_argument("--write", type=Path, help="folder for the tables and the JSON file")
-    parser.add_argument("--note", default="", help="a sentence about the machine's load")
-    options = parser.parse_args()
-    warm = pt.mlp([(np.eye(2), np.zeros(2)), (np.ones((1, 2)), np.zeros(1))])
-    pt.enumerate_regions(
-        warm, pt.Polyhedron.box([-1, -1], [1, 1])
-    )  # compiled code is loaded outside the clock
+    options = parser(__doc__)
+    options.add_argument("nets", type=Path)
+    options.add_argument("models", type=Path)
+    options.add_argument("--only", choices=TABLES, nargs="*", default=list(TABLES))
+    chosen = options.parse_args()
+    where = environment()
     results: dict[str, list[Row]] = {}
-    text = []
-    for name in options.only:
-        results[name] = list(TABLES[name](options.nets, options.models))
+    page = [title(__doc__), in_words(where, f"Seconds of one run each. {chosen.note}")]
+    for name in chosen.only:
+        results[name] = list(TABLES[name](chosen.nets, chosen.models))
         caption = " ".join((TABLES[name].__doc__ or "").split())
-        text.append(f"## {name.capitalize()}\n\n{caption}\n\n{table(results[name])}\n")
-        print(text[-1], flush=True)
-    if options.write:
-        versions = f"Python {platform.python_version()}, numpy {np.__version__}, {os.cpu_count()} cores."
-        head = f"# Measures\n\n{versions} Seconds of one run each. {options.note}".strip()
-        (options.write / "measures.md").write_text(head + "\n\n" + "\n".join(text))
-        whole = {"versions": versions, "note": options.note, "tables": results}
-        (options.write / "measures.json").write_text(json.dumps(whole, indent=1) + "\n")
+        page += [f"## {name.capitalize()}", caption, table_of(results[name])]
+    publish(__file__, page, {"versions": where, "note": chosen.note, "tables": results}, chosen.write)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,15 @@ same box of inputs. captum's integrated gradients are compared where captum is i
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from harness import environment, in_words, parser, publish, table_of, title
 
 import polytope as pt
 from adapters import load
@@ -147,58 +144,37 @@ def gradients(name: str, network: pt.Network, images: np.ndarray) -> Rows:
     return rows
 
 
-def table(rows: Rows) -> str:
-    """Rows as Markdown."""
-
-    def text(value: Any) -> str:
-        return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
-
-    head = [f"| {' | '.join(rows[0])} |", f"|{'---|' * len(rows[0])}"]
-    return "\n".join(head + [f"| {' | '.join(text(v) for v in row.values())} |" for row in rows])
-
-
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--mnist", nargs=2, type=Path, metavar=("MODEL", "IMAGES"))
-    parser.add_argument("--seconds", type=float, default=20.0, help="budget of a radius")
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--mnist", nargs=2, type=Path, metavar=("MODEL", "IMAGES"))
+    options.add_argument("--seconds", type=float, default=20.0, help="budget of a radius")
+    chosen = options.parse_args()
     with np.load(EXAMPLES / "data" / "digits_test.npz") as data:
         cases = [("digits", load(EXAMPLES / "models" / "digits_mlp.onnx"), data["X"].astype(float), 3)]
-    if options.mnist:
-        with np.load(options.mnist[1]) as data:
+    if chosen.mnist:
+        with np.load(chosen.mnist[1]) as data:
             images = data["images"].reshape(len(data["images"]), -1) / 255
-        cases.append(("mnist 256x2", load(options.mnist[0]), images, 1))
+        cases.append(("mnist 256x2", load(chosen.mnist[0]), images, 1))
     distance, attribution = [], []
     for name, network, images, few in cases:
-        distance += radii(name, network, images[:few], options.seconds)
+        distance += radii(name, network, images[:few], chosen.seconds)
         attribution += gradients(name, network, images[:50])
-    try:
-        captum = version("captum")
-    except PackageNotFoundError:
-        captum = "not installed"
-    load_now = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    machine = (
-        f"{platform.machine()}, Python {platform.python_version()}, torch {version('torch')}, "
-        f"captum {captum}, {torch.get_num_threads()} threads, "
-        f"load {load_now:.1f} at the end; wall seconds of one run each."
-    )
-    page = (
-        f"# Measures at points\n\n{machine}\n\n## Distance to the decision boundary\n\n"
-        f"Budget {options.seconds:g} s a radius. "
-        f"The attack gives upper bounds, within 1 %.\n\n{table(distance)}"
-        "\n\n## Integrated gradients\n\n"
-        "Errors relative to the outputs' difference and to the largest attribution."
-        f"\n\n{table(attribution)}\n"
-    )
-    print(page)
-    if options.write:
-        (options.write / "measures_points.md").write_text(page)
-        rows = {"machine": machine, "radii": distance, "integrated_gradients": attribution}
-        (options.write / "measures_points.json").write_text(json.dumps(rows, indent=1))
+    where = environment("torch", "captum")
+    load_now = os.getloadavg()[0]
+    about = f"{torch.get_num_threads()} threads, load {load_now:.1f} at the end; wall seconds of one run"
+    page = [
+        title(__doc__),
+        in_words(where, f"{about} each. {chosen.note}"),
+        "## Distance to the decision boundary",
+        f"Budget {chosen.seconds:g} s a radius. The attack gives upper bounds, within 1 %.",
+        table_of(distance),
+        "## Integrated gradients",
+        "Errors relative to the outputs' difference and to the largest attribution.",
+        table_of(attribution),
+    ]
+    record = {"machine": where, "radii": distance, "integrated_gradients": attribution}
+    publish(__file__, page, record, chosen.write)
 
 
 if __name__ == "__main__":

@@ -3,33 +3,29 @@
 Each model is one operator or a small network, with inputs and the outputs that its authors expect. A model
 of one operator takes even its weights as inputs, which makes most of them quadratic; such a model that is
 refused is asked for again with all inputs but the first held at their stored values. Run:
-``python benchmarks/onnx_backend.py``
+``python benchmarks/onnx_backend.py [--write benchmarks/results]``
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import re
 import time
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from harness import environment, in_words, parser, publish, table, title
 from onnx import numpy_helper
 
 from adapters import from_onnx
 from polytope import Network
 from polytope.errors import LoadError
 
-RESULTS = Path(__file__).parent / "results"
 KINDS = ("simple", "pytorch-converted", "pytorch-operator")
 TOLERANCE = 1e-3
 """The relative tolerance of onnx's own runner; half precision gets ten times as much."""
@@ -166,20 +162,21 @@ def rows() -> list[dict[str, str]]:
     return found
 
 
-def table(found: list[dict[str, str]]) -> str:
-    """Counts by kind, then every reason with its count and one model that shows it."""
-    kinds = ("node", *KINDS)
-    lines = ["| models | files | load and agree | agree with parameters held | refused | differ |"]
-    lines.append("|---|---|---|---|---|---|")
-    for kind in (*kinds, "all"):
+def by_kind(found: list[dict[str, str]]) -> str:
+    """Counts by kind of model."""
+    lines = []
+    for kind in ("node", *KINDS, "all"):
         chosen = [r for r in found if kind in (r["kind"], "all")]
         last = [r.get("held_status", r["status"]) for r in chosen]
         agree = sum(r["status"] == "agrees" for r in chosen)
-        more = last.count("agrees") - agree
-        differ = last.count("differs")
-        refused = len(chosen) - agree - more - differ
-        lines.append(f"| {kind} | {len(chosen)} | {agree} | {more} | {refused} | {differ} |")
-    lines += ["", "| why not | kind of error | models | for example |", "|---|---|---|---|"]
+        more, differ = last.count("agrees") - agree, last.count("differs")
+        lines.append([kind, len(chosen), agree, more, len(chosen) - agree - more - differ, differ])
+    head = ["models", "files", "load and agree", "agree with parameters held", "refused", "differ"]
+    return table(head, lines)
+
+
+def by_reason(found: list[dict[str, str]]) -> str:
+    """Every reason with its count and one model that shows it."""
     reasons: Counter[tuple[str, str]] = Counter()
     names: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in found:
@@ -187,22 +184,18 @@ def table(found: list[dict[str, str]]) -> str:
         if key[0] != "agrees":
             reasons[key] += 1
             names[key].append(row["name"])
-    for (status, why), count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
-        lines.append(f"| {why.replace('|', chr(92) + '|')} | {status} | {count} | {names[status, why][0]} |")
-    return "\n".join(lines) + "\n"
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    lines = [[why, status, count, names[status, why][0]] for (status, why), count in ordered]
+    return table(["why not", "kind of error", "models", "for example"], lines)
 
 
 def main() -> None:
-    """Ask for every model, print the table and write it."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    """Ask for every model, print the tables, and write them if asked to."""
+    chosen = parser(__doc__).parse_args()
     found = rows()
-    versions = {p: version(p) for p in ("numpy", "onnx", "onnxruntime")}
-    machine = {"python": platform.python_version(), "machine": platform.machine(), **versions}
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps({"machine": machine, "models": found}, indent=1)
-    (RESULTS / "onnx_backend.json").write_text(text + "\n")
-    (RESULTS / "onnx_backend.md").write_text(table(found))
-    print(table(found))
+    where = environment("onnx", "onnxruntime")
+    page = [title(__doc__), in_words(where, chosen.note), by_kind(found), by_reason(found)]
+    publish(__file__, page, {"machine": where, "models": found}, chosen.write)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,7 @@ The files hold ``images [N, 28, 28]`` and ``labels [N]``. With --write the rows 
 a stopped study goes on where it was.
 """
 
-import argparse
 import json
-import platform
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from harness import environment, in_words, parser, publish, table, title
 from torch import Tensor, nn
 
 from polytope.equivariant import (
@@ -128,25 +127,38 @@ def run(settings: dict[str, Any], files: list[Path], model: str, turns: int, see
     }
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def by_network(rows: list[dict[str, Any]]) -> str:
     """Means and ranges over seeds, as a Markdown table."""
-    lines = [
-        "| network | trained on | parameters | seeds | upright | turned | lost | by samples | CPU s |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    lines = []
     kinds = {(r["model"], r["turns"]) for r in rows}
     for model, turns in sorted(kinds, reverse=True, key=lambda kind: (kind[0], -kind[1])):
         some = [r for r in rows if (r["model"], r["turns"]) == (model, turns)]
         upright, turned = (np.array([r[key]["area"] for r in some]) for key in ("upright", "turned"))
         by_samples = [np.mean([r[key]["samples"] for r in some]) for key in ("upright", "turned")]
-        seen = f"{turns} random turn{'s' * (turns > 1)} of each" if turns else "upright"
         lines.append(
-            f"| {model} | {seen} | {some[0]['parameters']} | {len(some)} | {upright.mean():.1f} "
-            f"({upright.min():.1f} to {upright.max():.1f}) | {turned.mean():.1f} ({turned.min():.1f} to "
-            f"{turned.max():.1f}) | {(upright - turned).mean():.1f} | "
-            f"{by_samples[0]:.1f}, {by_samples[1]:.1f} | {np.mean([r['cpu_seconds'] for r in some]):.0f} |"
+            [
+                model,
+                f"{turns} random turn{'s' * (turns > 1)} of each" if turns else "upright",
+                some[0]["parameters"],
+                len(some),
+                *(f"{v.mean():.1f} ({v.min():.1f} to {v.max():.1f})" for v in (upright, turned)),
+                f"{(upright - turned).mean():.1f}",
+                f"{by_samples[0]:.1f}, {by_samples[1]:.1f}",
+                f"{np.mean([r['cpu_seconds'] for r in some]):.0f}",
+            ]
         )
-    return "\n".join(lines)
+    head = [
+        "network",
+        "trained on",
+        "parameters",
+        "seeds",
+        "upright",
+        "turned",
+        "lost",
+        "by samples",
+        "CPU s",
+    ]
+    return table(head, lines)
 
 
 def picture(rows: list[dict[str, Any]], path: Path) -> None:
@@ -182,22 +194,16 @@ def picture(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path)
 
 
-def write(folder: Path, settings: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    """The rows, their table and their plot."""
-    stem = folder / Path(__file__).stem
-    conditions = {"python": platform.python_version(), "torch": torch.__version__, "threads": 1}
-    record = {"conditions": conditions, "settings": settings, "runs": rows}
-    stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
-    stem.with_suffix(".md").write_text(
-        f"# Spherical segmentation: equivariance or augmentation\n\n{table(rows)}\n\n"
+def page(settings: dict[str, Any], rows: list[dict[str, Any]], note: str) -> list[str]:
+    """The table, and what it says."""
+    about = (
         "Mean IoU of the ten digits by area on the sphere, percent: mean over seeds (least to greatest). "
         f"b = {settings['b']}, {settings['train']} training and {settings['test']} test digits, batches of "
         f"{BATCH}, {settings['steps'][0]} steps of the S2CNN and {settings['steps'][1]} of the CNN. "
-        "By samples: upright and turned, every grid point counting alike. Estimates; the machine was busy. "
-        "[Plot](spherical_segmentation.svg)\n"
+        "By samples: upright and turned, every grid point counting alike. Estimates. "
+        "[Plot](spherical_segmentation.svg)"
     )
-    if {r["model"] for r in rows} == {"S2CNN", "CNN"}:
-        picture(rows, stem.with_suffix(".svg"))
+    return [title(__doc__), by_network(rows), about, in_words(environment("torch") | {"threads": "1"}, note)]
 
 
 def known(folder: Path | None, settings: dict[str, Any]) -> list[dict[str, Any]]:
@@ -211,23 +217,23 @@ def known(folder: Path | None, settings: dict[str, Any]) -> list[dict[str, Any]]
 
 def main() -> None:
     """Run what is missing, print, and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", type=Path, nargs=2, help="training and test digits")
-    parser.add_argument("--quick", action="store_true", help="one seed, few steps: two minutes")
-    parser.add_argument("--write", type=Path, help="folder for the table, the plot and the JSON file")
-    options = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("files", type=Path, nargs=2, help="training and test digits")
+    options.add_argument("--quick", action="store_true", help="one seed, few steps: two minutes")
+    chosen = options.parse_args()
     torch.set_num_threads(1)
-    settings = QUICK if options.quick else FULL
-    rows = known(options.write, settings)
+    settings = QUICK if chosen.quick else FULL
+    rows = known(chosen.write, settings)
     done = {(r["model"], r["turns"], r["seed"]) for r in rows}
     for seed in range(settings["seeds"]):
         for model, turns in (("S2CNN", 0), *(("CNN", k) for k in settings["turns"])):
             if (model, turns, seed) in done:
                 continue
-            rows.append(run(settings, options.files, model, turns, seed))
-            if options.write:
-                write(options.write, settings, rows)
-    print(table(rows))
+            rows.append(run(settings, chosen.files, model, turns, seed))
+            record = {"conditions": environment("torch"), "settings": settings, "runs": rows}
+            publish(__file__, page(settings, rows, chosen.note), record, chosen.write)
+    if chosen.write and {r["model"] for r in rows} == {"S2CNN", "CNN"}:
+        picture(rows, chosen.write / "spherical_segmentation.svg")
 
 
 if __name__ == "__main__":

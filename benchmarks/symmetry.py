@@ -9,18 +9,15 @@ that of regions touched; it cannot exceed the order of the group.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from harness import environment, in_words, parser, publish, table_of, title
 
 import polytope as pt
 from adapters import from_torch
@@ -134,32 +131,17 @@ def measure(name: str) -> Row:
     )
 
 
-def write(rows: list[Row], folder: Path) -> None:
-    """The table and the same as JSON."""
-    here = {"machine": platform.machine(), "python": platform.python_version(), "numpy": np.__version__}
-    record = {"environment": here, "rows": [asdict(row) for row in rows]}
-    (folder / "symmetry.json").write_text(json.dumps(record, indent=1) + "\n")
-    names = list(asdict(rows[0]))
-    table = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
-    table += ["| " + " | ".join(str(v) for v in asdict(row).values()) + " |" for row in rows]
-    about = " ".join(str(__doc__).split()).split("with and without symmetry. ")[1]
-    text = f"# {str(__doc__).splitlines()[0]}\n\n{about}"
-    (folder / "symmetry.md").write_text(f"{text}\n\n{here['machine']}.\n\n" + "\n".join(table) + "\n")
-
-
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=NETWORKS)
-    parser.add_argument("--write", type=Path)
-    options = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--only", choices=NETWORKS)
+    chosen = options.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for name in [options.only] if options.only else NETWORKS:
-        rows.append(measure(name))
-        print(rows[-1], flush=True)
-    if options.write and not options.only:
-        write(rows, options.write)
+    rows = [asdict(measure(name)) for name in ([chosen.only] if chosen.only else NETWORKS)]
+    about = " ".join(str(__doc__).split()).split("with and without symmetry. ")[1]
+    where = environment("torch")
+    page = [title(__doc__), about, in_words(where, chosen.note), table_of(rows)]
+    publish(__file__, page, {"environment": where, "rows": rows}, None if chosen.only else chosen.write)
 
 
 if __name__ == "__main__":

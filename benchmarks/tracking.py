@@ -8,9 +8,6 @@ search after a small random step (1e-3 of the weights): least seconds of five ru
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import environment, in_words, parser, publish, table_of, title
 
 import polytope as pt
 
@@ -106,20 +104,11 @@ def savings(name: str) -> dict[str, Any]:
     }
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """A Markdown table."""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(v) for v in row.values()] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def main() -> None:
     """Run everything; print, and write if asked to."""
     import torch
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", type=Path)
-    parser.add_argument("--note", default="", help="a sentence about the machine's load")
-    options = parser.parse_args()
+    chosen = parser(__doc__).parse_args()
     torch.set_num_threads(1)
     checkpoints = [row for images in (3, 4, 5) for row in follow(images)]
     sums = [
@@ -136,26 +125,22 @@ def main() -> None:
         if (group := [r for r in checkpoints if (r["dimensions"], r["searched"]) == (d, searched)])
     ]
     saved = [savings(name) for name in NETWORKS]
-    machine = f"Python {platform.python_version()}, numpy {np.__version__}, one core of {platform.machine()}."
-    parts = [
-        "# " + str(__doc__).splitlines()[0],
-        f"{machine} {options.note}".strip(),
+    where = environment("torch")
+    page = [
+        title(__doc__),
+        in_words(where, chosen.note),
         "Sums over the checkpoints of each window:",
-        markdown(sums),
+        table_of(sums),
         "Microseconds a region of the next checkpoint. *Search* and *count* are complete; the *patterns at "
         "the old points* only find regions that stayed and prove nothing about others; *all layers but the "
         "last* is the count that layers in front would spare if they had not changed; the *walk over "
         "facets* is FacetFlip's, the cost of closing the old regions under their facets.",
-        markdown(saved),
+        table_of(saved),
         "Every checkpoint:",
-        markdown(checkpoints),
+        table_of(checkpoints),
     ]
-    text = "\n\n".join(parts) + "\n"
-    sys.stdout.write(text)
-    if options.write:
-        (options.write / "tracking.md").write_text(text)
-        whole = {"versions": machine, "note": options.note, "checkpoints": checkpoints, "savings": saved}
-        (options.write / "tracking.json").write_text(json.dumps(whole, indent=1) + "\n")
+    record = {"versions": where, "note": chosen.note, "checkpoints": checkpoints, "savings": saved}
+    publish(__file__, page, record, chosen.write)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""The benchmarks: each loads, asks a question, and puts its tables where all others do."""
+
+import json
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import harness
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+FILES = sorted(file for file in FOLDER.glob("*.py") if file.stem not in ("harness", "cifar_modules"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_benchmark_asks_a_question_and_loads(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_from_file_location(f"benchmark_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # where dataclasses look for their module
+    spec.loader.exec_module(module)
+    assert str(module.__doc__).splitlines()[0].endswith("?")
+    assert f"python benchmarks/{file.name}" in str(module.__doc__)
+    assert callable(module.main)
+
+
+def test_tables_and_records_go_where_they_are_wanted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"name": "a | b", "value": 1 / 3, "note": None}, {"name": "c", "value": 2, "note": "kept"}]
+    page = [harness.title("How many?\n\nAll."), harness.table_of(rows)]
+    harness.publish("somewhere/counted.py", page, rows, None)
+    assert not list(tmp_path.iterdir())
+    harness.publish("somewhere/counted.py", page, rows, tmp_path / "new")
+    text = (tmp_path / "new" / "counted.md").read_text()
+    assert capsys.readouterr().out == 2 * text
+    assert text.splitlines()[0] == "# How many?"
+    assert text.splitlines()[2:] == [
+        "| name | value | note |",
+        "| --- | --- | --- |",
+        "| a \\| b | 0.3333 |  |",
+        "| c | 2 | kept |",
+    ]
+    assert json.loads((tmp_path / "new" / "counted.json").read_text()) == rows
+
+
+def test_programs_take_turns_and_medians_are_kept(tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text("import json, sys; print(json.dumps({'given': len(sys.stdin.read())}))")
+    turns = [("count", "2-1"), ("cells", "2-1")]
+    found = harness.alternate(str(script), turns, 3, {"2-1": b"12345"})
+    assert list(found) == ["count | 2-1", "cells | 2-1"]
+    assert {run["given"] for run in found.values()} == {5}
+    assert all(run["process"] > 0 for run in found.values())
