@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
-from polytope.errors import GeometryError
 from polytope.engines.sampling import random_points
+from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Activation, Layer, Network
 from polytope.ir.activations import PatternArray
