@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from polytope import Network, mlp
+import polytope as pt
+from polytope import mlp
 from polytope.ir import (
     Activation,
     Convolution,
     Dense,
     Layer,
+    Network,
     absolute,
     clip,
     hard_tanh,
@@ -143,6 +145,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "clip_above": clip(-np.inf, 0.7),
 }
 
+
 NETWORKS: dict[str, Callable[[], Network]] = {
     **{
         f"{name}_2-5-5-1": (lambda kind=kind: seeded(3, 2, 5, 5, 1, activation=kind))
@@ -164,3 +167,31 @@ NETWORKS: dict[str, Callable[[], Network]] = {
 def unit_box_of(network: Network) -> tuple[list[float], list[float]]:
     """The corners of [-1, 1]^d."""
     return [-1.0] * network.input_dim, [1.0] * network.input_dim
+
+
+def diamond(d: int) -> Network:
+    """``|x_1| + ... + |x_d| - 1``."""
+    eye = np.eye(d)
+    return pt.mlp([(np.concatenate([eye, -eye]), np.zeros(2 * d)), (np.ones((1, 2 * d)), [-1.0])])
+
+
+def box(d: int, size: float) -> pt.Polyhedron:
+    return pt.Polyhedron.box([-size] * d, [size] * d)
+
+
+def convolutions(seed: int) -> Network:
+    """Two convolutions with ReLU on 144 inputs, 100 and 128 units, and a dense layer of 6."""
+    rng = np.random.default_rng(seed)
+    first = Convolution(rng.standard_normal((4, 1, 3, 3)), (1, 12, 12), (2, 2), (1, 1), ((0, 0), (0, 0)), 1)
+    second = Convolution(rng.standard_normal((8, 4, 2, 2)), (4, 5, 5), (1, 1), (1, 1), ((0, 0), (0, 0)), 1)
+    return Network(
+        (1, 12, 12),
+        (
+            Layer((0,), (first,), rng.standard_normal(100), relu()),
+            Layer((1,), (second,), rng.standard_normal(128), hard_tanh()),
+            Layer(
+                (2, 0), (Dense(rng.standard_normal((6, 128))), Dense(np.ones((6, 144)))), np.zeros(6), relu()
+            ),
+            Layer((3,), (Dense(rng.standard_normal((2, 6))),), np.zeros(2)),
+        ),
+    )

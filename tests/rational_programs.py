@@ -12,9 +12,17 @@ from fractions import Fraction
 from math import gcd, lcm
 from typing import NamedTuple
 
+import numpy as np
+
 Affine = tuple[Fraction, ...]
+
+
 Row = tuple[int, ...]
+
+
 Point = tuple[int, ...]
+
+
 ZERO, ONE = Fraction(0), Fraction(1)
 
 
@@ -144,3 +152,15 @@ def highest(rows: Sequence[Row], goal: Affine, x: Point) -> Fraction | None:
     """The greatest value of an affine function over a polyhedron around x; ``None`` where there is none."""
     top, bounded = ascend(rows, x, row_of(goal))
     return value(goal, top) if bounded else None
+
+
+def random_program(seed: int) -> tuple[list[list[int]], list[int]]:
+    """Small integers: ties, rows that repeat, empty and unbounded polyhedra."""
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(1, 7))
+    rows = rng.integers(-3, 4, (int(rng.integers(0, 9)), d + 1))
+    for sign in (1, -1):
+        some = np.eye(d, dtype=int)[rng.random(d) < rng.choice([0.0, 0.8])]
+        rows = np.concatenate([rows, np.c_[sign * some, -rng.integers(0, 5, len(some))]])
+    rows = rows[np.abs(rows[:, :-1]).max(axis=1, initial=0) > 0]
+    return rows.tolist(), rng.integers(-3, 4, d + 1).tolist()

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from adapters import from_torch, tracing
+from adapters import from_torch
+from adapters.lowering import tracing
 from adapters.lowering.published import TESTED_ATEN
 from adapters.lowering.registry import rule_for
 from polytope.errors import ImportMismatchError, LoadError, NotPiecewiseLinearError, UnsupportedOpError

@@ -7,8 +7,8 @@ import torch
 import polytope as pt
 from adapters import load
 from polytope.ir import absolute, mlp
+from tests.examples import EXAMPLES
 from tests.networks import NETWORKS, SHARED, integer, needs_shared, seeded
-from tests.test_examples import EXAMPLES
 
 
 def worked() -> pt.Network:

@@ -6,8 +6,7 @@ import pytest
 
 import polytope as pt
 from polytope.errors import IncompleteComplexError, UnboundedDomainError
-from tests.networks import seeded
-from tests.test_decision_boundary import box, diamond
+from tests.networks import box, diamond, seeded
 
 
 def classes(network: pt.Network, size: float) -> pt.Topology:

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from polytope.engines.simplex_cells import problem as lp_problem
 
 from polytope import Layer, LayerSplit, Network, Polyhedron, _core, count_regions, enumerate_regions, mlp
 from polytope.core.flat_network import FlatNetwork
 from polytope.core.vertex_cells import vertex_problem
+from polytope.engines.simplex_search import problem as lp_problem
 from polytope.errors import EmptyDomainError, PolytopeError, UnboundedDomainError
 from polytope.ir import Dense, absolute, hard_tanh, max_groups, relu
 from tests.networks import seeds

@@ -8,8 +8,8 @@ from torch import nn
 import polytope as pt
 from polytope import flows
 from polytope.errors import NotPiecewiseLinearError
+from tests.flow_cases import disturbed, points
 from tests.networks import seeded
-from tests.test_flows import disturbed, points
 
 STRETCH = np.array([[2.0, 0.0], [1.0, 0.5]])
 

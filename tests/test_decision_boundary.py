@@ -6,17 +6,7 @@ import pytest
 import polytope as pt
 from polytope.errors import GeometryError, IncompleteComplexError, UnboundedDomainError
 from polytope.ir import Network
-from tests.networks import NETWORKS, integer, seeded
-
-
-def diamond(d: int) -> Network:
-    """``|x_1| + ... + |x_d| - 1``."""
-    eye = np.eye(d)
-    return pt.mlp([(np.concatenate([eye, -eye]), np.zeros(2 * d)), (np.ones((1, 2 * d)), [-1.0])])
-
-
-def box(d: int, size: float) -> pt.Polyhedron:
-    return pt.Polyhedron.box([-size] * d, [size] * d)
+from tests.networks import NETWORKS, box, diamond, integer, seeded
 
 
 def finer(network: Network, rows: np.ndarray, offsets: np.ndarray) -> Network:

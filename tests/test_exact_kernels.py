@@ -12,7 +12,7 @@ from polytope.core.exact_signs import ExactSigns
 from polytope.core.vertex_cells import explore, vertex_problem
 from polytope.ir import Dense, Layer, Selection, leaky_relu, max_groups, relu
 from tests.networks import integer, seeded, seeds
-from tests.test_vertex_cells import assert_same_as_lp_cells
+from tests.vertex_cases import assert_same_as_lp_cells
 
 
 def pairs(rng: np.random.Generator, *, size: int) -> list[float]:

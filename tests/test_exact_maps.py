@@ -1,7 +1,6 @@
 """Affine maps with proved bounds, modulo primes, and their equality, against rational arithmetic."""
 
 from fractions import Fraction
-from itertools import pairwise
 
 import networkx as nx
 import numpy as np
@@ -14,24 +13,8 @@ from polytope.exact.network import ExactNetwork
 from polytope.exact.residues import Residues, enough_primes, largest_prime, primes
 from polytope.ir.bounded import bounded_maps
 from polytope.ir.maps import FloatArray
-from tests.networks import NETWORKS, integer, seeded, unit_box_of
-
-
-def unlike(seed: int, *widths: int) -> pt.Network:
-    """Weights of both signs from 1e-9 to 1e9, and outputs in which large terms cancel."""
-    rng = np.random.default_rng(seed)
-    layers = []
-    for m, n in pairwise(widths):
-        W = rng.standard_normal((n, m)) * 10.0 ** rng.integers(-9, 10, (n, m))
-        layers.append((W, rng.standard_normal(n) * 10.0 ** rng.integers(-9, 10, n)))
-    W, b = layers[-1]
-    W[:, 1] = -W[:, 0]
-    layers[-1] = (W, b)
-    layers[-2][0][1], layers[-2][1][1] = layers[-2][0][0], layers[-2][1][0]
-    return pt.mlp(layers)
-
-
-MAPS = {**NETWORKS, **{f"unlike_{i}": (lambda i=i: unlike(i, 2, 5, 5, 2)) for i in range(4)}}
+from tests.map_cases import MAPS
+from tests.networks import integer, seeded, unit_box_of
 
 
 def exactly(network: pt.Network, patterns: np.ndarray) -> list[tuple[Fraction, ...]]:

@@ -9,23 +9,11 @@ import pytest
 
 from polytope.errors import SolverError
 from polytope.exact.program import maximise, positive_point
-from tests.rational_programs import deepest, highest, origin
+from tests.rational_programs import deepest, highest, origin, random_program
 
 
 def value(row: list[int], x: tuple[Fraction, ...]) -> Fraction:
     return sum((a * v for a, v in zip(row, x, strict=False)), Fraction(row[-1]))
-
-
-def random_program(seed: int) -> tuple[list[list[int]], list[int]]:
-    """Small integers: ties, rows that repeat, empty and unbounded polyhedra."""
-    rng = np.random.default_rng(seed)
-    d = int(rng.integers(1, 7))
-    rows = rng.integers(-3, 4, (int(rng.integers(0, 9)), d + 1))
-    for sign in (1, -1):
-        some = np.eye(d, dtype=int)[rng.random(d) < rng.choice([0.0, 0.8])]
-        rows = np.concatenate([rows, np.c_[sign * some, -rng.integers(0, 5, len(some))]])
-    rows = rows[np.abs(rows[:, :-1]).max(axis=1, initial=0) > 0]
-    return rows.tolist(), rng.integers(-3, 4, d + 1).tolist()
 
 
 def by_ascent(rows: list[list[int]], goal: list[int]) -> Fraction | str:

@@ -18,8 +18,7 @@ from polytope.ir import clip, piecewise_linear
 from tests.networks import integer, seeded
 from tests.rational import twin_of
 from tests.rational_measures import distance, radius, square
-from tests.rational_programs import deepest, origin, rational, row_of
-from tests.test_exact_programs import random_program
+from tests.rational_programs import deepest, origin, random_program, rational, row_of
 
 NORMS = (1, 2, inf)
 UNIT_BOX = pt.Polyhedron.box([-1, -1], [1, 1])

@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 
-from tests.exact_laws import (
+from tests.laws import (
     ENGINES,
     Case,
     boundary,

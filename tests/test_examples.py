@@ -1,38 +1,19 @@
 """The examples run, and the committed models are as accurate as their record says."""
 
-import io
 import json
-import runpy
 import subprocess
 import sys
-from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import onnxruntime
 import pytest
-import torch
 
+from tests.examples import EXAMPLES, run_example
 from tests.networks import SHARED, needs_shared
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 SHAPES = {"digits_mlp": (64,), "digits_cnn": (1, 8, 8)}
-
-
-def run_example(name: str, *arguments: str) -> str:
-    """What a script prints, run in this process: what it imports is loaded already."""
-    path, threads = str(EXAMPLES / name), torch.get_num_threads()
-    words = patch.object(sys, "argv", [path, *arguments])
-    try:
-        with words, torch.random.fork_rng(), redirect_stdout(io.StringIO()) as printed:
-            runpy.run_path(path, run_name="__main__")
-    finally:
-        torch.set_num_threads(threads)
-        if "matplotlib.pyplot" in sys.modules:
-            sys.modules["matplotlib.pyplot"].close("all")
-    return printed.getvalue()
 
 
 def check_models(folder: Path) -> None:

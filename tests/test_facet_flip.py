@@ -23,12 +23,12 @@ from polytope import (
 from polytope.engines.budget import Budget
 from polytope.engines.walk import Walk, by_hops
 from polytope.errors import SolverError
-from polytope.ir import Convolution, Dense, Layer, hard_tanh, relu
 from polytope.ir.boundaries import boundaries
 from polytope.regions import facet_search as facets
-from tests.networks import NETWORKS, SHARED, integer, needs_shared, seeded
+from tests.networks import NETWORKS, SHARED, convolutions, integer, needs_shared, seeded
 
 Order = Literal["distance", "hops"]
+
 LP = LayerSplit(cells="lp")
 
 
@@ -41,9 +41,12 @@ def edges(regions: RegionComplex) -> set[frozenset[bytes]]:
 
 
 CASES = [(order, name) for order in ("hops", "distance") for name in NETWORKS]
+
 SLOW = {("distance", "convolutional"), ("distance", "integer_hard_tanh_2-5-5-1"), ("hops", "convolutional")}
+
 # what an order adds does not depend on the bend: the other bends, and degenerate ones, by hops alone
 SLOW |= {("distance", f"{name}_2-5-5-1") for name in ("clip_below", "leaky", "absolute", "integer_absolute")}
+
 SLOW |= {("distance", "integer_3-5-4-1"), ("distance", "relu_4-5-5-1")}
 
 
@@ -238,24 +241,6 @@ def assert_two_sides(network: Network, domain: Polyhedron, start: np.ndarray, li
     by_hops(walk)
     assert len(walk.patterns) == limit
     assert walk.tally["crossed"] >= limit - 1
-
-
-def convolutions(seed: int) -> Network:
-    """Two convolutions with ReLU on 144 inputs, 100 and 128 units, and a dense layer of 6."""
-    rng = np.random.default_rng(seed)
-    first = Convolution(rng.standard_normal((4, 1, 3, 3)), (1, 12, 12), (2, 2), (1, 1), ((0, 0), (0, 0)), 1)
-    second = Convolution(rng.standard_normal((8, 4, 2, 2)), (4, 5, 5), (1, 1), (1, 1), ((0, 0), (0, 0)), 1)
-    return Network(
-        (1, 12, 12),
-        (
-            Layer((0,), (first,), rng.standard_normal(100), relu()),
-            Layer((1,), (second,), rng.standard_normal(128), hard_tanh()),
-            Layer(
-                (2, 0), (Dense(rng.standard_normal((6, 128))), Dense(np.ones((6, 144)))), np.zeros(6), relu()
-            ),
-            Layer((3,), (Dense(rng.standard_normal((2, 6))),), np.zeros(2)),
-        ),
-    )
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -17,8 +17,7 @@ from polytope.ir.boundaries import boundaries
 from polytope.regions.facet_search import FacetSearch
 from polytope.regions.float_proofs import RowsAround
 from polytope.regions.region_rows import RegionRows, region_rows
-from tests.networks import NETWORKS, seeded
-from tests.test_facet_flip import convolutions
+from tests.networks import NETWORKS, convolutions, seeded
 
 
 def rescaled(network: Network, seed: int, most: int) -> Network:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from polytope import flows
-from tests.test_flows import FLOWS, PIECEWISE_LINEAR, autograd_jacobians, disturbed, points
+from tests.flow_cases import FLOWS, PIECEWISE_LINEAR, autograd_jacobians, disturbed, points
 
 ROTATION = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
 

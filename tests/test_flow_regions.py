@@ -13,8 +13,8 @@ from polytope import flows
 from polytope.errors import IncompleteComplexError, NotPiecewiseLinearError, UnboundedDomainError
 from polytope.flows.base import BASES
 from polytope.flows.exact.measure import cell_masses
+from tests.flow_cases import disturbed
 from tests.networks import seeded
-from tests.test_flows import disturbed
 
 
 def box(d: int, size: float) -> pt.Polyhedron:

@@ -26,8 +26,8 @@ from polytope.equivariant import (
     transform_links,
 )
 from polytope.errors import GeometryError
+from tests.examples import run_example
 from tests.networks import SHARED, needs_shared
-from tests.test_examples import run_example
 
 Array = NDArray[Any]
 

@@ -149,7 +149,7 @@ def test_imports_run_in_no_circle() -> None:
 
 PYTHON = [
     file
-    for folder in ("polytope", "adapters", "tests", "examples", "benchmarks")
+    for folder in ("polytope", "adapters", "examples", "benchmarks")
     for file in ROOT.glob(f"{folder}/**/*.py")
 ]
 

@@ -11,8 +11,8 @@ import polytope as pt
 from polytope import errors
 from polytope.exact.network import ExactNetwork
 from polytope.measures.operator_norm import lower_norm, operator_norms, upper_norms
+from tests.map_cases import MAPS
 from tests.networks import KNOWN_REGIONS, NETWORKS, SHARED, file_network, needs_shared, seeded, unit_box_of
-from tests.test_exact_maps import MAPS
 
 NORMS = [(p, q) for p in (1, 2, np.inf) for q in (1, 2, np.inf)]
 EXTREME = {  # unit balls of the 1- and inf-norm in R^3 by their corners

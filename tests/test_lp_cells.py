@@ -13,7 +13,7 @@ from polytope.engines.budget import Budget
 from polytope.engines.simplex_search import SimplexSearch
 from polytope.ir import Dense, Layer, max_groups, relu
 from tests.networks import KNOWN_REGIONS, file_network, integer, needs_shared, seeded, seeds, unit_box_of
-from tests.test_vertex_cells import KINDS, random_case
+from tests.vertex_cases import KINDS, random_case
 
 SIMPLEX = LayerSplit(cells="lp", solver="simplex")
 HIGHS = LayerSplit(cells="lp", solver="highs")

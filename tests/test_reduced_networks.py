@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from polytope import Network, Polyhedron
+from polytope.core import flat_network, reduced_network
 from polytope.core.vertex_cells import explore
 from polytope.ir import Dense, Layer, absolute, hard_tanh, leaky_relu, relu
-from polytope.regions import flat_network, reduced_network
 from tests.networks import NETWORKS, integer, seeded, seeds
 
 KINDS = [relu(), leaky_relu(0.1), absolute(), hard_tanh()]

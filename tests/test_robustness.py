@@ -167,7 +167,7 @@ def test_no_attack_finds_a_nearer_point() -> None:
 
 
 def digits() -> tuple[pt.Network, np.ndarray]:
-    from tests.test_examples import EXAMPLES
+    from tests.examples import EXAMPLES
 
     with np.load(EXAMPLES / "data" / "digits_test.npz") as data:
         return load(EXAMPLES / "models" / "digits_mlp.onnx"), data["X"].astype(float)

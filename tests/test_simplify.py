@@ -7,8 +7,8 @@ import polytope as pt
 from adapters import load
 from polytope.ir import Activation, absolute, hard_tanh, leaky_relu, relu
 from polytope.measures.units import unit_use
+from tests.examples import EXAMPLES
 from tests.networks import NETWORKS, SHARED, needs_shared, seeded
-from tests.test_examples import EXAMPLES
 
 
 def planted(seed: int, bend: Activation) -> tuple[pt.Network, dict[str, list[int]]]:

@@ -34,7 +34,7 @@ from polytope.equivariant import (
     spherical_harmonics,
 )
 from polytope.errors import NotPiecewiseLinearError
-from tests.test_examples import run_example
+from tests.examples import run_example
 
 ANGLES = (0.3, 1.1, -2.0)
 TURNS = ANGLES, (2.5, 0.4, 0.7), (-1.0, 3.0, 1.3)

@@ -18,8 +18,7 @@ from polytope.ir import Network
 from polytope.measures.topology import _boundary, _rank, _signed, _spectrum
 from polytope.regions.exact_vertices import ExactVertices, meeting
 from polytope.regions.faces import face_counts, face_lattice
-from tests.networks import NETWORKS, integer, seeded
-from tests.test_decision_boundary import box, diamond
+from tests.networks import NETWORKS, box, diamond, integer, seeded
 
 
 def negative(network: Network) -> Network:

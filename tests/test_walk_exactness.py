@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from polytope import FacetFlip, LayerSplit, Network, Polyhedron, count_regions, enumerate_regions, mlp
-from polytope.engines import found
+from polytope.engines import budget
 from polytope.ir import Dense, Layer, clip, max_groups
 from tests.networks import integer
 
@@ -151,7 +151,7 @@ def test_a_clock_that_runs_out_anywhere_leaves_the_walk_incomplete(
     right, outcomes = count_regions(integer(2, 2, 4, 1), UNIT_BOX).lower, set()
     for last in range(1, 120, 2):
         looks = count_up()
-        monkeypatch.setattr(found.Budget, "spent", lambda *_, looks=looks, last=last: next(looks) >= last)
+        monkeypatch.setattr(budget.Budget, "spent", lambda *_, looks=looks, last=last: next(looks) >= last)
         count = count_regions(integer(2, 2, 4, 1), UNIT_BOX, FacetFlip([-0.5, -0.4], order), max_seconds=1e9)
         assert not count.complete or count.lower == right
         assert count.lower <= right <= count.upper

@@ -48,12 +48,10 @@ class CellFacets(Facets):
     """Facets of vertex cells.
 
     Arguments:
-        points: in the facets' relative interiors, where they were asked for, else ``[0, d]``.
         key: as for ``Facets``.
         more: ``int[M, 2]``, further units that vanish on facets, as (facet, unit).
     """
 
-    points: FloatArray
     key: NDArray[np.uint64]
     more: IntArray
 
@@ -310,7 +308,7 @@ def _unscaled(found: VertexCells, scale: FloatArray) -> VertexCells:
     return replace(
         found,
         interior_points=found.interior_points * scale,
-        facets=replace(facets, points=facets.points * scale),
+        facets=replace(facets, points=None if facets.points is None else facets.points * scale),
         vertices=replace(vertices, points=vertices.points * scale, errors=vertices.errors * scale),
     )
 
@@ -336,7 +334,7 @@ def _collected(
         facets=CellFacets(
             offsets=offsets,
             unit=raw["facet_units"],
-            points=raw.get("facet_points", np.zeros((0, d))),
+            points=raw.get("facet_points"),
             key=raw["facet_keys"],
             more=raw["facet_more"],
         ),

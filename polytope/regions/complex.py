@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import networkx as nx
 import numpy as np
@@ -28,54 +27,11 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.adjacency import matched_pairs, region_graph, region_matrix
 from polytope.regions.cell_volumes import rounded_volume
 from polytope.regions.facets import facets_of
+from polytope.regions.found import Found
 from polytope.regions.locate import locate
 from polytope.regions.merge import joined_across
 from polytope.regions.region_rows import RegionRows, region_rows
 from polytope.regions.vertices_again import facet_points, volumes
-
-
-class Found(Protocol):
-    """What a complex is made of: a ``SearchResult`` in memory, or one in a directory."""
-
-    @property
-    def engine(self) -> str:
-        """What found the regions."""
-
-    @property
-    def n_regions(self) -> int:
-        """Regions found."""
-
-    @property
-    def upper(self) -> int:
-        """Certified bound on the number of regions in the domain."""
-
-    @property
-    def patterns(self) -> PatternArray:
-        """``int8[R, units]``, one region each."""
-
-    @property
-    def interior_points(self) -> FloatArray:
-        """``[R, d]``, strictly inside."""
-
-    @property
-    def candidates(self) -> Sequence[IntArray] | None:
-        """Per region the units and domain rows that can carry its facets, where known."""
-
-    @property
-    def facets(self) -> Facets | None:
-        """Facets, where the search found them."""
-
-    @property
-    def neighbours(self) -> IntArray | None:
-        """``int[E, 2]``, pairs of regions that share a facet, where the search knew them."""
-
-    @property
-    def open_cells(self) -> tuple[Path, ...]:
-        """Branches of the search that are still to do."""
-
-    @property
-    def statistics(self) -> Mapping[str, float]:
-        """How many signs each test decided."""
 
 
 @dataclass(frozen=True, eq=False)

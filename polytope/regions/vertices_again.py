@@ -43,6 +43,7 @@ def facet_points(
     a, b = np.lexsort((facets.unit, ours)), np.lexsort((found.facets.unit, theirs))
     if (ours[a] != theirs[b]).any() or (facets.unit[a] != found.facets.unit[b]).any():
         return None
+    assert found.facets.points is not None, "they were asked for"
     points = np.empty_like(found.facets.points)
     points[a] = found.facets.points[b]
     return points

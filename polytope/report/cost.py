@@ -52,10 +52,8 @@ def _facets_of(facets: Facets, which: IntArray) -> Facets:
     spans = [np.arange(facets.offsets[i], facets.offsets[i + 1]) for i in which.tolist()]
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *spans])
     offsets = np.cumsum([0, *(len(span) for span in spans)])
-    points, key = facets.points, facets.key
-    if points is not None and len(points):
-        points = points[rows]
-    return Facets(offsets, facets.unit[rows], points, key=None if key is None else key[rows])
+    points, key = (None if of is None else of[rows] for of in (facets.points, facets.key))
+    return Facets(offsets, facets.unit[rows], points, key=key)
 
 
 def _pairs_of(pairs: IntArray, which: IntArray) -> IntArray:
