@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from polytope.core.open_cells import Path
@@ -39,7 +39,7 @@ class VertexSearch:
         # a complete complex finds facet points when it is asked for them; in one that is cut short they cost
         # a linear program each, unless kept
         points = keep == "cells" and domain.dim <= 2 and budget.limited
-        return explore(
+        found = explore(
             network,
             domain,
             keep="points" if points else keep,
@@ -50,3 +50,6 @@ class VertexSearch:
             workers=self.workers,
             start=start,
         )
+        if keep != "cells" or self.workers == 1 or tuple(start) != ROOT:
+            return found  # a complex matches the facets' keys when it is asked who touches whom
+        return replace(found, neighbours=found.pairs(workers=self.workers))

@@ -11,6 +11,7 @@ https://arxiv.org/abs/1805.07091
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -167,44 +168,53 @@ def _bent(
     """Outputs of convex units: the maximum of their pieces ``s (H - G) + t``, each with all subtrahends."""
     if not activation.is_convex():
         raise ValueError("tropical_form: a unit is not convex; it is no difference of this form.")
-    units = activation.n_units(len(z))
     out, counts = [], []
-    for unit in range(units):
-        pieces = []
-        for p in range(activation.n_pieces(unit)):
-            pattern = np.zeros(units, dtype=np.int8)
-            pattern[unit] = p
-            maps = activation.affine(pattern)
-            pieces.append((int(maps.source[unit]), float(maps.slope[unit]), float(maps.intercept[unit])))
+    for unit in range(activation.n_units(len(z))):
+        pieces = _pieces(activation, len(z), unit)
         sources = sorted({source for source, _, _ in pieces})
         up = {m: sums.number(max(max(s, 0.0) for k, s, _ in pieces if k == m)) for m in sources}
         down = {m: sums.number(max(max(-s, 0.0) for k, s, _ in pieces if k == m)) for m in sources}
-        parts, formal = [], [0, 1]
+        parts, monomials = [], 0
         for source, slope, intercept in pieces:
-            total: Signomial | None = None
-            size = 1
+            terms = []
             for m in sources:
-                H, G = z[m]
-                mine = sums.number(slope) if m == source else sums.number(0.0)
+                mine = sums.number(slope if m == source else 0.0)
                 rise, fall = max(mine, sums.number(0.0)), max(-mine, sums.number(0.0))
-                for F, n, factor in (
-                    (H, numbers[m][0], rise + down[m] - fall),
-                    (G, numbers[m][1], fall + up[m] - rise),
-                ):
-                    if factor:
-                        total = sums.plus(total, F.times(factor))
-                        size *= n
-            base = total or affine(z[source][0].exponents[0] * 0, sums.number(0.0))
+                terms += [(z[m][0], numbers[m][0], rise + down[m] - fall)]
+                terms += [(z[m][1], numbers[m][1], fall + up[m] - rise)]
+            base, size = _weighted(terms, sums, z[source][0])
             parts.append(Signomial(base.exponents, base.coefficients + sums.number(intercept)))
-            formal[0] += size
-        less: Signomial | None = None
-        for m in sources:
-            H, G = z[m]
-            for F, n, factor in ((G, numbers[m][1], up[m]), (H, numbers[m][0], down[m])):
-                if factor:
-                    less = sums.plus(less, F.times(factor))
-                    formal[1] *= n
-        below = less or affine(z[sources[0]][0].exponents[0] * 0, sums.number(0.0))
+            monomials += size
+        subtrahends = [
+            term
+            for m in sources
+            for term in ((z[m][1], numbers[m][1], up[m]), (z[m][0], numbers[m][0], down[m]))
+        ]
+        below, size = _weighted(subtrahends, sums, z[sources[0]][0])
         out.append(sums.reduced(sums.best(parts), below))
-        counts.append((formal[0], formal[1]))
+        counts.append((monomials, size))
     return out, counts
+
+
+def _pieces(activation: Activation, n: int, unit: int) -> list[tuple[int, float, float]]:
+    """The pieces of a unit: which of n pre-activations each reads, its slope and its intercept."""
+    units, pieces = activation.n_units(n), []
+    for p in range(activation.n_pieces(unit)):
+        pattern = np.zeros(units, dtype=np.int8)
+        pattern[unit] = p
+        maps = activation.affine(pattern)
+        pieces.append((int(maps.source[unit]), float(maps.slope[unit]), float(maps.intercept[unit])))
+    return pieces
+
+
+def _weighted(
+    terms: Sequence[tuple[Signomial, int, Any]], sums: _Sums, like: Signomial
+) -> tuple[Signomial, int]:
+    """A sum of signomials times factors, and its number of monomials without pruning."""
+    total: Signomial | None = None
+    size = 1
+    for F, n, factor in terms:
+        if factor:
+            total = sums.plus(total, F.times(factor))
+            size *= n
+    return total or affine(like.exponents[0] * 0, sums.number(0.0)), size

@@ -145,15 +145,9 @@ def _linear(term: Term) -> Linear:
         raise ValueError(f"The property names {term[:40]!r}, which is neither X_i, Y_j nor a number.")
     head, parts = head_of(term), [_linear(part) for part in term[1:]]
     if head == "+":
-        total: Linear = {}
-        for part in parts:
-            total = _minus(total, _scaled(part, Fraction(-1)))
-        return total
-    if head == "-":
-        first = parts[0] if len(parts) > 1 else {}
-        for part in parts[1:] if len(parts) > 1 else parts:
-            first = _minus(first, part)
-        return first
+        return _sum(parts)
+    if head == "-" and parts:
+        return _minus(parts[0], _sum(parts[1:])) if len(parts) > 1 else _scaled(parts[0], Fraction(-1))
     if head == "*" and len(parts) == 2:
         for number, other in (parts, parts[::-1]):
             if set(number) <= {""}:
@@ -163,6 +157,13 @@ def _linear(term: Term) -> Linear:
 
 def _scaled(linear: Linear, factor: Fraction) -> Linear:
     return {name: factor * value for name, value in linear.items()}
+
+
+def _sum(parts: Sequence[Linear]) -> Linear:
+    total: Linear = {}
+    for part in parts:
+        total = _minus(total, _scaled(part, Fraction(-1)))
+    return total
 
 
 def _minus(left: Linear, right: Linear) -> Linear:
