@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 import stat
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adapters.archive import opened
 from adapters.lowering.refusals import presentable
 from polytope.errors import CorruptFileError, UnsafeFileError
 from polytope.ir import Activation, Network
@@ -146,9 +145,9 @@ def _pt(file: Path, data: bytes, options: Options) -> Network:
 def _holds(data: bytes, folder: str) -> bool:
     """Whether the bytes are a zip archive with entries under a folder of that name."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with opened(data, "an archive") as archive:
             return any(folder in name for name in archive.namelist())
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+    except CorruptFileError:
         return False
 
 

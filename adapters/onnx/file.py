@@ -41,6 +41,8 @@ def parse_model(data: bytes, name: str) -> onnx.ModelProto:
         raise CorruptFileError(
             f"{name} is truncated or corrupt, or not an ONNX file: it does not parse."
         ) from error
+    if not all(isinstance(node.op_type, str) for node in model.graph.node):  # bytes, where it is no UTF-8
+        raise CorruptFileError(f"{name} is corrupt: the name of an operator is no text.")
     if not model.graph.node and not model.graph.output:
         raise CorruptFileError(f"{name} holds no graph: it is not an ONNX model.")
     return model

@@ -6,7 +6,6 @@ and raw numbers, and nothing else.
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from adapters.archive import opened
 from adapters.arrays import LARGEST_ARCHIVE, refuse_not_finite
 from adapters.inputs import completed_part, given_shapes
 from adapters.lowering.layers import Array
@@ -82,12 +82,10 @@ def _network(program: Program, given: Mapping[str, Any], dtype: str, *, per_samp
 def read_program(data: bytes) -> tuple[Program, str]:
     """The program in an archive, and the number type of its first input."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with opened(data, "a .pt2 file") as archive:
             return _program(archive)
     except LoadError:
         raise
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError) as error:
-        raise CorruptFileError("The archive is truncated or corrupt, or not a .pt2 file.") from error
     except (
         KeyError,
         ValueError,

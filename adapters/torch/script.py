@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import io
 import re
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from adapters.archive import opened
 from adapters.check import NotRunnableError, checked, refuse_mixing
 from adapters.inputs import InputPart, given_shapes
 from adapters.lowering.layers import Array
@@ -33,13 +33,14 @@ _PLAIN_CALLS = {
 
 def vet_script(data: bytes) -> None:
     """Refuse a TorchScript archive whose code does more than arithmetic on tensors."""
+    with opened(data, "a TorchScript file") as archive:
+        names = [n for n in archive.namelist() if "/code/" in n and n.endswith(".py")]
+        if sum(archive.getinfo(n).file_size for n in names) > 2**24:
+            raise UnsafeFileError("The archive's code is longer than 16 MB.")
+        sources = [archive.read(n) for n in names]
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            sources = [n for n in archive.namelist() if "/code/" in n and n.endswith(".py")]
-            if sum(archive.getinfo(n).file_size for n in sources) > 2**24:
-                raise UnsafeFileError("The archive's code is longer than 16 MB.")
-            trees = [ast.parse(archive.read(n)) for n in sources]
-    except (zipfile.BadZipFile, SyntaxError, ValueError, RecursionError) as error:
+        trees = [ast.parse(source) for source in sources]
+    except (SyntaxError, ValueError, RecursionError) as error:
         raise CorruptFileError("The archive is corrupt: its code does not parse.") from error
     for tree in trees:
         for node in ast.walk(tree):

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from adapters.activation_names import named_activation
+from adapters.archive import opened
 from adapters.arrays import LARGEST_ARCHIVE, refuse_not_finite, shaped
 from adapters.lowering.layers import Array
 from polytope.errors import CorruptFileError, LoadError, UnsafeFileError, UnsupportedOpError
@@ -61,9 +62,10 @@ def read_weights(data: bytes) -> dict[str, Any]:
 def _refuse_large(data: bytes) -> None:
     if not zipfile.is_zipfile(io.BytesIO(data)):
         return
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(e.file_size for e in archive.infolist()) > LARGEST_ARCHIVE:
-            raise UnsafeFileError(f"The archive unpacks to more than {LARGEST_ARCHIVE:,} bytes.")
+    with opened(data, "a file of PyTorch") as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > LARGEST_ARCHIVE:
+        raise UnsafeFileError(f"The archive unpacks to more than {LARGEST_ARCHIVE:,} bytes.")
 
 
 def _refusal(error: Exception, data: bytes) -> LoadError:
