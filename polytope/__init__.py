@@ -18,6 +18,7 @@ from polytope.geometry.affine_hull import affine_hull
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.slice import Slice
 from polytope.ir import Layer, Network, mlp, stack
+from polytope.labelled import Bound, Estimate, Exact, Missing
 from polytope.measures.counting import RegionBounds, region_bounds
 from polytope.measures.hoffman import effective_radius, hoffman_constant, radius_bound
 from polytope.measures.lipschitz import (
@@ -150,6 +151,10 @@ __all__ = [  # noqa: RUF022
     "plot_complexity_map",
     "plot_complexity_histogram",
     "plot_complexity_training",
+    "Exact",
+    "Bound",
+    "Estimate",
+    "Missing",
     "audit",
     "Audit",
     "errors",

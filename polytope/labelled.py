@@ -1,41 +1,228 @@
-"""A number that says what it is worth, and counts as a plain float wherever one is expected."""
+"""One kind of number: exact, a bound, an estimate, or missing and why; in words, as JSON, and as a float."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
-from math import inf, nextafter
-from typing import Literal
+from math import inf, isfinite, nextafter
+from math import log10 as log10_of_float
+from typing import Any, ClassVar, Literal
 
-Label = Literal["exact", "lower bound", "upper bound"]
+Label = Literal["exact", "bound", "estimate", "not computed"]
+
+LARGEST_WRITTEN = 10**300
+"""Whole numbers above this are written as their decimal logarithm."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A number that is proved: whole, or real and rounded once.
+
+    Arguments:
+        value: the number.
+        note: what it rests on.
+    """
+
+    label: ClassVar[Label] = "exact"
+    value: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A number that is proved to lie in ``lower .. upper``.
+
+    Arguments:
+        lower, upper: the ends; an infinite one is not known.
+        note: what they rest on.
+    """
+
+    label: ClassVar[Label] = "bound"
+    lower: float
+    upper: float = inf
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number that was measured or sampled, and not proved.
+
+    Arguments:
+        value: the number.
+        note: how it was found.
+    """
+
+    label: ClassVar[Label] = "estimate"
+    value: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A number that was not computed.
+
+    Arguments:
+        reason: why.
+    """
+
+    label: ClassVar[Label] = "not computed"
+    reason: str
+
+
+Number = Exact | Bound | Estimate | Missing
+
+
+def interval(lower: float, upper: float, note: str = "") -> Exact | Bound:
+    """A number proved to lie in ``lower .. upper``: exact where they are equal."""
+    return Exact(lower, note) if lower == upper else Bound(lower, upper, note)
+
+
+def share(number: Number, of: int) -> Number:
+    """A number of units as a share of all."""
+    if isinstance(number, Missing):
+        return number
+    if not of:
+        return Missing("no unit bends")
+    match number:
+        case Exact(value, note):
+            return Exact(value / of, note)
+        case Estimate(value, note):
+            return Estimate(value / of, note)
+        case Bound(lower, upper, note):
+            return Bound(lower / of, upper / of, note)
+
+
+def said(number: Number) -> str:
+    """The note of a number, or why it is missing."""
+    return number.reason if isinstance(number, Missing) else number.note
+
+
+def ends(number: Number) -> tuple[float, float]:
+    """What a number lies between; equal where it is one value, everything where it is missing."""
+    match number:
+        case Exact(value) | Estimate(value):
+            return value, value
+        case Bound(lower, upper):
+            return lower, upper
+    return -inf, inf
+
+
+def log10(n: int) -> float:
+    """The decimal logarithm of a whole number of any size."""
+    shift = max(n.bit_length() - 60, 0)
+    return log10_of_float(n >> shift) + shift * log10_of_float(2)
+
+
+def in_words(number: Number) -> str:
+    """A number as a reader sees it: ``12,345``, ``at least 3``, ``3 to 9``, ``3 to 10^400``.
+
+    Example:
+        >>> [in_words(n) for n in (Exact(12345), Bound(3), Bound(3, 9), Missing("no data"))]
+        ['12,345', 'at least 3', '3 to 9', 'not computed']
+    """
+    match number:
+        case Exact(value) | Estimate(value):
+            return _digits(value)
+        case Bound(lower, upper) if upper == inf:
+            return f"at least {_digits(lower)}"
+        case Bound(lower, int(upper)) if upper > LARGEST_WRITTEN:
+            return f"{_digits(lower)} to 10^{log10(upper):.0f}"
+        case Bound(lower, upper):
+            return f"{_digits(lower)} to {_digits(upper)}"
+    return number.label
+
+
+def _digits(value: float) -> str:
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) < 10**12 else f"{value:.2e}"
+    return f"{value:.4g}"
+
+
+def to_json(number: Number) -> dict[str, Any]:
+    """A number as an object of JSON; ends that are not known, or too large to write, are null.
+
+    Example:
+        >>> to_json(Bound(3, 10**400))
+        {'label': 'bound', 'lower': 3, 'upper': None, 'log10_upper': 400.0}
+    """
+    found: dict[str, Any] = {"label": number.label}
+    match number:
+        case Missing(reason):
+            return found | {"reason": reason}
+        case Bound(lower, upper):
+            large = isinstance(upper, int) and upper > LARGEST_WRITTEN
+            found |= {"lower": lower, "upper": None if large or upper == inf else upper}
+            if isinstance(upper, int) and large:
+                found |= {"log10_upper": log10(upper)}
+        case Exact(value) | Estimate(value):
+            found |= {"value": value}
+    return found | ({"note": number.note} if number.note else {})
+
+
+def from_json(found: dict[str, Any]) -> Number:
+    """The number that ``to_json`` wrote; an end that was too large to write is not known any more.
+
+    Raises:
+        ValueError: it is no such object.
+
+    Example:
+        >>> from_json({"label": "bound", "lower": 3, "upper": None})
+        Bound(lower=3, upper=inf, note='')
+    """
+    given = {name: value for name, value in found.items() if name not in ("label", "log10_upper")}
+    try:
+        match found["label"]:
+            case "exact":
+                return Exact(**given)
+            case "estimate":
+                return Estimate(**given)
+            case "bound":
+                return Bound(**given | {"upper": inf if given["upper"] is None else given["upper"]})
+            case "not computed":
+                return Missing(**given)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{found!r} is not a labelled number.") from error
+    raise ValueError(f"{found['label']!r} is not a label: exact, bound, estimate and not computed are.")
 
 
 class Labelled(float):
-    """A float with a ``label``; shown with it unless it is exact.
+    """A plain float that carries its ``number``, and proved ends ``lower .. upper`` of the true one.
 
-    The true number lies between ``lower`` and ``upper``, which are proved. It is labelled exact where they
-    are as near to each other as the rounding of the last operations in float64.
+    Where it is exact they are as near to each other as the rounding of the last operations in float64; where
+    it is a bound, the float is the end that is meant.
 
     Example:
-        >>> Labelled(2.0, "exact", 2.0, 2.0), Labelled(2.0, "lower bound", 2.0)
-        (2.0, 2.0 (lower bound))
+        >>> Labelled(2.0, Exact(2.0)), Labelled(2.0, Bound(2.0)), Labelled(2.0, Bound(0.0, 2.0))
+        (2.0, 2.0 (lower bound), 2.0 (upper bound))
     """
 
-    label: Label
+    number: Exact | Bound
     lower: float
     upper: float
 
-    def __new__(cls, value: float, label: Label, lower: float = -inf, upper: float = inf) -> Labelled:
-        """The number with its label and the ends of its interval."""
-        number = super().__new__(cls, value)
-        number.label, number.lower, number.upper = label, lower, upper
-        return number
+    def __new__(
+        cls, value: float, number: Exact | Bound, lower: float | None = None, upper: float | None = None
+    ) -> Labelled:
+        """The float with its number; the ends are the number's where they are not given."""
+        made = super().__new__(cls, value)
+        low, high = ends(number)
+        made.number = number
+        made.lower, made.upper = low if lower is None else lower, high if upper is None else upper
+        return made
 
-    def __getnewargs__(self) -> tuple[float, Label, float, float]:  # type: ignore[override]
-        return float(self), self.label, self.lower, self.upper
+    def __getnewargs__(self) -> tuple[float, Exact | Bound, float, float]:  # type: ignore[override]
+        return float(self), self.number, self.lower, self.upper
 
     def __repr__(self) -> str:
         shown = float.__repr__(self)
-        return shown if self.label == "exact" else f"{shown} ({self.label})"
+        if isinstance(self.number, Exact):
+            return shown
+        return f"{shown} ({'lower' if self == self.lower else 'upper'} bound)"
+
+    @property
+    def label(self) -> Label:
+        """The number's."""
+        return self.number.label
 
 
 def nearest(value: Fraction) -> tuple[float, float, float]:
@@ -58,8 +245,6 @@ def enclosing(value: Fraction) -> Labelled:
         ('exact', True)
     """
     found, lower, upper = nearest(value)
-    if found == inf:
-        return Labelled(lower, "lower bound", lower, upper)
-    if found == -inf:
-        return Labelled(upper, "upper bound", lower, upper)
-    return Labelled(found, "exact", lower, upper)
+    if isfinite(found):
+        return Labelled(found, Exact(found), lower, upper)
+    return Labelled(lower if found > 0 else upper, Bound(lower, upper))

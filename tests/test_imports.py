@@ -15,7 +15,7 @@ FILES = sorted([*ROOT.glob("polytope/**/*.py"), *ROOT.glob("adapters/**/*.py")])
 
 LEVELS = (  # a part may import itself and what lies below; parts of one level know nothing of each other
     ("polytope.errors", "polytope._core"),
-    ("polytope.ir", "polytope.labels", "polytope.labelled"),
+    ("polytope.ir", "polytope.labelled"),
     ("polytope.exact", "polytope.verify"),
     ("polytope.geometry",),
     ("polytope.core", "polytope.batched"),

@@ -17,10 +17,22 @@ import pytest
 import polytope as pt
 from polytope.errors import UnboundedDomainError
 from polytope.ir import Activation, absolute, clip, leaky_relu, max_groups, relu
-from polytope.labels import bound, in_words, log10, not_computed
+from polytope.labelled import (
+    Bound,
+    Estimate,
+    Exact,
+    Missing,
+    Number,
+    from_json,
+    in_words,
+    interval,
+    log10,
+    to_json,
+)
 from polytope.plots.planar import area, outlines
 from polytope.report.html import shown
 from polytope.report.model import bend_name
+from polytope.report.schema import schema
 from polytope.report.scope import box_scope, default_scope, picked, window_scope
 
 SCHEMA = json.loads((files("polytope.report") / "templates" / "report.schema.json").read_text())
@@ -37,7 +49,9 @@ def check_schema(report: dict[str, Any]) -> None:
     jsonschema.validate(json.loads(json.dumps(report, allow_nan=False)), SCHEMA)
 
 
-def test_schema_is_a_schema() -> None:
+def test_schema_is_a_schema_and_that_of_the_fields() -> None:
+    """Written by ``python -m polytope.report.schema`` after a field has changed."""
+    assert schema() == SCHEMA
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
@@ -45,23 +59,23 @@ def test_complete_audit_is_exact(tmp_path: Path) -> None:
     net = network(2, 8, 8, 3)
     data = np.random.default_rng(1).standard_normal((30, 2))
     done = pt.audit(net, PLANE, around=data, labels=np.arange(30) % 3, radius=0.1)
-    check_schema(done.report)
+    check_schema(done.as_dict())
     regions = pt.enumerate_regions(net, PLANE)
-    assert done.report["regions"]["activation"] == {"label": "exact", "value": len(regions)}
-    assert done.report["regions"]["linear"]["value"] == len(np.unique(regions.merged()))
-    assert done.report["regions"]["pieces"]["value"] == regions.pieces()
-    assert done.report["adjacency"]["edges"]["value"] == regions.adjacency().number_of_edges()
-    assert done.report["adjacency"]["components"]["value"] == 1
-    assert done.report["coverage"]["value"] == pytest.approx(1, abs=1e-9)  # rounding of hull volumes
-    complexity = done.report["local_complexity"]
+    assert done.as_dict()["regions"]["activation"] == {"label": "exact", "value": len(regions)}
+    assert done.as_dict()["regions"]["linear"]["value"] == len(np.unique(regions.merged()))
+    assert done.as_dict()["regions"]["pieces"]["value"] == regions.pieces()
+    assert done.as_dict()["adjacency"]["edges"]["value"] == regions.adjacency().number_of_edges()
+    assert done.as_dict()["adjacency"]["components"]["value"] == 1
+    assert done.as_dict()["coverage"]["value"] == pytest.approx(1, abs=1e-9)  # rounding of hull volumes
+    complexity = done.as_dict()["local_complexity"]
     assert complexity["layers"][0]["label"] == "estimate"  # by signs in float64
     assert complexity["layers"][1]["label"] == "bound"
     counts = pt.local_complexity(net, data, 0.1, frames=2)
     assert complexity["total"]["lower"] == pytest.approx(counts.total.mean())
     assert sum(row["points"] for row in complexity["classes"]) == 30
     written = json.loads(done.write_json(tmp_path / "report.json").read_text())
-    assert written == done.report
-    assert done.report["not_done"] == []
+    assert written == done.as_dict()
+    assert done.as_dict()["not_done"] == []
     assert len(done.pictures) == 1
     assert [len(window.complex) for window in done.windows] == [len(regions)]
 
@@ -69,8 +83,8 @@ def test_complete_audit_is_exact(tmp_path: Path) -> None:
 @pytest.mark.parametrize("limit", [1, 5, 40])
 def test_partial_audit_never_passes_for_complete(limit: int) -> None:
     net = network(2, 16, 16, 1)
-    truth = pt.audit(net, PLANE).report
-    report = pt.audit(net, PLANE, max_regions=limit).report
+    truth = pt.audit(net, PLANE).as_dict()
+    report = pt.audit(net, PLANE, max_regions=limit).as_dict()
     check_schema(report)
     assert not report["search"]["complete"]
     for name, number in report["regions"].items():
@@ -93,9 +107,9 @@ def test_partial_audit_never_passes_for_complete(limit: int) -> None:
 
 
 def test_what_would_cost_too_much_is_left_out_and_said() -> None:
-    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=None).report
+    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=None).as_dict()
     assert report["not_done"] == []
-    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=1e-6).report
+    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=1e-6).as_dict()
     check_schema(report)
     assert report["not_done"]
     for item in report["not_done"]:
@@ -104,7 +118,7 @@ def test_what_would_cost_too_much_is_left_out_and_said() -> None:
 
 
 def test_an_audit_stopped_before_the_first_region_is_honest() -> None:
-    report = pt.audit(network(40, 64, 64, 1), pt.Polyhedron.whole_space(40), max_seconds=1e-9).report
+    report = pt.audit(network(40, 64, 64, 1), pt.Polyhedron.whole_space(40), max_seconds=1e-9).as_dict()
     check_schema(report)
     assert report["redundancy"]["domain"] is None
     assert report["regions"]["activation"]["lower"] == 0
@@ -141,8 +155,8 @@ def test_page_escapes_names_and_loads_nothing(tmp_path: Path) -> None:
     prop = tmp_path / "<svg onload=alert(1)>.vnnlib"
     prop.write_text("(assert (<script>alert(1)</script>))")
     done = pt.audit(net, PLANE, file=file, command=f"polytope audit {hostile}", properties=[prop])
-    assert done.report["properties"][0]["status"] == "not checked"
-    check_schema(done.report)
+    assert done.as_dict()["properties"][0]["status"] == "not checked"
+    check_schema(done.as_dict())
     page = done.write_html(tmp_path / "report.html").read_text()
     outside = _Outside()
     outside.feed(page)
@@ -219,17 +233,47 @@ def test_default_scope_says_that_it_is_one(d: int, points: int, kind: str) -> No
     scope = default_scope(network(d, 4, 1), data)
     assert scope.chosen_by == "default"
     assert scope.kind == kind
-    report = pt.audit(network(d, 4, 1), around=data).report
+    report = pt.audit(network(d, 4, 1), around=data).as_dict()
     check_schema(report)
     assert report["domain"]["chosen_by"] == "default"
 
 
 def test_numbers_in_words() -> None:
-    assert in_words(bound(3, 3)) == "3"
-    assert in_words(bound(3, 9)) == "3 to 9"
-    assert in_words(bound(12345, 10**400)) == "12,345 to 10^400"
-    assert in_words(not_computed("no time")) == "not computed"
+    assert in_words(interval(3, 3)) == "3"
+    assert in_words(interval(3, 9)) == "3 to 9"
+    assert in_words(Bound(3)) == "at least 3"
+    assert in_words(Bound(12345, 10**400)) == "12,345 to 10^400"
+    assert in_words(Missing("no time")) == "not computed"
     assert log10(10**5000) == pytest.approx(5000)  # rounding of log10(2) * bits
+
+
+NUMBERS = [
+    Exact(3, "counted"),
+    Exact(0.5),
+    Estimate(0.25, "sampled"),
+    Bound(1.5, 2.5, "enclosed"),
+    Bound(7),
+    Missing("no data"),
+]
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=repr)
+def test_a_number_written_and_read_is_the_same(number: Number) -> None:
+    assert from_json(json.loads(json.dumps(to_json(number), allow_nan=False))) == number
+
+
+def test_an_end_too_large_to_write_is_its_logarithm() -> None:
+    found = to_json(Bound(3, 10**400))
+    assert found == {"label": "bound", "lower": 3, "upper": None, "log10_upper": pytest.approx(400)}
+    assert from_json(found) == Bound(3)
+    for wrong in (
+        {"label": "sure", "value": 1},
+        {"value": 1},
+        {"label": "exact"},
+        {"label": "bound", "lower": 1},
+    ):
+        with pytest.raises(ValueError, match="label"):
+            from_json(wrong)
 
 
 def test_bends_are_called_by_their_names() -> None:

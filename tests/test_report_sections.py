@@ -5,16 +5,19 @@ from functools import partial
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
 import pytest
 
 import polytope as pt
-from polytope.labels import at_least, bound, estimate, exact, interval, not_computed, share
+from polytope.labelled import Bound, Estimate, Exact, Missing, Number, ends, interval, share
 from polytope.measures.units import unit_use
+from polytope.report.checks import FIGURES, judged, read_check
 from polytope.report.clock import Clock
 from polytope.report.conversion import conversion_facts
+from polytope.report.data_sections import Compared
 from polytope.report.density import LEAST_SHARE, _affordable, _segments, _squares, density_facts
 from polytope.report.redundancy import domain_units, redundancy_facts
 from polytope.report.subject import checked_subject, to_distances
@@ -26,9 +29,9 @@ PLANE = pt.Polyhedron.box([-1, -1], [1, 1])
 HALF = pt.mlp([([[1.0, 0.0]], [0.0]), ([[1.0], [-1.0]], [0.0, 0.0])])  # relu(x) and -relu(x) of (x, y)
 
 
-def audited(*arguments: object, **options: object) -> dict[str, object]:
+def audited(*arguments: object, **options: object) -> dict[str, Any]:
     """The report, which fits its schema."""
-    report = pt.audit(*arguments, **options).report  # type: ignore[arg-type]
+    report = pt.audit(*arguments, **options).as_dict()  # type: ignore[arg-type]
     jsonschema.validate(json.loads(json.dumps(report, allow_nan=False)), SCHEMA)
     return report
 
@@ -56,7 +59,7 @@ def test_lengths_in_a_window_are_those_of_the_input_space() -> None:
     np.testing.assert_allclose(lengths, np.linalg.norm(u, axis=1))
     net = pt.mlp([([[1.0, 0.0, 0.0]], [0.0]), ([[1.0]], [0.0])])
     done = pt.audit(net, PLANE, window=window)
-    assert done.report["lipschitz"]["domain"]["value"] == pytest.approx(1.0)
+    assert done.as_dict()["lipschitz"]["domain"]["value"] == pytest.approx(1.0)
     assert sorted(done.windows[0].norms) == pytest.approx([0.0, 1.0])
 
 
@@ -81,11 +84,11 @@ def test_pieces_of_segments_and_squares_lie_in_them() -> None:
     for part in (1.0, 0.25):
         pieces = [window.lift(domain.vertices()) for window, domain, _ in _segments(x, part)]
         assert [size for _, _, size in _segments(x, part)] == pytest.approx([4 * part, 3 * part])
-        lengths = [np.ptp(ends, axis=0).tolist() for ends in pieces]
+        lengths = [np.ptp(corners, axis=0).tolist() for corners in pieces]
         np.testing.assert_allclose(lengths, [[4 * part, 0], [0, 3 * part]], atol=1e-12)
-        for ends, (a, b) in zip(pieces, pairwise(x), strict=True):
-            assert (np.minimum(a, b) - 1e-12 <= ends).all()
-            assert (ends <= np.maximum(a, b) + 1e-12).all()
+        for corners, (a, b) in zip(pieces, pairwise(x), strict=True):
+            assert (np.minimum(a, b) - 1e-12 <= corners).all()
+            assert (corners <= np.maximum(a, b) + 1e-12).all()
         areas = [(domain.volume(), size) for _, domain, size in _squares(x, 0.5, part)]
         np.testing.assert_allclose(areas, part)  # a square of side 1
         for window, domain, _ in _squares(x, 0.5, part):  # around a data point
@@ -104,8 +107,10 @@ def test_with_little_time_a_piece_of_each_place_is_looked_at() -> None:
     clock.begin("density")
     found = density_facts(subject, 0.1, clock)
     assert found is not None
-    assert [found[name]["share"] for name in ("segments", "squares")] == [1.0, 1.0]
-    assert [found[name]["complete"] for name in ("segments", "squares")] == [4, 5]
+    assert [(part.share, part.complete) for part in (found.segments, found.squares) if part] == [
+        (1.0, 4),
+        (1.0, 5),
+    ]
 
 
 def test_redundancy_worked_by_hand() -> None:
@@ -133,20 +138,21 @@ def test_a_window_is_not_the_box_of_the_data() -> None:
     complex = pt.enumerate_regions(subject.inside, subject.scope.domain)
     clock = Clock(float("inf"), {})
     found = redundancy_facts(subject, domain_units(subject.inside, complex, None), complex, clock)
-    dead = found["domain"]["total"]["dead"]
-    assert dead == {"label": "exact", "value": int(unit_use(complex).dead()[0])}
-    total = found["data_box"]["total"]
-    fixed = sum(total[name].get("value", total[name].get("lower")) for name in ("dead", "always_on"))
-    removed = found["simplify"]["removed"]
-    assert 0 < fixed == removed.get("value", removed.get("lower"))
-    assert found["data"]["one_piece"]["value"] >= fixed
-    assert "data" in found["simplify"]["where"]
+    assert found.domain is not None
+    assert found.data_box is not None
+    assert found.data is not None
+    assert found.domain.total.dead == Exact(int(unit_use(complex).dead()[0]))
+    total = found.data_box.total
+    fixed = sum(ends(number)[0] for number in (total.dead, total.always_on))
+    assert 0 < fixed == ends(found.simplify.removed)[0]
+    assert ends(found.data.one_piece)[0] >= fixed
+    assert "data" in found.simplify.where
 
 
-def converted(network: pt.Network, x: object, runtime: object) -> dict[str, dict[str, object]]:
+def converted(network: pt.Network, x: object, runtime: object) -> dict[str, Compared]:
     """The comparison by kind of points."""
     subject = checked_subject(network, PLANE, None, x, None, runtime)  # type: ignore[arg-type]
-    return {kind["points"]: kind for kind in conversion_facts(subject, 60.0)["kinds"]}
+    return {kind.points: kind for kind in conversion_facts(subject, 60.0).kinds}
 
 
 @pytest.mark.parametrize("error", [0.0, 1e-3])
@@ -155,11 +161,11 @@ def test_the_conversion_is_measured_at_data_random_points_and_bends(error: float
     kinds = converted(HALF, x, lambda rows: HALF(rows) + error)
     assert kinds.keys() == {"data", "random", "near a bend"}
     for kind in kinds.values():
-        assert kind["largest"] == {"label": "estimate", "value": pytest.approx(error)}
-        assert kind["other_class"]["value"] == 0
-        assert kind["tried"] > 0
-    assert converted(HALF, x + 2, lambda rows: -HALF(rows))["data"]["other_class"]["value"] == 50
-    assert converted(HALF, x, None)["data"]["largest"]["label"] == "not computed"
+        assert kind.largest == Estimate(pytest.approx(error))
+        assert kind.other_class == Estimate(0)
+        assert kind.tried > 0
+    assert converted(HALF, x + 2, lambda rows: -HALF(rows))["data"].other_class == Estimate(50)
+    assert isinstance(converted(HALF, x, None)["data"].largest, Missing)
 
 
 def test_inputs_are_rounded_to_the_type_of_the_file() -> None:
@@ -172,7 +178,7 @@ def test_inputs_are_rounded_to_the_type_of_the_file() -> None:
 
     kinds = converted(net, [[0.1, 0.2], [0.3, 0.7]], runtime)
     assert all((x == x.astype(np.float32)).all() for x in seen)
-    assert {kind["largest"]["label"] for kind in kinds.values()} == {"not computed"}  # beyond the range
+    assert {type(kind.largest) for kind in kinds.values()} == {Missing}  # beyond the range
 
 
 def test_properties_are_checked_and_confirmed(tmp_path: Path) -> None:
@@ -206,7 +212,7 @@ def test_a_share_is_of_what_is_left_and_flows_on() -> None:
     assert Clock(float("inf"), {"all": 1.0}).limit is None
     late = Clock(8.0, {"first": 1.0, "second": 3.0}, _started=clock._started - 100)
     assert late.begin("first") == pytest.approx(1.0)  # half of a quarter, though the budget was used before
-    assert [row["question"] for row in clock.facts()] == ["first", "second", "third"]
+    assert [row.question for row in clock.spent] == ["first", "second", "third"]
 
 
 def test_time_is_kept_by_every_question() -> None:
@@ -224,55 +230,57 @@ def test_time_is_kept_by_every_question() -> None:
 @pytest.mark.parametrize(
     ("check", "number", "result"),
     [
-        ("dead_units>0.1", exact(0.2), "fails"),
-        ("dead_units > 0.2", exact(0.2), "passes"),
-        ("dead_units>=.2", exact(0.2), "fails"),
+        ("dead_units>0.1", Exact(0.2), "fails"),
+        ("dead_units > 0.2", Exact(0.2), "passes"),
+        ("dead_units>=.2", Exact(0.2), "fails"),
         ("distance<1e-1", interval(0.2, 0.4), "passes"),
         ("distance<0.3", interval(0.2, 0.4), "undecided"),
         ("distance<=0.4", interval(0.2, 0.4), "fails"),
-        ("regions>10", bound(11, 10**400), "fails"),
-        ("regions>12", bound(11, 10**400), "undecided"),
-        ("regions<10", bound(11, 10**400), "passes"),
-        ("lipschitz>50", at_least(20.0), "undecided"),
-        ("lipschitz>10", at_least(20.0), "fails"),
-        ("accuracy<0.9", estimate(0.95), "passes"),
-        ("accuracy<0.9", not_computed("no labels"), "undecided"),
+        ("regions>10", Bound(11, 10**400), "fails"),
+        ("regions>12", Bound(11, 10**400), "undecided"),
+        ("regions<10", Bound(11, 10**400), "passes"),
+        ("lipschitz>50", Bound(20.0), "undecided"),
+        ("lipschitz>10", Bound(20.0), "fails"),
+        ("accuracy<0.9", Estimate(0.95), "passes"),
+        ("accuracy<0.9", Missing("no labels"), "undecided"),
     ],
 )
-def test_a_check_passes_only_if_it_is_sure(
-    check: str, number: dict[str, object], result: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from polytope.report import checks
-
-    read = checks.read_check(check)
-    monkeypatch.setattr(checks, "FIGURES", {read.figure: checks.Figure("", lambda _: number)})
-    found = checks.outcome(read, {})
-    assert found["result"] == result
-    assert found["figure"] == number
-    assert read.figure in found["reason"]
+def test_a_check_passes_only_if_it_is_sure(check: str, number: Number, result: str) -> None:
+    found = judged(read_check(check), number)
+    assert found.result == result
+    assert found.figure == number
+    assert read_check(check).figure in found.reason
 
 
 def test_every_figure_is_in_every_report() -> None:
-    from polytope.report.checks import FIGURES
-
     x = np.random.default_rng(0).uniform(-1, 1, (20, 2))
     full = pt.audit(HALF, around=x, labels=np.zeros(20), runtime=HALF)
     bare = pt.audit(pt.mlp([([[1.0, 1.0]], [0.0])]), pt.Polyhedron.box([0, 0], [1, 1]))
     for figure in FIGURES.values():
         for report in (full.report, bare.report):
-            assert figure.read(report)["label"] in ("exact", "bound", "estimate", "not computed")
-    needs = {name for name, figure in FIGURES.items() if figure.read(full.report)["label"] == "not computed"}
+            assert isinstance(figure.read(report), Number)
+            assert figure.meaning
+    needs = {name for name, figure in FIGURES.items() if isinstance(figure.read(full.report), Missing)}
     assert needs == {"violated", "undecided"}
     right = (HALF(x).argmax(axis=1) == 0).mean()
-    assert FIGURES["accuracy"].read(full.report)["value"] == pytest.approx(right)
-    assert share(bound(1, 3), 4) == {"label": "bound", "lower": 0.25, "upper": 0.75}
+    accuracy = FIGURES["accuracy"].read(full.report)
+    assert isinstance(accuracy, Estimate)
+    assert accuracy.value == pytest.approx(right)
+    assert share(Bound(1, 3), 4) == Bound(0.25, 0.75)
+
+
+def test_a_figure_without_its_section_says_why() -> None:
+    bare = pt.audit(pt.mlp([([[1.0, 1.0]], [0.0])]), pt.Polyhedron.box([0, 0], [1, 1])).report
+    said = {name: figure.read(bare) for name, figure in FIGURES.items()}
+    for name in ("distance", "density", "local_complexity", "data_slope"):
+        assert said[name] == Missing("it needs data points"), name
+    assert said["accuracy"] == Missing("it needs data points with labels")
+    assert said["dead_units"] == Missing("no unit bends")
 
 
 @pytest.mark.parametrize(
     "text", ["dead_units", "dead_units=1", "dead_units>x", ">1", "dead_units>1;", "speed>3"]
 )
 def test_what_is_no_check_is_refused(text: str) -> None:
-    from polytope.report.checks import read_check
-
     with pytest.raises(ValueError, match="--fail-on"):
         read_check(text)

@@ -226,7 +226,7 @@ def test_the_published_bound_is_one(network: pt.Network) -> None:
     form = pt.tropical_form(network)
     bound = pt.radius_bound(form.F[0], form.G[0])
     assert pt.effective_radius(regions) <= bound
-    assert bound.label == "upper bound"
+    assert bound.label == "bound"
 
 
 @needs_shared

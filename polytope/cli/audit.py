@@ -72,9 +72,9 @@ def audit(
         )
         written = [done.write_html(out / "report.html"), done.write_json(out / "report.json")]
     if as_json:
-        print_json(done.report)
+        print_json(done.as_dict())
     else:
-        for sentence in done.report["verdict"]:
+        for sentence in done.report.verdict:
             say(sentence)
         Console(soft_wrap=True).print(audit_table(done.report))
         for path in written:

@@ -14,7 +14,8 @@ from polytope.cli.options import Reading
 from polytope.cli.reading import load
 from polytope.cli.results import finish, import_facts, print_json, say
 from polytope.cli.terminal import sentences
-from polytope.labels import in_words
+from polytope.labelled import in_words
+from polytope.report.fields import plain
 from polytope.report.files import points_from_npz
 
 
@@ -38,10 +39,10 @@ def complexity(
         with Console(stderr=True).status(f"local complexity of {len(points.x):,} points"):
             facts = complexity_facts(network, points.x, points.labels, radius, max_seconds)
     if as_json:
-        print_json(facts | import_facts(network))
+        print_json(plain(facts) | import_facts(network))
     else:
-        say(f"{facts['points']:,} points, radius {radius:g}: mean number of units that bend")
-        layers = [(f"bending layer {i}", number) for i, number in enumerate(facts["layers"], start=1)]
-        for title, number in [("all layers", facts["total"]), *layers]:
-            say(f"{title:18} {in_words(number)} ({number['label']})")
-    finish(complete=facts["points"] == facts["points_given"])
+        say(f"{facts.points:,} points, radius {radius:g}: mean number of units that bend")
+        layers = [(f"bending layer {i}", number) for i, number in enumerate(facts.layers, start=1)]
+        for title, number in [("all layers", facts.total), *layers]:
+            say(f"{title:18} {in_words(number)} ({number.label})")
+    finish(complete=facts.points == facts.points_given)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from time import monotonic
 from traceback import format_exception
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -17,8 +17,10 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 from polytope.errors import GeometryError, InternalError, LoadError, PolytopeError, is_deliberate
-from polytope.labels import Labelled, in_words
+from polytope.labelled import in_words
+from polytope.report.fields import leaves, value_at
 from polytope.report.html import shown
+from polytope.report.sections import Report
 
 FAILED, USAGE, REFUSED, STOPPED, DEFECT, INTERRUPTED = 1, 2, 3, 4, 70, 130
 
@@ -93,29 +95,13 @@ def watching(console: Console) -> Iterator[Watch]:
         watch.stage("")
 
 
-def audit_table(report: dict[str, Any]) -> Table:
-    """The main numbers of an audit, each with its label."""
+def audit_table(report: Report) -> Table:
+    """The main numbers of an audit, each with its label: the fields that have a row."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    redundancy, complexity, distances = (
-        report[name] for name in ("redundancy", "local_complexity", "distances")
-    )
-    units = redundancy["domain"]["total"] if redundancy["domain"] else {}
-    rows: list[tuple[str, Labelled | None]] = [
-        ("import error", report["conversion"]["when_loaded"]),
-        ("activation regions", report["regions"]["activation"]),
-        ("linear regions", report["regions"]["linear"]),
-        ("affine pieces", report["regions"]["pieces"]),
-        ("adjacent pairs", report["adjacency"]["edges"]),
-        ("dead units", units.get("dead")),
-        ("units always on", units.get("always_on")),
-        ("removed by simplify", redundancy["simplify"]["removed"]),
-        ("Lipschitz constant", report["lipschitz"]["domain"]),
-        ("local complexity, mean", complexity and complexity["total"]),
-        ("nearest other class", distances and distances["least"]),
-    ]
-    for title, number in rows:
-        if number:
-            table.add_row(title, in_words(number), number["label"])
+    for leaf in leaves(Report):
+        number = value_at(report, leaf.path) if leaf.about.row else None
+        if number is not None:
+            table.add_row(leaf.about.row, in_words(number), number.label)
     return table
 
 

@@ -22,12 +22,12 @@ from numpy.typing import ArrayLike
 from polytope.errors import SolverError
 from polytope.exact.cells import ExactCells
 from polytope.exact.program import Row, maximise
-from polytope.labelled import Labelled, enclosing, nearest
+from polytope.labelled import Bound, Exact, Labelled, enclosing, nearest
 from polytope.measures.signomial import Signomial, in_fractions, pruned, whole_numbers
 from polytope.regions.complex import RegionComplex
 
 
-def hoffman_constant(A: ArrayLike, *, max_programs: int = 10_000) -> float:
+def hoffman_constant(A: ArrayLike, *, max_programs: int = 10_000) -> Labelled:
     r"""The Hoffman constant :math:`H(A)` of a system :math:`A x \le b`, in infinity norms.
 
     Row sets are searched from the largest: where one is not surjective, every surjective subset misses a row
@@ -52,10 +52,10 @@ def hoffman_constant(A: ArrayLike, *, max_programs: int = 10_000) -> float:
         raise ValueError(
             f"hoffman_constant: A must be a finite matrix [m, d], not of shape {given.shape}."
         ) from error
-    try:
-        return float(_greatest(rows, max_programs))
-    except OverflowError as error:
-        raise SolverError("hoffman_constant: the constant is beyond the numbers of float64.") from error
+    found = enclosing(_greatest(rows, max_programs))
+    if not isinstance(found.number, Exact):
+        raise SolverError("hoffman_constant: the constant is beyond the numbers of float64.")
+    return found
 
 
 def _greatest(A: Sequence[Sequence[Fraction]], max_programs: int) -> Fraction:
@@ -158,4 +158,4 @@ def radius_bound(F: Signomial, G: Signomial | None = None, *, max_programs: int 
         if any(map(any, system)):
             greatest = max(greatest, _greatest(system, max_programs))
     _, upper = nearest(greatest * spread)[1:]
-    return Labelled(upper, "upper bound", 0.0, upper)
+    return Labelled(upper, Bound(0.0, upper))

@@ -28,7 +28,7 @@ from polytope.ir.activations import PatternArray, SlopeRanges
 from polytope.ir.boundaries import boundaries
 from polytope.ir.bounded import bounded_maps
 from polytope.ir.maps import FloatArray
-from polytope.labelled import Labelled
+from polytope.labelled import Bound, Exact, Labelled
 from polytope.measures.operator_norm import checked_norm, lower_norm, operator_norms, upper_norms
 from polytope.regions.complex import RegionComplex
 
@@ -82,8 +82,7 @@ def lipschitz_constant(complex: RegionComplex, p: float = 2, q: float = 2) -> La
     maps and of norms is bounded, and where a bound is wide, maps are computed exactly.
 
     Arguments:
-        complex: the regions of a domain. Where not all were found the result is ``lower``, and labelled a
-            lower bound.
+        complex: the regions of a domain. Where not all were found the result is ``lower``, a bound.
         p, q: norms of the input and of the output: 1, 2 or ``inf``.
 
     Raises:
@@ -102,8 +101,8 @@ def lipschitz_constant(complex: RegionComplex, p: float = 2, q: float = 2) -> La
     if not np.isfinite([greatest, lower, upper]).all():
         raise GeometryError("lipschitz_constant: the constant is beyond the range of float64, above 1.8e308.")
     if complex.complete:
-        return Labelled(greatest, "exact", lower, upper)
-    return Labelled(lower, "lower bound", lower)
+        return Labelled(greatest, Exact(greatest), lower, upper)
+    return Labelled(lower, Bound(lower))
 
 
 def lipschitz_bounds(

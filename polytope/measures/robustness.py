@@ -33,6 +33,7 @@ from polytope.ir.continuity import refuse_jumps
 from polytope.ir.forward import U
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import lengths
+from polytope.labelled import Exact, Missing, Number, interval
 from polytope.measures.margins import MarginRows, class_of, exact_margin, margin_network, margin_rows
 
 BOUND, MEASURED = 0, 1  # what the key of a queued piece of the boundary is
@@ -58,6 +59,13 @@ class Radius:
     witness: FloatArray | None
     exact: bool
     regions: int
+
+    @property
+    def number(self) -> Number:
+        """The distance as a labelled number; missing where there is no other class."""
+        if not self.exact:
+            return interval(self.lower, self.value)
+        return Exact(self.value) if np.isfinite(self.value) else Missing("there is no other class")
 
 
 def robustness_radius(

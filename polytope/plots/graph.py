@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
 from polytope.ir.maps import FloatArray
-from polytope.labels import log10
+from polytope.labelled import log10
 from polytope.measures.counting import RegionBounds
 from polytope.plots.colours import SERIES
 from polytope.regions.complex import RegionComplex

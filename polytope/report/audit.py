@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,20 +18,23 @@ from polytope.engines.budget import Progress
 from polytope.engines.engine import Engine
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
-from polytope.labels import estimate
+from polytope.labelled import Estimate
 from polytope.regions.complex import RegionComplex
 from polytope.report.checks import outcome, read_check
 from polytope.report.clock import Clock
-from polytope.report.html import Picture, page
+from polytope.report.data_sections import DataFacts
+from polytope.report.fields import plain
+from polytope.report.html import Picture, page, window_picture
 from polytope.report.model import model_facts
+from polytope.report.network_sections import DomainFacts
 from polytope.report.questions import Answers, Stage, prepare, shares
 from polytope.report.regions import search_facts
 from polytope.report.scope import Scope
+from polytope.report.sections import BudgetFacts, Report
 from polytope.report.subject import Runtime, Subject, checked_subject
 from polytope.report.verdict import verdict
 from polytope.report.windows import Window
 
-SCHEMA_VERSION = 3
 PACKAGES = ("numpy", "scipy", "highspy", "networkx", "torch", "onnx", "onnxruntime")
 
 
@@ -40,13 +43,13 @@ class Audit:
     """What an audit found.
 
     Arguments:
-        report: the content of ``report.json``; every number in it carries a label.
+        report: its sections; every number in them is ``Exact``, a ``Bound``, an ``Estimate`` or ``Missing``.
         regions: the complex that it speaks about.
         windows: the planes that the page shows.
         pictures: for the page, where it is printed or scripts do not run.
     """
 
-    report: dict[str, Any]
+    report: Report
     regions: RegionComplex
     windows: tuple[Window, ...] = ()
     pictures: tuple[Picture, ...] = ()
@@ -54,12 +57,17 @@ class Audit:
     @property
     def failed(self) -> tuple[str, ...]:
         """Why checks failed: one reason for each check that does not pass."""
-        rows = self.report["checks"]
-        return tuple(f"{row['check']}: {row['reason']}" for row in rows if row["result"] != "passes")
+        rows = self.report.checks
+        return tuple(f"{row.check}: {row.reason}" for row in rows if row.result != "passes")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of ``report.json``: the sections as dictionaries, every number with its label."""
+        found: dict[str, Any] = plain(self.report)
+        return found
 
     def write_json(self, path: str | Path) -> Path:
         """Write the report for machines; ``polytope/report/templates/report.schema.json`` describes it."""
-        Path(path).write_text(json.dumps(self.report, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        Path(path).write_text(json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         return Path(path)
 
     def write_html(self, path: str | Path) -> Path:
@@ -120,8 +128,8 @@ def audit(
     Example:
         >>> import polytope as pt
         >>> net = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])  # |x|
-        >>> pt.audit(net, pt.Polyhedron.box([-1], [1])).report["regions"]["activation"]
-        {'label': 'exact', 'value': 2}
+        >>> pt.audit(net, pt.Polyhedron.box([-1], [1])).report.regions.activation
+        Exact(value=2, note='')
     """
     checks = [read_check(text) for text in fail_on]
     if max_seconds is not None and not max_seconds > 0:
@@ -135,46 +143,56 @@ def audit(
     prepare(subject)
     clock = Clock(float("inf") if max_seconds is None else max_seconds, shares(subject, files))
     answers = Answers(subject, clock, tell, radius, files)
-    complex = answers.ask(engine, max_regions, progress)
-    report = {
-        "schema": "polytope-audit",
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "model": model_facts(network, Path(file) if file else None),
-        "domain": _domain_facts(subject.scope),
-        "data": _data_facts(subject),
-        "search": search_facts(complex),
-        **answers.facts,
-        "budget": {"max_regions": max_regions, "max_seconds": max_seconds, "questions": clock.facts()},
-        "not_done": clock.left_out,
-        "command": command,
-        "environment": _environment(),
-    }
-    report["checks"] = [outcome(check, report) for check in checks]
-    report["verdict"] = verdict(report)
-    return Audit(report, complex, tuple(answers.windows), answers.pictures)
+    conversion = answers.conversion()
+    complex = answers.search(engine, max_regions, progress)
+    report = Report(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=model_facts(network, Path(file) if file else None),
+        domain=_domain_facts(subject.scope),
+        data=_data_facts(subject),
+        search=search_facts(complex),
+        conversion=conversion,  # and now the questions in their order
+        regions=answers.regions(complex),
+        redundancy=answers.redundancy(complex),
+        adjacency=answers.adjacency(complex),
+        coverage=answers.coverage(complex),
+        lipschitz=answers.lipschitz(complex),
+        properties=answers.properties(),
+        density=answers.density(),
+        local_complexity=answers.local_complexity(),
+        distances=answers.distances(),
+        budget=BudgetFacts(max_regions, max_seconds, tuple(clock.spent)),
+        not_done=tuple(clock.left_out),
+        command=command,
+        environment=_environment(),
+    )
+    report = replace(
+        report, checks=tuple(outcome(check, report) for check in checks), verdict=verdict(report)
+    )
+    pictures = tuple(window_picture(window) for window in answers.windows[:1])
+    return Audit(report, complex, tuple(answers.windows), pictures)
 
 
-def _data_facts(subject: Subject) -> dict[str, Any] | None:
+def _data_facts(subject: Subject) -> DataFacts | None:
     """How many data points there are, and how many the largest output classifies as labelled."""
     if subject.points is None:
         return None
     n, right = len(subject.points), None
     if subject.labels is not None and subject.network.output_dim > 1:
         classes = [subject.network(subject.points[i : i + 256]).argmax(axis=1) for i in range(0, n, 256)]
-        right = estimate(int((np.concatenate(classes) == subject.labels).sum()), "outputs in float64")
-    return {"points": n, "labelled": 0 if subject.labels is None else n, "right": right}
+        right = Estimate(int((np.concatenate(classes) == subject.labels).sum()), "outputs in float64")
+    return DataFacts(n, 0 if subject.labels is None else n, right)
 
 
-def _domain_facts(scope: Scope) -> dict[str, Any]:
-    return {
-        "kind": scope.kind,
-        "dim": scope.domain.dim,
-        "description": scope.description,
-        "chosen_by": scope.chosen_by,
-        "low": None if scope.low is None else scope.low.tolist(),
-        "high": None if scope.high is None else scope.high.tolist(),
-    }
+def _domain_facts(scope: Scope) -> DomainFacts:
+    return DomainFacts(
+        kind=scope.kind,
+        dim=scope.domain.dim,
+        description=scope.description,
+        chosen_by=scope.chosen_by,
+        low=None if scope.low is None else tuple(scope.low.tolist()),
+        high=None if scope.high is None else tuple(scope.high.tolist()),
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -4,71 +4,16 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
-from polytope.labels import Labelled, exact, in_words, not_computed, share
+from polytope.labelled import Exact, Missing, Number, ends, in_words
+from polytope.report.fields import leaves, number_at
+from polytope.report.sections import Outcome, Report
 
 OPERATORS = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 EXPRESSION = re.compile(r"\s*([a-z_]+)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
-
-Report = dict[str, Any]
-
-
-def _units(name: str) -> Callable[[Report], Labelled]:
-    def read(report: Report) -> Labelled:
-        use = report["redundancy"]["domain"]
-        if use is None:
-            return not_computed("no region was found")
-        return share(use["total"][name], use["total"]["units"]["value"])
-
-    return read
-
-
-def _removable(report: Report) -> Labelled:
-    found = report["redundancy"]["simplify"]
-    if found["removed"]["label"] == "not computed":
-        return dict(found["removed"])
-    return share(found["removed"], found["units_before"]["value"])
-
-
-def _conversion(name: str) -> Callable[[Report], Labelled]:
-    def read(report: Report) -> Labelled:
-        found = [kind[name] for kind in report["conversion"]["kinds"]]
-        found += [report["conversion"]["when_loaded"]] if name == "largest" else []
-        known = [number for number in found if number["label"] != "not computed"]
-        if not known:
-            return not_computed("the network was not compared with a runtime")
-        return max(known, key=lambda number: float(number["value"]))
-
-    return read
-
-
-def _section(*keys: str, missing: str) -> Callable[[Report], Labelled]:
-    def read(report: Report) -> Labelled:
-        value: Any = report
-        for key in keys:
-            value = None if value is None else value[key]
-        return not_computed(missing) if value is None else dict(value)
-
-    return read
-
-
-def _accuracy(report: Report) -> Labelled:
-    data = report["data"]
-    if data is None or data["right"] is None:
-        return not_computed("it needs data points with labels")
-    return share(data["right"], data["labelled"])
-
-
-def _properties(*wanted: str) -> Callable[[Report], Labelled]:
-    def read(report: Report) -> Labelled:
-        if not report["properties"]:
-            return not_computed("it needs --vnnlib")
-        return exact(sum(row["status"] in wanted for row in report["properties"]))
-
-    return read
 
 
 @dataclass(frozen=True)
@@ -76,39 +21,52 @@ class Figure:
     """A number of the report that checks may name, and what it is."""
 
     meaning: str
-    read: Callable[[Report], Labelled]
+    read: Callable[[Report], Number]
 
 
-DATA = "it needs data points"
-FIGURES: Mapping[str, Figure] = {
-    "dead_units": Figure("share of units that are constant in the domain, 0 to 1", _units("dead")),
-    "always_on": Figure("share of units that are affine in the domain, 0 to 1", _units("always_on")),
-    "removable_units": Figure("share of units that simplify removes, 0 to 1", _removable),
-    "regions": Figure(
-        "activation regions in the domain", _section("regions", "activation", missing="no search was made")
-    ),
-    "lipschitz": Figure(
-        "Lipschitz constant over the domain, 2-norms", _section("lipschitz", "domain", missing="not asked")
-    ),
-    "data_slope": Figure(
-        "largest norm of a Jacobian at a data point", _section("lipschitz", "data", "largest", missing=DATA)
-    ),
-    "distance": Figure(
-        "least distance of a data point to another class", _section("distances", "least", missing=DATA)
-    ),
-    "local_complexity": Figure(
-        "mean local complexity at the data", _section("local_complexity", "total", missing=DATA)
-    ),
-    "density": Figure(
-        "regions per unit of length between data points",
-        _section("density", "segments", "density", missing=DATA),
-    ),
-    "conversion_error": Figure("largest difference to the file's runtime", _conversion("largest")),
-    "disagreements": Figure("inputs tried whose class differs in the runtime", _conversion("other_class")),
-    "accuracy": Figure("share of data points classified as labelled, 0 to 1", _accuracy),
-    "violated": Figure("VNN-LIB properties that are violated", _properties("violated")),
-    "undecided": Figure("VNN-LIB properties without a decision", _properties("undecided", "not checked")),
+def _of_fields() -> Iterator[tuple[str, Figure]]:
+    """The figures that fields of the report are."""
+    for leaf in leaves(Report):
+        if leaf.about.check:
+            yield leaf.about.check, Figure(leaf.about.checked, partial(number_at, leaf=leaf))
+
+
+def _greatest(*numbers: Number) -> Number:
+    """The greatest of those that were measured."""
+    known = [number for number in numbers if not isinstance(number, Missing)]
+    return max(known, key=ends, default=Missing("the network was not compared with a runtime"))
+
+
+def _conversion_error(report: Report) -> Number:
+    found = report.conversion
+    return _greatest(*(kind.largest for kind in found.kinds), found.when_loaded)
+
+
+def _disagreements(report: Report) -> Number:
+    return _greatest(*(kind.other_class for kind in report.conversion.kinds))
+
+
+def _properties(report: Report, *wanted: str) -> Number:
+    if not report.properties:
+        return Missing("it needs --vnnlib")
+    return Exact(sum(row.status in wanted for row in report.properties))
+
+
+def _violated(report: Report) -> Number:
+    return _properties(report, "violated")
+
+
+def _undecided(report: Report) -> Number:
+    return _properties(report, "undecided", "not checked")
+
+
+FIGURES: Mapping[str, Figure] = dict(_of_fields()) | {
+    "conversion_error": Figure("largest difference to the file's runtime", _conversion_error),
+    "disagreements": Figure("inputs tried whose class differs in the runtime", _disagreements),
+    "violated": Figure("VNN-LIB properties that are violated", _violated),
+    "undecided": Figure("VNN-LIB properties without a decision", _undecided),
 }
+"""Those of the fields, and those that sum up a list."""
 
 
 @dataclass(frozen=True)
@@ -142,26 +100,18 @@ def read_check(text: str) -> Check:
     return Check(text.strip(), name, relation, float(limit))
 
 
-def outcome(check: Check, report: Report) -> dict[str, Any]:
+def outcome(check: Check, report: Report) -> Outcome:
     """Whether a check passes, fails, or cannot be decided by what was found, which also fails."""
-    number = FIGURES[check.figure].read(report)
-    verdict = _decided(number, check)
-    result = {True: "fails", False: "passes", None: "undecided"}[verdict]
-    said = in_words(number) if number["label"] != "not computed" else number["reason"]
-    reason = f"{check.figure} is {said} ({number['label']})"
-    if verdict is None and number["label"] == "not computed":
-        reason = f"{check.figure} was not computed: {said}"
-    return {"check": check.text, "figure": number, "result": result, "reason": reason}
+    return judged(check, FIGURES[check.figure].read(report))
 
 
-def _decided(number: Labelled, check: Check) -> bool | None:
-    """Whether the relation holds; ``None`` if the number is missing or a bound leaves it open."""
+def judged(check: Check, number: Number) -> Outcome:
+    """What becomes of a check whose figure is this number."""
+    if isinstance(number, Missing):
+        return Outcome(check.text, number, "undecided", f"{check.figure} was not computed: {number.reason}")
+    reason = f"{check.figure} is {in_words(number)} ({number.label})"
     compare = OPERATORS[check.relation]
-    if number["label"] == "not computed":
-        return None
-    if number["label"] != "bound":
-        return bool(compare(number["value"], check.limit))
-    low = number["lower"]
-    high = float("inf") if number["upper"] is None else number["upper"]
-    answers = {bool(compare(low, check.limit)), bool(compare(high, check.limit))}
-    return answers.pop() if len(answers) == 1 else None
+    answers = {bool(compare(end, check.limit)) for end in ends(number)}
+    if len(answers) > 1:
+        return Outcome(check.text, number, "undecided", reason)
+    return Outcome(check.text, number, "fails" if answers == {True} else "passes", reason)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Any
 
 from polytope.regions.complex import RegionComplex
 from polytope.report.cost import Question, estimated_seconds
+from polytope.report.sections import LeftOut, Spent
 
 FLOOR = 0.5
 """Of its share of the whole budget, what a question may take however long earlier ones took."""
@@ -25,8 +25,8 @@ class Clock:
     budget: float
     weights: dict[str, float]
     seconds: float = float("inf")
-    left_out: list[dict[str, str]] = field(default_factory=list)
-    spent: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    spent: list[Spent] = field(default_factory=list)
     _started: float = field(default_factory=monotonic)
     _began: float = field(default_factory=monotonic)
     _total: float = field(init=False)
@@ -41,12 +41,13 @@ class Clock:
         left = max(self.budget - (self._began - self._started), 0.0)
         share = left * weight / (weight + sum(self.weights.values()))
         self.seconds = max(share, FLOOR * self.budget * weight / self._total)
-        self.spent.append({"question": question, "allowed": self.seconds, "used": 0.0})
+        allowed = None if self.seconds == float("inf") else round(self.seconds, 3)
+        self.spent.append(Spent(question, allowed, 0.0))
         return self.seconds
 
     def end(self) -> None:
         """The present question is answered."""
-        self.spent[-1]["used"] = monotonic() - self._began
+        self.spent[-1] = replace(self.spent[-1], used=round(monotonic() - self._began, 3))
 
     @property
     def left(self) -> float:
@@ -68,16 +69,5 @@ class Clock:
 
     def refuse(self, what: str, why: str) -> str:
         """Keep that something was left out, and why."""
-        self.left_out.append({"what": what, "why": why})
+        self.left_out.append(LeftOut(what, why))
         return why
-
-    def facts(self) -> list[dict[str, Any]]:
-        """What each question was allowed and took, in seconds; ``None`` allowed is no limit."""
-        return [
-            {
-                "question": row["question"],
-                "allowed": None if row["allowed"] == float("inf") else round(row["allowed"], 3),
-                "used": round(row["used"], 3),
-            }
-            for row in self.spent
-        ]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from time import monotonic
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
-from polytope.labels import Labelled, at_least, estimate
+from polytope.labelled import Bound, Estimate, Number
 from polytope.measures.local_complexity.count import local_complexity
+from polytope.report.data_sections import ClassGroup, Group, LocalComplexityFacts
 
 CHUNK = 64  # points between two looks at the clock
 DIRECTIONS = 25
@@ -25,7 +25,7 @@ def complexity_facts(
     labels: NDArray[np.int64] | None,
     radius: float,
     seconds: float | None = None,
-) -> dict[str, Any]:
+) -> LocalComplexityFacts:
     """Mean number of units that bend near a point.
 
     Arguments:
@@ -40,49 +40,44 @@ def complexity_facts(
         if seconds is not None and monotonic() - start > seconds:
             break
     counts = np.concatenate(parts).astype(np.int64)
-    facts = {
-        "radius": radius,
-        "directions": directions,
-        "points": len(counts),
-        "points_given": len(x),
-        "total": _mean(counts.sum(axis=1), first=counts.shape[1] <= 1),
-        "layers": [_mean(column, first=i == 0) for i, column in enumerate(counts.T)],
-        "classes": [],
-        "right": None,
-        "wrong": None,
-    }
-    if labels is not None and network.output_dim > 1:
-        facts |= _by_label(network, x[: len(counts)], labels[: len(counts)], counts)
-    return facts
+    facts = LocalComplexityFacts(
+        radius=radius,
+        directions=directions,
+        points=len(counts),
+        points_given=len(x),
+        total=_mean(counts.sum(axis=1), first=counts.shape[1] <= 1),
+        layers=tuple(_mean(column, first=i == 0) for i, column in enumerate(counts.T)),
+    )
+    if labels is None or network.output_dim <= 1:
+        return facts
+    return _by_label(facts, network, x[: len(counts)], labels[: len(counts)], counts)
 
 
 def _by_label(
-    network: Network, x: FloatArray, labels: NDArray[np.int64], counts: NDArray[np.int64]
-) -> Mapping[str, Any]:
+    facts: LocalComplexityFacts,
+    network: Network,
+    x: FloatArray,
+    labels: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> LocalComplexityFacts:
     """Means by class, and of points that the largest output classifies right or wrong."""
     total, one_layer = counts.sum(axis=1), counts.shape[1] <= 1
     right = network(x).argmax(axis=1) == labels
-    return {
-        "classes": [
-            {
-                "class": int(k),
-                "points": int((labels == k).sum()),
-                "total": _mean(total[labels == k], first=one_layer),
-            }
-            for k in np.unique(labels)[:100]
-        ],
-        "right": _group(total, right, one_layer),
-        "wrong": _group(total, ~right, one_layer),
-    }
+    classes = tuple(
+        ClassGroup(int((labels == k).sum()), _mean(total[labels == k], first=one_layer), class_=int(k))
+        for k in np.unique(labels)[:100]
+    )
+    groups = _group(total, right, one_layer), _group(total, ~right, one_layer)
+    return replace(facts, classes=classes, right=groups[0], wrong=groups[1])
 
 
-def _group(total: NDArray[np.int64], member: NDArray[np.bool_], one_layer: bool) -> dict[str, Any] | None:
+def _group(total: NDArray[np.int64], member: NDArray[np.bool_], one_layer: bool) -> Group | None:
     if not member.any():
         return None
-    return {"points": int(member.sum()), "total": _mean(total[member], first=one_layer)}
+    return Group(int(member.sum()), _mean(total[member], first=one_layer))
 
 
-def _mean(counts: NDArray[np.int64], *, first: bool) -> Labelled:
+def _mean(counts: NDArray[np.int64], *, first: bool) -> Number:
     """All that bend in the first layer; the crossing count is a lower bound behind it."""
     mean = float(counts.mean())
-    return estimate(mean, SIGNS) if first else at_least(mean, SIGNS)
+    return Estimate(mean, SIGNS) if first else Bound(mean, note=SIGNS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +12,18 @@ from polytope.engines.sampling import random_points
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.ir.near_bends import straddling
-from polytope.labels import Labelled, estimate, not_computed
+from polytope.labelled import Estimate, Missing, Number
+from polytope.report.data_sections import Compared, Conversion
 from polytope.report.subject import Subject
 
 MOST_POINTS = 1024
 CHUNK = 32  # points between two looks at the clock
 HALVINGS = 24  # pairs of points are 2^-24 of their segment apart: the resolution of float32
+Kind = Literal["data", "random", "near a bend"]
 NO_RUNTIME = "the network does not come from a file that was compared with its runtime"
 
 
-def conversion_facts(subject: Subject, seconds: float) -> dict[str, Any]:
+def conversion_facts(subject: Subject, seconds: float) -> Conversion:
     """The largest differences at data points, at random points, and at points on both sides of a bend.
 
     Every input is rounded to the file's number type first, so both sides see the same numbers.
@@ -30,28 +32,23 @@ def conversion_facts(subject: Subject, seconds: float) -> dict[str, Any]:
         seconds: each kind of points may take a third of it.
     """
     rng = np.random.default_rng(0)
-    kinds = {
+    kinds: dict[Kind, FloatArray | None] = {
         "data": subject.points,
         "random": _random(subject, rng),
         "near a bend": _near_bends(subject, rng),
     }
-    return {
-        "runtime": subject.runtime is not None,
-        "when_loaded": _when_loaded(subject.network),
-        "kinds": [
-            {"points": name, **_compared(subject, x, seconds / len(kinds))}
-            for name, x in kinds.items()
-            if x is not None
-        ],
-    }
+    compared = (
+        _compared(subject, name, x, seconds / len(kinds)) for name, x in kinds.items() if x is not None
+    )
+    return Conversion(subject.runtime is not None, _when_loaded(subject.network), tuple(compared))
 
 
-def _when_loaded(network: Network) -> Labelled:
+def _when_loaded(network: Network) -> Number:
     error, note = network.import_error, network.import_note
     if error is None or np.isnan(error):
-        return not_computed(note or NO_RUNTIME)
+        return Missing(note or NO_RUNTIME)
     said = "largest difference of an output on the inputs tried when loading"
-    return estimate(float(error), f"{said}, {note}" if note else said)
+    return Estimate(float(error), f"{said}, {note}" if note else said)
 
 
 def _random(subject: Subject, rng: np.random.Generator) -> FloatArray | None:
@@ -74,11 +71,11 @@ def _near_bends(subject: Subject, rng: np.random.Generator) -> FloatArray | None
     return straddling(subject.network, x[ends[0]], x[ends[1]], HALVINGS)
 
 
-def _compared(subject: Subject, x: FloatArray, seconds: float) -> dict[str, Any]:
+def _compared(subject: Subject, name: Kind, x: FloatArray, seconds: float) -> Compared:
     """Differences at as many points as the time allows."""
     if subject.runtime is None:
-        missing = not_computed(NO_RUNTIME)
-        return {"tried": 0, "largest": missing, "relative": missing, "other_class": missing}
+        missing = Missing(NO_RUNTIME)
+        return Compared(name, 0, missing, missing, missing)
     kind = {"float64": np.float64, "float16": np.float16}.get(subject.network.dtype, np.float32)
     rounded = x[:MOST_POINTS].astype(kind).astype(float)
     parts, tried, start = [np.zeros((0, 3))], 0, monotonic()
@@ -88,14 +85,10 @@ def _compared(subject: Subject, x: FloatArray, seconds: float) -> dict[str, Any]
         tried += len(some)
     found = np.concatenate(parts)
     if not len(found):
-        missing = not_computed("the outputs are beyond the range of the file's number type")
-        return {"tried": tried, "largest": missing, "relative": missing, "other_class": missing}
-    return {
-        "tried": tried,
-        "largest": estimate(float(found[:, 0].max())),
-        "relative": estimate(float(found[:, 1].max())),
-        "other_class": estimate(int(found[:, 2].sum())),
-    }
+        missing = Missing("the outputs are beyond the range of the file's number type")
+        return Compared(name, tried, missing, missing, missing)
+    largest, relative = (Estimate(float(worst)) for worst in found[:, :2].max(axis=0))
+    return Compared(name, tried, largest, relative, Estimate(int(found[:, 2].sum())))
 
 
 def _differences(theirs: FloatArray, ours: FloatArray) -> FloatArray:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir.maps import FloatArray
-from polytope.labels import Labelled, exact, interval
+from polytope.labelled import Exact, Number, interval
 from polytope.report.clock import Clock
+from polytope.report.data_sections import Density, Places
 from polytope.report.subject import Subject
 from polytope.runs.enumerate import RegionCount, count_regions
 
@@ -30,7 +30,7 @@ Place = tuple[Slice, Polyhedron, float]
 """A window, a domain in it, and the domain's length or area in the input space."""
 
 
-def density_facts(subject: Subject, radius: float, clock: Clock) -> dict[str, Any] | None:
+def density_facts(subject: Subject, radius: float, clock: Clock) -> Density | None:
     """Regions on segments and in squares, and per unit of length and of area of the input space.
 
     Arguments:
@@ -41,14 +41,10 @@ def density_facts(subject: Subject, radius: float, clock: Clock) -> dict[str, An
         return None
     half = 0.0 if clock.limit is None else clock.left / 2
     segments = _counted(subject, partial(_segments, x), clock, half, "segments")
-    squares = radius > 0 and len(x) > 2
-    return {
-        "segments": segments,
-        "squares": _counted(subject, partial(_squares, x, radius), clock, 0.0, "squares")
-        if squares
-        else None,
-        "side": 2 * radius,
-    }
+    squares = None
+    if radius > 0 and len(x) > 2:
+        squares = _counted(subject, partial(_squares, x, radius), clock, 0.0, "squares")
+    return Density(segments, squares, 2 * radius)
 
 
 def _segments(x: FloatArray, share: float) -> Iterator[Place]:
@@ -73,7 +69,7 @@ def _squares(x: FloatArray, radius: float, share: float) -> Iterator[Place]:
 
 def _counted(
     subject: Subject, places: Callable[[float], Iterator[Place]], clock: Clock, reserve: float, name: str
-) -> dict[str, Any] | None:
+) -> Places | None:
     """Counts in one place after another, as many as the time allows, but for a reserve.
 
     Arguments:
@@ -97,7 +93,7 @@ def _counted(
             missing = f"regions in {len(chosen) - i} of {len(chosen)} {name}"
             clock.refuse(missing, "the time allowed was used before")
             break
-    return {"share": share, **_summary(rows)} if rows else None
+    return _summary(share, rows) if rows else None
 
 
 def _affordable(subject: Subject, places: Callable[[float], Iterator[Place]], seconds: float) -> float:
@@ -116,19 +112,20 @@ def _affordable(subject: Subject, places: Callable[[float], Iterator[Place]], se
     return float(np.clip(seconds * LEAST_SHARE / (ENOUGH * tried), LEAST_SHARE, 1.0))
 
 
-def _summary(rows: list[tuple[RegionCount, float]]) -> dict[str, Any]:
+def _summary(share: float, rows: list[tuple[RegionCount, float]]) -> Places:
     """Means over the places; bounds, where a count was not complete."""
     lower, size = np.array([(found.lower, measure) for found, measure in rows], dtype=float).T
     upper = np.array([float(min(found.upper, 10**300)) for found, _ in rows])
 
-    def labelled(low: float, high: float) -> Labelled:
-        return exact(low) if low == high else interval(low, high if high < 1e290 else float("inf"))
+    def enclosed(low: float, high: float) -> Number:
+        return interval(low, high if high < 1e290 else float("inf"))
 
-    return {
-        "places": len(rows),
-        "complete": sum(found.complete for found, _ in rows),
-        "mean_size": exact(float(size.mean())),
-        "regions": labelled(float(lower.mean()), float(upper.mean())),
-        "density": labelled(float(lower.sum() / size.sum()), float(upper.sum() / size.sum())),
-        "densest": labelled(float((lower / size).max()), float((upper / size).max())),
-    }
+    return Places(
+        share=share,
+        places=len(rows),
+        complete=sum(found.complete for found, _ in rows),
+        mean_size=Exact(float(size.mean())),
+        regions=enclosed(float(lower.mean()), float(upper.mean())),
+        density=enclosed(float(lower.sum() / size.sum()), float(upper.sum() / size.sum())),
+        densest=enclosed(float((lower / size).max()), float((upper / size).max())),
+    )

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
-from typing import Any
 
 import jinja2
 
-from polytope.labels import in_words
+from polytope.labelled import ends, in_words, said
+from polytope.report.sections import Report
 from polytope.report.view import colours, packed
 from polytope.report.windows import Window
 
@@ -34,7 +34,7 @@ class Picture:
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode("ascii")
 
 
-def page(report: dict[str, Any], windows: Sequence[Window], pictures: tuple[Picture, ...]) -> str:
+def page(report: Report, windows: Sequence[Window], pictures: tuple[Picture, ...]) -> str:
     """The HTML page of a report. Its one script runs by its hash: no other can, whatever a name holds."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("polytope.report"),
@@ -45,6 +45,8 @@ def page(report: dict[str, Any], windows: Sequence[Window], pictures: tuple[Pict
     )
     environment.filters |= {
         "words": in_words,
+        "said": said,
+        "low": lambda number: max(ends(number)[0], 0.0),
         "name": shown,
         "name_long": partial(shown, longest=LONGEST_TEXT),
     }

@@ -4,43 +4,43 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from polytope.ir import Activation, Layer, Network
-from polytope.labels import exact
+from polytope.labelled import Exact
+from polytope.report.network_sections import File, LayerFacts, ModelFacts
 
 
-def file_facts(path: Path) -> dict[str, Any]:
+def file_facts(path: Path) -> File:
     """Name, size and hash of the model file."""
     data = path.read_bytes()
-    return {"name": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    return File(path.name, len(data), hashlib.sha256(data).hexdigest())
 
 
-def model_facts(network: Network, file: Path | None) -> dict[str, Any]:
+def model_facts(network: Network, file: Path | None) -> ModelFacts:
     """What the file holds."""
-    return {
-        "file": file_facts(file) if file else None,
-        "dtype": network.dtype,
-        "inputs": list(network.input_names),
-        "outputs": list(network.output_names),
-        "input_shape": list(network.input_shape),
-        "input_dim": exact(network.input_dim),
-        "output_dim": exact(network.output_dim),
-        "units": exact(network.n_units),
-        "layers": [_layer(number, layer) for number, layer in enumerate(network.layers, start=1)],
-    }
+    return ModelFacts(
+        file=file_facts(file) if file else None,
+        dtype=network.dtype,
+        inputs=tuple(network.input_names),
+        outputs=tuple(network.output_names),
+        input_shape=tuple(network.input_shape),
+        input_dim=Exact(network.input_dim),
+        output_dim=Exact(network.output_dim),
+        units=Exact(network.n_units),
+        layers=tuple(_layer(number, layer) for number, layer in enumerate(network.layers, start=1)),
+    )
 
 
-def _layer(number: int, layer: Layer) -> dict[str, Any]:
-    return {
-        "layer": number,
-        "reads": list(layer.inputs),
-        "maps": [type(linear).__name__.lower() for linear in layer.maps],
-        "outputs": layer.width,
-        "bend": bend_name(layer.activation, len(layer.bias)) if layer.activation else None,
-    }
+def _layer(number: int, layer: Layer) -> LayerFacts:
+    return LayerFacts(
+        layer=number,
+        reads=tuple(layer.inputs),
+        maps=tuple(type(linear).__name__.lower() for linear in layer.maps),
+        outputs=layer.width,
+        bend=bend_name(layer.activation, len(layer.bias)) if layer.activation else None,
+    )
 
 
 def bend_name(activation: Activation, n: int) -> str:

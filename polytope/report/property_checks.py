@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
+from polytope.ir.maps import FloatArray
 from polytope.properties.decide import PropertyCheck, check_property
 from polytope.properties.vnnlib_property import read_property
 from polytope.report.clock import Clock
 from polytope.report.files import text_of
+from polytope.report.sections import MOST_COORDINATES, PropertyFacts
 from polytope.report.subject import Subject
 
-MOST_COORDINATES = 32
-"""Coordinates of a counterexample that are written."""
+Status = Literal["violated", "holds", "undecided", "not checked"]
 
 
-def property_facts(subject: Subject, files: Sequence[Path], clock: Clock) -> list[dict[str, Any]]:
+def property_facts(subject: Subject, files: Sequence[Path], clock: Clock) -> tuple[PropertyFacts, ...]:
     """What is known of each property, within its part of the time."""
     rows = []
     for i, file in enumerate(files):
@@ -26,10 +27,10 @@ def property_facts(subject: Subject, files: Sequence[Path], clock: Clock) -> lis
             continue
         limit = None if clock.limit is None else clock.left / (len(files) - i)
         rows.append(_checked(subject, file, limit, clock))
-    return rows
+    return tuple(rows)
 
 
-def _checked(subject: Subject, file: Path, limit: float | None, clock: Clock) -> dict[str, Any]:
+def _checked(subject: Subject, file: Path, limit: float | None, clock: Clock) -> PropertyFacts:
     text = text_of(file)
     try:
         stated = read_property(text)
@@ -43,16 +44,18 @@ def _checked(subject: Subject, file: Path, limit: float | None, clock: Clock) ->
     return _row(file, found.status, "", found)
 
 
-def _row(file: Path, status: str, why: str, found: PropertyCheck | None = None) -> dict[str, Any]:
-    witness = None if found is None or found.witness is None else found.witness
-    outputs = None if found is None or found.outputs is None else found.outputs
-    return {
-        "file": file.name,
-        "status": status,
-        "label": "exact" if status in ("holds", "violated") else "not computed",
-        "why": why,
-        "counterexample": None if witness is None else witness[:MOST_COORDINATES].tolist(),
-        "outputs": None if outputs is None else outputs[:MOST_COORDINATES].tolist(),
-        "confirmed": None if found is None else found.confirmed,
-        "regions": 0 if found is None else found.regions,
-    }
+def _row(file: Path, status: Status, why: str, found: PropertyCheck | None = None) -> PropertyFacts:
+    return PropertyFacts(
+        file=file.name,
+        status=status,
+        label="exact" if status in ("holds", "violated") else "not computed",
+        why=why,
+        counterexample=None if found is None else _written(found.witness),
+        outputs=None if found is None else _written(found.outputs),
+        confirmed=None if found is None else found.confirmed,
+        regions=0 if found is None else found.regions,
+    )
+
+
+def _written(point: FloatArray | None) -> tuple[float, ...] | None:
+    return None if point is None else tuple(point[:MOST_COORDINATES].tolist())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,16 +14,19 @@ from polytope.engines.engine import Engine
 from polytope.engines.sampling import Sampling
 from polytope.geometry import Polyhedron
 from polytope.ir import mlp
-from polytope.ir.maps import FloatArray
+from polytope.labelled import Number
 from polytope.regions.complex import RegionComplex
 from polytope.report.clock import Clock
 from polytope.report.complexity import complexity_facts
 from polytope.report.conversion import conversion_facts
+from polytope.report.data_sections import Conversion, Density, Distances, Lipschitz, LocalComplexityFacts
 from polytope.report.density import density_facts
-from polytope.report.html import Picture, window_picture
+from polytope.report.network_sections import Adjacency, Redundancy, Regions
 from polytope.report.property_checks import property_facts
 from polytope.report.redundancy import domain_units, redundancy_facts
 from polytope.report.regions import adjacency_numbers, coverage, plane_outlines, region_numbers
+from polytope.report.scope import Chooser
+from polytope.report.sections import PropertyFacts
 from polytope.report.slopes import distance_facts, lipschitz_facts
 from polytope.report.subject import Subject
 from polytope.report.windows import Window, windows
@@ -55,15 +58,23 @@ def shares(subject: Subject, files: Sequence[Path]) -> dict[str, float]:
 
 
 class Answers:
-    """The questions of an audit, asked one after another, each within its share of the time."""
+    """The questions of an audit, asked one after another, each within its share of the time.
+
+    Arguments:
+        subject: what they are asked about.
+        clock: shares out the time, and keeps what was left out.
+        tell: called with each question when it is begun.
+        radius: of the local complexity; ``None`` for the data's own.
+        files: VNN-LIB properties.
+    """
 
     def __init__(
         self, subject: Subject, clock: Clock, tell: Stage, radius: float | None, files: Sequence[Path]
     ) -> None:
-        self.subject, self.clock, self.tell, self.radius, self.files = subject, clock, tell, radius, files
-        self.facts: dict[str, Any] = {}
+        self.subject, self.clock, self.tell, self.files = subject, clock, tell, files
+        self.radius, self.chosen_by = _radius(subject, radius)
+        self.sampled: RegionComplex | None = None
         self.windows: list[Window] = []
-        self.pictures: tuple[Picture, ...] = ()
 
     def begin(self, question: str) -> None:
         """Go on to a question."""
@@ -72,71 +83,88 @@ class Answers:
         self.tell(question)
         self.clock.begin(question)
 
-    def ask(self, engine: Engine | None, max_regions: int | None, progress: Progress | None) -> RegionComplex:
-        """All answers; returns the complex that they speak about."""
-        subject, clock, facts = self.subject, self.clock, self.facts
+    def conversion(self) -> Conversion:
+        """The network against the file's runtime."""
         self.begin("conversion")
-        facts["conversion"] = conversion_facts(subject, clock.seconds)
+        return conversion_facts(self.subject, self.clock.seconds)
+
+    def search(self, engine: Engine | None, most: int | None, progress: Progress | None) -> RegionComplex:
+        """The regions of the domain, and the windows that the page shows."""
         self.begin("regions")
+        inside, domain = self.subject.inside, self.subject.scope.domain
         complex = enumerate_regions(
-            subject.inside,
-            subject.scope.domain,
-            engine,
-            max_regions=max_regions,
-            max_seconds=clock.limit,
-            progress=progress,
+            inside, domain, engine, max_regions=most, max_seconds=self.clock.limit, progress=progress
         )
-        sampled = _sampled(complex)
+        self.sampled = _sampled(complex)
         self.begin("windows")
-        self.windows = windows(subject, complex, clock)
-        self.pictures = tuple(window_picture(w) for w in self.windows[:1])
-        self.begin("linear regions and pieces")
-        facts["regions"] = region_numbers(complex, len(sampled) if sampled else 0, clock)
-        self.begin("redundancy")
-        use = domain_units(subject.inside, complex, sampled)
-        facts["redundancy"] = redundancy_facts(subject, use, complex, clock)
-        self.begin("adjacency")
-        facts["adjacency"] = adjacency_numbers(complex, clock)
-        facts["coverage"] = coverage(complex, self._outlines(complex))
-        self._about_the_data(complex)
-        self.clock.end()
+        self.windows = windows(self.subject, complex, self.clock)
         return complex
 
-    def _outlines(self, complex: RegionComplex) -> list[FloatArray] | None:
-        """The outlines of the regions, where the domain is a plane and a window has them, or time is left."""
+    def regions(self, complex: RegionComplex) -> Regions:
+        """How many regions, linear regions and pieces."""
+        self.begin("linear regions and pieces")
+        return region_numbers(complex, len(self.sampled) if self.sampled else 0, self.clock)
+
+    def redundancy(self, complex: RegionComplex) -> Redundancy:
+        """Units that are not needed."""
+        self.begin("redundancy")
+        use = domain_units(self.subject.inside, complex, self.sampled)
+        return redundancy_facts(self.subject, use, complex, self.clock)
+
+    def adjacency(self, complex: RegionComplex) -> Adjacency:
+        """How the regions touch."""
+        self.begin("adjacency")
+        return adjacency_numbers(complex, self.clock)
+
+    def coverage(self, complex: RegionComplex) -> Number:
+        """Their areas, where the domain is a plane and a window has the outlines, or time is left."""
         known = next((w.polygons for w in self.windows if w.complex is complex), None)
-        return plane_outlines(complex, self.clock) if known is None else known
+        return coverage(complex, plane_outlines(complex, self.clock) if known is None else known)
 
-    def _about_the_data(self, complex: RegionComplex) -> None:
-        """Slopes, properties, density, complexity, distances."""
-        subject, clock, facts = self.subject, self.clock, self.facts
+    def lipschitz(self, complex: RegionComplex) -> Lipschitz:
+        """How steep the network is."""
         self.begin("Lipschitz constants")
-        facts["lipschitz"] = lipschitz_facts(subject, complex, clock)
-        self.begin("properties")
-        facts["properties"] = property_facts(subject, self.files, clock)
-        radius = subject.radius if self.radius is None else self.radius
-        self.begin("density")
-        facts["density"] = density_facts(subject, radius, clock)
-        self.begin("local complexity")
-        facts["local_complexity"] = self._complexity(radius)
-        self.begin("distances")
-        facts["distances"] = distance_facts(subject, clock)
+        return lipschitz_facts(self.subject, complex, self.clock)
 
-    def _complexity(self, radius: float) -> dict[str, Any] | None:
+    def properties(self) -> tuple[PropertyFacts, ...]:
+        """What is known of the properties."""
+        self.begin("properties")
+        return property_facts(self.subject, self.files, self.clock)
+
+    def density(self) -> Density | None:
+        """Regions between and around data points."""
+        self.begin("density")
+        return density_facts(self.subject, self.radius, self.clock)
+
+    def local_complexity(self) -> LocalComplexityFacts | None:
+        """Units that bend near data points."""
+        self.begin("local complexity")
         subject, clock = self.subject, self.clock
         if subject.points is None or not subject.network.n_units:
             return None
-        if radius <= 0:
+        if self.radius <= 0:
             clock.refuse(
                 "local complexity", "the data points coincide, so no radius suggests itself; give one"
             )
             return None
-        facts = complexity_facts(subject.network, subject.points, subject.labels, radius, clock.left)
-        if facts["points"] < facts["points_given"]:
-            rest = facts["points_given"] - facts["points"]
-            why = f"the first {facts['points']:,} took the time allowed"
+        facts = complexity_facts(subject.network, subject.points, subject.labels, self.radius, clock.left)
+        if facts.points < facts.points_given:
+            rest = facts.points_given - facts.points
+            why = f"the first {facts.points:,} took the time allowed"
             clock.refuse(f"local complexity at the other {rest:,} data points", why)
-        return facts | {"radius_chosen_by": "default" if self.radius is None else "user"}
+        return replace(facts, radius_chosen_by=self.chosen_by)
+
+    def distances(self) -> Distances | None:
+        """How far data points are from another class; the last question."""
+        self.begin("distances")
+        found = distance_facts(self.subject, self.clock)
+        self.clock.end()
+        return found
+
+
+def _radius(subject: Subject, given: float | None) -> tuple[float, Chooser]:
+    """The radius of neighbourhoods, and who chose it."""
+    return (subject.radius, "default") if given is None else (given, "user")
 
 
 def prepare(subject: Subject) -> None:

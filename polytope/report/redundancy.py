@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from polytope.engines.sampling import clear_patterns, random_points
 from polytope.geometry import Polyhedron
 from polytope.ir import LinearMap, Network
 from polytope.ir.boundaries import boundaries
-from polytope.labels import Labelled, at_least, bound, estimate, exact, not_computed
+from polytope.labelled import Bound, Estimate, Exact, Missing, Number, interval
 from polytope.measures.simplify import Simplified, simplify
 from polytope.measures.units import UnitUse, seen_units, unit_use
 from polytope.regions.complex import RegionComplex
 from polytope.report.clock import Clock
+from polytope.report.network_sections import LayerUse, Redundancy, Saved, Use, UseAtData, UseByLayer
 from polytope.report.subject import Subject
 
 LARGEST_MATRICES = 50_000_000
@@ -31,7 +30,7 @@ def domain_units(inside: Network, complex: RegionComplex, sampled: RegionComplex
 
 def redundancy_facts(
     subject: Subject, use: UnitUse | None, complex: RegionComplex, clock: Clock
-) -> dict[str, Any]:
+) -> Redundancy:
     """How the units are used in the domain, in the data's box and at the data; what `simplify` removes."""
     in_box = _box_use(subject, clock) if subject.scope.window is not None else None
     if in_box is not None and subject.data_box is not None:
@@ -40,12 +39,12 @@ def redundancy_facts(
         )
     else:
         simplified = _simplified(subject.inside, complex.domain, use, "the domain", complex, clock)
-    return {
-        "domain": None if use is None else _per_layer(subject.network, use),
-        "data_box": None if in_box is None else _per_layer(subject.network, in_box),
-        "data": _at_data(subject),
-        "simplify": simplified,
-    }
+    return Redundancy(
+        domain=None if use is None else _per_layer(subject.network, use),
+        data_box=None if in_box is None else _per_layer(subject.network, in_box),
+        data=_at_data(subject),
+        simplify=simplified,
+    )
 
 
 def _box_use(subject: Subject, clock: Clock) -> UnitUse | None:
@@ -64,35 +63,29 @@ def _box_use(subject: Subject, clock: Clock) -> UnitUse | None:
     return seen_units(subject.network, box, patterns)
 
 
-def _per_layer(network: Network, use: UnitUse) -> dict[str, Any]:
+def _per_layer(network: Network, use: UnitUse) -> UseByLayer:
     """Units by layer, and how many are dead or always on."""
     rows = []
     for number, layer in enumerate(network.layers, start=1):
         if layer.activation:
             units = slice(network.unit_offsets[number - 1], network.unit_offsets[number])
-            rows.append({"layer": number, **_use(use, units)})
-    return {"total": _use(use, slice(0, network.n_units)), "layers": rows}
+            rows.append(LayerUse(*_use(use, units), layer=number))
+    return UseByLayer(Use(*_use(use, slice(0, network.n_units))), tuple(rows))
 
 
-def _use(use: UnitUse, units: slice) -> dict[str, Labelled]:
-    return {
-        "units": exact(units.stop - units.start),
-        "dead": bound(*use.dead(units)),
-        "always_on": bound(*use.always_on(units)),
-    }
+def _use(use: UnitUse, units: slice) -> tuple[Number, Number, Number]:
+    """How many units there are, are dead, are always on."""
+    return Exact(units.stop - units.start), interval(*use.dead(units)), interval(*use.always_on(units))
 
 
-def _at_data(subject: Subject) -> dict[str, Labelled] | None:
+def _at_data(subject: Subject) -> UseAtData | None:
     """Units on one piece at all data points: what the data shows, not a proof."""
     if subject.points is None or not subject.network.n_units:
         return None
     x = subject.points[:4096]
     patterns = [subject.network.pattern(x[i : i + 256]) for i in range(0, len(x), 256)]
     one_piece = np.logical_and.reduce([(p == patterns[0][0]).all(axis=0) for p in patterns])
-    return {
-        "points": exact(len(x)),
-        "one_piece": estimate(int(one_piece.sum()), "on one piece at all of these points"),
-    }
+    return UseAtData(Exact(len(x)), Estimate(int(one_piece.sum()), "on one piece at all of these points"))
 
 
 def _simplified(
@@ -102,9 +95,8 @@ def _simplified(
     where: str,
     complex: RegionComplex,
     clock: Clock,
-) -> dict[str, Any]:
+) -> Saved:
     """What is left without fixed, duplicate and unread units."""
-    names = ("units_before", "units_after", "removed", "duplicates", "unread", "difference")
     why = ""
     stored = sum(_entries(linear) for layer in network.layers for linear in layer.maps)
     if use is None:
@@ -117,9 +109,9 @@ def _simplified(
         why = "no unit bends"
     if why or use is None:
         clock.refuse("what simplify would save", why)
-        return {"where": where} | dict.fromkeys(names, not_computed(why))
+        return Saved(where, *(Missing(why),) * 6)
     found = simplify(network, domain, use=use, samples=200)
-    return {"where": where, **_saved(network, use, found)}
+    return _saved(where, network, use, found)
 
 
 def _entries(linear: LinearMap) -> int:
@@ -128,19 +120,21 @@ def _entries(linear: LinearMap) -> int:
     return rows * int(np.count_nonzero(linear.rows(np.array([rows // 2]))))
 
 
-def _saved(network: Network, use: UnitUse, found: Simplified) -> dict[str, Labelled]:
+def _saved(where: str, network: Network, use: UnitUse, found: Simplified) -> Saved:
     """The numbers of units before and after; bounds where some units stayed open."""
     before, after = network.n_units, found.network.n_units
-    exactly = use.complete
-    note = "" if exactly else "units that were not decided stay"
-    twins, unread = int((found.duplicate >= 0).sum()), int(found.unread.sum())
-    return {
-        "units_before": exact(before),
-        "units_after": exact(after, note),
-        "removed": exact(before - after) if exactly else at_least(before - after, note),
-        "duplicates": exact(twins) if exactly else at_least(twins, note),
-        "unread": exact(unread) if exactly else at_least(unread, note),
-        "difference": estimate(
-            found.difference, "largest difference of the outputs at points tried, relative to their terms"
-        ),
-    }
+    note = "" if use.complete else "units that were not decided stay"
+
+    def found_so_far(units: int) -> Number:
+        return Exact(units) if use.complete else Bound(units, note=note)
+
+    difference = "largest difference of the outputs at points tried, relative to their terms"
+    return Saved(
+        where=where,
+        units_before=Exact(before),
+        units_after=Exact(after, note),
+        removed=found_so_far(before - after),
+        duplicates=found_so_far(int((found.duplicate >= 0).sum())),
+        unread=found_so_far(int(found.unread.sum())),
+        difference=Estimate(found.difference, difference),
+    )

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.sparse import csgraph
 
 from polytope.ir.maps import FloatArray
-from polytope.labels import Labelled, at_least, bound, estimate, exact, not_computed
+from polytope.labelled import Bound, Estimate, Exact, Missing, Number, interval
 from polytope.measures.topology import dual_graph
 from polytope.plots.planar import area, outlines
 from polytope.regions.complex import RegionComplex
 from polytope.report.clock import Clock
 from polytope.report.cost import estimated_seconds, some_regions
+from polytope.report.network_sections import Adjacency, Degrees, Regions, Search
 
 LARGEST_MAPS = 30_000_000
 """Numbers that the affine maps of all regions may fill."""
 EQUAL = "affine maps are compared in exact arithmetic"
 
 
-def region_numbers(complex: RegionComplex, sampled: int, clock: Clock) -> dict[str, Labelled]:
+def region_numbers(complex: RegionComplex, sampled: int, clock: Clock) -> Regions:
     """Activation regions, linear regions, affine pieces; intervals where the search was stopped.
 
     Arguments:
@@ -29,17 +28,13 @@ def region_numbers(complex: RegionComplex, sampled: int, clock: Clock) -> dict[s
         clock: limits the cost of comparing affine maps.
     """
     lower, upper = max(complex.lower, sampled), complex.upper
-    numbers = {"activation": bound(lower, upper)}
     compared = _compared(complex, clock)
     pieces = compared.pieces() if len(compared) else 0
     everything = complex.complete and len(compared) == len(complex)
-    numbers["linear"] = bound(
-        pieces, upper, "at least the affine pieces found, at most the activation regions"
-    )
+    linear = interval(pieces, upper, "at least the affine pieces found, at most the activation regions")
     if everything and not _adjacency_refused(complex, clock):
-        numbers["linear"] = exact(len(np.unique(complex.merged())), EQUAL)
-    numbers["pieces"] = bound(pieces, pieces if everything else upper, EQUAL)
-    return numbers
+        linear = Exact(len(np.unique(complex.merged())), EQUAL)
+    return Regions(interval(lower, upper), linear, interval(pieces, pieces if everything else upper, EQUAL))
 
 
 def _compared(complex: RegionComplex, clock: Clock) -> RegionComplex:
@@ -59,43 +54,46 @@ def _compared(complex: RegionComplex, clock: Clock) -> RegionComplex:
 
 def _adjacency_refused(complex: RegionComplex, clock: Clock) -> str:
     what = "the adjacency graph and what needs it"
-    if known := next((item["why"] for item in clock.left_out if item["what"] == what), ""):
+    if known := next((item.why for item in clock.left_out if item.what == what), ""):
         return known
     return clock.allows(complex, RegionComplex.adjacency_matrix, what)
 
 
-GRAPH = ("edges", "mean_degree", "least_degree", "largest_degree", "components", "diameter", "gap")
 LARGEST_GRAPH = 20_000
 """Regions up to which diameter and spectrum of their graph are computed."""
 
 
-def adjacency_numbers(complex: RegionComplex, clock: Clock) -> dict[str, Any]:
+def adjacency_numbers(complex: RegionComplex, clock: Clock) -> Adjacency:
     """Edges, degrees, components, diameter and spectral gap; of a partial complex only the edges found."""
     reason = _adjacency_refused(complex, clock)
     if reason:
-        return dict.fromkeys(GRAPH, not_computed(reason)) | {"degrees": None}
+        return _unknown(Missing(reason), Missing(reason))
     matrix = complex.adjacency_matrix()
     edges = len(complex.neighbours)
     if not complex.complete:
-        missing = not_computed("the enumeration is not complete")
-        found = {"edges": at_least(edges, "edges between the regions found"), "degrees": None}
-        return dict.fromkeys(GRAPH, missing) | found
+        found = Bound(edges, note="edges between the regions found")
+        return _unknown(found, Missing("the enumeration is not complete"))
     degrees = np.bincount(np.diff(matrix.indptr)).tolist()
-    return {
-        "edges": exact(edges),
-        "mean_degree": exact(2 * edges / len(complex)),
-        "least_degree": exact(next(k for k, n in enumerate(degrees) if n)),
-        "largest_degree": exact(len(degrees) - 1),
-        "components": exact(
-            int(csgraph.connected_components(matrix, directed=False)[0]),
-            "1 for a convex domain: a check of the graph",
-        ),
-        **_global_numbers(complex, clock),
-        "degrees": {"label": "exact", "regions_with": degrees[:64]},
-    }
+    diameter, gap = _global_numbers(complex, clock)
+    parts = int(csgraph.connected_components(matrix, directed=False)[0])
+    return Adjacency(
+        edges=Exact(edges),
+        mean_degree=Exact(2 * edges / len(complex)),
+        least_degree=Exact(next(k for k, n in enumerate(degrees) if n)),
+        largest_degree=Exact(len(degrees) - 1),
+        components=Exact(parts, "1 for a convex domain: a check of the graph"),
+        diameter=diameter,
+        gap=gap,
+        degrees=Degrees("exact", tuple(degrees[:64])),
+    )
 
 
-def _global_numbers(complex: RegionComplex, clock: Clock) -> dict[str, Labelled]:
+def _unknown(edges: Number, why: Missing) -> Adjacency:
+    """A graph of which at most the edges are known."""
+    return Adjacency(edges, why, why, why, why, why, why, None)
+
+
+def _global_numbers(complex: RegionComplex, clock: Clock) -> tuple[Number, Number]:
     """Diameter, and the second eigenvalue of the normalised Laplacian."""
     if len(complex) > LARGEST_GRAPH or clock.left <= 0:
         most = f"the graph has {len(complex):,} nodes, up to {LARGEST_GRAPH:,} are looked at"
@@ -103,13 +101,13 @@ def _global_numbers(complex: RegionComplex, clock: Clock) -> dict[str, Labelled]
             "diameter and spectrum of the adjacency graph",
             most if len(complex) > LARGEST_GRAPH else "the budget was spent",
         )
-        return dict.fromkeys(("diameter", "gap"), not_computed(reason))
+        return Missing(reason), Missing(reason)
     graph = dual_graph(complex, eigenvalues=2)
     gap = float(graph.spectrum[1]) if len(graph.spectrum) > 1 else 0.0
-    return {
-        "diameter": exact(graph.diameter, "most facets crossed between two regions on a shortest way"),
-        "gap": estimate(gap, "second eigenvalue of the normalised Laplacian, in floating point"),
-    }
+    return (
+        Exact(graph.diameter, "most facets crossed between two regions on a shortest way"),
+        Estimate(gap, "second eigenvalue of the normalised Laplacian, in floating point"),
+    )
 
 
 def plane_outlines(complex: RegionComplex, clock: Clock) -> list[FloatArray] | None:
@@ -120,20 +118,15 @@ def plane_outlines(complex: RegionComplex, clock: Clock) -> list[FloatArray] | N
     return outlines(complex) if complex.complete or not clock.allows(complex, outlines, what) else None
 
 
-def coverage(complex: RegionComplex, polygons: list[FloatArray] | None) -> Labelled:
+def coverage(complex: RegionComplex, polygons: list[FloatArray] | None) -> Number:
     """The regions' areas as a share of a plane domain's: 1 if nothing is missing, up to rounding."""
     if polygons is None:
-        return not_computed("areas are added up in bounded planes, where the outlines are affordable")
+        return Missing("areas are added up in bounded planes, where the outlines are affordable")
     share = sum(area(polygon) for polygon in polygons) / complex.domain.volume()
-    return estimate(share, "sum of the regions' areas over the domain's, in floating point")
+    return Estimate(share, "sum of the regions' areas over the domain's, in floating point")
 
 
-def search_facts(complex: RegionComplex) -> dict[str, Any]:
+def search_facts(complex: RegionComplex) -> Search:
     """What searched, how long, and whether it came to an end."""
     statistics = {name: float(value) for name, value in complex.statistics.items()}
-    return {
-        "engine": complex.engine,
-        "seconds": estimate(round(complex.seconds, 3)),
-        "complete": complex.complete,
-        "statistics": statistics,
-    }
+    return Search(complex.engine, Estimate(round(complex.seconds, 3)), complex.complete, statistics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +12,8 @@ from numpy.typing import ArrayLike
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
+
+Chooser = Literal["user", "default"]
 
 FEW = 6
 """Dimensions up to which a whole box is the default; above, a window is."""
@@ -32,8 +35,8 @@ class Scope:
     domain: Polyhedron
     window: Slice | None
     description: str
-    chosen_by: str
-    kind: str
+    chosen_by: Chooser
+    kind: Literal["box", "polytope", "window"]
     low: FloatArray | None = None
     high: FloatArray | None = None
 
@@ -51,7 +54,9 @@ class Scope:
         return inside
 
 
-def box_scope(d: int, low: ArrayLike, high: ArrayLike, *, chosen_by: str = "user", why: str = "") -> Scope:
+def box_scope(
+    d: int, low: ArrayLike, high: ArrayLike, *, chosen_by: Chooser = "user", why: str = ""
+) -> Scope:
     """A box in the input space; coordinates with equal ends are fixed and the others are looked at.
 
     Arguments:
@@ -81,7 +86,12 @@ def box_scope(d: int, low: ArrayLike, high: ArrayLike, *, chosen_by: str = "user
 
 
 def window_scope(
-    points: FloatArray, low: ArrayLike = -1.0, high: ArrayLike = 2.0, *, names: str, chosen_by: str = "user"
+    points: FloatArray,
+    low: ArrayLike = -1.0,
+    high: ArrayLike = 2.0,
+    *,
+    names: str,
+    chosen_by: Chooser = "user",
 ) -> Scope:
     """The window through three points (or another number), which are t = 0 and the unit vectors.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from polytope.core.result import SearchResult
@@ -12,14 +10,15 @@ from polytope.geometry import Polyhedron
 from polytope.ir import Network, mlp
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
-from polytope.labels import Labelled, at_least, estimate, exact, interval, not_computed
+from polytope.labelled import Bound, Estimate, Exact, Missing, Number, ends, interval
 from polytope.measures.lipschitz import lipschitz_bounds, lipschitz_constant
 from polytope.measures.operator_norm import operator_norms
-from polytope.measures.robustness import Radius, robustness_radius
+from polytope.measures.robustness import robustness_radius
 from polytope.regions.complex import RegionComplex
 from polytope.regions.locate import told_patterns
 from polytope.report.clock import Clock
 from polytope.report.cost import estimated_seconds, some_regions
+from polytope.report.data_sections import Distances, Lipschitz, PointDistance, Slopes
 from polytope.report.subject import Subject, to_distances
 
 LARGEST_JACOBIAN = 1 << 22
@@ -29,26 +28,26 @@ NEAREST = 10
 """Data points whose distance to the decision boundary is looked for, each in a sixtieth of the budget."""
 
 
-def lipschitz_facts(subject: Subject, complex: RegionComplex, clock: Clock) -> dict[str, Any]:
+def lipschitz_facts(subject: Subject, complex: RegionComplex, clock: Clock) -> Lipschitz:
     """The 2-to-2 Lipschitz constant over the domain, over the data's box, and the slopes at data points."""
     domain = _over_domain(subject, complex, clock)
     data, steepest = _at_points(subject, clock)
-    return {"domain": domain, "data_box": _over_box(subject, steepest, clock), "data": data}
+    return Lipschitz(domain, _over_box(subject, steepest, clock), data)
 
 
-def _over_domain(subject: Subject, complex: RegionComplex, clock: Clock) -> Labelled:
+def _over_domain(subject: Subject, complex: RegionComplex, clock: Clock) -> Number:
     """The greatest norm over the regions; enclosed with certified bounds where regions are missing."""
     if not len(complex):
-        return not_computed("no region was found")
+        return Missing("no region was found")
     K = to_distances(subject.scope.window, complex.domain.dim)
     straight = _straightened(complex, K)
     some = _affordable(straight, clock)
     found = lipschitz_constant(some)
     if complex.complete and len(some) == len(complex):
-        return exact(float(found), "up to the rounding of the last operations")
+        return Exact(float(found), "up to the rounding of the last operations")
     greatest = found.lower
     if not complex.domain.is_bounded or _too_large(straight.network):
-        return at_least(greatest, "the steepest of the regions looked at")
+        return Bound(greatest, note="the steepest of the regions looked at")
     bounds = lipschitz_bounds(straight.network, straight.domain, samples=100)
     return interval(greatest, max(bounds.upper, greatest), "the steepest region looked at; a certified bound")
 
@@ -80,16 +79,16 @@ def _straightened(complex: RegionComplex, K: FloatArray) -> RegionComplex:
     return RegionComplex(network, domain, found)
 
 
-def _over_box(subject: Subject, steepest: float, clock: Clock) -> Labelled | None:
+def _over_box(subject: Subject, steepest: float, clock: Clock) -> Number | None:
     """Certified bounds over the data's box, where that is not the domain; the steepest point known in it."""
     box = subject.data_box
     if box is None or subject.scope.window is None:
         return None
     what = "a certified Lipschitz bound over the data's bounding box"
     if _too_large(subject.network):
-        return not_computed(clock.refuse(what, "the interval Jacobians of so many inputs take too long"))
+        return Missing(clock.refuse(what, "the interval Jacobians of so many inputs take too long"))
     if clock.left <= 0:
-        return not_computed(clock.refuse(what, "the budget was spent"))
+        return Missing(clock.refuse(what, "the budget was spent"))
     bounds = lipschitz_bounds(subject.network, box, samples=64)
     lower = max(bounds.lower, steepest)
     return interval(lower, max(bounds.upper, lower), "the steepest point looked at; a certified bound")
@@ -100,7 +99,7 @@ def _too_large(network: Network) -> bool:
     return widest * max(network.input_dim, network.output_dim) > LARGEST_JACOBIAN
 
 
-def _at_points(subject: Subject, clock: Clock) -> tuple[dict[str, Any] | None, float]:
+def _at_points(subject: Subject, clock: Clock) -> tuple[Slopes | None, float]:
     """The norms of the Jacobians at data points, and the greatest of those that a region surely has.
 
     A point so near to a bend that float64 cannot tell its side may be given the slope of no region.
@@ -118,23 +117,19 @@ def _at_points(subject: Subject, clock: Clock) -> tuple[dict[str, Any] | None, f
     if len(found) < len(x):
         clock.refuse(f"slopes at {len(x) - len(found):,} of {len(x):,} data points", "the time was used")
 
-    def labelled(value: float) -> Labelled:
-        return exact(value) if known.all() else estimate(value, "some points lie on bends, up to rounding")
+    def labelled(value: float) -> Number:
+        return Exact(value) if known.all() else Estimate(value, "some points lie on bends, up to rounding")
 
-    facts = {
-        "points": len(found),
-        "median": labelled(float(np.median(found))),
-        "largest": labelled(float(found.max())),
-    }
+    facts = Slopes(len(found), labelled(float(np.median(found))), labelled(float(found.max())))
     return facts, float(found[known].max(initial=0.0))
 
 
-def distance_facts(subject: Subject, clock: Clock) -> dict[str, Any] | None:
+def distance_facts(subject: Subject, clock: Clock) -> Distances | None:
     """The distances of the first data points from the decision boundary, in the whole input space."""
     if subject.points is None:
         return None
     x = subject.points[:NEAREST]
-    rows: list[dict[str, Any]] = []
+    rows: list[PointDistance] = []
     for i, point in enumerate(x):
         if clock.left <= 0:
             why = f"the time allowed was used by the first {i}"
@@ -142,17 +137,17 @@ def distance_facts(subject: Subject, clock: Clock) -> dict[str, Any] | None:
             break
         limit = None if clock.limit is None else max(min(clock.left / (len(x) - i), clock.budget / 60), 0.05)
         found = robustness_radius(subject.network, point, max_seconds=limit)
-        rows.append({"point": i, "class": _class(subject, point), "distance": _distance(found)})
+        rows.append(PointDistance(i, _class(subject, point), found.number))
     if not rows:
         return None
-    exactly = [row["distance"]["value"] for row in rows if row["distance"]["label"] == "exact"]
-    return {
-        "norm": 2,
-        "points": rows,
-        "exact": len(exactly),
-        "least": _least([row["distance"] for row in rows]),
-        "median": _median([row["distance"] for row in rows]),
-    }
+    low, high = _ends([row.distance for row in rows])
+    return Distances(
+        norm=2,
+        points=tuple(rows),
+        exact=sum(isinstance(row.distance, Exact) for row in rows),
+        least=_enclosed(float(low.min()), float(high.min())),
+        median=_enclosed(float(np.median(low)), float(np.median(high))),
+    )
 
 
 def _class(subject: Subject, point: FloatArray) -> int:
@@ -160,26 +155,12 @@ def _class(subject: Subject, point: FloatArray) -> int:
     return int(values.argmax()) if len(values) > 1 else int(values[0] > 0)
 
 
-def _distance(found: Radius) -> Labelled:
-    if found.exact and np.isfinite(found.value):
-        return exact(found.value)
-    if found.exact:
-        return not_computed("there is no other class")
-    return interval(found.lower, found.value)
+def _ends(distances: list[Number]) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper ends of distances; infinite where there is no other class."""
+    known = [(np.inf, np.inf) if isinstance(d, Missing) else ends(d) for d in distances]
+    low, high = np.array(known, dtype=float).T
+    return low, high
 
 
-def _ends(distances: list[Labelled]) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper ends of distances; from 0 to infinity where nothing is known."""
-    low = [d.get("value", d.get("lower", np.inf)) for d in distances]
-    high = [d.get("value", d["upper"] if d.get("upper") is not None else np.inf) for d in distances]
-    return np.array(low, dtype=float), np.array(high, dtype=float)
-
-
-def _least(distances: list[Labelled]) -> Labelled:
-    low, high = (ends.min() for ends in _ends(distances))
-    return interval(float(low), float(high)) if np.isfinite(low) else not_computed("there is no other class")
-
-
-def _median(distances: list[Labelled]) -> Labelled:
-    low, high = (float(np.median(ends)) for ends in _ends(distances))
-    return interval(low, high) if np.isfinite(low) else not_computed("there is no other class")
+def _enclosed(low: float, high: float) -> Number:
+    return interval(low, high) if np.isfinite(low) else Missing("there is no other class")

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polytope.labels import log10
+from polytope.labelled import log10
 from polytope.studies.log import Row
 from polytope.studies.measure import radius_of
 from polytope.studies.run import Bench

@@ -8,7 +8,7 @@ import numpy as np
 
 from polytope.geometry import Polyhedron
 from polytope.ir import Network
-from polytope.labels import log10
+from polytope.labelled import log10
 from polytope.measures.counting import region_bounds
 from polytope.measures.local_complexity.count import local_complexity
 from polytope.report.subject import default_radius
