@@ -69,7 +69,9 @@ if TYPE_CHECKING:
     from polytope.plots.graph import plot_dual_graph, plot_region_bounds
     from polytope.plots.regions import plot_decision_boundary, plot_regions
     from polytope.plots.solid import plot_regions_3d
+    from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements
     from polytope.report.audit import Audit, audit
+    from polytope.report.scope import Scope
 
 __all__ = [  # noqa: RUF022
     "Network",
@@ -156,6 +158,11 @@ __all__ = [  # noqa: RUF022
     "Estimate",
     "Missing",
     "audit",
+    "ModelFile",
+    "Scope",
+    "Data",
+    "Requirements",
+    "AuditBudget",
     "Audit",
     "errors",
 ]
@@ -193,6 +200,8 @@ _LAZY = {  # public names whose modules are loaded when first used
     "plot_region_bounds": "polytope.plots.graph",
     "audit": "polytope.report.audit",
     "Audit": "polytope.report.audit",
+    **dict.fromkeys(("AuditBudget", "Data", "ModelFile", "Requirements"), "polytope.report.asked"),
+    "Scope": "polytope.report.scope",
 }
 
 

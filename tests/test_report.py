@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import pairwise
@@ -58,7 +59,7 @@ def test_schema_is_a_schema_and_that_of_the_fields() -> None:
 def test_complete_audit_is_exact(tmp_path: Path) -> None:
     net = network(2, 8, 8, 3)
     data = np.random.default_rng(1).standard_normal((30, 2))
-    done = pt.audit(net, PLANE, around=data, labels=np.arange(30) % 3, radius=0.1)
+    done = pt.audit(net, PLANE, data=pt.Data(data, np.arange(30) % 3, radius=0.1))
     check_schema(done.as_dict())
     regions = pt.enumerate_regions(net, PLANE)
     assert done.as_dict()["regions"]["activation"] == {"label": "exact", "value": len(regions)}
@@ -84,7 +85,7 @@ def test_complete_audit_is_exact(tmp_path: Path) -> None:
 def test_partial_audit_never_passes_for_complete(limit: int) -> None:
     net = network(2, 16, 16, 1)
     truth = pt.audit(net, PLANE).as_dict()
-    report = pt.audit(net, PLANE, max_regions=limit).as_dict()
+    report = pt.audit(net, PLANE, budget=pt.AuditBudget(max_regions=limit)).as_dict()
     check_schema(report)
     assert not report["search"]["complete"]
     for name, number in report["regions"].items():
@@ -107,9 +108,9 @@ def test_partial_audit_never_passes_for_complete(limit: int) -> None:
 
 
 def test_what_would_cost_too_much_is_left_out_and_said() -> None:
-    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=None).as_dict()
+    report = pt.audit(network(2, 32, 32, 1), PLANE, budget=pt.AuditBudget(max_seconds=None)).as_dict()
     assert report["not_done"] == []
-    report = pt.audit(network(2, 32, 32, 1), PLANE, max_seconds=1e-6).as_dict()
+    report = pt.audit(network(2, 32, 32, 1), PLANE, budget=pt.AuditBudget(max_seconds=1e-6)).as_dict()
     check_schema(report)
     assert report["not_done"]
     for item in report["not_done"]:
@@ -118,7 +119,9 @@ def test_what_would_cost_too_much_is_left_out_and_said() -> None:
 
 
 def test_an_audit_stopped_before_the_first_region_is_honest() -> None:
-    report = pt.audit(network(40, 64, 64, 1), pt.Polyhedron.whole_space(40), max_seconds=1e-9).as_dict()
+    report = pt.audit(
+        network(40, 64, 64, 1), pt.Polyhedron.whole_space(40), budget=pt.AuditBudget(max_seconds=1e-9)
+    ).as_dict()
     check_schema(report)
     assert report["redundancy"]["domain"] is None
     assert report["regions"]["activation"]["lower"] == 0
@@ -154,7 +157,8 @@ def test_page_escapes_names_and_loads_nothing(tmp_path: Path) -> None:
     file.write_bytes(b"not a model")
     prop = tmp_path / "<svg onload=alert(1)>.vnnlib"
     prop.write_text("(assert (<script>alert(1)</script>))")
-    done = pt.audit(net, PLANE, file=file, command=f"polytope audit {hostile}", properties=[prop])
+    done = pt.audit(pt.ModelFile(net, file), PLANE, required=pt.Requirements([prop]))
+    done = replace(done, report=replace(done.report, command=f"polytope audit {hostile}"))
     assert done.as_dict()["properties"][0]["status"] == "not checked"
     check_schema(done.as_dict())
     page = done.write_html(tmp_path / "report.html").read_text()
@@ -180,7 +184,7 @@ def _sha256(text: str) -> str:
 
 
 def test_every_number_of_the_page_has_its_label(tmp_path: Path) -> None:
-    done = pt.audit(network(2, 8, 8, 1), PLANE, max_regions=3)
+    done = pt.audit(network(2, 8, 8, 1), PLANE, budget=pt.AuditBudget(max_regions=3))
     page = done.write_html(tmp_path / "report.html").read_text()
     assert "stopped by its budget" in page
     assert page.count('class="label bound"') >= 4
@@ -189,19 +193,24 @@ def test_every_number_of_the_page_has_its_label(tmp_path: Path) -> None:
 
 def test_bad_arguments_are_named() -> None:
     net = network(2, 4, 1)
-    for arguments, reason in [
-        ({"domain": pt.Polyhedron.box([0], [1])}, "1 coordinates"),
-        ({"window": pt.Slice.through([0, 0], [1, 0], [0, 1])}, "needs a domain"),
-        ({"around": [[1.0, 2.0, 3.0]]}, "shape"),
-        ({"around": [[1.0, np.nan]]}, "finite"),
-        ({"labels": [1]}, "labels need"),
-        ({"around": [[1.0, 2.0]], "labels": [1, 2]}, "labels must"),
-        ({"max_seconds": -1.0}, "max_seconds must be positive"),
-        ({"radius": 0.0}, "radius must be"),
-        ({"fail_on": ["speed>3"]}, "no figure 'speed'"),
+    window = pt.Slice.through([0, 0], [1, 0], [0, 1])
+    for domain, data, reason in [
+        (pt.Polyhedron.box([0], [1]), None, "1 coordinates"),
+        (pt.Scope.of(pt.Polyhedron.box([0], [1]), window), None, "1 coordinates"),
+        (None, pt.Data([[1.0, 2.0, 3.0]]), "shape"),
+        (None, pt.Data([[1.0, np.nan]]), "finite"),
+        (None, pt.Data([[1.0, 2.0]], [1, 2]), "labels must"),
     ]:
         with pytest.raises(ValueError, match=reason):
-            pt.audit(net, **arguments)
+            pt.audit(net, domain, data=data)
+    for make, reason in [
+        (lambda: pt.AuditBudget(max_seconds=-1.0), "max_seconds must be positive"),
+        (lambda: pt.AuditBudget(max_regions=0), "max_regions must be positive"),
+        (lambda: pt.Data([[1.0, 2.0]], radius=0.0), "radius must be"),
+        (lambda: pt.Requirements(fail_on=["speed>3"]), "no figure 'speed'"),
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            make()
 
 
 def test_scopes() -> None:
@@ -233,7 +242,7 @@ def test_default_scope_says_that_it_is_one(d: int, points: int, kind: str) -> No
     scope = default_scope(network(d, 4, 1), data)
     assert scope.chosen_by == "default"
     assert scope.kind == kind
-    report = pt.audit(network(d, 4, 1), around=data).as_dict()
+    report = pt.audit(network(d, 4, 1), data=None if data is None else pt.Data(data)).as_dict()
     check_schema(report)
     assert report["domain"]["chosen_by"] == "default"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import polytope as pt
 from adapters import load
 from polytope.report.clock import Clock
 from polytope.report.html import page as html_page
-from polytope.report.subject import checked_subject
+from polytope.report.subject import subject_of
 from polytope.report.windows import Window, windows
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def done() -> pt.Audit:
     shapes = pairwise([2, 12, 12, 3])
     net = pt.mlp([(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in shapes])
     x = rng.uniform(-1, 1, (6, 2))
-    return pt.audit(net, PLANE, around=x, labels=np.arange(6) % 3, runtime=net, max_seconds=None)
+    model, data = pt.ModelFile(net, runtime=net), pt.Data(x, np.arange(6) % 3)
+    return pt.audit(model, PLANE, data=data, budget=pt.AuditBudget(max_seconds=None))
 
 
 class Opened:
@@ -191,7 +193,11 @@ def test_every_colouring_has_a_legend(browser: Browser, report: Path) -> None:
 
 def window_of(net: pt.Network, around: np.ndarray | None = None) -> Window:
     """The one window of a network: the square, or the plane through three points."""
-    subject = checked_subject(net, PLANE if around is None else None, None, around, None, None)
+    subject = (
+        subject_of(pt.ModelFile(net), PLANE, None)
+        if around is None
+        else subject_of(pt.ModelFile(net), None, pt.Data(around))
+    )
     complex = pt.enumerate_regions(subject.inside, subject.scope.domain)
     [window] = windows(subject, complex, Clock(float("inf"), {}))
     return window
@@ -298,7 +304,9 @@ def test_a_hostile_name_runs_nothing(browser: Browser, tmp_path: Path) -> None:
     hostile = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
     net = pt.mlp([([[1.0, 1.0]], [0.0]), ([[1.0], [2.0]], [0.0, 0.0])])
     net = pt.Network(net.input_shape, net.layers, input_names=(hostile,), output_names=(hostile,))
-    report = pt.audit(net, PLANE, command=hostile).write_html(tmp_path / "report.html")
+    found = pt.audit(net, PLANE)
+    found = replace(found, report=replace(found.report, command=hostile))
+    report = found.write_html(tmp_path / "report.html")
     opened = Opened(browser, report, DESKTOP)
     opened.settle()
     assert opened.tab.locator("img[src=x]").count() == 0

@@ -10,17 +10,19 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 import polytope as pt
 from polytope.labelled import Bound, Estimate, Exact, Missing, Number, ends, interval, share
 from polytope.measures.units import unit_use
+from polytope.report.asked import Runtime
 from polytope.report.checks import FIGURES, judged, read_check
 from polytope.report.clock import Clock
 from polytope.report.conversion import conversion_facts
 from polytope.report.data_sections import Compared
 from polytope.report.density import LEAST_SHARE, _affordable, _segments, _squares, density_facts
 from polytope.report.redundancy import domain_units, redundancy_facts
-from polytope.report.subject import checked_subject, to_distances
+from polytope.report.subject import subject_of, to_distances
 
 SCHEMA = json.loads((files("polytope.report") / "templates" / "report.schema.json").read_text())
 ABSOLUTE = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [-1.0])])  # |x| - 1
@@ -37,7 +39,7 @@ def audited(*arguments: object, **options: object) -> dict[str, Any]:
 
 
 def test_distances_and_slopes_of_the_absolute_value() -> None:
-    report = audited(ABSOLUTE, LINE, around=[[0.25], [-0.5], [1.5]])
+    report = audited(ABSOLUTE, LINE, data=pt.Data([[0.25], [-0.5], [1.5]]))
     found = report["distances"]
     assert [row["distance"]["value"] for row in found["points"]] == pytest.approx([0.75, 0.5, 0.5])
     assert [row["class"] for row in found["points"]] == [0, 0, 1]
@@ -58,19 +60,19 @@ def test_lengths_in_a_window_are_those_of_the_input_space() -> None:
     lengths = np.linalg.norm((u @ K.T) @ window.directions, axis=1)
     np.testing.assert_allclose(lengths, np.linalg.norm(u, axis=1))
     net = pt.mlp([([[1.0, 0.0, 0.0]], [0.0]), ([[1.0]], [0.0])])
-    done = pt.audit(net, PLANE, window=window)
+    done = pt.audit(net, pt.Scope.of(PLANE, window))
     assert done.as_dict()["lipschitz"]["domain"]["value"] == pytest.approx(1.0)
     assert sorted(done.windows[0].norms) == pytest.approx([0.0, 1.0])
 
 
 def test_density_on_segments_and_in_squares() -> None:
-    report = audited(ABSOLUTE, LINE, around=[[-1.0], [1.5]])
+    report = audited(ABSOLUTE, LINE, data=pt.Data([[-1.0], [1.5]]))
     segments = report["density"]["segments"]
     assert segments["regions"] == {"label": "exact", "value": 2.0}
     assert segments["density"] == {"label": "exact", "value": pytest.approx(2 / 2.5)}
     assert report["density"]["squares"] is None
     # squares of side 0.4 (a twentieth of the median distance 4, twice) around three points; x = 0 cuts two
-    report = audited(HALF, PLANE, around=[[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
+    report = audited(HALF, PLANE, data=pt.Data([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]]))
     squares = report["density"]["squares"]
     assert report["density"]["side"] == pytest.approx(0.4)
     assert squares["complete"] == squares["places"] == 3
@@ -98,7 +100,7 @@ def test_pieces_of_segments_and_squares_lie_in_them() -> None:
 def test_with_little_time_a_piece_of_each_place_is_looked_at() -> None:
     """What time allows is a piece, with all of it in the report; without a limit it is the whole."""
     x = np.random.default_rng(0).uniform(-1, 1, (5, 2))
-    subject = checked_subject(HALF, PLANE, None, x, None, None)
+    subject = subject_of(pt.ModelFile(HALF), PLANE, pt.Data(x))
     places = partial(_segments, x)
     assert _affordable(subject, places, float("inf")) == 1.0
     assert _affordable(subject, places, 1e6) == 1.0
@@ -133,7 +135,7 @@ def test_a_window_is_not_the_box_of_the_data() -> None:
     rng = np.random.default_rng(0)
     net = pt.mlp([(rng.standard_normal((12, 9)), rng.standard_normal(12)), (np.ones((2, 12)), [0.0, 1.0])])
     x = rng.uniform(-0.1, 0.1, (40, 9))
-    subject = checked_subject(net, None, None, x, None, None)
+    subject = subject_of(pt.ModelFile(net), None, pt.Data(x))
     assert subject.scope.kind == "window"
     complex = pt.enumerate_regions(subject.inside, subject.scope.domain)
     clock = Clock(float("inf"), {})
@@ -149,9 +151,9 @@ def test_a_window_is_not_the_box_of_the_data() -> None:
     assert "data" in found.simplify.where
 
 
-def converted(network: pt.Network, x: object, runtime: object) -> dict[str, Compared]:
+def converted(network: pt.Network, x: ArrayLike, runtime: Runtime | None) -> dict[str, Compared]:
     """The comparison by kind of points."""
-    subject = checked_subject(network, PLANE, None, x, None, runtime)  # type: ignore[arg-type]
+    subject = subject_of(pt.ModelFile(network, runtime=runtime), PLANE, pt.Data(x))
     return {kind.points: kind for kind in conversion_facts(subject, 60.0).kinds}
 
 
@@ -188,7 +190,9 @@ def test_properties_are_checked_and_confirmed(tmp_path: Path) -> None:
     for name, text in zip(names, texts.values(), strict=True):
         name.write_text(box + text)
     report = audited(
-        ABSOLUTE, LINE, properties=names, runtime=ABSOLUTE, fail_on=["violated>1", "undecided>0"]
+        pt.ModelFile(ABSOLUTE, runtime=ABSOLUTE),
+        LINE,
+        required=pt.Requirements(names, fail_on=["violated>1", "undecided>0"]),
     )
     rows = report["properties"]
     assert [row["status"] for row in rows] == list(texts)
@@ -220,7 +224,9 @@ def test_time_is_kept_by_every_question() -> None:
     rng = np.random.default_rng(0)
     widths = [30, 60, 60, 4]
     net = pt.mlp([(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in pairwise(widths)])
-    report = audited(net, around=rng.standard_normal((400, 30)), max_seconds=1.0)
+    report = audited(
+        net, data=pt.Data(rng.standard_normal((400, 30))), budget=pt.AuditBudget(max_seconds=1.0)
+    )
     questions = report["budget"]["questions"]
     assert sum(row["used"] for row in questions) < 30
     assert {row["question"] for row in questions} >= {"regions", "windows", "distances"}
@@ -254,7 +260,7 @@ def test_a_check_passes_only_if_it_is_sure(check: str, number: Number, result: s
 
 def test_every_figure_is_in_every_report() -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (20, 2))
-    full = pt.audit(HALF, around=x, labels=np.zeros(20), runtime=HALF)
+    full = pt.audit(pt.ModelFile(HALF, runtime=HALF), data=pt.Data(x, np.zeros(20)))
     bare = pt.audit(pt.mlp([([[1.0, 1.0]], [0.0])]), pt.Polyhedron.box([0, 0], [1, 1]))
     for figure in FIGURES.values():
         for report in (full.report, bare.report):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,6 @@ from polytope.cli.options import EngineName, Reading, Where, chosen_engine, chos
 from polytope.cli.reading import load
 from polytope.cli.results import finish, print_json, say
 from polytope.cli.terminal import FAILED, audit_table, end, sentences, watching
-from polytope.report.checks import read_check
 from polytope.report.files import points_from_npz
 
 
@@ -43,33 +43,27 @@ def audit(
 
     A check of --fail-on also fails if its figure is missing, or is a bound that does not decide it.
     """
+    from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements
     from polytope.report.audit import audit as run_audit
 
     with sentences(), watching(Console(stderr=True)) as watch:
-        seconds, checks, properties = in_seconds(budget), fail_on or [], vnnlib or []
-        for text in checks:
-            read_check(text)
+        properties = vnnlib or []
+        required = Requirements(properties, fail_on or [])
+        limits = AuditBudget(in_seconds(budget), max_regions, chosen_engine(engine))
         out.mkdir(parents=True, exist_ok=True)
         network = load(model, reading)
         points = points_from_npz(data, network, where.scale) if data else None
         first = properties[0] if properties and not where.chosen else None
         done = run_audit(
-            network,
+            ModelFile(network, model, adapters.runtime(network)),
             chosen_scope(network, where, first, points),
-            around=points.x if points else None,
-            labels=points.labels if points else None,
-            radius=radius,
-            properties=properties,
-            runtime=adapters.runtime(network),
-            fail_on=checks,
-            engine=chosen_engine(engine),
-            max_regions=max_regions,
-            max_seconds=seconds,
-            file=model,
-            command=shlex.join(["polytope", *sys.argv[1:]]),
-            progress=watch.regions,
-            stage=watch.stage,
+            data=Data(points.x, points.labels, radius) if points else None,
+            required=required,
+            budget=limits,
+            watch=watch,
         )
+        command = shlex.join(["polytope", *sys.argv[1:]])
+        done = replace(done, report=replace(done.report, command=command))
         written = [done.write_html(out / "report.html"), done.write_json(out / "report.json")]
     if as_json:
         print_json(done.as_dict())

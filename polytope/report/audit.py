@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -12,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from polytope.engines.budget import Progress
-from polytope.engines.engine import Engine
-from polytope.geometry import Polyhedron, Slice
+from polytope.geometry import Polyhedron
 from polytope.ir import Network
 from polytope.labelled import Estimate
 from polytope.regions.complex import RegionComplex
+from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements, Silence, Watch
 from polytope.report.checks import outcome, read_check
 from polytope.report.clock import Clock
 from polytope.report.data_sections import DataFacts
@@ -27,11 +24,11 @@ from polytope.report.fields import plain
 from polytope.report.html import Picture, page, window_picture
 from polytope.report.model import model_facts
 from polytope.report.network_sections import DomainFacts
-from polytope.report.questions import Answers, Stage, prepare, shares
+from polytope.report.questions import Answers, prepare, shares
 from polytope.report.regions import search_facts
 from polytope.report.scope import Scope
 from polytope.report.sections import BudgetFacts, Report
-from polytope.report.subject import Runtime, Subject, checked_subject
+from polytope.report.subject import Subject, subject_of
 from polytope.report.verdict import verdict
 from polytope.report.windows import Window
 
@@ -78,23 +75,13 @@ class Audit:
 
 
 def audit(
-    network: Network,
+    network: Network | ModelFile,
     domain: Polyhedron | Scope | None = None,
     *,
-    window: Slice | None = None,
-    around: ArrayLike | None = None,
-    labels: ArrayLike | None = None,
-    radius: float | None = None,
-    properties: Sequence[str | Path] = (),
-    runtime: Runtime | None = None,
-    fail_on: Sequence[str] = (),
-    engine: Engine | None = None,
-    max_regions: int | None = 100_000,
-    max_seconds: float | None = 60.0,
-    file: str | Path | None = None,
-    command: str | None = None,
-    progress: Progress | None = None,
-    stage: Stage | None = None,
+    data: Data | None = None,
+    required: Requirements | None = None,
+    budget: AuditBudget | None = None,
+    watch: Watch | None = None,
 ) -> Audit:
     r"""Run every audit analysis of a network within one time budget.
 
@@ -103,26 +90,16 @@ def audit(
     later question gets less than half of its share of the whole, so the whole may take longer.
 
     Arguments:
-        network: a piecewise-affine network.
-        domain: where to look, in the coordinates of the window or of the input. By default around the data,
-            or near the origin; the report says which.
-        window: a slice of the input space that the domain lies in.
-        around: data points ``[n, d]`` or ``[n, *input_shape]``.
-        labels: their classes, ``int[n]``.
-        radius: of the local complexity; by default a twentieth of the median distance between points.
-        properties: VNN-LIB files to check.
-        runtime: the model's own runtime, ``[B, d]`` to ``[B, out]``, such as ``adapters.runtime(network)``.
-        fail_on: checks such as ``"dead_units>0.1"``; ``Audit.failed`` says which do not pass. A number that
-            is missing, or of which a bound leaves the answer open, fails its check.
-        engine, max_regions: as in ``enumerate_regions``.
-        max_seconds: budget of the whole audit.
-        file: the model file, for its name, size and hash.
-        command: how to repeat the audit, as shown in the report.
-        progress: called with the numbers of regions found and of open cells.
-        stage: called with a few words when a new question is begun.
+        network: a piecewise-affine network, or one with its file and the model's own runtime.
+        domain: where to look: a polyhedron in the input space, or ``Scope.of(domain, window)`` for one in the
+            coordinates of a slice. By default around the data, or near the origin; the report says which.
+        data: points to look around, perhaps with their classes.
+        required: properties and checks; none by default.
+        budget: ``AuditBudget()`` by default: a minute.
+        watch: told what is done: ``stage(words)`` when a question is begun, ``regions(found, open_cells)``.
 
     Raises:
-        ValueError: domain, points, labels or a check do not fit.
+        ValueError: domain, points or labels do not fit.
         EmptyDomainError: the domain has no interior.
 
     Example:
@@ -131,23 +108,20 @@ def audit(
         >>> pt.audit(net, pt.Polyhedron.box([-1], [1])).report.regions.activation
         Exact(value=2, note='')
     """
-    checks = [read_check(text) for text in fail_on]
-    if max_seconds is not None and not max_seconds > 0:
-        raise ValueError(f"audit: max_seconds must be positive, not {max_seconds}.")
-    if radius is not None and not (np.isfinite(radius) and radius > 0):
-        raise ValueError(f"audit: radius must be a positive finite number, not {radius}.")
-    subject = checked_subject(network, domain, window, around, labels, runtime)
-    files = [Path(name) for name in properties]
-    tell = stage or (lambda _: None)
-    tell("preparing")
+    model = network if isinstance(network, ModelFile) else ModelFile(network)
+    required, budget, watch = required or Requirements(), budget or AuditBudget(), watch or Silence()
+    subject = subject_of(model, domain, data)
+    files = [Path(name) for name in required.properties]
+    watch.stage("preparing")
     prepare(subject)
-    clock = Clock(float("inf") if max_seconds is None else max_seconds, shares(subject, files))
-    answers = Answers(subject, clock, tell, radius, files)
+    seconds = float("inf") if budget.max_seconds is None else budget.max_seconds
+    clock = Clock(seconds, shares(subject, files))
+    answers = Answers(subject, clock, watch, data.radius if data else None, files)
     conversion = answers.conversion()
-    complex = answers.search(engine, max_regions, progress)
+    complex = answers.search(budget.engine, budget.max_regions)
     report = Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=model_facts(network, Path(file) if file else None),
+        model=model_facts(model.network, Path(model.path) if model.path else None),
         domain=_domain_facts(subject.scope),
         data=_data_facts(subject),
         search=search_facts(complex),
@@ -161,14 +135,12 @@ def audit(
         density=answers.density(),
         local_complexity=answers.local_complexity(),
         distances=answers.distances(),
-        budget=BudgetFacts(max_regions, max_seconds, tuple(clock.spent)),
+        budget=BudgetFacts(budget.max_regions, budget.max_seconds, tuple(clock.spent)),
         not_done=tuple(clock.left_out),
-        command=command,
         environment=_environment(),
     )
-    report = replace(
-        report, checks=tuple(outcome(check, report) for check in checks), verdict=verdict(report)
-    )
+    checks = tuple(outcome(read_check(text), report) for text in required.fail_on)
+    report = replace(report, checks=checks, verdict=verdict(report))
     pictures = tuple(window_picture(window) for window in answers.windows[:1])
     return Audit(report, complex, tuple(answers.windows), pictures)
 

@@ -16,7 +16,7 @@ from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.properties.vnnlib import read_input_box
 from polytope.properties.vnnlib_property import Property, read_property
-from polytope.report.scope import Scope, box_scope, polytope_scope
+from polytope.report.scope import Scope, box_scope
 
 LARGEST_TEXT = 2**28
 LARGEST_ARRAYS = 2**33
@@ -47,7 +47,7 @@ def domain_from_json(path: Path, network: Network) -> Scope:
     if keys == {"low", "high"}:
         return box_scope(network.input_dim, _numbers(path, given["low"]), _numbers(path, given["high"]))
     if keys == {"A", "b"}:
-        scope = polytope_scope(Polyhedron(_numbers(path, given["A"]), _numbers(path, given["b"])))
+        scope = Scope.of(Polyhedron(_numbers(path, given["A"]), _numbers(path, given["b"])))
         scope.restricted(network)
         return scope
     raise ValueError(f'{path.name} must hold {{"low": ..., "high": ...}} or {{"A": [[...]], "b": [...]}}.')

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
-from polytope.engines.budget import Progress
 from polytope.engines.engine import Engine
 from polytope.engines.sampling import Sampling
 from polytope.geometry import Polyhedron
 from polytope.ir import mlp
 from polytope.labelled import Number
 from polytope.regions.complex import RegionComplex
+from polytope.report.asked import Watch
 from polytope.report.clock import Clock
 from polytope.report.complexity import complexity_facts
 from polytope.report.conversion import conversion_facts
@@ -47,8 +47,6 @@ WEIGHTS = {
 }
 """The questions in the order in which they are asked, and their shares of the budget."""
 
-Stage = Callable[[str], None]
-
 
 def shares(subject: Subject, files: Sequence[Path]) -> dict[str, float]:
     """The weights of the questions; next to nothing for those that have no subject here."""
@@ -63,15 +61,15 @@ class Answers:
     Arguments:
         subject: what they are asked about.
         clock: shares out the time, and keeps what was left out.
-        tell: called with each question when it is begun.
+        watch: told of each question when it is begun, and of the search.
         radius: of the local complexity; ``None`` for the data's own.
         files: VNN-LIB properties.
     """
 
     def __init__(
-        self, subject: Subject, clock: Clock, tell: Stage, radius: float | None, files: Sequence[Path]
+        self, subject: Subject, clock: Clock, watch: Watch, radius: float | None, files: Sequence[Path]
     ) -> None:
-        self.subject, self.clock, self.tell, self.files = subject, clock, tell, files
+        self.subject, self.clock, self.watch, self.files = subject, clock, watch, files
         self.radius, self.chosen_by = _radius(subject, radius)
         self.sampled: RegionComplex | None = None
         self.windows: list[Window] = []
@@ -80,7 +78,7 @@ class Answers:
         """Go on to a question."""
         if self.clock.spent:
             self.clock.end()
-        self.tell(question)
+        self.watch.stage(question)
         self.clock.begin(question)
 
     def conversion(self) -> Conversion:
@@ -88,16 +86,16 @@ class Answers:
         self.begin("conversion")
         return conversion_facts(self.subject, self.clock.seconds)
 
-    def search(self, engine: Engine | None, most: int | None, progress: Progress | None) -> RegionComplex:
+    def search(self, engine: Engine | None, most: int | None) -> RegionComplex:
         """The regions of the domain, and the windows that the page shows."""
         self.begin("regions")
-        inside, domain = self.subject.inside, self.subject.scope.domain
+        subject, limit, watch = self.subject, self.clock.limit, self.watch.regions
         complex = enumerate_regions(
-            inside, domain, engine, max_regions=most, max_seconds=self.clock.limit, progress=progress
+            subject.inside, subject.scope.domain, engine, max_regions=most, max_seconds=limit, progress=watch
         )
         self.sampled = _sampled(complex)
         self.begin("windows")
-        self.windows = windows(self.subject, complex, self.clock)
+        self.windows = windows(subject, complex, self.clock)
         return complex
 
     def regions(self, complex: RegionComplex) -> Regions:

@@ -21,7 +21,7 @@ FEW = 6
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """A domain and how it lies in the input space.
+    """Where to look: a domain and how it lies in the input space; made by ``Scope.of(domain, window)``.
 
     Arguments:
         domain: in the coordinates of the window, or of the input where there is no window.
@@ -39,6 +39,14 @@ class Scope:
     kind: Literal["box", "polytope", "window"]
     low: FloatArray | None = None
     high: FloatArray | None = None
+
+    @classmethod
+    def of(cls, domain: Polyhedron, window: Slice | None = None) -> Scope:
+        """A domain as it is, in the coordinates of the window where there is one."""
+        rows = f"{len(domain.A)} half-spaces in {domain.dim} dimensions"
+        if window is None:
+            return cls(domain, None, f"a polytope of {rows}", "user", "polytope")
+        return cls(domain, window, f"a {window.dim}-dimensional window, {rows}", "user", "window")
 
     def restricted(self, network: Network) -> Network:
         """The network as a function of the domain's coordinates.
@@ -114,13 +122,6 @@ def window_scope(
     assert inner.high is not None, "a box has ends"
     description = f"the {window.dim}-dimensional window through {names}, t in {_span(inner.low, inner.high)}"
     return Scope(inner.domain, window, description, chosen_by, "window", inner.low, inner.high)
-
-
-def polytope_scope(domain: Polyhedron, window: Slice | None = None) -> Scope:
-    """A domain given as it is."""
-    rows = f"{len(domain.A)} half-spaces in {domain.dim} dimensions"
-    inside = f"a polytope of {rows}" if window is None else f"a {window.dim}-dimensional window, {rows}"
-    return Scope(domain, window, inside, "user", "polytope" if window is None else "window")
 
 
 def default_scope(network: Network, points: FloatArray | None = None) -> Scope:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
-from polytope.report.scope import Scope, default_scope, polytope_scope
-
-Runtime = Callable[[FloatArray], FloatArray]
+from polytope.report.asked import Data, ModelFile, Runtime
+from polytope.report.scope import Scope, default_scope
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,53 +74,29 @@ def to_distances(window: Slice | None, dim: int) -> FloatArray:
     return K
 
 
-def checked_subject(
-    network: Network,
-    domain: Polyhedron | Scope | None,
-    window: Slice | None,
-    around: ArrayLike | None,
-    labels: ArrayLike | None,
-    runtime: Runtime | None,
-) -> Subject:
-    """The subject that the arguments of ``audit`` name.
+def subject_of(model: ModelFile, domain: Polyhedron | Scope | None, data: Data | None) -> Subject:
+    """The subject of an audit.
 
     Raises:
         ValueError: domain, points or labels do not fit the network.
     """
-    points, classes = _data(network, around, labels)
-    subject = Subject(network, _scope(network, domain, window, points), points, classes, runtime)
+    points, classes = (None, None) if data is None else _data(model.network, data)
+    if domain is None:
+        domain = default_scope(model.network, points)
+    scope = domain if isinstance(domain, Scope) else Scope.of(domain)
+    subject = Subject(model.network, scope, points, classes, model.runtime)
     assert subject.inside.layers, "the scope fits"
     return subject
 
 
-def _scope(
-    network: Network, domain: Polyhedron | Scope | None, window: Slice | None, points: FloatArray | None
-) -> Scope:
-    if isinstance(domain, Scope):
-        return domain
-    if domain is not None:
-        return polytope_scope(domain, window)
-    if window is not None:
-        raise ValueError(
-            "audit: a window needs a domain in its coordinates, such as Polyhedron.box([-1, -1], [2, 2])."
-        )
-    return default_scope(network, points)
-
-
-def _data(
-    network: Network, around: ArrayLike | None, labels: ArrayLike | None
-) -> tuple[FloatArray | None, NDArray[np.int64] | None]:
+def _data(network: Network, data: Data) -> tuple[FloatArray, NDArray[np.int64] | None]:
     """The points as rows, and their labels."""
-    if around is None:
-        if labels is not None:
-            raise ValueError("audit: labels need the points that they belong to (around=...).")
-        return None, None
-    x = np.asarray(around, dtype=float)
+    x = np.asarray(data.points, dtype=float)
     if x.ndim < 2 or not len(x) or x[0].size != network.input_dim:
-        raise ValueError(f"audit: around must have shape [n, {network.input_dim}], got {x.shape}.")
+        raise ValueError(f"Data: points must have shape [n, {network.input_dim}], got {x.shape}.")
     if not np.isfinite(x).all():
-        raise ValueError("audit: around holds a value that is not a finite number; leave such points out.")
-    classes = None if labels is None else np.asarray(labels).astype(np.int64)
+        raise ValueError("Data: points holds a value that is not a finite number; leave such points out.")
+    classes = None if data.labels is None else np.asarray(data.labels).astype(np.int64)
     if classes is not None and classes.shape != (len(x),):
-        raise ValueError(f"audit: labels must have shape [{len(x)}], got {classes.shape}.")
+        raise ValueError(f"Data: labels must have shape [{len(x)}], got {classes.shape}.")
     return x.reshape(len(x), -1), classes

@@ -1,0 +1,121 @@
+"""What an audit is given: a model, data points, requirements, and what it may spend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Protocol
+
+from numpy.typing import ArrayLike
+
+from polytope.engines.engine import Engine
+from polytope.ir import Network
+from polytope.ir.maps import FloatArray
+from polytope.report.checks import read_check
+
+Runtime = Callable[[FloatArray], FloatArray]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A network with the file that it was read from.
+
+    Arguments:
+        network: the network.
+        path: the file, for its name, size and hash.
+        runtime: the model's own, ``[B, d]`` to ``[B, out]``, such as ``adapters.runtime(network)``; the
+            network is compared with it.
+    """
+
+    network: Network
+    path: str | Path | None = None
+    runtime: Runtime | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Data points of a model.
+
+    Arguments:
+        points: ``[n, d]`` or ``[n, *input_shape]``.
+        labels: their classes, ``int[n]``.
+        radius: of the local complexity around them; by default a twentieth of their median distance.
+
+    Raises:
+        ValueError: the radius is not a positive finite number.
+    """
+
+    points: ArrayLike
+    labels: ArrayLike | None = None
+    radius: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.radius is not None and not 0 < self.radius < inf:
+            raise ValueError(f"Data: radius must be a positive finite number, not {self.radius}.")
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What must hold of a model.
+
+    Arguments:
+        properties: VNN-LIB files to check.
+        fail_on: checks such as ``"dead_units>0.1"``; ``Audit.failed`` says which do not pass. A number that
+            is missing, or of which a bound leaves the answer open, fails its check.
+
+    Raises:
+        ValueError: a check names no figure of the report.
+    """
+
+    properties: Sequence[str | Path] = ()
+    fail_on: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for text in self.fail_on:
+            read_check(text)
+
+
+@dataclass(frozen=True)
+class AuditBudget:
+    """What an audit may spend, and the engine that spends it; ``None`` is no limit.
+
+    Arguments:
+        max_seconds: for all questions together.
+        max_regions: that the search in the domain finds.
+        engine: of that search, as in ``enumerate_regions``.
+
+    Raises:
+        ValueError: a limit is not positive.
+    """
+
+    max_seconds: float | None = 60.0
+    max_regions: int | None = 100_000
+    engine: Engine | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_seconds", "max_regions"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise ValueError(f"AuditBudget: {name} must be positive, not {limit}.")
+
+
+class Watch(Protocol):
+    """Whom an audit tells how far it is."""
+
+    def stage(self, words: str) -> None:
+        """A new question is begun."""
+
+    def regions(self, found: int, open_cells: int) -> None:
+        """The search has found so many regions, and has so many cells open."""
+
+
+class Silence:
+    """Nobody is told."""
+
+    def stage(self, words: str) -> None:
+        """Nothing."""
+
+    def regions(self, found: int, open_cells: int) -> None:
+        """Nothing."""
