@@ -6,6 +6,7 @@
 
 #if defined(__linux__) || defined(__APPLE__)
 #include <pthread.h>
+#include <sys/resource.h>
 #elif defined(_WIN32)
 #define NOMINMAX
 #include <windows.h>
@@ -41,17 +42,30 @@ class Stack {
 #endif
   }
 
-  // The lowest address of the running thread's stack; stacks grow downwards.
-  static std::uintptr_t end() {
 #if defined(__GLIBC__)
+  // What the system says of it, after it has read the list of all mappings for a program's first thread; or 0.
+  static std::uintptr_t asked() {
     pthread_attr_t attributes;
     void* low = nullptr;
     std::size_t size = 0;
-    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
-      pthread_attr_getstack(&attributes, &low, &size);
-      pthread_attr_destroy(&attributes);
-      if (low) return reinterpret_cast<std::uintptr_t>(low);
-    }
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
+    pthread_attr_getstack(&attributes, &low, &size);
+    pthread_attr_destroy(&attributes);
+    return reinterpret_cast<std::uintptr_t>(low);
+  }
+#endif
+
+  // The lowest address of the running thread's stack; stacks grow downwards.
+  static std::uintptr_t end() {
+#if defined(__GLIBC__)
+    // That takes milliseconds, more than a small search: the answer holds for a thread until the limit changes.
+    static thread_local std::uintptr_t low = 0;
+    static thread_local rlim_t limit = 0;
+    rlimit now{};
+    const bool told = getrlimit(RLIMIT_STACK, &now) == 0;
+    if (!told || !low || limit != now.rlim_cur) low = asked();
+    limit = now.rlim_cur;
+    if (low) return low;
 #elif defined(__APPLE__)
     const pthread_t self = pthread_self();
     return reinterpret_cast<std::uintptr_t>(pthread_get_stackaddr_np(self)) - pthread_get_stacksize_np(self);
