@@ -43,9 +43,7 @@ def explore_lp(
     exact: Callable[..., tuple[int, list[float], list[float]]],
     attend: Callable[[int], bool] | None,
 ) -> dict[str, Any]: ...
-def match(
-    keys: NDArray[np.uint64], cell: NDArray[np.int32], places: bool, workers: int
-) -> tuple[Integers, int]: ...
+def match(keys: NDArray[np.uint64], begin: Integers, places: bool, workers: int) -> tuple[Integers, int]: ...
 def volumes(
     vertex_begin: Integers,
     vertices: Floats,

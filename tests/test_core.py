@@ -297,6 +297,21 @@ def test_domains_that_are_no_bodies_are_refused(cells: str) -> None:
         count_regions(network, half, LayerSplit(cells=cells))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_facets_are_matched_by_their_keys(workers: int) -> None:
+    """Cells that share a key are a pair; a key of one cell alone, or a third time, is in none."""
+    top = np.uint64(1 << 63)
+    keys = np.array([5, 7, 0, 7, 9, 9, 7, 5], np.uint64) | np.array([0, 0, 0, 0, top, top, 0, 0], np.uint64)
+    begin = np.array([0, 2, 4, 6, 8])
+    pairs, odd = _core.match(keys, begin, False, workers)
+    assert sorted(pairs.tolist()) == [[0, 1], [0, 3]]
+    assert odd == 3
+    assert sorted(_core.match(keys, begin, True, workers)[0].tolist()) == [[0, 7], [1, 3]]
+    for wrong in ([0, 9], [1, 8], [0, 4, 2, 8], []):
+        with pytest.raises(ValueError, match="begin"):
+            _core.match(keys, np.array(wrong, np.int64), False, workers)
+
+
 def test_the_stub_names_what_is_there() -> None:
     stub = ast.parse((Path(__file__).parents[1] / "polytope" / "_core.pyi").read_text(encoding="utf-8"))
     named = {f.name: arguments(f) for f in stub.body if isinstance(f, ast.FunctionDef)}

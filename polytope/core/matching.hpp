@@ -3,77 +3,78 @@
 #include <algorithm>
 #include <vector>
 
-#include "basics.hpp"
+#include "sink.hpp"
 #include "threads.hpp"
 
 namespace polytope {
 
 struct Matched {
-  std::vector<Index> pairs;  // two names each, the first one first
-  Index odd = 0;             // keys that are not in one pair of different cells
+  Buffer<Index> pairs;  // two names each, the first one first
+  Index odd = 0;        // keys that are not in one pair of different cells
 };
 
-// The pairs of places (facets) with equal keys whose top bits lie in first .. last - 1; key 0 is none.
-// cell[i] is the cell of facet i. Keys are grouped by their top bits, so that one group fits into the cache.
-inline void match_part(const Bits* key, const std::int32_t* cell, Index n, int bits, Index first, Index last,
-                       bool places, Matched& out) {
-  const int shift = 64 - bits;
-  std::vector<Index> begin(last - first + 1, 0);
+struct Keyed {  // a facet
+  Bits key;
+  std::int32_t cell, place;  // -1 - cell once it is in a pair
+};
+
+// The pairs among the facets of a group, by open addressing; a table of `size` numbers, a power of two.
+inline void match_group(Keyed* facets, Index n, std::int32_t* table, std::size_t size, bool places, Matched& out) {
+  std::fill_n(table, size, -1);
+  Index* pairs = out.pairs.extend(n);
+  Index n_pairs = 0;
   for (Index i = 0; i < n; ++i) {
-    const Index group = Index(key[i] >> shift);
-    if (key[i] && first <= group && group < last) ++begin[group - first + 1];
-  }
-  Index most = 0;
-  for (Index g = 0; g < last - first; ++g) {
-    most = std::max(most, begin[g + 1]);
-    begin[g + 1] += begin[g];
-  }
-  struct Entry {
-    Bits key;
-    std::int32_t place;
-    bool paired;
-  };
-  std::vector<Entry> entries(begin.back());
-  std::vector<Index> at(begin.begin(), begin.end() - 1);
-  for (Index i = 0; i < n; ++i) {
-    const Index group = Index(key[i] >> shift);
-    if (key[i] && first <= group && group < last) entries[at[group - first]++] = {key[i], std::int32_t(i), false};
-  }
-  std::size_t size = 16;
-  while (size < 2 * std::size_t(most)) size *= 2;
-  std::vector<std::int32_t> table(size, -1);
-  out.pairs.reserve(entries.size());
-  for (Index g = 0; g < last - first; ++g) {
-    for (Index i = begin[g]; i < begin[g + 1]; ++i) {
-      std::size_t h = entries[i].key & (size - 1);
-      while (table[h] >= 0 && entries[table[h]].key != entries[i].key) h = (h + 1) & (size - 1);
-      if (table[h] < 0) {
-        table[h] = std::int32_t(i);
-        ++out.odd;
-        continue;
-      }
-      Entry& other = entries[table[h]];
-      if (other.paired || cell[other.place] == cell[entries[i].place]) {
-        ++out.odd;
-        continue;
-      }
-      other.paired = true;
-      --out.odd;
-      out.pairs.push_back(places ? other.place : cell[other.place]);
-      out.pairs.push_back(places ? entries[i].place : cell[entries[i].place]);
+    const Keyed& one = facets[i];
+    std::size_t h = one.key & (size - 1);
+    while (table[h] >= 0 && facets[table[h]].key != one.key) h = (h + 1) & (size - 1);
+    if (table[h] < 0) {
+      table[h] = std::int32_t(i);
+      continue;
     }
-    for (Index i = begin[g]; i < begin[g + 1]; ++i)
-      for (std::size_t h = entries[i].key & (size - 1); table[h] >= 0; h = (h + 1) & (size - 1)) table[h] = -1;
+    Keyed& other = facets[table[h]];
+    if (other.cell < 0 || other.cell == one.cell) continue;
+    pairs[2 * n_pairs] = places ? other.place : other.cell;
+    pairs[2 * n_pairs + 1] = places ? one.place : one.cell;
+    ++n_pairs;
+    other.cell = -1 - other.cell;
   }
+  out.pairs.shrink(out.pairs.size() - n + 2 * n_pairs);
+  out.odd += n - 2 * n_pairs;
 }
 
-inline std::vector<Matched> match(const Bits* key, const std::int32_t* cell, Index n, bool places, int workers) {
+// The pairs of cells (or of places of facets) with equal keys whose top bits lie in first .. last - 1; key 0 is none.
+// Cell c has the facets begin[c] .. begin[c + 1] - 1. One group with equal top bits fits into the cache.
+inline void match_part(const Bits* key, const Index* begin, Index cells, int bits, Index first, Index last, bool places,
+                       Matched& out) {
+  const int shift = 64 - bits;
+  const auto is_mine = [&](Bits k) { return k && first <= Index(k >> shift) && Index(k >> shift) < last; };
+  std::vector<Index> start(last - first + 1, 0);
+  for (Index i = 0; i < begin[cells]; ++i)
+    if (is_mine(key[i])) ++start[Index(key[i] >> shift) - first + 1];
+  const Index most = *std::max_element(start.begin(), start.end());
+  for (Index g = 0; g < last - first; ++g) start[g + 1] += start[g];
+  Buffer<Keyed> facets;
+  facets.extend(start.back());
+  std::vector<Index> at(start.begin(), start.end() - 1);
+  for (Index c = 0; c < cells; ++c)
+    for (Index i = begin[c]; i < begin[c + 1]; ++i)
+      if (is_mine(key[i])) facets[at[Index(key[i] >> shift) - first]++] = {key[i], std::int32_t(c), std::int32_t(i)};
+  std::size_t size = 16;
+  while (size < 2 * std::size_t(most)) size *= 2;
+  std::vector<std::int32_t> table(size);
+  out.pairs.extend(start.back());  // room for all at once
+  out.pairs.shrink(0);
+  for (Index g = 0; g < last - first; ++g)
+    match_group(facets.data() + start[g], start[g + 1] - start[g], table.data(), size, places, out);
+}
+
+inline std::vector<Matched> match(const Bits* key, const Index* begin, Index cells, bool places, int workers) {
   int bits = 1;
-  while ((n >> bits) > 2048 || (1 << bits) < workers) ++bits;
+  while ((begin[cells] >> bits) > 1024 || (1 << bits) < workers) ++bits;
   std::vector<Matched> parts(workers);
   const Index groups = Index(1) << bits;
   all_at_once(workers, [&](int w) {
-    match_part(key, cell, n, bits, groups * w / workers, groups * (w + 1) / workers, places, parts[w]);
+    match_part(key, begin, cells, bits, groups * w / workers, groups * (w + 1) / workers, places, parts[w]);
   });
   return parts;
 }

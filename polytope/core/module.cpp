@@ -520,24 +520,24 @@ nb::dict explore_lp(nb::object network, std::vector<double> low, std::vector<dou
 }
 
 // The pairs of cells (or of facets) with one key, [E, 2], and how many keys are in no pair.
-nb::tuple match_keys(Input<Bits> keys, Input<std::int32_t> cell, bool places, int workers) {
+nb::tuple match_keys(Input<Bits> keys, Input<Index> begin, bool places, int workers) {
   check_request(COUNT, workers);
-  if (keys.size() != cell.size() || Index(keys.size()) > MOST_NUMBER)
-    throw nb::value_error("keys and cell must be of as many facets, at most 2^31.");
+  const Index cells = Index(begin.size()) - 1;
+  if (cells < 0 || Index(keys.size()) > MOST_NUMBER || cells > MOST_NUMBER ||
+      !are_offsets({begin.data(), begin.size()}, cells, keys.size()))
+    throw nb::value_error("begin must say where each cell's facets begin among the keys, at most 2^31.");
   std::vector<Matched> parts;
   {
     nb::gil_scoped_release free;
-    parts = match(keys.data(), cell.data(), Index(keys.size()), places, workers);
+    parts = match(keys.data(), begin.data(), cells, places, workers);
   }
-  std::size_t n = 0;
   Index odd = 0;
-  for (const Matched& p : parts) n += p.pairs.size(), odd += p.odd;
-  std::vector<Index> all = std::move(parts[0].pairs);
-  for (std::size_t i = 1; i < parts.size(); ++i) all.insert(all.end(), parts[i].pairs.begin(), parts[i].pairs.end());
-  auto* owned = new std::vector<Index>(std::move(all));
-  nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<Index>*>(p); });
-  const std::size_t shape[2] = {n / 2, 2};
-  return nb::make_tuple(nb::ndarray<nb::numpy, Index>(owned->data(), 2, shape, owner), odd);
+  for (const Matched& p : parts) odd += p.odd;
+  Buffer<Index> all = std::move(parts[0].pairs);
+  for (std::size_t i = 1; i < parts.size(); ++i)
+    if (const std::size_t n = parts[i].pairs.size()) std::copy_n(parts[i].pairs.data(), n, all.extend(n));
+  const std::size_t n = all.size() / 2;
+  return nb::make_tuple(array_of(all, {n, 2}), odd);
 }
 
 // Cells by vertices [V, d], sets of facets [V, words], and where each cell's vertices and facets begin.
@@ -659,7 +659,7 @@ NB_MODULE(_core, m) {
   m.def("explore", &explore, nb::arg("network"), nb::arg("planes"), nb::arg("incidence"), nb::arg("rec_i"),
         nb::arg("rec_f"), nb::kw_only(), nb::arg("keep"), nb::arg("paths"), nb::arg("most"), nb::arg("seconds"),
         nb::arg("workers"), nb::arg("exact"), nb::arg("reduce").none(), nb::arg("attend").none());
-  m.def("match", &match_keys, nb::arg("keys"), nb::arg("cell"), nb::arg("places"), nb::arg("workers"));
+  m.def("match", &match_keys, nb::arg("keys"), nb::arg("begin"), nb::arg("places"), nb::arg("workers"));
   m.def("volumes", &cell_volumes, nb::arg("vertex_begin"), nb::arg("vertices"), nb::arg("errors"),
         nb::arg("incidences"), nb::arg("facet_begin"));
   m.def("facet_volumes", &wanted_facet_volumes, nb::arg("vertex_begin"), nb::arg("vertices"), nb::arg("incidences"),

@@ -120,8 +120,8 @@ def matched(
     keys: NDArray[np.uint64], offsets: IntArray, *, places: bool = False, workers: int = 1
 ) -> tuple[IntArray, int]:
     """The same, and how many keys are not in one pair: none, if all cells are there."""
-    cell = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
-    pairs, odd = _core.match(np.ascontiguousarray(keys), cell, places, workers)
+    begin = np.ascontiguousarray(offsets, dtype=np.int64)
+    pairs, odd = _core.match(np.ascontiguousarray(keys), begin, places, workers)
     return pairs, odd
 
 
