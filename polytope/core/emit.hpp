@@ -20,6 +20,11 @@ inline void write_pattern(State& s) {
   }
 }
 
+// What a unit adds to the key of a facet of the present cell, which lies between two of its pieces.
+inline Bits other_side(const State& s, Index u, Index below, Index above) {
+  return s.net.code_across(u, s.maps.piece[u] == above ? below : above);
+}
+
 // Unit and key of a facet.
 inline void write_facet(State& s, Index facet) {
   const Facet& f = s.facets[facet];
@@ -29,13 +34,10 @@ inline void write_facet(State& s, Index facet) {
     s.sink->facet_key.push(0);
     return;
   }
-  const auto other = [&](Index u, Index below, Index above) {
-    return s.net.code_across(u, s.maps.piece[u] == above ? below : above);
-  };
-  Bits key = s.hash + other(f.unit, f.below, f.above);
+  Bits key = s.hash + other_side(s, f.unit, f.below, f.above);
   for (const Touch& touch : s.touches) {
     if (touch.facet != facet) continue;
-    key += other(touch.unit, touch.below, touch.above);
+    key += other_side(s, touch.unit, touch.below, touch.above);
     s.sink->facet_more.push(place);
     s.sink->facet_more.push(s.net.place[touch.unit]);
   }
@@ -43,17 +45,19 @@ inline void write_facet(State& s, Index facet) {
   s.sink->facet_key.push(key);
 }
 
+// Whether the cell lies on the positive side of a facet.
+inline bool is_above(const State& s, const Facet& f) {
+  if (f.unit < 0) return false;
+  const Index piece = s.maps.piece[f.unit];
+  return s.net.kind[f.unit] == MAXIMUM ? piece == f.below : piece > f.below;
+}
+
 // Whether it is proved that a point lies strictly on the cell's side of a facet.
 inline bool is_beyond(const State& s, Index facet, const double* p) {
   const Facet& f = s.facets[facet];
   double y = f.row.g[s.net.d];
   for (Index t = 0; t < s.net.d; ++t) y += f.row.g[t] * p[t];
-  bool positive = false;
-  if (f.unit >= 0) {
-    const Index piece = s.maps.piece[f.unit];
-    positive = s.net.kind[f.unit] == MAXIMUM ? piece == f.below : piece > f.below;
-  }
-  return positive ? y > f.row.fixed : y < -f.row.fixed;
+  return is_above(s, f) ? y > f.row.fixed : y < -f.row.fixed;
 }
 
 // Whether the vertices with bit s are a facet: no other slot holds all of them, or only an equal, later one.

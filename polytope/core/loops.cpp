@@ -148,6 +148,39 @@ POLYTOPE_CLONES Values evaluate_row(double* value, double* bound, const double* 
   }
 }
 
+POLYTOPE_CLONES Quotients quotients(const double* __restrict x, const double* __restrict y, bool mirrored, Index n) {
+  const Eight zero{}, none = zero - 1.0, never = zero + HUGE_VAL;
+  const double sign = mirrored ? -1 : 1;
+  Eight most_above = none, most_below = none, least_above = never, least_below = never;
+  for (Index i = 0; i < n; i += 8) {
+    const Eight a = load(x + i) * sign, b = load(y + i), q = b / a, size = q < 0 ? -q : q;
+    const Eight inside = LANES < double(n - i) ? size : none;
+    const Eight above = (b < a ? b : a) > 0 ? inside : none, below = (b > a ? b : a) < 0 ? inside : none;
+    most_above = above > most_above ? above : most_above;
+    most_below = below > most_below ? below : most_below;
+    const Eight low_above = above < 0 ? never : above, low_below = below < 0 ? never : below;
+    least_above = low_above < least_above ? low_above : least_above;
+    least_below = low_below < least_below ? low_below : least_below;
+  }
+  return {-least_of(-most_above), least_of(least_above), -least_of(-most_below), least_of(least_below)};
+}
+
+POLYTOPE_CLONES void nearly_within(Bits* __restrict out, const Bits* __restrict sets, Index n) {
+  using Words = Bits __attribute__((vector_size(64)));
+  constexpr Words FIRST = {1, 2, 4, 8, 16, 32, 64, 128};
+  for (Index a = 0; a < n; ++a) {
+    Words found{}, bit = FIRST;
+    for (Index i = 0; i < a; i += 8, bit <<= 8) {
+      Words b;
+      __builtin_memcpy(&b, sets + i, sizeof b);
+      const Words missing = sets[a] & ~b, more = missing & (missing - 1);
+      found |= more == 0 ? bit : Words{};
+    }
+    const Bits all = (found[0] | found[1] | found[2] | found[3]) | (found[4] | found[5] | found[6] | found[7]);
+    out[a] = all & ((Bits(1) << a) - 1);
+  }
+}
+
 POLYTOPE_CLONES void dot_products(double* __restrict out, const double* __restrict planes, Index stride,
                                   const double* __restrict weight, Index d, Index n) {
   for (Index k = 0; k < d; ++k) {

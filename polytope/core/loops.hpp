@@ -34,6 +34,14 @@ struct Values {
 };
 Values evaluate_row(double* value, double* bound, const double* x, Index n, const double* g, Index d, double fixed,
                     double per_error, double margin);
+// The greatest and least of |y[i] / x[i]| for x, y > 0 and for x, y < 0; of -x in place of x if mirrored. Without any:
+// -1 and infinity.
+struct Quotients {
+  double above_greatest, above_least, below_greatest, below_least;
+};
+Quotients quotients(const double* x, const double* y, bool mirrored, Index n);
+// Bit b < a of out[a]: whether set b has all elements of set a but one at most; for n <= 64 sets.
+void nearly_within(Bits* out, const Bits* sets, Index n);
 // out[k] = sum_i planes[k * stride + i] weight[i]
 void dot_products(double* out, const double* planes, Index stride, const double* weight, Index d, Index n);
 // The greatest of a[i] + share * (b[i] - a[i])

@@ -28,7 +28,7 @@ class VertexGeometry {
   static constexpr bool COUNTS_LAST_UNIT = false;  // the arrangement counts whole lists
 
   VertexGeometry(const Network& net, Sink& sink, Control& control, ExactSigns& exact, Reducer& reducer)
-      : state(net, sink, control), exact_(exact), reducer_(reducer), arrangement_(state) {
+      : state(net, sink, control), exact_(exact), reducer_(reducer), arrangement_(make_arrangement(state)) {
     if (net.early) early_ = std::make_unique<Early>(state);
   }
 
@@ -77,7 +77,7 @@ class VertexGeometry {
 
   // Number of cells that the listed units of the last layer make of a cell, if that can be told without cutting.
   std::optional<Index> cells(const Cell& c, const Item* items, Index n, Watch& watch) {
-    return arrangement_.cells(c, items, n, watch);
+    return arrangement_->cells(c, items, n, watch);
   }
 
   std::optional<Index> cells_below(const Cell& c, Index layer, const Item* items, Index n, Watch& watch) {
@@ -320,7 +320,7 @@ class VertexGeometry {
 
   ExactSigns& exact_;
   Reducer& reducer_;
-  Arrangement arrangement_;
+  std::unique_ptr<Arrangement> arrangement_;
   std::unique_ptr<Early> early_;
   mutable std::unique_ptr<Reduction> reduction_;
   Evaluation last_;

@@ -13,7 +13,7 @@ constexpr Index MOST_ROWS = 24;           // of facets through a vertex that are
 constexpr double POOR = 0x1p22 * U;       // vertices whose bound exceeds this share of the domain are solved anew
 
 struct Edge {
-  Index below, above;
+  std::int32_t below, above;
 };
 
 // Whether b has all elements of a but one at most.
@@ -53,10 +53,10 @@ inline void crossing_edges(const Cell& c, Index words, Index d, const double* v,
     if (words == 1 && c.simple) {
       const Bits mine = c.sets[a];
       for (Index b : scratch)
-        if (all_but_one(mine, c.sets[b])) out.push_back({b, a});
+        if (all_but_one(mine, c.sets[b])) out.push_back({std::int32_t(b), std::int32_t(a)});
     } else {
       for (Index b : scratch)
-        if (is_edge(c, words, d, a, b)) out.push_back({b, a});
+        if (is_edge(c, words, d, a, b)) out.push_back({std::int32_t(b), std::int32_t(a)});
     }
   }
 }
