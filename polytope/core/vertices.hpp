@@ -83,8 +83,9 @@ void edge_point(const Cell& c, Index d, Edge e, double va, double vb, double ta,
 
 // A bound on the error of a vertex p from the residuals on the rows of m >= d facets through it:
 // |error| <= |inverse| |residuals|, over d rows that complete pivoting chooses.
-inline double vertex_error(const Network& net, const std::vector<const Row*>& rows, const double* p, Index d) {
-  const Index m = Index(rows.size()), width = 2 * d + 1;
+template <int D>
+double vertex_error(const Network& net, const Row* const* rows, Index m, const double* p) {
+  const Index d = D ? D : net.d, width = 2 * d + 1;
   const double cap = 2 * net.farthest();
   double wide = 0, steep = 0;  // slopes of a row can be off by its error times the sum of 1 / reach
   for (Index t = 0; t < d; ++t) wide += 1 / net.reach[t];
@@ -146,17 +147,19 @@ inline double vertex_error(const Network& net, const std::vector<const Row*>& ro
 }
 
 // Make the error bound of a vertex better if it is poor, by solving for it anew.
-inline void improve_vertex(const Network& net, const std::vector<Facet>& facets, const Cell& c, Index vertex) {
-  const Index d = net.d, k = c.n;
+template <int D>
+void improve_vertex(const Network& net, const std::vector<Facet>& facets, const Cell& c, Index vertex) {
+  const Index d = D ? D : net.d, k = c.n;
   double& error = c.x[d * k + vertex];
   if (!(error > POOR * net.farthest())) return;
-  std::vector<const Row*> through;
+  const Row* through[MOST_ROWS];
+  Index m = 0;
   for (Index q = 0; q < net.words; ++q)
-    for (Bits bits = c.sets[q * k + vertex]; bits && Index(through.size()) < MOST_ROWS; bits &= bits - 1)
-      through.push_back(&facets[c.facets[slot_of(q, bits)]].row);
+    for (Bits bits = c.sets[q * k + vertex]; bits && m < MOST_ROWS; bits &= bits - 1)
+      through[m++] = &facets[c.facets[slot_of(q, bits)]].row;
   double p[MOST_DIMENSIONS];
   for (Index t = 0; t < d; ++t) p[t] = c.x[t * k + vertex];
-  error = std::min(error, vertex_error(net, through, p, d));
+  error = std::min(error, vertex_error<D>(net, through, m, p));
 }
 
 inline bool is_simple(const Cell& c, Index words, Index d) {
@@ -179,49 +182,67 @@ inline Index free_slot(const Cell& c, Index words) {
 }
 
 // Both sides of a cell along the zero set of v, whose bounds are `bound`; first v <= 0. False if no slot is free.
-inline bool cut_vertices(const Network& net, const std::vector<Facet>& facets, Arena& arena, const Cell& c,
-                         const double* v, const double* bound, const std::vector<Edge>& edges, Index cutting,
-                         Cell child[2]) {
-  const Index d = net.d, words = net.words, k = c.n, m = Index(edges.size());
+template <int D>
+bool cut_in(const Network& net, const std::vector<Facet>& facets, Arena& arena, const Cell& c, const double* v,
+            const double* bound, const std::vector<Edge>& edges, Index cutting, Cell child[2]) {
+  const Index d = D ? D : net.d, words = D ? 1 : net.words, k = c.n, m = Index(edges.size());
   const Index slot = free_slot(c, words);
   if (slot < 0) return false;
   const Index word = slot / 64;
   const Bits bit = Bits(1) << (slot % 64);
   const double farthest = net.farthest();
-  Index low = 0, zero = 0;
-  for (Index a = 0; a < k; ++a) low += v[a] < 0, zero += v[a] == 0;
-  const Index sizes[2] = {low + zero + m, k - low + m};
+  Index* names = arena.take<Index>(64 * words);  // of both sides
+  std::copy_n(c.facets, 64 * words, names);
+  names[slot] = cutting;
+  std::int32_t* from[2] = {arena.take<std::int32_t>(k + 1), arena.take<std::int32_t>(k + 1)};
+  Index first[2] = {0, 0};
+  for (Index a = 0; a < k; ++a) {  // without branches: on which side a vertex is is as good as random
+    from[0][first[0]] = from[1][first[1]] = std::int32_t(a);
+    first[0] += v[a] <= 0;
+    first[1] += v[a] >= 0;
+  }
+  const Index zero = first[0] + first[1] - k, sizes[2] = {first[0] + m, first[1] + m};
   for (int side = 0; side < 2; ++side) {
     const Index n = sizes[side];
     Cell& o = child[side];
-    o = {n, arena.take<double>((d + 1) * n), arena.take<Bits>(words * n), arena.take<Index>(64 * words), false};
-    std::copy_n(c.facets, 64 * words, o.facets);
-    o.facets[slot] = cutting;
-    Index i = 0;
-    for (Index a = 0; a < k; ++a) {
-      const double va = side ? -v[a] : v[a];
-      if (!(va <= 0)) continue;
-      for (Index t = 0; t <= d; ++t) o.x[t * n + i] = c.x[t * k + a];
-      for (Index q = 0; q < words; ++q) o.sets[q * n + i] = c.sets[q * k + a];
-      if (va == 0) o.sets[word * n + i] |= bit;
-      ++i;
-    }
-    const Index first = sizes[0] - m;  // where the new vertices of side 0 begin
-    for (Index e = 0; e < m; ++e, ++i) {
-      if (side) {
-        for (Index t = 0; t <= d; ++t) o.x[t * n + i] = child[0].x[t * sizes[0] + first + e];
-        for (Index q = 0; q < words; ++q) o.sets[q * n + i] = child[0].sets[q * sizes[0] + first + e];
-        continue;
-      }
-      const auto [a, b] = edges[e];
-      for (Index q = 0; q < words; ++q) o.sets[q * n + i] = c.sets[q * k + a] & c.sets[q * k + b];
-      o.sets[word * n + i] |= bit;
-      edge_point(c, d, edges[e], v[a], v[b], bound[a], bound[b], farthest, o.x, n, i);
-      improve_vertex(net, facets, o, i);
-    }
-    o.simple = (c.simple && zero == 0) || is_simple(o, words, d);
+    o = {n, arena.take<double>((d + 1) * n), arena.take<Bits>(words * n), names, c.simple && zero == 0};
+    for (Index t = 0; t <= d; ++t)
+      for (Index i = 0; i < first[side]; ++i) o.x[t * n + i] = c.x[t * k + from[side][i]];
+    for (Index q = 0; q < words; ++q)
+      for (Index i = 0; i < first[side]; ++i) o.sets[q * n + i] = c.sets[q * k + from[side][i]];
+    for (Index i = 0; zero && i < first[side]; ++i)
+      if (v[from[side][i]] == 0) o.sets[word * n + i] |= bit;
   }
+  Cell& o = child[0];
+  for (Index e = 0, i = first[0]; e < m; ++e, ++i) {
+    const auto [a, b] = edges[e];
+    for (Index q = 0; q < words; ++q) o.sets[q * o.n + i] = c.sets[q * k + a] & c.sets[q * k + b];
+    o.sets[word * o.n + i] |= bit;
+    edge_point<D>(c, d, edges[e], v[a], v[b], bound[a], bound[b], farthest, o.x, o.n, i);
+    improve_vertex<D>(net, facets, o, i);
+  }
+  for (Index t = 0; t <= d; ++t) std::copy_n(o.x + t * o.n + first[0], m, child[1].x + t * sizes[1] + first[1]);
+  for (Index q = 0; q < words; ++q)
+    std::copy_n(o.sets + q * o.n + first[0], m, child[1].sets + q * sizes[1] + first[1]);
+  for (int side = 0; side < 2; ++side)
+    if (!child[side].simple) child[side].simple = is_simple(child[side], words, d);
   return true;
+}
+
+inline bool cut_vertices(const Network& net, const std::vector<Facet>& facets, Arena& arena, const Cell& c,
+                         const double* v, const double* bound, const std::vector<Edge>& edges, Index cutting,
+                         Cell child[2]) {
+  if (net.words == 1) switch (net.d) {
+      case 3:
+        return cut_in<3>(net, facets, arena, c, v, bound, edges, cutting, child);
+      case 4:
+        return cut_in<4>(net, facets, arena, c, v, bound, edges, cutting, child);
+      case 5:
+        return cut_in<5>(net, facets, arena, c, v, bound, edges, cutting, child);
+      case 6:
+        return cut_in<6>(net, facets, arena, c, v, bound, edges, cutting, child);
+    }
+  return cut_in<0>(net, facets, arena, c, v, bound, edges, cutting, child);
 }
 
 }  // namespace polytope
