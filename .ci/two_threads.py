@@ -31,10 +31,10 @@ for widths in ((1, 30, 30, 1), (2, 30, 30, 1), (3, 16, 16, 1), (4, 10, 10, 1)):
         assert (one.patterns == two.patterns).all()
         assert np.array_equal(np.sort(one.neighbours, axis=0), np.sort(two.neighbours, axis=0))
         assert pt.count_regions(net, box(widths[0]), pt.LayerSplit(workers=2)).upper == len(one)
-net = network(3, 40, 40, 1)
+net, large = network(3, 40, 40, 1), network(4, 64, 64, 1)
 stopped = [
     pt.count_regions(net, box(3), pt.LayerSplit(workers=2), max_regions=500),
-    pt.count_regions(net, box(3), pt.LayerSplit(workers=2), max_seconds=0.2),
+    pt.count_regions(large, box(4), pt.LayerSplit(workers=2), max_seconds=0.2),
     pt.enumerate_regions(net, box(3), pt.LayerSplit(workers=2), max_regions=500),
 ]
 assert all(found.lower < found.upper for found in stopped)
