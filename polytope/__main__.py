@@ -1,58 +1,10 @@
-"""The command line: its commands and their order in the help.
-
-Exit codes: 0 done, 1 a check asked for failed, 2 wrong usage, 3 the file was refused, 4 stopped by a budget,
-70 a defect of this library.
-"""
+"""The command line: ``python -m polytope``."""
 
 from __future__ import annotations
 
-import typer
+from polytope.cli.app import app, main
 
-import adapters
-from polytope.cli.audit import audit
-from polytope.cli.bench import bench
-from polytope.cli.check import check
-from polytope.cli.complexity import complexity
-from polytope.cli.count import count
-from polytope.cli.plot import plot
-from polytope.cli.regions import regions, verify
-from polytope.report.checks import FIGURES
-
-FIGURE_HELP = "; ".join(f"{name}: {figure.meaning}" for name, figure in FIGURES.items()) + "."
-
-LOOK, LONG = "Analysis", "Enumeration and certificates"
-MANY, READ = "Compare architectures", "What can be read"
-
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help=(
-        "The exact geometry of trained piecewise-linear networks: linear regions and what follows from them. "
-        "Begin with: polytope audit MODEL.onnx --data X.npz"
-    ),
-    epilog="Exit codes: 0 done, 1 check failed, 2 usage, 3 file refused, 4 stopped by a budget, 70 a defect.",
-)
-app.command(rich_help_panel=LOOK, epilog="Figures for --fail-on. " + FIGURE_HELP)(audit)
-app.command(rich_help_panel=LOOK)(count)
-app.command(rich_help_panel=LONG)(regions)
-app.command(rich_help_panel=LONG)(verify)
-app.command(rich_help_panel=LOOK)(check)
-app.command(rich_help_panel=LOOK)(complexity)
-app.command(rich_help_panel=LOOK)(plot)
-app.command(rich_help_panel=MANY)(bench)
-
-
-@app.command(rich_help_panel=READ)
-def ops() -> None:
-    """List the operators that model files may use."""
-    print(adapters.supported_ops_markdown())
-
-
-def main() -> None:
-    """The entry point of the ``polytope`` script."""
-    app(prog_name="polytope")
-
+__all__ = ["app", "main"]
 
 if __name__ == "__main__":
     main()

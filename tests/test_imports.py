@@ -59,7 +59,7 @@ HOMES = {  # third-party library -> where it may be imported
     "onnxruntime": ("adapters/onnx/runtime.py",),
     "matplotlib": ("polytope/plots/",),
     "jinja2": ("polytope/report/html.py",),
-    "typer": ("polytope/__main__.py", "polytope/cli/"),
+    "typer": ("polytope/cli/",),
     "rich": ("polytope/cli/",),
     "sklearn": ("polytope/studies/data.py",),
     "pyarrow": (

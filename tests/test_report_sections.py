@@ -1,11 +1,12 @@
 """The sections of the audit, each with answers worked by hand, and the sharing out of its time."""
 
 import json
+from dataclasses import dataclass, make_dataclass
 from functools import partial
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jsonschema
 import numpy as np
@@ -21,7 +22,9 @@ from polytope.report.clock import Clock
 from polytope.report.conversion import conversion_facts
 from polytope.report.data_sections import Compared
 from polytope.report.density import LEAST_SHARE, _affordable, _segments, _squares, density_facts
+from polytope.report.fields import About, leaves, number_at, plain, value_at
 from polytope.report.redundancy import domain_units, redundancy_facts
+from polytope.report.sections import Report
 from polytope.report.subject import subject_of, to_distances
 
 SCHEMA = json.loads((files("polytope.report") / "templates" / "report.schema.json").read_text())
@@ -290,3 +293,44 @@ def test_a_figure_without_its_section_says_why() -> None:
 def test_what_is_no_check_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="--fail-on"):
         read_check(text)
+
+
+def test_what_fields_say_of_each_other_is_so() -> None:
+    """Names of checks and rows are met once; shares are of whole numbers beside them."""
+    met = list(leaves(Report))
+    for said in ([leaf.about.check for leaf in met], [leaf.about.row for leaf in met]):
+        assert len(set(filter(None, said))) == len(list(filter(None, said))) > 5
+    report = pt.audit(HALF, PLANE, data=pt.Data([[0.0, 0.5], [0.5, 0.25]], [0, 1])).report
+    for leaf in met:
+        if leaf.about.check or leaf.about.row:
+            assert value_at(report, leaf.path) is None or isinstance(value_at(report, leaf.path), Number)
+            assert bool(leaf.about.check) <= bool(leaf.about.checked)
+        if leaf.about.share_of:
+            whole = value_at(report, (*leaf.path[:-1], leaf.about.share_of))
+            assert isinstance(whole, int | Exact), leaf.path
+            assert ends(number_at(report, leaf))[1] <= 1
+
+
+def test_a_new_field_is_met_by_schema_table_and_checks() -> None:
+    """Nothing but the field has to be written, in a section that stands anywhere in another."""
+
+    @dataclass(frozen=True)
+    class Inner:
+        speed: Annotated[
+            Number, About("how fast", row="speed", check="speed", checked="m/s", share_of="limit")
+        ]
+        limit: int
+
+    declared_here = {"inner": (Inner | None, About(missing="no engine")), "more": (tuple[int, ...], About())}
+    outer = make_dataclass(
+        "Outer", [(name, Annotated[kind, about]) for name, (kind, about) in declared_here.items()]
+    )
+    leaf = next(leaves(outer))
+    assert (leaf.path, leaf.about.row) == (("inner", "speed"), "speed")
+    assert number_at(outer(Inner(Estimate(3.0), 4), ()), leaf) == Estimate(0.75)
+    assert number_at(outer(None, ()), leaf) == Missing("no engine")
+    assert plain(outer(Inner(Bound(1), 4), (1, 2)))["inner"]["speed"] == {
+        "label": "bound",
+        "lower": 1,
+        "upper": None,
+    }

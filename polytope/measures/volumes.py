@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.special import betaincinv
 
 from polytope.errors import UnboundedDomainError
 from polytope.ir.maps import FloatArray
+from polytope.labelled import Label
 from polytope.regions.complex import RegionComplex
 
 MOST_PROVED = 6  # dimensions up to which volumes are computed from vertices
@@ -34,7 +34,7 @@ class Volumes:
     values: FloatArray
     lower: FloatArray
     upper: FloatArray
-    label: Literal["exact", "bound", "estimate"]
+    label: Label
     confidence: float
     samples: int
 
