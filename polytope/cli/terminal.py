@@ -110,6 +110,10 @@ def safe(text: str) -> str:
     return escape(shown(text, longest=2000))
 
 
+KINDS = ((InternalError, DEFECT), (LoadError, REFUSED), (GeometryError, USAGE), (PolytopeError, FAILED))
+"""What errors mean, the first that fits."""
+
+
 @contextmanager
 def sentences(interrupted: str = "Interrupted; nothing was written.") -> Iterator[None]:
     """Turn expected errors into a sentence on stderr and an exit code, and defects of ours into reports."""
@@ -117,26 +121,26 @@ def sentences(interrupted: str = "Interrupted; nothing was written.") -> Iterato
         yield
     except typer.Exit:
         raise
-    except InternalError as error:
-        defect(error)
-    except LoadError as error:
-        end(REFUSED, str(error))
-    except GeometryError as error:
-        end(USAGE, str(error))
-    except PolytopeError as error:
-        end(FAILED, str(error))
-    except OSError as error:
-        end(USAGE, f"{error.filename!r} cannot be used: {error.strerror}.")
-    except MemoryError:
-        end(STOPPED, "This needs more memory than there is; set --max-regions or ask for less.")
     except KeyboardInterrupt:
         end(INTERRUPTED, interrupted)
-    except (ValueError, TypeError) as error:
-        if not is_deliberate(error):
-            defect(error)
-        end(USAGE, str(error))
     except Exception as error:
-        defect(error)
+        code, message = _meaning(error)
+        if code == DEFECT:
+            defect(error)
+        end(code, message)
+
+
+def _meaning(error: Exception) -> tuple[int, str]:
+    """The exit code of an error, and what is said of it."""
+    if isinstance(error, OSError):
+        return USAGE, f"{error.filename!r} cannot be used: {error.strerror}."
+    if isinstance(error, MemoryError):
+        return STOPPED, "This needs more memory than there is; set --max-regions or ask for less."
+    for kind, code in KINDS:
+        if isinstance(error, kind):
+            return code, str(error)
+    wrong = isinstance(error, ValueError | TypeError) and is_deliberate(error)
+    return (USAGE if wrong else DEFECT), str(error)
 
 
 def defect(error: BaseException) -> NoReturn:
