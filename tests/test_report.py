@@ -78,6 +78,10 @@ def test_complete_audit_is_exact(tmp_path: Path) -> None:
     assert written == done.as_dict()
     assert done.as_dict()["not_done"] == []
     assert len(done.pictures) == 1
+    assert (
+        repr(done)
+        == f"Audit({len(regions)} activation regions (exact) in a polytope of 4 half-spaces in 2 dimensions)"
+    )
     assert [len(window.complex) for window in done.windows] == [len(regions)]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from polytope.geometry import Polyhedron
 from polytope.ir import Network
-from polytope.labelled import Estimate
+from polytope.labelled import Estimate, in_words
 from polytope.regions.complex import RegionComplex
 from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements, Silence, Watch
 from polytope.report.checks import outcome, read_check
@@ -50,6 +50,12 @@ class Audit:
     regions: RegionComplex
     windows: tuple[Window, ...] = ()
     pictures: tuple[Picture, ...] = ()
+
+    def __repr__(self) -> str:
+        count = self.report.regions.activation
+        return (
+            f"Audit({in_words(count)} activation regions ({count.label}) in {self.report.domain.description})"
+        )
 
     @property
     def failed(self) -> tuple[str, ...]:
