@@ -18,10 +18,10 @@ struct Keyed {  // a facet
   std::int32_t cell, place;  // -1 - cell once it is in a pair
 };
 
-// The pairs among the facets of a group, by open addressing; a table of `size` numbers, a power of two.
-inline void match_group(Keyed* facets, Index n, std::int32_t* table, std::size_t size, bool places, Matched& out) {
+// The pairs among the facets of a group, written to `pairs`, and how many; by open addressing in a table of `size` numbers, a
+// power of two.
+inline Index match_group(Keyed* facets, Index n, std::int32_t* table, std::size_t size, bool places, Index* pairs) {
   std::fill_n(table, size, -1);
-  Index* pairs = out.pairs.extend(n);
   Index n_pairs = 0;
   for (Index i = 0; i < n; ++i) {
     const Keyed& one = facets[i];
@@ -38,45 +38,64 @@ inline void match_group(Keyed* facets, Index n, std::int32_t* table, std::size_t
     ++n_pairs;
     other.cell = -1 - other.cell;
   }
-  out.pairs.shrink(out.pairs.size() - n + 2 * n_pairs);
-  out.odd += n - 2 * n_pairs;
+  return n_pairs;
 }
 
-// The pairs of cells (or of places of facets) with equal keys whose top bits lie in first .. last - 1; key 0 is none.
-// Cell c has the facets begin[c] .. begin[c + 1] - 1. One group with equal top bits fits into the cache.
-inline void match_part(const Bits* key, const Index* begin, Index cells, int bits, Index first, Index last, bool places,
-                       Matched& out) {
-  const int shift = 64 - bits;
-  const auto is_mine = [&](Bits k) { return k && first <= Index(k >> shift) && Index(k >> shift) < last; };
-  std::vector<Index> start(last - first + 1, 0);
-  for (Index i = 0; i < begin[cells]; ++i)
-    if (is_mine(key[i])) ++start[Index(key[i] >> shift) - first + 1];
-  const Index most = *std::max_element(start.begin(), start.end());
-  for (Index g = 0; g < last - first; ++g) start[g + 1] += start[g];
-  Buffer<Keyed> facets;
-  facets.extend(start.back());
-  std::vector<Index> at(start.begin(), start.end() - 1);
-  for (Index c = 0; c < cells; ++c)
-    for (Index i = begin[c]; i < begin[c + 1]; ++i)
-      if (is_mine(key[i])) facets[at[Index(key[i] >> shift) - first]++] = {key[i], std::int32_t(c), std::int32_t(i)};
-  std::size_t size = 16;
-  while (size < 2 * std::size_t(most)) size *= 2;
-  std::vector<std::int32_t> table(size);
-  out.pairs.extend(start.back());  // room for all at once
-  out.pairs.shrink(0);
-  for (Index g = 0; g < last - first; ++g)
-    match_group(facets.data() + start[g], start[g + 1] - start[g], table.data(), size, places, out);
-}
-
-inline std::vector<Matched> match(const Bits* key, const Index* begin, Index cells, bool places, int workers) {
+// The pairs of cells (or of places of facets) with equal keys; key 0 is none. Cell c has the facets begin[c] ..
+// begin[c + 1] - 1. Facets are put in groups with equal top bits, which fit into the cache, every worker those of its cells
+// and always in the order of the cells; then every worker matches its share of the groups.
+inline Matched match(const Bits* key, const Index* begin, Index cells, bool places, int workers) {
   int bits = 1;
   while ((begin[cells] >> bits) > 1024 || (1 << bits) < workers) ++bits;
-  std::vector<Matched> parts(workers);
+  const int shift = 64 - bits;
   const Index groups = Index(1) << bits;
+  std::vector<std::vector<Index>> at(workers);  // how many facets of its cells are in a group; then where the next one goes
+  const auto first_cell = [&](int w) { return cells * w / workers; };
   all_at_once(workers, [&](int w) {
-    match_part(key, begin, cells, bits, groups * w / workers, groups * (w + 1) / workers, places, parts[w]);
+    at[w].assign(groups, 0);
+    for (Index i = begin[first_cell(w)]; i < begin[first_cell(w + 1)]; ++i)
+      if (key[i]) ++at[w][key[i] >> shift];
   });
-  return parts;
+  std::vector<Index> start(groups + 1, 0);
+  Index most = 0;
+  for (Index g = 0; g < groups; ++g) {
+    start[g + 1] = start[g];
+    for (std::vector<Index>& of_worker : at) {
+      const Index n = of_worker[g];
+      of_worker[g] = start[g + 1];
+      start[g + 1] += n;
+    }
+    most = std::max(most, start[g + 1] - start[g]);
+  }
+  Buffer<Keyed> facets;
+  facets.reserve(start.back());
+  facets.extend(start.back());
+  all_at_once(workers, [&](int w) {
+    for (Index c = first_cell(w); c < first_cell(w + 1); ++c)
+      for (Index i = begin[c]; i < begin[c + 1]; ++i)
+        if (key[i]) facets[at[w][key[i] >> shift]++] = {key[i], std::int32_t(c), std::int32_t(i)};
+  });
+  std::size_t size = 16;
+  while (size < 2 * std::size_t(most)) size *= 2;
+  Matched out;
+  out.pairs.reserve(start.back());
+  Index* pairs = out.pairs.extend(start.back());  // room for all; every worker begins where its facets do
+  std::vector<Index> n_pairs(workers, 0);
+  all_at_once(workers, [&](int w) {
+    const Index first = groups * w / workers, last = groups * (w + 1) / workers;
+    std::vector<std::int32_t> table(size);
+    for (Index g = first; g < last; ++g)
+      n_pairs[w] += match_group(facets.data() + start[g], start[g + 1] - start[g], table.data(), size, places,
+                                pairs + start[first] + 2 * n_pairs[w]);
+  });
+  Index total = 0;
+  for (int w = 0; w < workers; ++w) {
+    std::copy_n(pairs + start[groups * w / workers], 2 * n_pairs[w], pairs + 2 * total);  // to the left
+    total += n_pairs[w];
+  }
+  out.pairs.shrink(2 * total);
+  out.odd = start.back() - 2 * total;
+  return out;
 }
 
 }  // namespace polytope

@@ -261,16 +261,31 @@ nb::object array_of(Buffer<T>& buffer, std::vector<std::size_t> shape) {
   return nb::cast(nb::ndarray<nb::numpy, T>(data, shape.size(), shape.data(), owner));
 }
 
-// The part of a buffer that each task wrote, one after the other; nothing of a buffer that is not filled.
+// The part of a buffer that each task wrote, one after the other; nothing of a buffer that is not filled. As many threads as
+// there are workers copy, each a run of tasks: what takes time is memory that is touched for the first time.
 template <class T, class Begin, class End>
 Buffer<T> joined(Result& result, Buffer<T> Sink::* field, std::size_t width, Begin begin, End end) {
   if (result.sinks.size() == 1 && result.done.size() <= 1) return std::move((*result.sinks[0]).*field);
+  const auto size = [&](const Done& d) {
+    return ((*result.sinks[d.worker]).*field).size() ? (end(d) - begin(d)) * width : 0;
+  };
+  std::vector<std::size_t> starts{0};  // of what each task wrote, and the end
+  for (const Done& d : result.done) starts.push_back(starts.back() + size(d));
   Buffer<T> out;
-  for (const Done& d : result.done) {
-    Buffer<T>& from = (*result.sinks[d.worker]).*field;
-    const std::size_t n = (end(d) - begin(d)) * width;
-    if (n && from.size()) std::memcpy(out.extend(n), from.data() + begin(d) * width, n * sizeof(T));
-  }
+  const std::size_t total = starts.back(), n_tasks = result.done.size(), team = result.sinks.size();
+  if (!total) return out;
+  out.reserve(total);
+  T* place = out.extend(total);
+  all_at_once(int(team), [&](int worker) {
+    for (std::size_t i = 0; i < n_tasks; ++i) {
+      const std::size_t share = starts[i] * team / total;  // whose task it is: by where it goes
+      const Done& d = result.done[i];
+      if (share != std::size_t(worker) || starts[i] == starts[i + 1]) continue;
+      const Buffer<T>& from = (*result.sinks[d.worker]).*field;
+      std::memcpy(place + starts[i], from.data() + begin(d) * width, (starts[i + 1] - starts[i]) * sizeof(T));
+    }
+  });
+  all_at_once(int(team), [&](int worker) { (*result.sinks[worker]).*field = Buffer<T>(); });
   return out;
 }
 
@@ -526,18 +541,13 @@ nb::tuple match_keys(Input<Bits> keys, Input<Index> begin, bool places, int work
   if (cells < 0 || Index(keys.size()) > MOST_NUMBER || cells > MOST_NUMBER ||
       !are_offsets({begin.data(), begin.size()}, cells, keys.size()))
     throw nb::value_error("begin must say where each cell's facets begin among the keys, at most 2^31.");
-  std::vector<Matched> parts;
+  Matched found;
   {
     nb::gil_scoped_release free;
-    parts = match(keys.data(), begin.data(), cells, places, workers);
+    found = match(keys.data(), begin.data(), cells, places, workers);
   }
-  Index odd = 0;
-  for (const Matched& p : parts) odd += p.odd;
-  Buffer<Index> all = std::move(parts[0].pairs);
-  for (std::size_t i = 1; i < parts.size(); ++i)
-    if (const std::size_t n = parts[i].pairs.size()) std::copy_n(parts[i].pairs.data(), n, all.extend(n));
-  const std::size_t n = all.size() / 2;
-  return nb::make_tuple(array_of(all, {n, 2}), odd);
+  const std::size_t n = found.pairs.size() / 2;
+  return nb::make_tuple(array_of(found.pairs, {n, 2}), found.odd);
 }
 
 // Cells by vertices [V, d], sets of facets [V, words], and where each cell's vertices and facets begin.
