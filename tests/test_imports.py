@@ -64,7 +64,7 @@ HOMES = {  # third-party library -> where it may be imported
     "sklearn": ("polytope/studies/data.py",),
     "pyarrow": (
         "polytope/runs/shards.py",
-        "polytope/runs/directories.py",
+        "polytope/runs/stored.py",
         "polytope/verify/",
         "polytope/studies/files.py",
     ),

@@ -16,19 +16,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from polytope.errors import CorruptFileError
-from polytope.ir.activations import MaxGroups, PiecewiseLinear
-from polytope.ir.convolution import Convolution
 from polytope.ir.layers import Layer
-from polytope.ir.maps import Composition, Dense, Diagonal, Selection, Sparse, Transposed
 from polytope.ir.network import Network
+from polytope.ir.stored_files import parsed
+from polytope.ir.stored_network import KINDS, network_of
 
-KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind
-    for kind in (
-        *(Network, Layer, PiecewiseLinear, MaxGroups),
-        *(Dense, Sparse, Diagonal, Selection, Transposed, Composition, Convolution),
-    )
-}
 STRUCTURE = "structure"
 
 
@@ -52,13 +44,11 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Network:
     Raises:
         CorruptFileError: the arrays do not describe a network.
     """
-    try:
-        network = _decode(json.loads(bytes(arrays[STRUCTURE])), arrays)
-        if not isinstance(network, Network):
-            raise TypeError(f"it describes a {type(network).__name__}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise CorruptFileError(f"The stored network cannot be read: {error}.") from error
-    return network
+    numbers = dict(arrays)
+    text = numbers.pop(STRUCTURE, None)
+    if text is None or text.dtype != np.uint8:
+        raise CorruptFileError("The stored network cannot be read: it has no structure.")
+    return network_of(parsed(text.tobytes(), "The structure of the stored network"), numbers)
 
 
 def fingerprint(network: Network | Layer) -> str:
@@ -66,7 +56,7 @@ def fingerprint(network: Network | Layer) -> str:
     digest = sha256()
     for name, array in sorted(to_arrays(network).items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(np.ascontiguousarray(array).reshape(-1).data)
     return digest.hexdigest()
 
 
@@ -87,21 +77,3 @@ def _encode(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     if value is None or isinstance(value, str | float | int):
         return value
     raise TypeError(f"A network does not contain a {type(value).__name__}.")
-
-
-def _decode(value: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
-    """The value of which ``_encode`` made this JSON."""
-    if isinstance(value, list):
-        return tuple(_decode(item, arrays) for item in value)
-    if not isinstance(value, dict):
-        return value
-    if "array" in value:
-        return arrays[value["array"]]
-    if "sparse" in value:
-        parts = _decode_parts(value["sparse"], arrays)
-        return csr_array((parts["data"], parts["indices"], parts["indptr"]), shape=tuple(value["shape"]))
-    return KINDS[value["kind"]](**_decode_parts(value["parts"], arrays))
-
-
-def _decode_parts(parts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    return {name: _decode(part, arrays) for name, part in parts.items()}

@@ -53,10 +53,11 @@ from polytope.runs.shards import (
     shard_of,
     sole_writer,
 )
+from polytope.verify.entries import Search
 
 BATCH_SECONDS = 2.0  # of a batch; the first ones are shorter, so that all workers soon have one
 ROWS = 1 << 16  # regions in a shard at most
-SHARD_BYTES = 1 << 26  # of patterns in a shard at most
+SHARD_BYTES = 1 << 26  # of a shard, about
 COUNTED = 1 << 40  # regions in a batch whose regions are only counted
 CERTIFIED_ROWS = 1 << 12  # of a certificate, whose evidence takes longer than the search
 
@@ -150,10 +151,10 @@ def enumerate_in_batches(
         with sole_writer(place) as mark, pool_of(executor, engine.workers) as pool:
             if not resume:
                 create(place, network, domain, engine.name, certificate=certificate)
-            sealed = read_manifest(place).get("certificate") is True
+            sealed = read_manifest(place).certificate
             keep: Keep = "vertices" if sealed else "cells"
-            rows = max(min(CERTIFIED_ROWS if sealed else ROWS, SHARD_BYTES // network.n_units), 1)
-            run = _Run((place, mark), problem, keep, rows, budget, progress, stored(place).frontier)
+            rows = min(CERTIFIED_ROWS if sealed else ROWS, SHARD_BYTES // _row_bytes(network, domain, sealed))
+            run = _Run((place, mark), problem, keep, max(rows, 1), budget, progress, stored(place).frontier)
             run.all(pool, engine.workers if executor is None else None)
             if run.batches:
                 write_effort(place, budget.seconds, run.statistics)
@@ -161,6 +162,12 @@ def enumerate_in_batches(
             if sealed and done.complete and (run.batches or not has_certificate(place)):
                 write_certificate(place, run.state)
         return in_memory(done) if directory is None else done
+
+
+def _row_bytes(network: Network, domain: Polyhedron, sealed: bool) -> int:
+    """The bytes of a region in a shard, at most, up to a few for its facets."""
+    rows, d = network.n_units + len(domain.b), domain.dim
+    return network.n_units + 8 * d + (2 * d if sealed else 4) * rows
 
 
 def count_in_batches(
@@ -271,7 +278,7 @@ class _Run:
             return None
         pool.deaths = 0
         self.statistics = added(self.statistics, part.statistics)
-        self.state = advanced(self.state, mine.batch, part.left, part.regions)
+        self.state = advanced(self.state, Search(mine.batch, part.left, part.regions))
         self.waiting = [*(path for path, _ in part.left), *self.waiting]
         return part
 

@@ -8,33 +8,29 @@ a file ``certificate.json`` with the sha256 of these. ``writing.lock``, empty, i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
 from hashlib import file_digest
 from importlib.metadata import version
 from pathlib import Path as File
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polytope.core.ceiling import Ceiling
-from polytope.core.open_cells import Path
-from polytope.core.ragged import Ragged
-from polytope.core.result import Facets, SearchResult, added
-from polytope.core.vertex_cells import VERTEX_CELLS, matched
+from polytope.core.result import SearchResult, added
+from polytope.core.vertex_cells import VERTEX_CELLS
 from polytope.errors import CertificateError, CorruptFileError
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir.activations import PatternArray
 from polytope.ir.archive import fingerprint, from_arrays, to_arrays
-from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
+from polytope.ir.stored_files import LARGEST_JSON, arrays_of
 from polytope.regions.complex import RegionComplex
-from polytope.runs.shards import SHARDS, Frontier, frontier_of, shard_file, whole_file
+from polytope.runs.shards import SHARDS, Frontier, frontier_of, whole_file
+from polytope.runs.stored import StoredRegions
+from polytope.verify import entries
+from polytope.verify.entries import FORMAT, Manifest
+from polytope.verify.footers import columns_of
 
-FORMAT = 1
+MOST_PRODUCTS = 1 << 21  # of long integers, about a second, for the bound on a network's regions
 MANIFEST, NETWORK, CERTIFICATE = "manifest.json", "network.npz", "certificate.json"
 
 
@@ -62,12 +58,10 @@ def create(
     """Begin the complex of a network in a domain, in a directory of which we are the sole writer.
 
     Raises:
-        ValueError: there is a complex already.
+        ValueError: there is a complex already, or the domain is too large.
     """
     if (directory / MANIFEST).exists():
         raise ValueError(f"{directory} holds a complex already: resume it, or choose another directory.")
-    with whole_file(directory / NETWORK) as file:
-        np.savez(file, allow_pickle=False, **to_arrays(network))
     manifest = {
         "format": FORMAT,
         "network": fingerprint(network),
@@ -80,8 +74,15 @@ def create(
         "statistics": {},
         "versions": {name: version(name) for name in ("polytope-nn", "numpy", "pyarrow")},
     }
+    text = json.dumps(manifest, indent=1).encode()
+    if len(text) > LARGEST_JSON:
+        raise ValueError(
+            f"The domain's {len(domain.b):,} rows of {domain.dim:,} numbers are too many for a directory."
+        )
+    with whole_file(directory / NETWORK) as file:
+        np.savez(file, allow_pickle=False, **to_arrays(network))
     with whole_file(directory / MANIFEST) as file:
-        file.write(json.dumps(manifest, indent=1).encode())
+        file.write(text)
 
 
 def same_run(
@@ -93,36 +94,29 @@ def same_run(
         ValueError: it holds none, or one of another network, domain or engine, or the certificate is missing.
     """
     manifest = read_manifest(directory)
-    if manifest["engine"] != engine:
+    if manifest.engine != engine:
         raise ValueError(
-            f"{directory} was begun with {manifest['engine']}: resume it with the same, not {engine}."
+            f"{directory} was begun with {manifest.engine}: resume it with the same, not {engine}."
         )
-    if certificate and manifest.get("certificate") is not True:
+    if certificate and not manifest.certificate:
         raise ValueError(f"{directory} was begun without a certificate: begin again to get one.")
-    if manifest["network"] != fingerprint(network):
+    if manifest.network != fingerprint(network):
         raise ValueError(f"{directory} was begun with another network: it cannot be resumed with this one.")
-    theirs = Polyhedron(np.array(manifest["domain"]["A"]), np.array(manifest["domain"]["b"]))
-    if not (np.array_equal(theirs.A, domain.A) and np.array_equal(theirs.b, domain.b)):
+    if not (np.array_equal(manifest.A, domain.A) and np.array_equal(manifest.b, domain.b)):
         raise ValueError(f"{directory} was begun with another domain: it cannot be resumed with this one.")
 
 
-def read_manifest(directory: File) -> dict[str, Any]:
+def read_manifest(directory: File) -> Manifest:
     """What the directory says it holds.
 
     Raises:
         ValueError: there is no manifest.
         CorruptFileError: it cannot be read.
     """
-    if not (directory / MANIFEST).exists():
+    file = directory / MANIFEST
+    if not (file.exists() or file.is_symlink()):
         raise ValueError(f"{directory} holds no complex: there is no {MANIFEST}.")
-    try:
-        manifest: dict[str, Any] = json.loads((directory / MANIFEST).read_text())
-        wanted = {"format", "network", "domain", "input_dim", "units", "engine"}
-        if not wanted <= manifest.keys() or manifest["format"] != FORMAT:
-            raise ValueError(f"format {manifest.get('format')}, not {FORMAT}")
-    except (ValueError, AttributeError) as error:
-        raise CorruptFileError(f"{directory / MANIFEST} is not a manifest of a complex: {error}.") from error
-    return {"seconds": 0.0, "statistics": {}} | manifest
+    return entries.read_manifest(file)
 
 
 def has_certificate(directory: File) -> bool:
@@ -144,140 +138,58 @@ def write_certificate(directory: File, frontier: Frontier) -> None:
 
 def write_effort(directory: File, seconds: float, statistics: Mapping[str, float]) -> None:
     """Add the time and the statistics of one call to what the manifest says of those before."""
-    manifest = read_manifest(directory)
-    manifest["seconds"] = manifest["seconds"] + seconds
-    manifest["statistics"] = added(manifest["statistics"], statistics)
+    before = read_manifest(directory)
+    manifest = json.loads((directory / MANIFEST).read_text())
+    manifest["seconds"] = before.seconds + seconds
+    manifest["statistics"] = added(before.statistics, statistics)
     with whole_file(directory / MANIFEST) as file:
         file.write(json.dumps(manifest, indent=1).encode())
-
-
-@dataclass(frozen=True, eq=False)
-class StoredRegions:
-    """What a run found, in its directory; patterns, points and facets are read when they are first used.
-
-    Arguments:
-        directory: of the run; shape: ``(units, d)``.
-        frontier: how far it has come.
-        engine, statistics: as the manifest says.
-    """
-
-    directory: File
-    shape: tuple[int, int]
-    frontier: Frontier
-    engine: str
-    statistics: Mapping[str, float]
-
-    @property
-    def n_regions(self) -> int:
-        """Number of regions in the shards."""
-        return self.frontier.regions
-
-    @property
-    def upper(self) -> int:
-        """Certified bound on the number of regions in the domain."""
-        return self.frontier.regions if self.frontier.complete else self.frontier.upper
-
-    @property
-    def open_cells(self) -> tuple[Path, ...]:
-        """Branches of the search that are still to do."""
-        return tuple(path for path, _ in self.frontier.open)
-
-    @cached_property
-    def patterns(self) -> PatternArray:
-        """``int8[R, units]``, in the order of the shards."""
-        n = self.shape[0]
-        parts = [np.zeros((0, n), dtype=np.int8)]
-        for column in self._columns("pattern"):
-            flat = np.frombuffer(column.buffers()[1], dtype=np.int8)
-            parts.append(flat[column.offset * n : (column.offset + len(column)) * n].reshape(-1, n))
-        return np.concatenate(parts)
-
-    @cached_property
-    def interior_points(self) -> FloatArray:
-        """``[R, d]``, in the order of the shards."""
-        parts = [column.flatten().to_numpy() for column in self._columns("interior_point")]
-        return np.concatenate([np.zeros(0), *parts]).reshape(-1, self.shape[1])
-
-    @cached_property
-    def candidates(self) -> Sequence[IntArray] | None:
-        """Per region the units and domain rows that can carry its facets, in a run that found no facets."""
-        return None if self._has_facets else Ragged(*self._lists("carrier"))
-
-    @property
-    def _has_facets(self) -> bool:
-        return self.engine == VERTEX_CELLS
-
-    @cached_property
-    def facets(self) -> Facets | None:
-        """The facets of all regions, where the run found them."""
-        return Facets(*self._lists("facet_unit")) if self._has_facets else None
-
-    @cached_property
-    def neighbours(self) -> IntArray | None:
-        """The pairs of regions that share a facet, by the facets' keys, where the run found facets.
-
-        Raises:
-            CorruptFileError: all regions are there, and a facet has no single neighbour.
-        """
-        if self.facets is None:
-            return None
-        _, keys = self._lists("facet_key")
-        pairs, odd = matched(keys, self.facets.offsets)
-        if self.frontier.complete and odd:
-            raise CorruptFileError(f"{self.directory}: {odd} facets have no single neighbour.")
-        return pairs
-
-    def _lists(self, name: str) -> tuple[IntArray, NDArray[Any]]:
-        """A column of lists as one array, and where each list begins."""
-        columns = list(self._columns(name))
-        sizes = [np.zeros(1, np.int64), *(np.diff(column.offsets.to_numpy()) for column in columns)]
-        kind = np.uint64 if name == "facet_key" else np.int32
-        flat = [np.zeros(0, kind), *(column.flatten().to_numpy() for column in columns)]
-        return np.cumsum(np.concatenate(sizes), dtype=np.int64), np.concatenate(flat)
-
-    def _columns(self, name: str) -> Iterator[Any]:
-        """The arrays of one column, shard by shard."""
-        import pyarrow.parquet as pq
-
-        for number in range(self.frontier.shards):
-            file = shard_file(self.directory, number)
-            try:
-                yield from pq.read_table(file, columns=[name])[name].chunks
-            except (OSError, ValueError) as error:
-                raise CorruptFileError(f"{file} cannot be read: {error}.") from error
 
 
 def stored(directory: File) -> StoredRegions:
     """What the run in a directory has found."""
     manifest = read_manifest(directory)
-    network = _network(directory, manifest)
-    frontier = frontier_of(directory, most_regions(network))
-    shape = (network.n_units, network.input_dim)
-    return StoredRegions(directory, shape, frontier, manifest["engine"], manifest["statistics"])
+    return _stored(directory, manifest, _network(directory, manifest))
+
+
+def _stored(directory: File, manifest: Manifest, network: Network) -> StoredRegions:
+    columns = columns_of(
+        network.n_units,
+        network.input_dim,
+        engine_finds_facets=manifest.engine == VERTEX_CELLS,
+        certificate=manifest.certificate,
+    )
+    frontier = frontier_of(directory, most_regions(network), columns)
+    bends = [(layer.activation, layer.width) for layer in network.layers if layer.activation]
+    pieces = np.array([bend.n_pieces(unit) for bend, width in bends for unit in range(width)], np.int64)
+    return StoredRegions(
+        directory, pieces, network.input_dim, len(manifest.b), frontier, manifest.engine, manifest.statistics
+    )
 
 
 def load_complex(directory: str | File) -> RegionComplex:
     """The complex in a directory; ``complete`` only if the search that wrote it came to its end.
 
+    Whatever the directory holds, nothing of it runs, and reading it takes a small multiple of its own size.
+
     Raises:
         ValueError: there is none.
-        CorruptFileError: a file is damaged, missing, or not of this run.
+        CorruptFileError: a file is damaged, missing, or not of this run; what is read later is checked later.
     """
     directory = File(directory)
     manifest = read_manifest(directory)
     network = _network(directory, manifest)
-    domain = Polyhedron(np.array(manifest["domain"]["A"]), np.array(manifest["domain"]["b"]))
-    return RegionComplex(network, domain, stored(directory), manifest["seconds"])
+    found = _stored(directory, manifest, network)
+    return RegionComplex(network, Polyhedron(manifest.A, manifest.b), found, manifest.seconds)
 
 
-def _network(directory: File, manifest: Mapping[str, Any]) -> Network:
-    try:
-        with (directory / NETWORK).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            network = from_arrays(dict(arrays))
-    except (OSError, ValueError, BadZipFile) as error:
-        raise CorruptFileError(f"{directory / NETWORK} cannot be read: {error}.") from error
-    if fingerprint(network) != manifest["network"]:
-        raise CorruptFileError(f"{directory / NETWORK} is not the network that the manifest names.")
+def _network(directory: File, manifest: Manifest) -> Network:
+    file = directory / NETWORK
+    network = from_arrays(arrays_of(file))
+    if fingerprint(network) != manifest.network:
+        raise CorruptFileError(f"{file} is not the network that the manifest names.")
+    if (network.input_dim, network.n_units) != (manifest.input_dim, manifest.units):
+        raise CorruptFileError(f"{file} has other numbers of coordinates and units than the manifest says.")
     return network
 
 
@@ -300,5 +212,12 @@ def in_memory(complex: RegionComplex) -> RegionComplex:
 
 
 def most_regions(network: Network) -> int:
-    """The most regions that the network can have."""
-    return Ceiling(network, network.input_dim).whole
+    """The most regions that the network can have; of one with large tables, a bound that takes no time.
+
+    A layer of n bends cuts a cell of d dimensions into at most ``2**n`` parts, and ``(n + 1)**d``.
+    """
+    d = network.input_dim
+    bends = [layer.activation.n_bends(len(layer.bias)) if layer.activation else 0 for layer in network.layers]
+    if sum((d + 1) * (min(n, d) + 1) for n in bends) <= MOST_PRODUCTS:
+        return Ceiling(network, d).whole
+    return 1 << sum(min(n, d * (n + 1).bit_length()) for n in bends)

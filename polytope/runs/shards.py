@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path as File
 from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
@@ -37,6 +38,8 @@ from polytope.core.open_cells import Path
 from polytope.core.result import SearchResult
 from polytope.errors import CorruptFileError
 from polytope.runs.evidence import Evidence
+from polytope.verify.entries import Search
+from polytope.verify.footers import read_footer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,12 +49,21 @@ SHARDS, LOCK = "regions", "writing.lock"  # the folder, and a file that its writ
 
 @dataclass(frozen=True)
 class Frontier:
-    """How far a search has come: shards, regions, bound, and the open branches with their bounds."""
+    """How far a search has come: regions of each shard, bound, and the open branches with their bounds."""
 
-    shards: int
-    regions: int
+    rows: tuple[int, ...]
     upper: int
     open: tuple[tuple[Path, int], ...]
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return len(self.rows)
+
+    @cached_property
+    def regions(self) -> int:
+        """Number of regions in them."""
+        return sum(self.rows)
 
     @property
     def complete(self) -> bool:
@@ -61,21 +73,28 @@ class Frontier:
 
 def beginning(whole: int) -> Frontier:
     """A search in which the root is open, with so many regions at most."""
-    return Frontier(0, 0, whole, (((), whole),))
+    return Frontier((), whole, (((), whole),))
 
 
-def advanced(before: Frontier, taken: Iterable[Path], left: Iterable[tuple[Path, int]], n: int) -> Frontier:
-    """How far a search has come with another shard: branches that it took, those that it left, its regions.
+def advanced(before: Frontier, *steps: Search) -> Frontier:
+    """How far a search has come with further shards: each took some branches, left others, and found regions.
 
     Raises:
-        KeyError: a branch that it took was not open.
+        KeyError: a branch that one took was not open.
     """
-    still = dict(before.open)
-    known = {path: still.pop(path) for path in taken}
-    still.update((path, min(bound, known.get(path, bound))) for path, bound in left)
-    regions = before.regions + n
-    upper = min(before.upper, regions + sum(still.values()))
-    return Frontier(before.shards + 1, regions, upper, tuple(still.items()))
+    still, upper, regions, rows = dict(before.open), before.upper, before.regions, [*before.rows]
+    total = sum(still.values())
+    for step in steps:
+        known = {path: still.pop(path) for path in step.taken}
+        total -= sum(known.values())
+        for path, bound in step.open:
+            total -= still.get(path, 0)
+            still[path] = min(bound, known.get(path, bound))
+            total += still[path]
+        regions += step.regions
+        rows.append(step.regions)
+        upper = min(upper, regions + total)
+    return Frontier(tuple(rows), upper, tuple(still.items()))
 
 
 def shard_of(found: SearchResult, taken: Sequence[Path], evidence: Evidence | None = None) -> bytes:
@@ -142,25 +161,24 @@ def add_shard(directory: File, number: int, shard: bytes | File) -> None:
         file.write(shard)
 
 
-def frontier_of(directory: File, whole: int) -> Frontier:
-    """How far a directory has come, read from its shards.
+def frontier_of(directory: File, whole: int, columns: Mapping[str, pa.DataType]) -> Frontier:
+    """How far a directory has come, read from the footers of its shards.
 
     Raises:
         CorruptFileError: a shard is missing, damaged, or not of this run.
     """
-    import pyarrow.parquet as pq
-
-    frontier = beginning(whole)
-    while (file := shard_file(directory, frontier.shards)).exists():
-        try:
-            search = json.loads(pq.read_schema(file).metadata[b"search"])
-            left = [(tuple(path), int(bound)) for path, bound in search["open"]]
-            frontier = advanced(frontier, map(tuple, search["taken"]), left, int(search["regions"]))
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise CorruptFileError(f"{file} does not follow the shards before it.") from error
-    if len(list((directory / SHARDS).glob("shard-*.parquet"))) != frontier.shards:
+    steps: list[Search] = []
+    still: set[Path] = {()}
+    while (file := shard_file(directory, len(steps))).exists():
+        step = read_footer(file, columns)
+        if not still.issuperset(step.taken) or len({*step.taken}) < len(step.taken):
+            raise CorruptFileError(f"{file} does not follow the shards before it.")
+        still.difference_update(step.taken)
+        still.update(path for path, _ in step.open)
+        steps.append(step)
+    if len(list((directory / SHARDS).glob("shard-*.parquet"))) != len(steps):
         raise CorruptFileError(f"{file} is missing, but later shards are there.")
-    return frontier
+    return advanced(beginning(whole), *steps)
 
 
 def _table(found: SearchResult, evidence: Evidence | None) -> pa.Table:

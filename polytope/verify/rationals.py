@@ -20,7 +20,7 @@ from polytope.ir.network import Network
 
 Integers = NDArray[Any]  # Python integers
 Row = tuple[int, ...]
-KEPT = 4000  # maps of layers that are remembered
+KEPT = 1 << 21  # numbers of functions and of rows that are remembered, 100 MB each
 DENSE = 0.25  # share of entries from which a matrix is multiplied as a dense one
 
 
@@ -114,6 +114,8 @@ class Cells:
         self._pieces = [a.n_pieces(u) for la in layers if (a := la.activation) for u in range(la.width)]
         self._factors = [[[*map(_Factor, m.chain())] for m in layer.maps] for layer in network.layers]
         self._biases = [table(layer.bias) for layer in network.layers]
+        self.most_rows = sum(max(n, 3) - 1 for n in self._pieces)  # of a cell, besides the domain's
+        self._held = [0, 0]  # numbers of functions, and of rows
         self._functions: dict[tuple[bool, int, bytes], Table] = {}
         self._rows: dict[tuple[int, bytes], dict[tuple[int, int], list[CellRow]]] = {}
 
@@ -156,12 +158,14 @@ class Cells:
 
     def _rows_of(self, number: int, pattern: PatternArray) -> Iterator[CellRow]:
         first = self.network.unit_offsets[number - 1]
-        if len(self._rows) >= KEPT:
+        if self._held[1] >= KEPT:
             self._rows.clear()
+            self._held[1] = 0
         known = self._rows.setdefault((number, pattern[:first].tobytes()), {})
         for unit, piece in enumerate(self.network.layer_pattern(number, pattern).tolist()):
             if (unit, piece) not in known:
                 known[unit, piece] = self._piece(number, unit, piece, pattern)
+                self._held[1] += len(known[unit, piece]) * (self.network.input_dim + 1) + 1
             yield from known[unit, piece]
 
     def _piece(self, number: int, unit: int, piece: int, pattern: PatternArray) -> list[CellRow]:
@@ -208,8 +212,10 @@ class Cells:
         return self._functions[key]
 
     def _keep(self, key: tuple[bool, int, bytes], value: Table) -> None:
-        if len(self._functions) >= KEPT:
+        if self._held[0] >= KEPT:
             self._functions.clear()
+            self._held[0] = 0
+        self._held[0] += value.integers.size
         self._functions[key] = value
 
 

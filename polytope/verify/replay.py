@@ -12,7 +12,7 @@ for runs that were stopped, resumed or spread over machines:
 
 The interior of a convex domain stays connected without a set of codimension two, so that a list of regions
 that nothing leads out of holds them all. Neither the search nor what writes evidence is imported here, nor
-their arithmetic: the only code in common says what a network is.
+their arithmetic: the only code in common says what a network is, and reads files.
 """
 
 from __future__ import annotations
@@ -23,22 +23,28 @@ from dataclasses import dataclass
 from hashlib import file_digest
 from itertools import islice
 from pathlib import Path
-from typing import Any
-from zipfile import ZipFile
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from polytope.errors import CertificateError
+from polytope.errors import CertificateError, CorruptFileError
 from polytope.ir.activations import PatternArray
 from polytope.ir.archive import fingerprint, from_arrays
 from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
+from polytope.ir.stored_files import LARGEST_ARCHIVE, arrays_of, plain_file, unreadable
+from polytope.ir.stored_network import count_entries
+from polytope.verify.entries import FORMAT, Branch, Manifest, read_manifest, read_seal
+from polytope.verify.footers import columns_of, read_footer
 from polytope.verify.rationals import CellRow, Cells, Row, Span, holds_strictly, span
 
-FORMAT = 1
-LARGEST_JSON, LARGEST_FILE = 1 << 24, 1 << 32  # bytes
-ROWS = 1 << 16  # regions in a shard at most
-COLUMNS = ["pattern", "interior_point", "facet_unit", "facet_key", "facet_row", "evidence"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_ENTRIES = 1 << 22
+"""Entries of all matrices of a network: as Python integers they take 200 MB."""
+MOST_NUMBERS = 1 << 20
+"""Numbers of the regions that are read at once: as Python integers they take 40 MB."""
 Region = tuple[PatternArray, FloatArray, list[int], list[int], list[int], list[int]]
 
 
@@ -77,15 +83,17 @@ def verify_certificate(directory: str | Path, progress: Callable[[int, int], Non
     """
     try:
         return _verify(Path(directory), progress)
-    except CertificateError:
-        raise
-    except Exception as error:  # a damaged file can raise anything
-        raise CertificateError(f"{directory} cannot be read as a certificate: {error!r:.300}") from error
+    except CorruptFileError as error:
+        raise CertificateError(str(error)) from error
+    except OSError as error:
+        raise CertificateError(str(unreadable(Path(directory), error))) from error
+    except MemoryError:
+        raise CertificateError(f"{directory}: to replay it takes more memory than there is.") from None
 
 
 def _verify(directory: Path, progress: Callable[[int, int], None] | None) -> Proof:
-    manifest = json.loads(_plain(directory, "manifest.json", LARGEST_JSON).read_bytes())
-    if manifest["format"] != FORMAT or manifest["certificate"] is not True:
+    manifest = read_manifest(directory / "manifest.json")
+    if not manifest.certificate:
         raise CertificateError(f"{directory} holds no certificate: enumerate again with certificate=True.")
     shards = sorted(file.name for file in (directory / "regions").glob("*.parquet"))
     if shards != [f"shard-{n:06d}.parquet" for n in range(len(shards))]:
@@ -94,12 +102,12 @@ def _verify(directory: Path, progress: Callable[[int, int], None] | None) -> Pro
     sealed = (directory / "certificate.json").exists()
     expected = _check_seal(directory, names) if sealed else None
     network = _network(directory, manifest)
-    if (manifest["input_dim"], manifest["units"]) != (network.input_dim, network.n_units):
+    if (manifest.input_dim, manifest.units) != (network.input_dim, network.n_units):
         raise CertificateError("The manifest's numbers of coordinates and units are not the network's.")
-    replay = _Replay(network, *_domain(manifest["domain"], network.input_dim), complete=sealed)
-    frontier: set[tuple[int, ...]] = {()}
+    replay = _Replay(network, manifest.A, manifest.b, complete=sealed)
+    frontier: set[Branch] = {()}
     for name in names[2:]:
-        for done, region in enumerate(_regions(directory, name, network, frontier)):
+        for done, region in enumerate(_regions(directory / name, network, replay.most, frontier)):
             replay.add(region)
             if progress and done % 100 == 0:
                 progress(len(replay.patterns), 0)
@@ -114,84 +122,75 @@ def _verify(directory: Path, progress: Callable[[int, int], None] | None) -> Pro
     return replay.proof()
 
 
-def _plain(directory: Path, name: str, limit: int = LARGEST_FILE) -> Path:
-    """A file of the directory, if it is a plain one of a sane size."""
-    file = directory / name
-    if file.is_symlink() or not file.is_file():
-        raise CertificateError(f"{file} is missing, or not a plain file.")
-    if file.stat().st_size > limit:
-        raise CertificateError(f"{file} has more than {limit:,} bytes.")
-    return file
-
-
 def _check_seal(directory: Path, names: list[str]) -> int:
     """Check the hash of every file; returns the number of regions that the seal claims."""
-    text = _plain(directory, "certificate.json", LARGEST_JSON).read_bytes()
-    seal, hashes = json.loads(text), {}
+    text, regions, claimed = read_seal(directory / "certificate.json")
+    hashes = {}
     for name in names:
-        with _plain(directory, name).open("rb") as stream:
+        with plain_file(directory / name, LARGEST_ARCHIVE).open("rb") as stream:
             hashes[name] = file_digest(stream, "sha256").hexdigest()
-    for name in sorted({*hashes, *seal["sha256"]}):
-        if seal["sha256"].get(name) != hashes.get(name):
-            raise CertificateError(f"{directory / name} is not the file that certificate.json names.")
-    canonical = {"format": FORMAT, "regions": seal["regions"], "sha256": hashes}
-    if type(seal["regions"]) is not int or text != json.dumps(canonical, indent=1).encode():
+    for name in sorted({*hashes, *claimed}):
+        if claimed.get(name) != hashes.get(name):
+            raise CertificateError(f"{directory / name[:100]} is not the file that certificate.json names.")
+    if text != json.dumps({"format": FORMAT, "regions": regions, "sha256": hashes}, indent=1).encode():
         raise CertificateError(f"{directory / 'certificate.json'} was changed.")
-    return int(seal["regions"])
+    return regions
 
 
-def _network(directory: Path, manifest: dict[str, Any]) -> Network:
-    """The network, if it is the manifest's and exactly continuous, from an archive that is not compressed."""
-    file = _plain(directory, "network.npz")
-    with ZipFile(file) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > file.stat().st_size:
-            raise CertificateError(f"{file} claims more than it holds.")
-    with np.load(file, allow_pickle=False) as arrays:
-        network = from_arrays(dict(arrays))
-    if fingerprint(network) != manifest["network"]:
+def _network(directory: Path, manifest: Manifest) -> Network:
+    """The network, if it is the manifest's, exactly continuous, and of a size that can be replayed."""
+    file = directory / "network.npz"
+    network = from_arrays(arrays_of(file))
+    if fingerprint(network) != manifest.network:
         raise CertificateError(f"{file} is not the network that the manifest names.")
     for layer in network.layers:
         if layer.activation is not None and not layer.activation.is_continuous():
             raise CertificateError("An activation is not exactly continuous: the proof does not hold for it.")
+    if sum(count_entries(linear) for layer in network.layers for linear in layer.maps) > MOST_ENTRIES:
+        raise CertificateError(
+            f"{file}: the network's matrices have more than {MOST_ENTRIES:,} entries, too many to replay."
+        )
     return network
 
 
-def _domain(held: dict[str, Any], d: int) -> tuple[FloatArray, FloatArray]:
-    """The rows of the domain, ``A [m, d]`` and ``b [m]``: finite, none of them zero."""
-    A, b = np.array(held["A"], dtype=float), np.array(held["b"], dtype=float)
-    if A.ndim != 2 or A.shape != (len(b), d) or b.ndim != 1:
-        raise CertificateError(f"The domain's rows {A.shape} and limits {b.shape} are not [m, {d}] and [m].")
-    if not (np.isfinite(A).all() and np.isfinite(b).all() and A.any(axis=1).all()):
-        raise CertificateError("The domain has a row that is zero, or a number that is not finite.")
-    return A, b
+def _regions(file: Path, network: Network, most: int, frontier: set[Branch]) -> Iterator[Region]:
+    """The regions of a shard, one by one; its open branches replace those that it took.
 
-
-def _regions(
-    directory: Path, name: str, network: Network, frontier: set[tuple[int, ...]]
-) -> Iterator[Region]:
-    """The regions of a shard, one by one; its open branches replace those that it took."""
+    Arguments:
+        most: facets that a region can have.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    lists = [pa.list_(kind) for kind in (pa.int32(), pa.uint64(), pa.uint16(), pa.uint16())]
-    types = [pa.binary(network.n_units), pa.list_(pa.float64(), network.input_dim), *lists]
-    with pq.ParquetFile(_plain(directory, name)) as file:
-        held = file.metadata
-        size = sum(held.row_group(i).total_byte_size for i in range(held.num_row_groups))
-        schema = file.schema_arrow
-        if held.num_rows > ROWS or size > LARGEST_FILE or (schema.names, schema.types) != (COLUMNS, types):
-            raise CertificateError(f"{directory / name} is too large, or has other columns.")
-        search = json.loads(held.metadata[b"search"])
-        for path in search["taken"]:
-            frontier.remove(tuple(path))
-        frontier |= {tuple(path) for path, _ in search["open"]}
-        read = 0
-        for batch in file.iter_batches(256):
-            read += batch.num_rows
-            for row in zip(*(batch[column].to_pylist() for column in COLUMNS), strict=True):
-                yield (np.frombuffer(row[0], dtype=np.int8), np.array(row[1], dtype=float), *row[2:])
-        if read != search["regions"]:
-            raise CertificateError(f"{directory / name} claims {search['regions']} regions, not {read}.")
+    d = network.input_dim
+    columns = columns_of(network.n_units, d, engine_finds_facets=True, certificate=True)
+    search = read_footer(file, columns)
+    if not frontier.issuperset(search.taken) or len({*search.taken}) < len(search.taken):
+        raise CertificateError(f"{file} took branches that the shards before it did not leave.")
+    frontier.difference_update(search.taken)
+    frontier.update(path for path, _ in search.open)
+    at_once = max(min(256, MOST_NUMBERS // (network.n_units + d * most)), 1)
+    try:
+        with pq.ParquetFile(file) as shard:
+            for batch in shard.iter_batches(at_once):
+                _check_batch(batch, file, most, d * most)
+                for row in zip(*(batch[column].to_pylist() for column in columns), strict=True):
+                    yield (np.frombuffer(row[0], dtype=np.int8), np.array(row[1], dtype=float), *row[2:])
+    except (pa.ArrowException, ValueError) as error:
+        raise CertificateError(f"{file} cannot be read: it was changed or cut.") from error
+
+
+def _check_batch(batch: pa.RecordBatch, file: Path, facets: int, evidence: int) -> None:
+    """Refuse regions in which something is missing, or lists that are longer than they can be."""
+    import pyarrow.compute as pc
+
+    for name in batch.schema.names:
+        column = batch[name]
+        if column.null_count or (name != "pattern" and column.flatten().null_count):
+            raise CertificateError(f"{file}: something is missing in the column {name}.")
+        longest = evidence if name == "evidence" else facets
+        if name[0] in "fe" and len(column) and pc.max(pc.list_value_length(column)).as_py() > longest:
+            raise CertificateError(f"{file}: a region has more in the column {name} than it has rows.")
 
 
 class _Replay:
@@ -202,6 +201,7 @@ class _Replay:
         self.cells = Cells(network, A, b)
         self.walls = {row.row for row in self.cells.domain}
         self.patterns: dict[bytes, int] = {}
+        self.most = len(A) + self.cells.most_rows
         self.half: dict[int, tuple[bytes, bytes]] = {}  # key of a facet -> the region, and the one behind it
         self.adjacent = self.implied = 0
 
@@ -226,6 +226,8 @@ class _Replay:
             facets = [owned[unit][place] for unit, place in zip(units, places, strict=True)]
         except (LookupError, ValueError):
             raise self._false("a facet names a row that it does not have") from None
+        if len(keys) != len(facets):
+            raise self._false("its facets are not as many as their keys")
         if len(set(facets)) != len(facets) or not all(any(facet[:-1]) for facet in facets):
             raise self._false("two of its facets are one, or a facet is constant")
         self._closed(rows, facets, evidence)
