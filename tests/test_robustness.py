@@ -82,6 +82,19 @@ def test_an_affine_classifier_has_its_closed_form(norm: float) -> None:
     check_witness(network, x, norm, found)
 
 
+@pytest.mark.parametrize(
+    ("found", "number"),
+    [
+        (pt.Radius(0.5, 0.5, None, True, 3), pt.Exact(0.5)),
+        (pt.Radius(0.5, 0.25, None, False, 3), pt.Bound(0.25, 0.5)),
+        (pt.Radius(np.inf, 0.25, None, False, 3), pt.Bound(0.25)),
+        (pt.Radius(np.inf, np.inf, None, True, 3), pt.Missing("there is no other class")),
+    ],
+)
+def test_a_radius_is_a_labelled_number(found: pt.Radius, number: object) -> None:
+    assert found.number == number
+
+
 @pytest.mark.parametrize(("norm", "distance"), [(1, 0.7), (2, 0.7 / np.sqrt(2)), (np.inf, 0.35)])
 def test_inside_a_diamond(norm: float, distance: float) -> None:
     """|x| + |y| = 1 seen from (0.1, 0.2), and its corner at (1, 0) from outside."""

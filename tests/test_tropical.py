@@ -1,5 +1,7 @@
 """Tropical forms equal the network exactly; essential monomials, zonotopes, Hoffman constants, radii."""
 
+import json
+import pickle
 from fractions import Fraction
 from math import comb
 
@@ -148,7 +150,11 @@ def test_hoffman_constants(A: np.ndarray, expected: float) -> None:
     if len(A) == 2:
         v = np.linspace(0, 1, 100_001)
         expected = 1 / np.abs(np.outer(v, A[0]) + np.outer(1 - v, A[1])).sum(axis=1).min()
-    assert pt.hoffman_constant(A) == pytest.approx(expected, rel=1e-7)
+    found = pt.hoffman_constant(A)
+    assert found == pytest.approx(expected, rel=1e-7)
+    assert found.number == pt.Exact(float(found))
+    assert pickle.loads(pickle.dumps(found)).number == found.number
+    assert json.loads(json.dumps(found)) == found == np.float64(found)
 
 
 def test_fractions_that_floats_cannot_hold() -> None:
