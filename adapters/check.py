@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from adapters.arrays import OVERFLOWS
 from adapters.inputs import InputPart
-from adapters.lowering.folding import stored
 from polytope.errors import ImportMismatchError
 from polytope.ir import Network
+from polytope.ir.algebra import stored
 from polytope.ir.maps import FloatArray
 from polytope.ir.near_bends import straddling
 

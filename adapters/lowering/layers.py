@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.lowering.folding import Map, compose, depth, identity, merged_sum, simplified, stored
 from adapters.lowering.infinities import moved, refuse_infinite
 from polytope.errors import CorruptFileError, LoadError, UnsafeFileError, UnsupportedOpError
 from polytope.ir import Activation, Diagonal, Layer, LinearMap, MaxGroups, PiecewiseLinear, Selection
+from polytope.ir.algebra import Map, compose, depth, given, merged_sum, simplified, stored
 from polytope.ir.maps import FloatArray, IntArray
 
 Array = NDArray[Any]
@@ -262,7 +262,7 @@ class Lowering:
     def _close(self, x: Tensor, activation: Activation | None, shape: tuple[int, ...]) -> Tensor:
         """Append a layer and return its output."""
         values = tuple(k for k, _ in x.terms)
-        maps = tuple(identity(self.sizes[k]) if m is None else m for k, m in x.terms)
+        maps = tuple(given(m, self.sizes[k]) for k, m in x.terms)
         layer = Layer(values, maps, x.offset(), activation)
         refuse_infinite(layer)
         self.layers.append(layer)

@@ -19,13 +19,14 @@ from torch import Tensor, nn
 
 from polytope.errors import NotPiecewiseLinearError
 from polytope.ir.activations import Activation, hard_tanh, leaky_relu, piecewise_linear, relu
+from polytope.ir.algebra import Map, chained, given
 from polytope.ir.layers import Layer
-from polytope.ir.maps import Composition, Dense, FloatArray, LinearMap, Selection
+from polytope.ir.maps import Dense, FloatArray, LinearMap
 from polytope.ir.network import Network
 
 Kind = TypeVar("Kind", bound=nn.Module)
 Shape = tuple[int, ...]
-AffineStep = tuple[LinearMap, FloatArray]
+AffineStep = tuple[Map, FloatArray]
 AffineMap = tuple[LinearMap, FloatArray, Shape]
 Bend = tuple[Activation, Shape]
 
@@ -82,14 +83,14 @@ def lower(module: nn.Module, input_shape: Shape) -> Network:
         bend = _bend(layer, shape)
         if bend is None:
             linear, bias, shape = _affine(name, layer, shape)
-            pending = (linear, bias) if pending is None else _folded(pending, (linear, bias))
+            pending = (linear, bias) if pending is None else _behind(pending, linear, bias)
             continue
-        linear, bias = pending or _identity(width)
-        layers.append(Layer((len(layers),), (linear,), bias, bend[0]))
+        linear, bias = pending or (None, np.zeros(width))
+        layers.append(Layer((len(layers),), (given(linear, width),), bias, bend[0]))
         width, shape, pending = layers[-1].width, bend[1], None
     if pending or not layers:
-        linear, bias = pending or _identity(width)
-        layers.append(Layer((len(layers),), (linear,), bias))
+        linear, bias = pending or (None, np.zeros(width))
+        layers.append(Layer((len(layers),), (given(linear, width),), bias))
     return Network(tuple(int(n) for n in input_shape), tuple(layers))
 
 
@@ -110,14 +111,14 @@ def _bend(layer: nn.Module, shape: Shape) -> Bend | None:
     return None if make is None else (make(layer), shape)
 
 
-def _affine(name: str, layer: nn.Module, shape: Shape) -> AffineMap:
+def _affine(name: str, layer: nn.Module, shape: Shape) -> tuple[Map, FloatArray, Shape]:
     """The map of a layer that is affine."""
     if isinstance(layer, AffineLayer):
         return layer.affine(shape)
     if _runs_as(layer, nn.Identity):
-        return *_identity(prod(shape)), shape
+        return None, np.zeros(prod(shape)), shape
     if _runs_as(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) == (1, -1):
-        return *_identity(prod(shape)), (prod(shape),)
+        return None, np.zeros(prod(shape)), (prod(shape),)
     if _runs_as(layer, nn.Linear):
         if shape != (layer.in_features,):
             raise ValueError(f"Layer {name!r} (Linear) reads {layer.in_features} numbers, not shape {shape}.")
@@ -135,14 +136,11 @@ def _runs_as(layer: nn.Module, kind: type[Kind]) -> TypeGuard[Kind]:
     return isinstance(layer, kind) and type(layer).forward is kind.forward
 
 
-def _folded(first: AffineStep, second: AffineStep) -> AffineStep:
-    """Two affine steps as one."""
-    return Composition(second[0], first[0]), second[0].apply(first[1][:, None])[:, 0] + second[1]
-
-
-def _identity(width: int) -> AffineStep:
-    """The affine step that changes nothing."""
-    return Selection(np.arange(width), width), np.zeros(width)
+def _behind(first: AffineStep, linear: Map, bias: FloatArray) -> AffineStep:
+    """One affine step behind another; maps stay factors, so that symmetric ones stay symmetric."""
+    if linear is None:
+        return first[0], first[1] + bias
+    return chained(linear, first[0]), linear.apply(first[1][:, None])[:, 0] + bias
 
 
 def check_shape(layer: nn.Module, shape: Shape, wanted: Shape) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.ir.activations import Activation, PatternArray, relu
+from polytope.ir.algebra import product
 from polytope.ir.backward import affine_maps, pull_back
 from polytope.ir.layers import Layer
 from polytope.ir.maps import Dense, FloatArray, Selection
@@ -214,7 +215,7 @@ class Network:
     def _with_output(self, matrix: FloatArray, names: tuple[str, ...]) -> Network:
         last = self.layers[-1]
         if last.activation is None:
-            maps = tuple(Dense(m.apply_transpose(matrix.T).T) for m in last.maps)
+            maps = tuple(product(Dense(matrix), m) for m in last.maps)
             final = Layer(last.inputs, maps, matrix @ last.bias)
             return replace(self, layers=(*self.layers[:-1], final), output_names=names)
         final = Layer((len(self.layers),), (Dense(matrix),), np.zeros(len(matrix)))

@@ -13,7 +13,8 @@ from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Activation, Layer, Network
 from polytope.ir.activations import PatternArray
-from polytope.ir.maps import Dense, FloatArray, IntArray, Sparse
+from polytope.ir.algebra import of_matrix
+from polytope.ir.maps import FloatArray, IntArray
 from polytope.measures.duplicates import duplicates
 from polytope.measures.units import BoolArray, UnitUse, bounded_part, prove_units
 
@@ -176,8 +177,7 @@ def _preactivation(layer: Layer, values: list[_Values]) -> _Values:
 def _layer(z: _Values, widths: list[int], activation: Activation | None) -> Layer:
     """A layer that computes z."""
     factors = z.factors or {0: csr_array((len(z.constant), widths[0]))}
-    maps = [Dense(f.toarray()) if f.nnz * 4 > np.prod(f.shape) else Sparse(f) for f in factors.values()]
-    return Layer(tuple(factors), tuple(maps), z.constant, activation)
+    return Layer(tuple(factors), tuple(map(of_matrix, factors.values())), z.constant, activation)
 
 
 def _outputs(

@@ -7,10 +7,8 @@ from dataclasses import replace
 from functools import reduce
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from polytope.ir import Composition, Convolution, Dense, Layer, LinearMap, Network, Selection, Sparse
-from polytope.ir.matrix import Matrix, compact
+from polytope.ir import Layer, LinearMap, Network, Selection, algebra
 
 
 def compose(networks: Iterable[Network]) -> Network:
@@ -24,7 +22,7 @@ def _after(first: Network, second: Network) -> Network:
     if last.activation is not None or second.last_use[0] > 1 or len(reader.inputs) > 1:
         return first.then(second)
     (outer,) = reader.maps
-    maps = tuple(product(outer, inner) for inner in last.maps)
+    maps = tuple(algebra.product(outer, inner) for inner in last.maps)
     bias = outer.apply(last.bias[:, None])[:, 0] + reader.bias
     joined = Layer(last.inputs, maps, bias, reader.activation)
     shift = len(first.layers) - 1
@@ -38,36 +36,6 @@ def _after(first: Network, second: Network) -> Network:
     )
 
 
-def product(outer: LinearMap, inner: LinearMap) -> LinearMap:
-    """``outer`` after ``inner`` as one map; convolutions stay factors."""
-    for one, other in ((outer, inner), (inner, outer)):
-        if is_identity(one):
-            return other
-    if isinstance(outer, Convolution | Composition) or isinstance(inner, Convolution | Composition):
-        return Composition(outer, inner)
-    return from_matrix(csr_array(outer.to_sparse() @ inner.to_sparse()))
-
-
-def from_matrix(matrix: Matrix) -> LinearMap:
-    """A matrix as a map, dense or sparse."""
-    kept = compact(matrix)
-    return Dense(kept) if isinstance(kept, np.ndarray) else Sparse(kept)
-
-
-def identity(n: int) -> Selection:
-    """The identity of R^n."""
-    return Selection(np.arange(n), n)
-
-
-def is_identity(linear: LinearMap) -> bool:
-    """Whether a map is a selection of all coordinates in their order."""
-    return (
-        isinstance(linear, Selection)
-        and linear.shape[0] == linear.n_inputs
-        and bool((linear.index == np.arange(linear.n_inputs)).all())
-    )
-
-
 def plus_identity_on(inner: Network, read: np.ndarray, written: np.ndarray, dim: int) -> Network:
     """The map of R^dim that adds ``inner(x[read])`` to the coordinates ``written``."""
     place = np.full(dim, -1)
@@ -77,10 +45,12 @@ def plus_identity_on(inner: Network, read: np.ndarray, written: np.ndarray, dim:
     whole = compose([pick, inner, Network((len(written),), (Layer((0,), (scatter,), np.zeros(dim)),))])
     last = whole.layers[-1]
     if 0 in last.inputs:  # the conditioner is affine
-        terms = [m.to_sparse() for m in (*last.maps, identity(dim))]
-        final = Layer((0,), (from_matrix(csr_array(sum(terms[1:], terms[0]))),), last.bias)
+        total: LinearMap = algebra.identity(dim)
+        for linear in last.maps:
+            total = algebra.summed(linear, total, dim)
+        final = Layer((0,), (total,), last.bias)
     else:
-        final = Layer((*last.inputs, 0), (*last.maps, identity(dim)), last.bias)
+        final = Layer((*last.inputs, 0), (*last.maps, algebra.identity(dim)), last.bias)
     return replace(whole, layers=(*whole.layers[:-1], final))
 
 

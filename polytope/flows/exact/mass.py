@@ -10,13 +10,14 @@ from scipy.special import betaincinv
 from torch import nn
 
 from polytope.flows.base import Base
-from polytope.flows.exact.composition import compose, identity
+from polytope.flows.exact.composition import compose
 from polytope.flows.exact.lowering import checked_piecewise_linear
 from polytope.flows.exact.measure import CUTS, cell_masses, has_closed_form
 from polytope.flows.flow import Flow
 from polytope.flows.layers.conditioner import conditioner_network
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Dense, Layer, Network, PiecewiseLinear, max_groups, relu, stack
+from polytope.ir.algebra import identity
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.cell_vertices import cell_vertices
 from polytope.regions.complex import RegionComplex

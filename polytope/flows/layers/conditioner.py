@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from polytope.errors import NotPiecewiseLinearError
-from polytope.flows.exact.composition import compose, identity
+from polytope.flows.exact.composition import compose
 from polytope.ir import (
     Activation,
     Convolution,
@@ -27,6 +27,7 @@ from polytope.ir import (
     leaky_relu,
     relu,
 )
+from polytope.ir.algebra import identity
 from polytope.ir.maps import FloatArray
 
 ActivationName = Literal["relu", "leaky_relu"]

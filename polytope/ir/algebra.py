@@ -1,6 +1,8 @@
-"""Products and sums of linear maps, folded into one map where that costs no more than keeping two.
+r"""The algebra of linear maps: products, sums, and the identity, over all kinds of maps.
 
-The identity is written ``None``: most maps of a traced graph begin as one.
+``compose`` and ``merged_sum`` make one map of two where that costs no more than keeping two; the numbers of
+the one are then rounded. ``chained`` keeps the factors, and rounds nothing. The identity may be written
+``None``: most maps of a traced graph begin as one.
 """
 
 from __future__ import annotations
@@ -11,8 +13,19 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array
 
-from polytope.ir import Composition, Convolution, Dense, Diagonal, LinearMap, Selection, Sparse, Transposed
-from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.convolution import Convolution
+from polytope.ir.maps import (
+    Composition,
+    Dense,
+    Diagonal,
+    FloatArray,
+    IntArray,
+    LinearMap,
+    Selection,
+    Sparse,
+    Transposed,
+)
+from polytope.ir.matrix import Matrix, compact
 
 Map = LinearMap | None
 """A linear map, or ``None`` for the identity."""
@@ -26,8 +39,21 @@ def identity(n: int) -> Selection:
     return Selection(np.arange(n), n)
 
 
-def simplified(linear: LinearMap) -> Map:
+def given(linear: Map, n: int) -> LinearMap:
+    """The map itself, the identity on R^n for ``None``."""
+    return identity(n) if linear is None else linear
+
+
+def of_matrix(matrix: Matrix) -> Dense | Sparse:
+    """A matrix as a map, dense where more than a quarter of its entries are not zero."""
+    kept = compact(matrix)
+    return Dense(kept) if isinstance(kept, np.ndarray) else Sparse(kept)
+
+
+def simplified(linear: Map) -> Map:
     """``None`` if the map is plainly the identity, else the map."""
+    if linear is None:
+        return None
     out, n = linear.shape
     if out != n:
         return linear
@@ -65,6 +91,13 @@ def depth(linear: Map) -> int:
     return count
 
 
+def chained(outer: Map, inner: Map) -> Map:
+    """``outer`` after ``inner`` as factors: no number of theirs changes."""
+    if outer is None or inner is None:
+        return inner if outer is None else outer
+    return Composition(outer, inner)
+
+
 def compose(outer: Map, inner: Map) -> Map:
     """``outer`` after ``inner``, folded as far as worth while; chains nest to the right."""
     if outer is None or inner is None:
@@ -77,6 +110,11 @@ def compose(outer: Map, inner: Map) -> Map:
         return Composition(outer, inner)
     rest = inner.inner if isinstance(inner, Composition) else None
     return compose(simplified(folded), rest)
+
+
+def product(outer: LinearMap, inner: LinearMap) -> LinearMap:
+    """``outer`` after ``inner``, as ``compose`` makes it."""
+    return given(compose(simplified(outer), simplified(inner)), inner.shape[1])
 
 
 def _fold(outer: LinearMap, inner: LinearMap) -> LinearMap | None:
@@ -209,6 +247,14 @@ def merged_sum(first: Map, second: Map, n: int) -> LinearMap | None:
             total = a.to_sparse() + b.to_sparse()
             return Sparse(csr_array(total)) if total.nnz <= max(4 * n, 4096) else None
     return None
+
+
+def summed(first: Map, second: Map, n: int) -> LinearMap:
+    """The sum of two maps as one map (n: number of outputs), even where two are cheaper."""
+    total = merged_sum(first, second, n)
+    if total is not None:
+        return total
+    return of_matrix(csr_array(given(first, n).to_sparse() + given(second, n).to_sparse()))
 
 
 def _same_geometry(a: Convolution, b: Convolution) -> bool:
