@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from polytope.ir import (
     Transposed,
 )
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.sweep import outputs
 
 OPSET = 17
 DOMAIN = "polytope"
@@ -71,11 +74,9 @@ def onnx_model(network: Network) -> onnx.ModelProto:
     w = _Writer()
     shape: list[int | str | None] = ["batch", *network.input_shape]
     name = network.input_names[0] if len(network.input_names) == 1 else "input"
-    values = [w.node("Flatten", name, axis=1)]
-    for layer in network.layers:
-        values.append(_layer(w, layer, values))
+    last = outputs(network, w.node("Flatten", name, axis=1), _Names(w))
     output = "output" if name != "output" else "result"
-    w.nodes.append(helper.make_node("Identity", [values[-1]], [output]))
+    w.nodes.append(helper.make_node("Identity", [last], [output]))
     graph = helper.make_graph(
         w.nodes,
         "polytope",
@@ -90,14 +91,21 @@ def onnx_model(network: Network) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=opsets, ir_version=8, functions=[convolution_function()])
 
 
-def _layer(w: _Writer, layer: Layer, values: list[str]) -> str:
-    """One layer: the sum of its maps and bias, then its activation."""
-    z = ""
-    for k, linear in zip(layer.inputs, layer.maps, strict=True):
-        part = _map(w, linear, values[k])
-        z = part if not z else w.node("Add", z, part)
-    z = w.node("Add", z, w.constant(layer.bias)) if layer.bias.any() else z
-    return z if layer.activation is None else _activation(w, layer.activation, z)
+@dataclass(frozen=True, eq=False)
+class _Names:
+    """Values as names in a graph that is being written."""
+
+    writer: _Writer
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[str]) -> str:
+        z, w = "", self.writer
+        for linear, h in zip(layer.maps, reads, strict=True):
+            part = _map(w, linear, h)
+            z = part if not z else w.node("Add", z, part)
+        return w.node("Add", z, w.constant(layer.bias)) if layer.bias.any() else z
+
+    def bend(self, number: int, layer: Layer, z: str) -> str:
+        return _activation(self.writer, layer.phi, z)
 
 
 def _map(w: _Writer, linear: LinearMap, x: str) -> str:

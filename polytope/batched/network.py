@@ -26,18 +26,32 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
+from polytope.ir.sweep import sweep, sweep_back
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, eq=False)
 class RowLayer:
-    """A layer on rows: its maps, split by whether they read an affine value, its bias and activation."""
+    """A layer on rows.
 
+    Arguments:
+        inputs, maps, bias, activation: as the layer's.
+        affine, bent: the maps with their places, split by whether they read an affine value.
+    """
+
+    inputs: tuple[int, ...]
+    maps: tuple[RowMap, ...]
     affine: tuple[tuple[int, RowMap], ...]
     bent: tuple[tuple[int, RowMap], ...]
     bias: Tensor
     activation: RowActivation | None
+
+    @property
+    def phi(self) -> RowActivation:
+        """The activation of a layer that bends."""
+        assert self.activation is not None, "only layers with an activation bend"
+        return self.activation
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +90,8 @@ class BatchedNetwork:
     @cached_property
     def affine_values(self) -> frozenset[int]:
         """The values ``h_k`` that are affine in the input; 0 is the input itself."""
-        affine = {0}
-        for number, layer in enumerate(self.network.layers, start=1):
-            if layer.activation is None and affine.issuperset(layer.inputs):
-                affine.add(number)
-        return frozenset(affine)
+        steps = sweep(self.network, True, _IsAffine())
+        return frozenset({0} | {number for number, _, _, is_affine in steps if is_affine})
 
     @cached_property
     def layers(self) -> tuple[RowLayer, ...]:
@@ -88,11 +99,14 @@ class BatchedNetwork:
         return tuple(self._row_layer(layer) for layer in self.network.layers)
 
     def _row_layer(self, layer: Layer) -> RowLayer:
-        maps = [(k, row_map(m, self.place)) for k, m in zip(layer.inputs, layer.maps, strict=True)]
+        maps = [row_map(m, self.place) for m in layer.maps]
+        affine = [k in self.affine_values for k in layer.inputs]
         bend = layer.activation
         return RowLayer(
-            affine=tuple((k, m) for k, m in maps if k in self.affine_values),
-            bent=tuple((k, m) for k, m in maps if k not in self.affine_values),
+            inputs=layer.inputs,
+            maps=tuple(maps),
+            affine=tuple((place, m) for place, m in enumerate(maps) if affine[place]),
+            bent=tuple((place, m) for place, m in enumerate(maps) if not affine[place]),
             bias=self.place.numbers(layer.bias),
             activation=row_activation(bend, len(layer.bias), self.place) if bend else None,
         )
@@ -103,40 +117,25 @@ class BatchedNetwork:
         With ``linear=True`` only their linear part, for directions; ``None`` stands for a part that does
         not depend on the input: it is then the layer's bias.
         """
-        values: dict[int, Tensor] = {0: rows}
-        parts: list[Tensor | None] = []
-        for number, layer in enumerate(self.layers, start=1):
-            total = None
-            for k, m in layer.affine:
-                total = m.apply(values[k]) if total is None else total + m.apply(values[k])
-            if total is not None and not linear:
-                total += layer.bias
-            if number in self.affine_values:
-                assert total is not None, "an affine value reads an affine value"
-                values[number] = total
-            parts.append(total)
-        return parts
+        return [part for _, _, part, _ in sweep(self.network, rows, _AffineParts(self.layers, linear))]
 
     def steps(self, parts: Sequence[Tensor | None]) -> Iterator[Tensor]:
-        """``z_l`` of every layer from its affine part; a bend is computed when the next z is asked for."""
-        last_use = self.network.last_use
-        values: dict[int, Tensor] = {}
-        for number, (layer, part) in enumerate(zip(self.layers, parts, strict=True), start=1):
-            z = part
-            for k, m in layer.bent:
-                z = m.apply(values[k]).add_(layer.bias if z is None else z)
+        """``z_l`` of every layer from its affine part."""
+        return (z for _, z in self._swept(parts, len(self.layers)))
+
+    def _swept(self, parts: Sequence[Tensor | None], last: int) -> Iterator[tuple[int, Tensor]]:
+        """The number and z of every layer up to the last one of interest, the outputs of which are not."""
+        for number, _, z, _ in sweep(self.network, None, _FromParts(self.layers, parts, last), last=last):
             assert z is not None, "every layer reads a value"
-            yield z
-            values[number] = layer.activation.values(z) if layer.activation else z
-            for k in [k for k in values if last_use[k] <= number]:
-                del values[k]
+            yield number, z
 
     def bends(self, parts: Sequence[Tensor | None]) -> Iterator[tuple[RowActivation, Tensor]]:
         """The activation and ``z_l`` of each layer that bends, from the affine parts; then it stops."""
         last = max((n for n, layer in enumerate(self.layers, start=1) if layer.activation), default=0)
-        for layer, z in zip(self.layers[:last], self.steps(parts), strict=False):
-            if layer.activation:
-                yield layer.activation, z
+        for number, z in self._swept(parts, last):
+            activation = self.layers[number - 1].activation
+            if activation:
+                yield activation, z
 
     def pieces(self, rows: Tensor) -> list[Tensor]:
         """The pattern of each layer that bends, ``bool or int8 [N, units]``."""
@@ -194,20 +193,8 @@ class BatchedNetwork:
     def gradients(self, number: int, weights: Tensor, pieces: Sequence[Tensor]) -> dict[int, Tensor]:
         """Gradients of combinations ``weights [N, m, n]`` of one layer's z by every value in front of it."""
         bending = [k for k, layer in enumerate(self.layers, start=1) if layer.activation]
-        known: dict[int, Tensor] = {}
-        waiting: dict[int, Tensor] = {}
-        while True:
-            layer = self.layers[number - 1]
-            for k, m in layer.affine + layer.bent:
-                pulled = m.apply_transpose(weights.flatten(0, 1)).reshape(*weights.shape[:2], -1)
-                waiting[k] = waiting[k] + pulled if k in waiting else pulled
-            number = max(waiting)
-            known[number] = weights = waiting.pop(number)
-            if number == 0:
-                return known
-            bend = self.layers[number - 1].activation
-            if bend:
-                weights = bend.pull_back(weights, pieces[bending.index(number)])
+        by_layer = dict(zip(bending, pieces, strict=False))
+        return dict(sweep_back(self.network, number, weights, _Gradients(self.layers, by_layer)))
 
     def _batches(self, x: ArrayLike, batch_size: int | None) -> Iterator[Tensor]:
         """Points as rows on the device, some at a time."""
@@ -222,6 +209,76 @@ class BatchedNetwork:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
         for start in range(0, len(points), batch_size):
             yield self.place.numbers(points[start : start + batch_size].reshape(-1, d))
+
+
+class _IsAffine:
+    """Whether values are affine in the input."""
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[bool]) -> bool:
+        return all(reads)
+
+    def bend(self, number: int, layer: Layer, z: bool) -> bool:
+        return False
+
+
+@dataclass(frozen=True, eq=False)
+class _AffineParts:
+    """The affine parts of values, ``[N, width]``; ``None`` behind a bend."""
+
+    layers: tuple[RowLayer, ...]
+    linear: bool
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[Tensor | None]) -> Tensor | None:
+        rows, total = self.layers[number - 1], None
+        for place, m in rows.affine:
+            h = reads[place]
+            assert h is not None, "an affine value is known"
+            total = m.apply(h) if total is None else total + m.apply(h)
+        if total is not None and not self.linear:
+            total += rows.bias
+        return total
+
+    def bend(self, number: int, layer: Layer, z: Tensor | None) -> None:
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class _FromParts:
+    """Values that are not affine, from the affine parts of all; nothing reads those of layer ``unread``."""
+
+    layers: tuple[RowLayer, ...]
+    parts: Sequence[Tensor | None]
+    unread: int
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[Tensor | None]) -> Tensor | None:
+        rows, z = self.layers[number - 1], self.parts[number - 1]
+        for place, m in rows.bent:
+            h = reads[place]
+            assert h is not None, "a value behind a bend is known"
+            z = m.apply(h).add_(rows.bias if z is None else z)
+        return z
+
+    def bend(self, number: int, layer: Layer, z: Tensor | None) -> Tensor | None:
+        assert z is not None, "every layer reads a value"
+        return z if number == self.unread else self.layers[number - 1].phi.values(z)
+
+
+@dataclass(frozen=True, eq=False)
+class _Gradients:
+    """Gradients of combinations by values, ``[N, m, width]``, on the pieces of every bending layer."""
+
+    layers: tuple[RowLayer, ...]
+    pieces: dict[int, Tensor]
+
+    def affine(self, number: int, layer: Layer, weights: Tensor) -> Iterator[Tensor]:
+        for m in self.layers[number - 1].maps:
+            yield m.apply_transpose(weights.flatten(0, 1)).reshape(*weights.shape[:2], -1)
+
+    def bend(self, number: int, layer: Layer, weights: Tensor) -> Tensor:
+        return self.layers[number - 1].phi.pull_back(weights, self.pieces[number])
+
+    def plus(self, k: int, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
 
 
 def _numpy(tensor: Tensor) -> FloatArray:

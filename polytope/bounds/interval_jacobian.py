@@ -6,13 +6,17 @@ room for the rounding of every product and sum, underflow included.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
 from polytope.bounds.intervals import LOST, ends, middle_radius, moved, room
 from polytope.bounds.linear_bounds import linear_bounds
-from polytope.ir import Network
+from polytope.ir import Layer, Network
 from polytope.ir.activations import SlopeRanges
 from polytope.ir.maps import FloatArray
+from polytope.ir.sweep import outputs_to_input
 
 Ends = tuple[FloatArray, FloatArray]
 
@@ -32,27 +36,35 @@ def interval_jacobian(network: Network, ranges: tuple[SlopeRanges | None, ...]) 
         network: the network.
         ranges: what ``slope_ranges`` says of the domain.
     """
-    low = high = np.eye(network.output_dim)
-    waiting: dict[int, Ends] = {}
-    number = len(network.layers)
+    every = np.eye(network.output_dim)
     with np.errstate(all="ignore"):
-        while number:
-            layer, slopes = network.layers[number - 1], ranges[number - 1]
-            if slopes is not None:
-                low, high = _times_slopes(low, high, slopes, len(layer.bias))
-            middle, radius = middle_radius(np.stack([low, high]))
-            reached = (middle != 0).any(axis=0) | (radius != 0).any(axis=0)
-            for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
-                found = moved(linear, absolute, middle, radius, transpose=True)
-                least, most = np.where(reached, ends(*found), 0.0)
-                if k in waiting:
-                    low, high = waiting[k]
-                    size = np.maximum(np.abs(low + least), np.abs(high + most))
-                    least, most = _outward(low + least, high + most, size)
-                waiting[k] = least, most
-            number = max(waiting)
-            low, high = waiting.pop(number)
-    return np.maximum(np.abs(low), np.abs(high)).T
+        low, high = outputs_to_input(network, (every, every), _Combinations(ranges))
+    greatest: FloatArray = np.maximum(np.abs(low), np.abs(high))
+    return greatest.T
+
+
+@dataclass(frozen=True, eq=False)
+class _Combinations:
+    """Low and high of combinations of values, ``[width, m]`` each, with the slopes that units can have."""
+
+    ranges: tuple[SlopeRanges | None, ...]
+
+    def affine(self, number: int, layer: Layer, weights: Ends) -> Iterator[Ends]:
+        middle, radius = middle_radius(np.stack(weights))
+        reached = (middle != 0).any(axis=0) | (radius != 0).any(axis=0)
+        for linear, absolute in zip(layer.maps, layer.absolute_maps, strict=True):
+            found = moved(linear, absolute, middle, radius, transpose=True)
+            low, high = np.where(reached, ends(*found), 0.0)
+            yield low, high
+
+    def bend(self, number: int, layer: Layer, weights: Ends) -> Ends:
+        slopes = self.ranges[number - 1]
+        assert slopes is not None, "a layer that bends has slopes"
+        return _times_slopes(*weights, slopes, len(layer.bias))
+
+    def plus(self, k: int, a: Ends, b: Ends) -> Ends:
+        low, high = a[0] + b[0], a[1] + b[1]
+        return _outward(low, high, np.maximum(np.abs(low), np.abs(high)))
 
 
 def _times_slopes(low: FloatArray, high: FloatArray, slopes: SlopeRanges, n: int) -> Ends:

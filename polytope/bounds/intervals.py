@@ -8,12 +8,14 @@ the rounding of the radii themselves is covered. What overflows is bounded by in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from polytope.ir import Layer, Network
 from polytope.ir.maps import FloatArray, LinearMap
+from polytope.ir.sweep import sweep
 
 LOST = 2.0**-1022  # more than what one product or sum can lose by underflow
 
@@ -24,20 +26,35 @@ def preactivation_bounds(
     network: Network, box: FloatArray, tighten: Tighten = lambda _, z: z
 ) -> Iterator[FloatArray]:
     """Low and high of every layer's pre-activations over a box ``[2, d]``, each ``[2, n]``; certified."""
-    values = [box]
-    for number, layer in enumerate(network.layers, start=1):
-        z = tighten(number, _preactivation(layer, values))
-        yield z
-        values.append(z if layer.activation is None else np.stack(layer.activation.value_ranges(*z)))
+    return (z for _, _, z, _ in sweep(network, box, Intervals(tighten)))
 
 
-def _preactivation(layer: Layer, values: list[FloatArray]) -> FloatArray:
+@dataclass(frozen=True)
+class Intervals:
+    """Low and high of values, ``[2, n]``.
+
+    Arguments:
+        tighten: what else is known of a layer's pre-activations.
+    """
+
+    tighten: Tighten = lambda _, z: z
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[FloatArray]) -> FloatArray:
+        """The bounds of one layer's pre-activations from those of the values it reads."""
+        return self.tighten(number, _preactivation(layer, reads))
+
+    def bend(self, number: int, layer: Layer, z: FloatArray) -> FloatArray:
+        """The ranges of the activation's values."""
+        return np.stack(layer.phi.value_ranges(*z))
+
+
+def _preactivation(layer: Layer, reads: Sequence[FloatArray]) -> FloatArray:
     """``[2, n]``: the bounds of one layer's pre-activations from those of the values it reads."""
     middle, radius = layer.bias[:, None], np.zeros((len(layer.bias), 1))
     size = np.abs(middle)
     with np.errstate(all="ignore"):
-        for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
-            at, around = moved(linear, absolute, *middle_radius(values[k][:, :, None]))
+        for linear, absolute, h in zip(layer.maps, layer.absolute_maps, reads, strict=True):
+            at, around = moved(linear, absolute, *middle_radius(h[:, :, None]))
             middle, radius, size = middle + at, radius + around, size + np.abs(at)
         radius = radius + room(len(layer.inputs)) * (radius + size)
         return ends(middle, radius)[:, :, 0]

@@ -13,6 +13,7 @@ References: Weng et al. (2018), "Towards Fast Computation of Certified Robustnes
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +22,7 @@ from polytope.bounds.intervals import LOST, preactivation_bounds, room, unbounde
 from polytope.ir import Layer, Network
 from polytope.ir.activations import Enclosure
 from polytope.ir.maps import FloatArray, LinearMap
+from polytope.ir.sweep import to_input
 
 ENTRIES = 1 << 23  # numbers in the combinations of one layer, beyond which intervals must do
 
@@ -95,28 +97,36 @@ class _Sum:
 def _pulled_back(network: Network, number: int, known: _Known) -> FloatArray:
     """``[2, n]``: one layer's pre-activations, by linear bounds of all layers in front."""
     n = len(network.layers[number - 1].bias)
-    weights, total = np.eye(n), _Sum(np.zeros(n), np.zeros(n), np.zeros(n))
-    waiting: dict[int, FloatArray] = {}
-    while True:
-        layer = network.layers[number - 1]
-        total.add(layer.bias, layer.bias, weights)
+    total = _Sum(np.zeros(n), np.zeros(n), np.zeros(n))
+    weights = to_input(network, number, np.eye(n), _Combinations(known, total))
+    total.add(known.box[0], known.box[1], weights)
+    return total.ends()
+
+
+@dataclass(frozen=True, eq=False)
+class _Combinations:
+    """m combinations of values, ``[width, m]``; what they leave behind is added to a sum."""
+
+    known: _Known
+    total: _Sum
+
+    def affine(self, number: int, layer: Layer, weights: FloatArray) -> Iterator[FloatArray]:
+        self.total.add(layer.bias, layer.bias, weights)
         for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
-            total.room += _product_room(linear, absolute, known.sizes[k], weights)
-            pulled = linear.apply_transpose(weights)
-            if k in waiting:
-                pulled = waiting[k] + pulled
-                total.room += room(1) * (known.sizes[k] @ np.abs(pulled))
-            waiting[k] = pulled
-        number = max(waiting)
-        weights = waiting.pop(number)
-        if number == 0:
-            total.add(known.box[0], known.box[1], weights)
-            return total.ends()
-        lines = known.lines[number]
-        if lines is not None:
-            total.add(lines.below, lines.above, weights)
-            weights, off = _through(lines, len(network.layers[number - 1].bias), known.inner[number], weights)
-            total.room += off
+            self.total.room += _product_room(linear, absolute, self.known.sizes[k], weights)
+            yield linear.apply_transpose(weights)
+
+    def bend(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
+        lines = self.known.lines[number]
+        assert lines is not None, "a layer that bends has lines around its units"
+        self.total.add(lines.below, lines.above, weights)
+        weights, off = _through(lines, len(layer.bias), self.known.inner[number], weights)
+        self.total.room += off
+        return weights
+
+    def plus(self, k: int, a: FloatArray, b: FloatArray) -> FloatArray:
+        self.total.room += room(1) * (self.known.sizes[k] @ np.abs(a + b))
+        return a + b
 
 
 def _product_room(

@@ -32,6 +32,7 @@ from polytope.ir import Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.sweep import outputs
 
 
 @dataclass(frozen=True)
@@ -172,26 +173,38 @@ def _model(network: Network, domain: Polyhedron, tables: Sequence[LayerBoundarie
     model = _Model()
     model.columns([0.0], [1.0])
     low, high = domain.bounds
-    values = [model.columns(low.tolist(), high.tolist())]
+    x = model.columns(low.tolist(), high.tolist())
     for a, b in zip(domain.A, domain.b, strict=True):
-        model.row(values[0].tolist(), a.tolist(), -np.inf, float(b))
-    for layer, table in zip(network.layers, tables, strict=True):
-        z = _preactivations(model, layer, values)
-        values.append(_units(model, layer, table, z) if layer.activation else z)
+        model.row(x.tolist(), a.tolist(), -np.inf, float(b))
+    outputs(network, x, _Columns(model, tables))
     return model
 
 
-def _preactivations(model: _Model, layer: Layer, values: Sequence[IntArray]) -> IntArray:
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Values as columns of a program."""
+
+    model: _Model
+    tables: Sequence[LayerBoundaries]
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[IntArray]) -> IntArray:
+        return _preactivations(self.model, layer, reads)
+
+    def bend(self, number: int, layer: Layer, z: IntArray) -> IntArray:
+        return _units(self.model, layer, self.tables[number - 1], z)
+
+
+def _preactivations(model: _Model, layer: Layer, reads: Sequence[IntArray]) -> IntArray:
     """Columns for z, their bounds by interval arithmetic, and the equations that define them."""
     middle, half = layer.bias.copy(), np.zeros(len(layer.bias))
-    for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
-        low, high = np.array(model.low)[values[k]], np.array(model.high)[values[k]]
+    for linear, absolute, h in zip(layer.maps, layer.absolute_maps, reads, strict=True):
+        low, high = np.array(model.low)[h], np.array(model.high)[h]
         middle += linear.apply((low + high)[:, None] / 2)[:, 0]
         half += absolute.apply((high - low)[:, None] / 2)[:, 0]
     z = model.columns((middle - half).tolist(), (middle + half).tolist())
     dense = [linear.to_sparse().toarray() for linear in layer.maps]
     for i, column in enumerate(z.tolist()):
-        read = np.concatenate([values[k] for k in layer.inputs]).tolist()
+        read = np.concatenate(reads).tolist()
         factors = np.concatenate([matrix[i] for matrix in dense]).tolist()
         bias = float(layer.bias[i])
         model.row([column, *read], [1.0, *(-v for v in factors)], bias, bias)
@@ -200,14 +213,13 @@ def _preactivations(model: _Model, layer: Layer, values: Sequence[IntArray]) -> 
 
 def _units(model: _Model, layer: Layer, table: LayerBoundaries, z: IntArray) -> IntArray:
     """Columns for h and the binaries of all pieces, and the rows that tie them to z."""
-    assert layer.activation is not None, "only bending layers have units"
     h = []
     for unit, pieces in enumerate(table.pieces):
         ranges = []
         for piece in range(len(pieces)):
             pattern = np.zeros(layer.width, dtype=np.int8)
             pattern[unit] = piece
-            maps = layer.activation.affine(pattern)
+            maps = layer.phi.affine(pattern)
             column, slope = int(z[maps.source[unit]]), float(maps.slope[unit])
             ends = slope * np.array([model.low[column], model.high[column]]) + maps.intercept[unit]
             ranges.append((column, slope, float(maps.intercept[unit]), float(ends.min()), float(ends.max())))

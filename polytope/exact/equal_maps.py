@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from polytope.exact.residues import Residues, enough_primes
 from polytope.ir.activations import PatternArray
-from polytope.ir.backward import Passing, batches, sweep_outputs, to_sources
+from polytope.ir.backward import OnPieces, batches, to_sources
+from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
+from polytope.ir.sweep import outputs_to_input
 
 Words = NDArray[np.uint64]
 ENTRIES = 1 << 20  # numbers in the maps that are compared at a time
@@ -137,33 +139,30 @@ def _same_pieces(network: Network, patterns: PatternArray, a: IntArray, b: IntAr
 def _signatures(network: Network, patterns: PatternArray, which: IntArray) -> Iterator[PatternArray]:
     """The pieces of units on which an output depends, -1 for other units; ``int8[some, units]`` at a time."""
     for some in batches(network, len(which), 1):
-        passing = _Reach(network, patterns[which[some]])
-        sweep_outputs(passing, np.ones((network.output_dim, len(passing.patterns))))
-        yield passing.signature
+        domain = _Reach(network, patterns[which[some]])
+        outputs_to_input(network, np.ones((network.output_dim, len(domain.patterns))), domain)
+        yield domain.signature
 
 
-class _Reach(Passing[FloatArray]):
+class _Reach(OnPieces):
     """Ones at the values that the outputs can depend on, ``[width, B]``, by paths of numbers but zero."""
 
     def __init__(self, network: Network, patterns: PatternArray) -> None:
         super().__init__(network, patterns)
         self.signature = np.full(patterns.shape, -1, dtype=np.int8)
 
-    def through_maps(self, number: int, weights: FloatArray) -> Iterator[tuple[int, FloatArray]]:
-        layer = self.network.layers[number - 1]
-        for k, linear in zip(layer.inputs, layer.maps, strict=True):
-            paths = linear.entrywise(_ones).apply_transpose(weights)
-            yield k, _ones(paths)
+    def affine(self, number: int, layer: Layer, weights: FloatArray) -> Iterator[FloatArray]:
+        return (_ones(linear.entrywise(_ones).apply_transpose(weights)) for linear in layer.maps)
 
-    def through_bends(self, number: int, weights: FloatArray) -> FloatArray:
+    def bend(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
         pieces, reached = self.pieces(number), weights.T > 0
         own = self.network.layer_pattern(number, self.signature)
         own[reached] = self.network.layer_pattern(number, self.patterns)[reached]
-        n = len(self.network.layers[number - 1].bias)
+        n = len(layer.bias)
         sloped = _ones(pieces.slope) * weights
         return _ones(to_sources(pieces, sloped[:, :, None], n)[:, :, 0])
 
-    def plus(self, a: FloatArray, b: FloatArray) -> FloatArray:
+    def plus(self, k: int, a: FloatArray, b: FloatArray) -> FloatArray:
         return _ones(a + b)
 
 

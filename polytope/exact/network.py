@@ -6,7 +6,8 @@ for each pattern of the layers in front, or a few combinations of units by one b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import flint
@@ -18,6 +19,7 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.layers import Layer
 from polytope.ir.maps import LinearMap
 from polytope.ir.network import Network
+from polytope.ir.sweep import outputs_to_input, to_input
 
 CACHE = 4000  # maps of layers that are kept
 DENSE = 0.25  # share of entries from which a matrix is multiplied as a dense one
@@ -93,12 +95,9 @@ class ExactNetwork:
 
     def output(self, weights: Sequence[float], pattern: PatternArray) -> Dyadic:
         """A combination of the outputs as an affine function of x, ``[d + 1]``, by one backward pass."""
-        number, combination, constant = len(self.network.layers), dyadic(weights), zeros(1)
-        layer = self.network.layers[-1]
-        if layer.activation is not None:
-            combination, constant = _through(layer, combination, self._pieces(number, pattern))
-        row, more = self._pull_back(number, combination, pattern)
-        return _joined(row, add(constant, more))
+        domain = _Combination(self, pattern, zeros(1))
+        row = outputs_to_input(self.network, dyadic(weights), domain)
+        return _joined(row, domain.constant)
 
     def outputs(self, pattern: PatternArray) -> Dyadic:
         """``[out, d + 1]``: the network's outputs as affine functions of x on the cell of a pattern."""
@@ -121,22 +120,8 @@ class ExactNetwork:
 
     def _pull_back(self, number: int, weights: Dyadic, pattern: PatternArray) -> tuple[Dyadic, Dyadic]:
         """The exact twin of ``Network.pull_back`` for one combination."""
-        constant = zeros(1)
-        waiting: dict[int, Dyadic] = {}
-        while True:
-            layer = self.network.layers[number - 1]
-            constant = add(constant, _sum(times(dyadic(layer.bias), weights)))
-            for k, linear in zip(layer.inputs, layer.maps, strict=True):
-                pulled = self._apply_transpose(linear, weights)
-                waiting[k] = add(waiting[k], pulled) if k in waiting else pulled
-            number = max(waiting)
-            if number == 0:
-                return waiting[0], constant
-            layer = self.network.layers[number - 1]
-            weights = waiting.pop(number)
-            if layer.activation is not None:
-                weights, extra = _through(layer, weights, self._pieces(number, pattern))
-                constant = add(constant, extra)
+        domain = _Combination(self, pattern, zeros(1))
+        return to_input(self.network, number, weights, domain), domain.constant
 
     def apply(self, linear: LinearMap, h: Dyadic) -> Dyadic:
         """A linear map of one of the layers, applied to columns ``[in, B]``."""
@@ -144,7 +129,8 @@ class ExactNetwork:
             h = _product(matrix, h)
         return h
 
-    def _apply_transpose(self, linear: LinearMap, weights: Dyadic) -> Dyadic:
+    def apply_transpose(self, linear: LinearMap, weights: Dyadic) -> Dyadic:
+        """The transpose of a linear map of one of the layers, applied to a vector."""
         for matrix in self._factors(linear):
             weights = _transposed_product(matrix, weights)
         return weights
@@ -153,6 +139,28 @@ class ExactNetwork:
         if id(linear) not in self._matrices:
             self._matrices[id(linear)] = [_matrix(factor) for factor in linear.chain()]
         return self._matrices[id(linear)]
+
+
+@dataclass(eq=False)
+class _Combination:
+    """One combination of values, and the sum of the constants that it leaves behind."""
+
+    exact: ExactNetwork
+    pattern: PatternArray
+    constant: Dyadic
+
+    def affine(self, number: int, layer: Layer, weights: Dyadic) -> Iterator[Dyadic]:
+        self.constant = add(self.constant, _sum(times(dyadic(layer.bias), weights)))
+        return (self.exact.apply_transpose(linear, weights) for linear in layer.maps)
+
+    def bend(self, number: int, layer: Layer, weights: Dyadic) -> Dyadic:
+        pieces = self.exact.network.layer_pattern(number, self.pattern)
+        weights, extra = _through(layer, weights, pieces)
+        self.constant = add(self.constant, extra)
+        return weights
+
+    def plus(self, k: int, a: Dyadic, b: Dyadic) -> Dyadic:
+        return add(a, b)
 
 
 def _matrix(linear: LinearMap) -> _Matrix:
@@ -203,8 +211,7 @@ def _constants(bias: IntegerVector, d: int) -> Dyadic:
 
 def _bent(layer: Layer, z: Dyadic, pattern: PatternArray) -> Dyadic:
     """The outputs of a layer on its pieces, from its pre-activations."""
-    assert layer.activation is not None, "only layers with an activation have pieces"
-    pieces = layer.activation.affine(pattern)
+    pieces = layer.phi.affine(pattern)
     slope = dyadic(pieces.slope)
     sloped = Dyadic(z.integers[pieces.source] * slope.integers[:, None], z.exponent + slope.exponent)
     return add(sloped, _constants(pieces.intercept, z.integers.shape[1] - 1))
@@ -212,8 +219,7 @@ def _bent(layer: Layer, z: Dyadic, pattern: PatternArray) -> Dyadic:
 
 def _through(layer: Layer, weights: Dyadic, pattern: PatternArray) -> tuple[Dyadic, Dyadic]:
     """Combinations of a layer's outputs as combinations of its pre-activations, and a constant."""
-    assert layer.activation is not None, "only layers with an activation have pieces"
-    pieces = layer.activation.affine(pattern)
+    pieces = layer.phi.affine(pattern)
     sloped = times(dyadic(pieces.slope), weights)
     out = zeros(len(layer.bias)).integers
     for unit in np.flatnonzero(sloped.integers != 0):

@@ -10,15 +10,17 @@ rounded: a pass modulo p costs little more than one in float64.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import ceil, isqrt, log2
 
 import numpy as np
 
 from polytope.ir.activations import Activation, PatternArray
-from polytope.ir.backward import Passing, batches, sweep_outputs, to_sources
+from polytope.ir.backward import OnPieces, batches, to_sources
+from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, IntArray, LinearMap
 from polytope.ir.network import Network
+from polytope.ir.sweep import outputs, outputs_to_input
 
 
 class Residues:
@@ -71,14 +73,14 @@ class Residues:
         m, d = weights.shape[1], self.network.input_dim
         out = np.empty((len(patterns), m, d + 1), dtype=np.int64)
         for some in batches(self.network, len(patterns), m):
-            passing = _Passing(self, patterns[some], m)
-            J = sweep_outputs(passing, np.tile(weights, (1, len(patterns[some]))))
+            domain = _Combinations(self, patterns[some], m)
+            J = outputs_to_input(self.network, np.tile(weights, (1, len(patterns[some]))), domain)
             out[some, :, :d] = J.reshape(d, -1, m).transpose(1, 2, 0)
-            out[some, :, d] = passing.constant
+            out[some, :, d] = domain.constant
         return out % self.prime
 
 
-class _Passing(Passing[FloatArray]):
+class _Combinations(OnPieces):
     """m combinations for each pattern modulo a prime, ``[width, B * m]``; constants are summed up."""
 
     def __init__(self, modulo: Residues, patterns: PatternArray, m: int) -> None:
@@ -86,28 +88,26 @@ class _Passing(Passing[FloatArray]):
         self.modulo, self.m = modulo, m
         self.constant = np.zeros((len(patterns), m))
 
-    def through_maps(self, number: int, weights: FloatArray) -> Iterator[tuple[int, FloatArray]]:
+    def affine(self, number: int, layer: Layer, weights: FloatArray) -> Iterator[FloatArray]:
         bias = self.modulo.biases[number - 1]
         if bias.any():
             self._add_constant((bias @ weights).reshape(-1, self.m))
-        for k, factors in zip(
-            self.network.layers[number - 1].inputs, self.modulo.maps[number - 1], strict=True
-        ):
+        for factors in self.modulo.maps[number - 1]:
             pulled = weights
             for factor in factors:
                 pulled = self.modulo.reduced(factor.apply_transpose(pulled))
-            yield k, pulled
+            yield pulled
 
-    def through_bends(self, number: int, weights: FloatArray) -> FloatArray:
+    def bend(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
         pieces, each = self.pieces(number), weights.reshape(len(weights), -1, self.m)
         if pieces.intercept.any():
             self._add_constant(self.modulo.times(pieces.intercept[:, :, None], each).sum(axis=0))
         sloped = self.modulo.times(pieces.slope[:, :, None], each)
-        n = len(self.network.layers[number - 1].bias)
+        n = len(layer.bias)
         pulled = sloped if pieces.own else self.modulo.reduced(to_sources(pieces, sloped, n))
         return pulled.reshape(n, -1)
 
-    def plus(self, a: FloatArray, b: FloatArray) -> FloatArray:
+    def plus(self, k: int, a: FloatArray, b: FloatArray) -> FloatArray:
         return self.modulo.reduced(a + b)
 
     def _add_constant(self, values: FloatArray) -> None:
@@ -146,23 +146,25 @@ def enough_primes(network: Network) -> list[int]:
 
 def difference_bits(network: Network) -> float:
     """log2 of a bound on the difference of two maps' numbers, times their common denominator."""
-    sizes, denominators = [0], [0]  # of the values' coefficients and constants, as powers of two
-    for layer in network.layers:
+    size, denominator = outputs(network, (0, 0), _Bits())
+    return float(1 + size + denominator)
+
+
+class _Bits:
+    """Sizes and denominators of the values' coefficients and constants, as exponents of two."""
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[tuple[int, int]]) -> tuple[int, int]:
         parts = [_bits(layer.bias)]
-        for k, linear in zip(layer.inputs, layer.maps, strict=True):
-            size, denominator = sizes[k], denominators[k]
+        for linear, (size, denominator) in zip(layer.maps, reads, strict=True):
             for factor in reversed(linear.chain()):
                 more, fine = _map_bits(factor)
                 size, denominator = size + more, denominator + fine
             parts.append((size, denominator))
-        size, denominator = max(s for s, _ in parts) + ceil(log2(len(parts))), max(e for _, e in parts)
-        if layer.activation is not None:
-            slope, intercept = _piece_bits(layer.activation, layer.width)
-            size = max(size + slope[0], intercept[0]) + 1
-            denominator = max(denominator + slope[1], intercept[1])
-        sizes.append(size)
-        denominators.append(denominator)
-    return float(1 + sizes[-1] + denominators[-1])
+        return max(s for s, _ in parts) + ceil(log2(len(parts))), max(e for _, e in parts)
+
+    def bend(self, number: int, layer: Layer, z: tuple[int, int]) -> tuple[int, int]:
+        slope, intercept = _piece_bits(layer.phi, layer.width)
+        return max(z[0] + slope[0], intercept[0]) + 1, max(z[1] + slope[1], intercept[1])
 
 
 def _bits(values: FloatArray) -> tuple[int, int]:

@@ -7,6 +7,7 @@ least common denominator of the point's coordinates. A direction goes along as a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 
@@ -15,8 +16,10 @@ import numpy as np
 from polytope.exact.dyadic import Dyadic, IntegerVector, add, dyadic
 from polytope.exact.network import ExactNetwork
 from polytope.ir.activations import Activation, PatternArray
+from polytope.ir.layers import Layer
+from polytope.ir.sweep import outputs
 
-Choose = Callable[[int, Dyadic], PatternArray | None]  # layer, pre-activations [n, B] -> pieces; None: stop
+Choose = Callable[[int, Dyadic], PatternArray]  # layer, pre-activations [n, B] -> pieces
 
 
 def values_at(network: ExactNetwork, x: Sequence[Fraction]) -> tuple[Fraction, ...]:
@@ -32,7 +35,6 @@ def values_at(network: ExactNetwork, x: Sequence[Fraction]) -> tuple[Fraction, .
     """
     point, scale = _integers(x)
     last = _forward(network, point[:, None], [scale], lambda number, z: _owners(network, number, z, scale))
-    assert last is not None, "every value is on a piece"
     return tuple(Fraction(v, scale << last.exponent) for v in last.integers[:, 0].tolist())
 
 
@@ -61,19 +63,25 @@ def pattern_beside(
     along, _ = _integers(direction)
     out = np.zeros(network.network.n_units, dtype=np.int8)
 
-    def choose(number: int, z: Dyadic) -> PatternArray | None:
-        activation = network.network.layers[number - 1].activation
-        assert activation is not None, "only layers that bend are asked"
+    def choose(number: int, z: Dyadic) -> PatternArray:
+        activation = network.network.layers[number - 1].phi
         pieces = network.network.layer_pattern(number, out)
         for unit, guess in enumerate(_guess(activation, z, scale).tolist()):
             piece = _ahead(network, number, unit, guess, z, scale, out)
             if piece is None:
-                return None
+                raise _AlongBoundaryError
             pieces[unit] = piece
         return pieces
 
-    found = _forward(network, np.stack([point, along], axis=1), [scale, 0], choose)
-    return None if found is None else out
+    try:
+        _forward(network, np.stack([point, along], axis=1), [scale, 0], choose)
+    except _AlongBoundaryError:
+        return None
+    return out
+
+
+class _AlongBoundaryError(Exception):
+    """A direction runs along a boundary."""
 
 
 def _integers(x: Sequence[Fraction]) -> tuple[IntegerVector, int]:
@@ -84,24 +92,29 @@ def _integers(x: Sequence[Fraction]) -> tuple[IntegerVector, int]:
     return out, scale
 
 
-def _forward(
-    network: ExactNetwork, columns: IntegerVector, scales: Sequence[int], choose: Choose
-) -> Dyadic | None:
-    """The outputs of ``[d, B]`` columns, each times its scale; ``None`` where pieces are not told."""
-    values = [Dyadic(columns, 0)]
-    factors: IntegerVector = np.array(scales, dtype=object)
-    for number, layer in enumerate(network.network.layers, start=1):
+def _forward(network: ExactNetwork, columns: IntegerVector, scales: Sequence[int], choose: Choose) -> Dyadic:
+    """The outputs of ``[d, B]`` columns, each times its scale."""
+    domain = _Columns(network, np.array(scales, dtype=object), choose)
+    return outputs(network.network, Dyadic(columns, 0), domain)
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Values, each column times its factor, on the pieces that are chosen."""
+
+    exact: ExactNetwork
+    factors: IntegerVector
+    choose: Choose
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[Dyadic]) -> Dyadic:
         bias = dyadic(layer.bias)
-        z = Dyadic(bias.integers[:, None] * factors, bias.exponent)
-        for k, linear in zip(layer.inputs, layer.maps, strict=True):
-            z = add(z, network.apply(linear, values[k]))
-        if layer.activation is not None:
-            pattern = choose(number, z)
-            if pattern is None:
-                return None
-            z = _bent(layer.activation, z, pattern, factors)
-        values.append(z)
-    return values[-1]
+        z = Dyadic(bias.integers[:, None] * self.factors, bias.exponent)
+        for linear, h in zip(layer.maps, reads, strict=True):
+            z = add(z, self.exact.apply(linear, h))
+        return z
+
+    def bend(self, number: int, layer: Layer, z: Dyadic) -> Dyadic:
+        return _bent(layer.phi, z, self.choose(number, z), self.factors)
 
 
 def _bent(activation: Activation, z: Dyadic, pattern: PatternArray, factors: IntegerVector) -> Dyadic:
@@ -114,8 +127,7 @@ def _bent(activation: Activation, z: Dyadic, pattern: PatternArray, factors: Int
 
 def _owners(network: ExactNetwork, number: int, z: Dyadic, scale: int) -> PatternArray:
     """The pieces that own a point: all their rows hold, strict ones strictly."""
-    activation = network.network.layers[number - 1].activation
-    assert activation is not None, "only layers that bend are asked"
+    activation = network.network.layers[number - 1].phi
     pieces = [
         next(
             p
@@ -140,8 +152,7 @@ def _ahead(
     pattern: PatternArray,
 ) -> int | None:
     """The piece that a unit is on just ahead; ``None`` if a boundary that is not zero all over stays zero."""
-    activation = network.network.layers[number - 1].activation
-    assert activation is not None, "only layers that bend are asked"
+    activation = network.network.layers[number - 1].phi
     for piece in _pieces(activation, unit, guess):
         for at, rate, strict, (index, factors, offset) in _rows(activation, unit, piece, z, scale):
             if at == 0 and rate == 0:

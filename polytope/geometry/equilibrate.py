@@ -7,7 +7,8 @@ the same ones; only the floating-point arithmetic of a search, which has one sca
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from polytope.ir.maps import (
     powers,
     times_power,
 )
+from polytope.ir.sweep import outputs
 
 ORDINARY = 10  # exponents within which coordinates are left as they are
 ORDINARY_UNITS = (
@@ -73,40 +75,43 @@ def equilibrated(network: Network, domain: Polyhedron, *, columns: bool = True) 
 
 def _is_ordinary(network: Network) -> bool:
     """Whether the weights of all hidden units are of ordinary size."""
-    unscaled = [np.zeros(width, dtype=np.int64) for width in _widths(network)]
-    return not any(_power(network, number, unscaled, MOST).any() for number in range(1, len(unscaled)))
-
-
-def _widths(network: Network) -> list[int]:
-    """Of h_0, h_1, ..."""
-    return [network.input_dim, *(layer.width for layer in network.layers)]
+    for number, layer in enumerate(network.layers, start=1):
+        unscaled = [np.zeros(linear.shape[1], dtype=np.int64) for linear in layer.maps]
+        if _power(network, number, unscaled, MOST).any():
+            return False
+    return True
 
 
 def _scaled(network: Network, columns: IntArray, most: int) -> Network:
     """The network in scaled coordinates, with scaled units where they are not of ordinary size."""
-    known, layers = [columns], []
-    for number, layer in enumerate(network.layers, start=1):
-        power = _power(network, number, known, most)
-        maps = tuple(
-            linear.scaled(-power, known[k]) for k, linear in zip(layer.inputs, layer.maps, strict=True)
-        )
-        bias = times_power(layer.bias, -power) if power.any() else layer.bias
-        bend = layer.activation and layer.activation.scaled(-power)
-        layers.append(Layer(layer.inputs, maps, bias, bend))
-        known.append(power[_first_read(layer)])
-    if known[-1].any():
-        layers.append(Layer((len(layers),), (powers(known[-1]),), np.zeros(len(known[-1]))))
+    domain = _Exponents(network, most)
+    last, layers = outputs(network, columns, domain), domain.layers
+    if last.any():
+        layers.append(Layer((len(layers),), (powers(last),), np.zeros(len(last))))
     return replace(network, layers=tuple(layers))
 
 
-def _first_read(layer: Layer) -> IntArray:
-    """A pre-activation that each unit reads."""
-    if layer.activation is None:
-        return np.arange(len(layer.bias))
-    return layer.activation.affine(np.zeros(layer.width, dtype=np.int8)).source
+@dataclass(frozen=True, eq=False)
+class _Exponents:
+    """Exponents of the sizes of values; and the layers of scaled values."""
+
+    network: Network
+    most: int
+    layers: list[Layer] = field(default_factory=list)
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[IntArray]) -> IntArray:
+        power = _power(self.network, number, reads, self.most)
+        maps = tuple(linear.scaled(-power, size) for linear, size in zip(layer.maps, reads, strict=True))
+        bias = times_power(layer.bias, -power) if power.any() else layer.bias
+        bend = layer.activation and layer.activation.scaled(-power)
+        self.layers.append(Layer(layer.inputs, maps, bias, bend))
+        return power
+
+    def bend(self, number: int, layer: Layer, z: IntArray) -> IntArray:
+        return z[layer.phi.affine(np.zeros(layer.width, dtype=np.int8)).source]
 
 
-def _power(network: Network, number: int, known: list[IntArray], most: int) -> IntArray:
+def _power(network: Network, number: int, reads: Sequence[IntArray], most: int) -> IntArray:
     """For each pre-activation of a layer the exponent p of its size, ``z = 2**p z'``; 0 where it is ordinary.
 
     The size is that of the weights: a bias that is much larger only says that a unit bends far away. Members
@@ -116,8 +121,8 @@ def _power(network: Network, number: int, known: list[IntArray], most: int) -> I
     size = np.full(len(layer.bias), NO_EXPONENT)
     if number == len(network.layers) and layer.activation is None:
         return np.zeros_like(size)
-    for k, linear in zip(layer.inputs, layer.maps, strict=True):
-        size = np.maximum(size, linear.row_exponents(known[k]))
+    for linear, columns in zip(layer.maps, reads, strict=True):
+        size = np.maximum(size, linear.row_exponents(columns))
     bias = exponents(layer.bias)
     raised = (size < 0) & (size < bias - ABOVE)
     size = np.where(size < NO_EXPONENT // 2, bias, np.where(raised, np.minimum(bias - ABOVE, 0), size))

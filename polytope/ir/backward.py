@@ -1,29 +1,23 @@
-"""Backward passes: combinations of a layer's pre-activations as affine functions of the input.
-
-One sweep from the outputs to the input; what the combinations are made of, and what rounding does to them,
-is the business of a ``Passing``.
-"""
+"""Backward passes: combinations of a layer's pre-activations as affine functions of the input, in float64."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Generic, TypeVar
 
 import numpy as np
 
 from polytope.ir.activations import PatternArray, PieceMaps
-from polytope.ir.layers import Layered
+from polytope.ir.layers import Layer, Layered
 from polytope.ir.maps import FloatArray
+from polytope.ir.sweep import outputs_to_input, to_input
 
 CACHED = 1 << 17  # numbers in one array of a batch: 1 MB, that caches hold
 COLUMNS = 64  # in wide networks a batch has so many, for which matrices are read once
 ENTRIES = 1 << 23  # but never more numbers: 64 MB
-W = TypeVar("W")
 
 
-class Passing(ABC, Generic[W]):
-    """Combinations of values for B patterns at once, passed from layer to layer towards the input.
+class OnPieces:
+    """What a backward pass for B patterns at once knows of the pieces.
 
     Arguments:
         network: the network.
@@ -33,45 +27,9 @@ class Passing(ABC, Generic[W]):
     def __init__(self, network: Layered, patterns: PatternArray) -> None:
         self.network, self.patterns = network, patterns
 
-    @abstractmethod
-    def through_maps(self, number: int, weights: W) -> Iterator[tuple[int, W]]:
-        """Combinations of a layer's pre-activations as combinations of each value that it reads."""
-
-    @abstractmethod
-    def through_bends(self, number: int, weights: W) -> W:
-        """Combinations of a layer's outputs as combinations of its pre-activations."""
-
-    @abstractmethod
-    def plus(self, a: W, b: W) -> W:
-        """The sum of two combinations of one value."""
-
     def pieces(self, number: int) -> PieceMaps:
         """The affine functions of a layer's units, ``[units, B]``."""
-        activation = self.network.layers[number - 1].activation
-        assert activation is not None, "only layers with an activation have pieces"
-        return activation.affine(self.network.layer_pattern(number, self.patterns).T)
-
-
-def sweep(passing: Passing[W], number: int, weights: W) -> W:
-    """Combinations of the pre-activations of layer ``number`` as combinations of the input."""
-    waiting: dict[int, W] = {}
-    while True:
-        for k, pulled in passing.through_maps(number, weights):
-            waiting[k] = passing.plus(waiting[k], pulled) if k in waiting else pulled
-        number = max(waiting)
-        weights = waiting.pop(number)
-        if number == 0:
-            return weights
-        if passing.network.layers[number - 1].activation is not None:
-            weights = passing.through_bends(number, weights)
-
-
-def sweep_outputs(passing: Passing[W], weights: W) -> W:
-    """Combinations of the network's outputs as combinations of the input."""
-    number = len(passing.network.layers)
-    if passing.network.layers[-1].activation is not None:
-        weights = passing.through_bends(number, weights)
-    return sweep(passing, number, weights)
+        return self.network.layers[number - 1].phi.affine(self.network.layer_pattern(number, self.patterns).T)
 
 
 def batches(network: Layered, count: int, columns: int) -> Iterator[slice]:
@@ -87,9 +45,10 @@ def affine_maps(network: Layered, patterns: PatternArray) -> tuple[FloatArray, F
     count, out = len(patterns), network.output_dim
     J, c = np.empty((count, out, network.input_dim)), np.empty((count, out))
     for some in batches(network, count, out):
-        passing = _Floats(network, patterns[some], out)
-        J[some] = passing.rows(sweep_outputs(passing, identities(out, len(patterns[some]))))
-        c[some] = passing.constant
+        domain = _Combinations(network, patterns[some], out)
+        weights = identities(out, len(patterns[some]))
+        J[some] = domain.rows(outputs_to_input(network, weights, domain))
+        c[some] = domain.constant
     return J, c
 
 
@@ -112,12 +71,12 @@ def pull_back(
         ``(J [B, m, d], c [B, m])``.
     """
     n, count, m = weights.shape
-    passing = _Floats(network, patterns, m)
-    pulled = sweep(passing, number, weights.reshape(n, count * m))
-    return passing.rows(pulled), passing.constant
+    domain = _Combinations(network, patterns, m)
+    pulled = to_input(network, number, weights.reshape(n, count * m), domain)
+    return domain.rows(pulled), domain.constant
 
 
-class _Floats(Passing[FloatArray]):
+class _Combinations(OnPieces):
     """m combinations for each pattern in float64, ``[width, B * m]``; constants ``[B, m]`` are summed up."""
 
     def __init__(self, network: Layered, patterns: PatternArray, m: int) -> None:
@@ -129,20 +88,18 @@ class _Floats(Passing[FloatArray]):
         """Combinations of the input as ``[B, m, d]``."""
         return np.ascontiguousarray(weights.reshape(len(weights), -1, self.m).transpose(1, 2, 0))
 
-    def through_maps(self, number: int, weights: FloatArray) -> Iterator[tuple[int, FloatArray]]:
-        layer = self.network.layers[number - 1]
+    def affine(self, number: int, layer: Layer, weights: FloatArray) -> Iterator[FloatArray]:
         self.constant += (layer.bias @ weights).reshape(-1, self.m)
-        for k, linear in zip(layer.inputs, layer.maps, strict=True):
-            yield k, linear.apply_transpose(weights)
+        return (linear.apply_transpose(weights) for linear in layer.maps)
 
-    def through_bends(self, number: int, weights: FloatArray) -> FloatArray:
+    def bend(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
         pieces = self.pieces(number)
         each = weights.reshape(len(weights), -1, self.m)
         self.constant += np.einsum("ub,ubm->bm", pieces.intercept, each)
-        n = len(self.network.layers[number - 1].bias)
+        n = len(layer.bias)
         return to_sources(pieces, pieces.slope[:, :, None] * each, n).reshape(n, -1)
 
-    def plus(self, a: FloatArray, b: FloatArray) -> FloatArray:
+    def plus(self, k: int, a: FloatArray, b: FloatArray) -> FloatArray:
         return a + b
 
 

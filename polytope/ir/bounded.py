@@ -16,9 +16,11 @@ from functools import lru_cache
 import numpy as np
 
 from polytope.ir.activations import PatternArray
-from polytope.ir.backward import Passing, batches, identities, sweep_outputs, to_sources
+from polytope.ir.backward import OnPieces, batches, identities, to_sources
+from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, LinearMap
 from polytope.ir.network import Network
+from polytope.ir.sweep import outputs_to_input
 
 UNIT = 2.0**-52  # twice the unit roundoff: the bounds have room for their own rounding
 SMALLEST = 2.0**-500  # no product of two larger numbers underflows
@@ -48,11 +50,11 @@ def bounded_maps(network: Network, patterns: PatternArray) -> BoundedMaps:
     )
     for some in batches(network, count, 2 * out):
         with np.errstate(over="ignore", invalid="ignore"):
-            passing = _Bounded(network, patterns[some], out)
+            domain = _Bounded(network, patterns[some], out)
             chosen = identities(out, len(patterns[some]))
-            J, J_error = sweep_outputs(passing, (chosen, np.zeros_like(chosen)))
-        found.J[some], found.J_error[some] = passing.rows(J), passing.rows(J_error)
-        found.c[some], found.c_error[some] = passing.constant, passing.constant_error
+            J, J_error = outputs_to_input(network, (chosen, np.zeros_like(chosen)), domain)
+        found.J[some], found.J_error[some] = domain.rows(J), domain.rows(J_error)
+        found.c[some], found.c_error[some] = domain.constant, domain.constant_error
     for value, error in ((found.J, found.J_error), (found.c, found.c_error)):
         error[~np.isfinite(value) | ~np.isfinite(error) | (not _sizes(network).in_range)] = np.inf
         value[~np.isfinite(value)] = 0.0
@@ -104,7 +106,7 @@ def _most_terms(places: LinearMap) -> int:
 Pair = tuple[FloatArray, FloatArray]  # combinations and bounds on their errors, [width, B * m] each
 
 
-class _Bounded(Passing[Pair]):
+class _Bounded(OnPieces):
     """m combinations for each pattern, and constants ``[B, m]`` with bounds on their errors."""
 
     def __init__(self, network: Network, patterns: PatternArray, m: int) -> None:
@@ -117,14 +119,14 @@ class _Bounded(Passing[Pair]):
         """Combinations of the input as ``[B, m, d]``."""
         return weights.reshape(len(weights), -1, self.m).transpose(1, 2, 0)
 
-    def through_maps(self, number: int, weights: Pair) -> Iterator[tuple[int, Pair]]:
-        layer, (w, e) = self.network.layers[number - 1], weights
+    def affine(self, number: int, layer: Layer, weights: Pair) -> Iterator[Pair]:
+        w, e = weights
         self._add_constant(layer.bias @ w, np.abs(layer.bias) @ _room(w, e, len(w)))
         terms = self.terms[number - 1]
-        for k, linear, absolute, n in zip(layer.inputs, layer.maps, layer.absolute_maps, terms, strict=True):
-            yield k, (linear.apply_transpose(w), absolute.apply_transpose(_room(w, e, n)))
+        for linear, absolute, n in zip(layer.maps, layer.absolute_maps, terms, strict=True):
+            yield (linear.apply_transpose(w), absolute.apply_transpose(_room(w, e, n)))
 
-    def through_bends(self, number: int, weights: Pair) -> Pair:
+    def bend(self, number: int, layer: Layer, weights: Pair) -> Pair:
         pieces, (w, e) = self.pieces(number), weights
         each = w.reshape(len(w), -1, self.m)
         around = _room(w, e, 1 if pieces.own else len(w)).reshape(each.shape)
@@ -132,14 +134,14 @@ class _Bounded(Passing[Pair]):
             np.einsum("ub,ubm->bm", pieces.intercept, each),
             np.einsum("ub,ubm->bm", np.abs(pieces.intercept), _room(w, e, len(w)).reshape(each.shape)),
         )
-        n = len(self.network.layers[number - 1].bias)
+        n = len(layer.bias)
         slope = pieces.slope[:, :, None]
         return (
             to_sources(pieces, slope * each, n).reshape(n, -1),
             to_sources(pieces, np.abs(slope) * around, n).reshape(n, -1),
         )
 
-    def plus(self, a: Pair, b: Pair) -> Pair:
+    def plus(self, k: int, a: Pair, b: Pair) -> Pair:
         total = a[0] + b[0]
         return total, a[1] + b[1] + UNIT * np.abs(total)
 

@@ -9,7 +9,7 @@ vector.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -23,6 +23,7 @@ from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.matrix import Matrix, compact, product, row_norms, scaled, sparse
 from polytope.ir.network import Network
+from polytope.ir.sweep import sweep
 
 U = 2.0**-53 * (1 + 2.0**-10)  # of one operation, with room for the rounding of the bounds themselves
 UNDERFLOW = 2.0**-1000  # more than what underflow can amount to in a sum of products
@@ -53,21 +54,31 @@ def preactivation_maps(
     Arguments:
         pattern: ``int8[units]``.
     """
-    values: list[AffineMap | None] = [_identity(network.input_dim)]
     bending = [n for n, layer in enumerate(network.layers, start=1) if layer.activation]
     last = len(network.layers) if outputs else max(bending, default=0)
-    for number, layer in enumerate(network.layers[:last], start=1):
-        z = _of_input(layer) if layer.copies_input else _preactivation(layer, values)
+    domain = _Functions(network, pattern, 0 if outputs else last)
+    for number, layer, z, h in sweep(network, _identity(network.input_dim), domain, last=last):
         if layer.activation is not None:
             yield number, z
-            if number < last or outputs:
-                z = _bent(layer, z, network.layer_pattern(number, pattern))
-        values.append(z)
-        for k in layer.inputs:
-            if network.last_use[k] <= number:
-                values[k] = None
-    if outputs:
-        yield 0, z
+        if outputs and number == last:
+            yield 0, h
+
+
+@dataclass(frozen=True, eq=False)
+class _Functions:
+    """Affine functions of the input on the cell of a pattern; nothing reads layer ``unread``."""
+
+    network: Network
+    pattern: PatternArray
+    unread: int
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[AffineMap]) -> AffineMap:
+        return _of_input(layer) if layer.copies_input else _preactivation(layer, reads)
+
+    def bend(self, number: int, layer: Layer, z: AffineMap) -> AffineMap:
+        if number == self.unread:
+            return z
+        return _bent(layer, z, self.network.layer_pattern(number, self.pattern))
 
 
 @lru_cache(maxsize=4)
@@ -83,20 +94,19 @@ def _of_input(layer: Layer) -> AffineMap:
     return AffineMap(J, layer.bias, row_norms(J), none, none)
 
 
-def _preactivation(layer: Layer, values: list[AffineMap | None]) -> AffineMap:
+def _preactivation(layer: Layer, reads: Sequence[AffineMap]) -> AffineMap:
     total: Matrix | None = None
     constant, errors = layer.bias, np.zeros((len(layer.bias), 2))
     rounding = U * (layer.terms + len(layer.inputs))
-    for k, matrix, absolute in zip(layer.inputs, layer.matrices, layer.absolute_maps, strict=True):
-        h = values[k]
-        assert h is not None, "a value was dropped before its last use"
+    parts = zip(layer.inputs, layer.matrices, layer.absolute_maps, reads, strict=True)
+    for k, matrix, absolute, h in parts:
         term = compact(matrix @ h.J) if k else matrix
         total = term if total is None else compact(total + term)
         constant = constant + product(matrix, h.c)
         made = np.stack([h.tilt + rounding * h.length, h.shift + rounding * np.abs(h.c)], axis=1)
         errors += absolute.apply(made)
     assert total is not None, "a layer reads at least one value"
-    rounded = _touched(layer, values) if layer.has_tiny_numbers else errors != 0
+    rounded = _touched(layer, reads) if layer.has_tiny_numbers else errors != 0
     errors[:, 1] += (U * len(layer.inputs)) * np.abs(constant)
     tilt, shift = np.where(
         rounded, errors + UNDERFLOW, 0.0
@@ -104,12 +114,10 @@ def _preactivation(layer: Layer, values: list[AffineMap | None]) -> AffineMap:
     return AffineMap(total, constant, row_norms(total), tilt, shift)
 
 
-def _touched(layer: Layer, values: list[AffineMap | None]) -> NDArray[np.bool_]:
+def _touched(layer: Layer, reads: Sequence[AffineMap]) -> NDArray[np.bool_]:
     """Where a gradient, and where a constant, is made of anything, ``[n, 2]``."""
     count = np.zeros((len(layer.bias), 2))
-    for k, matrix in zip(layer.inputs, layer.matrices, strict=True):
-        h = values[k]
-        assert h is not None, "a value was dropped before its last use"
+    for matrix, h in zip(layer.matrices, reads, strict=True):
         live = np.stack([(h.length != 0) | (h.tilt != 0), (h.c != 0) | (h.shift != 0)], axis=1)
         count += product(sparse(matrix).astype(bool), live.astype(float))
     return count > 0
@@ -117,8 +125,7 @@ def _touched(layer: Layer, values: list[AffineMap | None]) -> NDArray[np.bool_]:
 
 def _bent(layer: Layer, z: AffineMap, pattern: PatternArray) -> AffineMap:
     """The layer's outputs on its pieces; factors of 0 and 1 round nothing."""
-    assert layer.activation is not None, "only layers with an activation have pieces"
-    pieces = layer.activation.affine(pattern)
+    pieces = layer.phi.affine(pattern)
     source, slope = pieces.source, pieces.slope
     z = AffineMap(z.J[source], z.c[source], z.length[source], z.tilt[source], z.shift[source])
     J, c, steep = scaled(z.J, slope), slope * z.c, np.abs(slope)

@@ -51,6 +51,12 @@ class Layer:
         """Number of outputs."""
         return self.activation.n_units(len(self.bias)) if self.activation else len(self.bias)
 
+    @property
+    def phi(self) -> Activation:
+        """The activation of a layer that bends."""
+        assert self.activation is not None, "only layers with an activation bend"
+        return self.activation
+
     @cached_property
     def absolute_maps(self) -> tuple[LinearMap, ...]:
         """The maps with absolute entries: they bound the size of sums and so their rounding errors."""
@@ -86,12 +92,10 @@ class Layer:
         chains = (linear.chain() for linear in self.maps)
         return tuple(chain if len(chain) > 1 else () for chain in chains)
 
-    def preactivation(self, values: Sequence[FloatArray | None]) -> FloatArray:
-        """``z = sum of maps + bias``, columns; ``values[k]`` is h_k, ``[width_k, B]``."""
-        z = np.broadcast_to(self.bias[:, None], (len(self.bias), _batch(values, self.inputs))).copy()
-        for k, linear in zip(self.inputs, self.maps, strict=True):
-            h = values[k]
-            assert h is not None, "a value was dropped before its last use"
+    def preactivation(self, reads: Sequence[FloatArray]) -> FloatArray:
+        """``z = sum of maps + bias``, columns; ``reads`` are the values that it reads, ``[width_k, B]``."""
+        z = np.broadcast_to(self.bias[:, None], (len(self.bias), reads[0].shape[1])).copy()
+        for linear, h in zip(self.maps, reads, strict=True):
             z += linear.apply(h)
         return z
 
@@ -111,12 +115,9 @@ class Layered(Protocol):
     def output_dim(self) -> int:
         """Number of outputs."""
 
+    @property
+    def last_use(self) -> tuple[int, ...]:
+        """For each value h_0, h_1, ... the number of the last layer that reads it (its own if none does)."""
+
     def layer_pattern(self, number: int, pattern: PatternArray) -> PatternArray:
         """The part of a pattern (last axis) that belongs to one layer, counted from 1."""
-
-
-def _batch(values: Sequence[FloatArray | None], inputs: tuple[int, ...]) -> int:
-    """The number of columns of the values that a layer reads."""
-    first = values[inputs[0]]
-    assert first is not None, "a value was dropped before its last use"
-    return int(first.shape[1])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.ir.pieces import Activation, PatternArray
+from polytope.ir.sweep import outputs
 
 _LARGEST_BLOCK = 2**21
 
@@ -33,31 +37,30 @@ def straddling(network: Network, start: FloatArray, end: FloatArray, rounds: int
 
 def _steps_to_bend(network: Network, start: FloatArray, step: FloatArray, most: int) -> IntArray:
     """How many steps it takes from each point ``[B, d]`` until a unit is on another piece, at most."""
-    count = np.full(len(start), most)
-    values: list[FloatArray | None] = [np.concatenate([start, step]).T]
-    for number, layer in enumerate(network.layers, start=1):
-        z = _with_slopes(layer, values)
+    steps = _Steps(np.full(len(start), most))
+    outputs(network, np.concatenate([start, step]).T, steps)
+    return steps.count
+
+
+@dataclass(eq=False)
+class _Steps:
+    """Values at the starts, and how much they rise in one step, ``[units, 2 B]``; the least counts so far."""
+
+    count: IntArray
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[FloatArray]) -> FloatArray:
+        columns = reads[0].shape[1]
+        z = np.zeros((len(layer.bias), columns))
+        for linear, h in zip(layer.maps, reads, strict=True):
+            z += linear.apply(h)
+        z[:, : columns // 2] += layer.bias[:, None]
+        return z
+
+    def bend(self, number: int, layer: Layer, z: FloatArray) -> FloatArray:
         level, rise = np.split(z, 2, axis=1)
-        if layer.activation:
-            on = layer.activation.pattern(level)
-            count = _earlier(layer.activation, level, rise, on, count)
-            z = _behind(layer.activation, level, rise, on)
-        values.append(z)
-        for k in {*layer.inputs, number}:
-            if network.last_use[k] <= number:
-                values[k] = None
-    return count
-
-
-def _with_slopes(layer: Layer, values: list[FloatArray | None]) -> FloatArray:
-    """Pre-activations at the starts, and how much they rise in one step: ``[units, 2 B]``."""
-    present = [h for h in (values[k] for k in layer.inputs) if h is not None]
-    columns = next(h.shape[1] for h in values if h is not None)
-    z = np.zeros((len(layer.bias), columns))
-    for linear, h in zip(layer.maps, present, strict=True):
-        z += linear.apply(h)
-    z[:, : columns // 2] += layer.bias[:, None]
-    return z
+        on = layer.phi.pattern(level)
+        self.count = _earlier(layer.phi, level, rise, on, self.count)
+        return _behind(layer.phi, level, rise, on)
 
 
 def _behind(activation: Activation, level: FloatArray, rise: FloatArray, on: PatternArray) -> FloatArray:

@@ -7,7 +7,6 @@ they are rows, ``[B, d]``.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,6 +21,7 @@ from polytope.ir.algebra import product
 from polytope.ir.backward import affine_maps, pull_back
 from polytope.ir.layers import Layer
 from polytope.ir.maps import Dense, FloatArray, Selection
+from polytope.ir.sweep import Floats, outputs, sweep
 
 
 class Window(Protocol):
@@ -120,7 +120,7 @@ class Network:
         Beyond the range of float64 they are infinite, or NaN where infinities cancel.
         """
         rows = self._rows(x)
-        [(_, h)] = deque(self.steps(rows.T), maxlen=1)
+        h = outputs(self, rows.T, Floats())
         return np.ascontiguousarray(h.T) if np.ndim(x) > 1 else h[:, 0]
 
     @np.errstate(all="ignore")
@@ -128,9 +128,9 @@ class Network:
         """The piece of every unit at every point: ``[B, d]`` to ``int8[B, units]``."""
         rows = self._rows(x)
         out = np.zeros((self.n_units, len(rows)), dtype=np.int8)
-        for number, (layer, (z, _)) in enumerate(zip(self.layers, self.steps(rows.T), strict=True)):
+        for number, layer, z, _ in sweep(self, rows.T, Floats()):
             if layer.activation:
-                out[self.unit_offsets[number] : self.unit_offsets[number + 1]] = layer.activation.pattern(z)
+                out[self.unit_offsets[number - 1] : self.unit_offsets[number]] = layer.activation.pattern(z)
         return np.ascontiguousarray(out.T) if np.ndim(x) > 1 else out[:, 0]
 
     @np.errstate(all="ignore")
@@ -169,16 +169,8 @@ class Network:
         return pattern[..., self.unit_offsets[number - 1] : self.unit_offsets[number]]
 
     def steps(self, columns: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """``(z_l, h_l)`` of every layer for ``[d, B]`` columns; values are dropped after their last use."""
-        values: list[FloatArray | None] = [columns]
-        for number, layer in enumerate(self.layers, start=1):
-            z = layer.preactivation(values)
-            h = layer.activation.values(z) if layer.activation else z
-            yield z, h
-            values.append(h)
-            for k in {*layer.inputs, number}:
-                if self.last_use[k] <= number:
-                    values[k] = None
+        """``(z_l, h_l)`` of every layer for ``[d, B]`` columns."""
+        return ((z, h) for _, _, z, h in sweep(self, columns, Floats()))
 
     @np.errstate(all="ignore")
     def restrict(self, window: Window) -> Network:

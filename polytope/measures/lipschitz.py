@@ -10,6 +10,7 @@ https://arxiv.org/abs/2003.01219
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +24,12 @@ from polytope.errors import GeometryError, UnboundedDomainError
 from polytope.exact.maps import right_maps, settle
 from polytope.exact.network import ExactNetwork
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir import LinearMap, Network
+from polytope.ir import Layer, LinearMap, Network
 from polytope.ir.activations import PatternArray, SlopeRanges
 from polytope.ir.boundaries import boundaries
 from polytope.ir.bounded import bounded_maps
 from polytope.ir.maps import FloatArray
+from polytope.ir.sweep import sweep
 from polytope.labelled import Bound, Exact, Labelled
 from polytope.measures.operator_norm import checked_norm, lower_norm, operator_norms, upper_norms
 from polytope.regions.complex import RegionComplex
@@ -242,18 +244,43 @@ def _norm_product(
     network: Network, ranges: tuple[SlopeRanges | None, ...], p: float, middle: float, q: float
 ) -> float:
     """Products of the layers' norms, summed over paths: p at the input, q at the output."""
-    constants = [1.0]
-    for number, (layer, slopes) in enumerate(zip(network.layers, ranges, strict=True), start=1):
-        out = q if number == len(network.layers) else middle
-        own, factor = (None, 1.0) if slopes is None else _row_factors(slopes, len(layer.bias), out)
-        total = 0.0
-        for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
-            norm = _map_norm(linear, absolute, own, middle if k else p, out) if constants[k] else 0.0
-            total += constants[k] * norm if norm else 0.0
-        constants.append(total * factor if factor else 0.0)
-        if not _is_ordinary([constants[-1]]):
+    constant = 1.0
+    norms = [p, *(middle for _ in network.layers[1:]), q]
+    for _, _, _, constant in sweep(network, 1.0, _Constants(norms, ranges)):
+        if not _is_ordinary([constant]):
             return np.inf
-    return _room(constants[-1])
+    return _room(constant)
+
+
+@dataclass(frozen=True)
+class _Constants:
+    """Lipschitz constants of values: sums over paths of products of norms.
+
+    Arguments:
+        norms: of the values h_0, h_1, ...
+        ranges: the slopes that units can have.
+    """
+
+    norms: Sequence[float]
+    ranges: tuple[SlopeRanges | None, ...]
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[float]) -> float:
+        out, (factors, _) = self.norms[number], self._factors(number, layer)
+        total = 0.0
+        parts = zip(layer.inputs, layer.maps, layer.absolute_maps, reads, strict=True)
+        for k, linear, absolute, constant in parts:
+            norm = _map_norm(linear, absolute, factors, self.norms[k], out) if constant else 0.0
+            total += constant * norm if norm else 0.0
+        return total
+
+    def bend(self, number: int, layer: Layer, z: float) -> float:
+        _, factor = self._factors(number, layer)
+        return z * factor if factor else 0.0
+
+    def _factors(self, number: int, layer: Layer) -> tuple[FloatArray | None, float]:
+        """What a layer's slopes multiply its rows by, and what its outputs."""
+        slopes = self.ranges[number - 1]
+        return (None, 1.0) if slopes is None else _row_factors(slopes, len(layer.bias), self.norms[number])
 
 
 def _is_ordinary(numbers: ArrayLike) -> bool:

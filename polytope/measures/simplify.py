@@ -2,6 +2,7 @@ r"""A network without the units that a domain does not need: fixed, duplicate an
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from polytope.ir import Activation, Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.algebra import of_matrix
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.sweep import outputs, sweep_back
 from polytope.measures.duplicates import duplicates
 from polytope.measures.units import BoolArray, UnitUse, bounded_part, prove_units
 
@@ -127,45 +129,63 @@ def simplify(
 
 def _rebuilt(network: Network, use: UnitUse) -> tuple[Network, IntArray, IntArray]:
     """The network without fixed and duplicate units; the units that are left, and what others repeat."""
-    values = [_Values({0: _identity(network.input_dim)}, np.zeros(network.input_dim))]
-    layers: list[Layer] = []
-    widths = [network.input_dim]
-    kept: list[IntArray] = [np.zeros(0, dtype=np.int64)]
-    duplicate = np.full(network.n_units, -1, dtype=np.int64)
-    for number, layer in enumerate(network.layers, start=1):
-        z = _preactivation(layer, values)
-        activation, last = layer.activation, number == len(network.layers)
-        if activation is None:
-            values.append(z)
-        else:
-            first = network.unit_offsets[number - 1]
-            span = slice(first, network.unit_offsets[number])
-            twins = duplicates(activation, z.table(), use.fixed[span])
-            duplicate[span] = np.where(twins[0] >= 0, twins[0] + first, -1)
-            stays = np.flatnonzero(~use.fixed[span] & (twins[0] < 0))
-            kept.append(stays + first)
-            if len(stays):
-                bend, sources = activation.restricted(stays)
-                layers.append(_layer(z.rows(sources), widths, bend))
-                widths.append(len(stays))
-            values.append(_outputs(activation, z, use.piece[span], stays, twins, len(layers), widths))
-        if last:
-            layers.append(_layer(values[-1], widths, None))
-    return replace(network, layers=tuple(layers)), np.concatenate(kept), duplicate
+    d = network.input_dim
+    kept, duplicate = [np.zeros(0, dtype=np.int64)], np.full(network.n_units, -1, dtype=np.int64)
+    new = _New(network, use, [], [d], kept, duplicate)
+    last = outputs(network, _Values({0: _identity(d)}, np.zeros(d)), new)
+    layers = (*new.layers, _layer(last, new.widths, None))
+    return replace(network, layers=layers), np.concatenate(kept), duplicate
+
+
+@dataclass(frozen=True, eq=False)
+class _New:
+    """Values by those of the new network, whose layers come into being on the way.
+
+    Arguments:
+        network, use: the given one, and what is known of its units.
+        layers: of the new one.
+        widths: of its values.
+        kept: its units, as units of the given one.
+        duplicate: which unit each unit repeats, or -1.
+    """
+
+    network: Network
+    use: UnitUse
+    layers: list[Layer]
+    widths: list[int]
+    kept: list[IntArray]
+    duplicate: IntArray
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[_Values]) -> _Values:
+        return _preactivation(layer, reads)
+
+    def bend(self, number: int, layer: Layer, z: _Values) -> _Values:
+        first = self.network.unit_offsets[number - 1]
+        span = slice(first, self.network.unit_offsets[number])
+        fixed = self.use.fixed[span]
+        twins = duplicates(layer.phi, z.table(), fixed)
+        self.duplicate[span] = np.where(twins[0] >= 0, twins[0] + first, -1)
+        stays = np.flatnonzero(~fixed & (twins[0] < 0))
+        self.kept.append(stays + first)
+        if len(stays):
+            bend, sources = layer.phi.restricted(stays)
+            self.layers.append(_layer(z.rows(sources), self.widths, bend))
+            self.widths.append(len(stays))
+        return _outputs(layer.phi, z, self.use.piece[span], stays, twins, len(self.layers), self.widths)
 
 
 def _identity(n: int) -> csr_array:
     return csr_array((np.ones(n), (np.arange(n), np.arange(n))), shape=(n, n))
 
 
-def _preactivation(layer: Layer, values: list[_Values]) -> _Values:
+def _preactivation(layer: Layer, reads: Sequence[_Values]) -> _Values:
     """The pre-activations of a layer by the new values."""
     factors: dict[int, csr_array] = {}
     constant = layer.bias.copy()
-    for k, linear in zip(layer.inputs, layer.maps, strict=True):
+    for linear, h in zip(layer.maps, reads, strict=True):
         matrix = linear.to_sparse()
-        constant += matrix @ values[k].constant
-        for m, f in values[k].factors.items():
+        constant += matrix @ h.constant
+        for m, f in h.factors.items():
             part = csr_array(matrix @ f)
             factors[m] = csr_array(factors[m] + part) if m in factors else part
     for f in factors.values():
@@ -213,17 +233,32 @@ def _without_unread(network: Network) -> tuple[Network, NDArray[np.bool_]]:
         *(np.zeros(la.width, dtype=bool) for la in network.layers),
     ]
     read[-1][:] = True
-    for number in range(len(network.layers), 0, -1):
-        layer = network.layers[number - 1]
-        sources = np.flatnonzero(read[number])
-        if layer.activation:
-            sources = layer.activation.restricted(sources)[1] if len(sources) else sources
-        for k, linear in zip(layer.inputs, layer.maps, strict=True):
-            read[k] |= np.asarray(abs(linear.to_sparse()[sources]).sum(axis=0)).ravel() > 0
+    number, last, domain = len(network.layers), network.layers[-1], _Read()
+    wanted = read[-1] if last.activation is None else domain.bend(number, last, read[-1])
+    for k, units in sweep_back(network, number, wanted, domain):
+        read[k] = units
     wanted = np.concatenate(
         [np.zeros(0, bool), *(r for r, la in zip(read[1:], network.layers, strict=True) if la.activation)]
     )
     return network if wanted.all() else _pruned(network, read), wanted
+
+
+class _Read:
+    """Which of the values an output depends on, ``bool[width]``."""
+
+    def affine(self, number: int, layer: Layer, weights: BoolArray) -> Iterator[BoolArray]:
+        sources = np.flatnonzero(weights)
+        for linear in layer.maps:
+            yield np.asarray(abs(linear.to_sparse()[sources]).sum(axis=0)).ravel() > 0
+
+    def bend(self, number: int, layer: Layer, weights: BoolArray) -> BoolArray:
+        out, units = np.zeros(len(layer.bias), dtype=bool), np.flatnonzero(weights)
+        if len(units):
+            out[layer.phi.restricted(units)[1]] = True
+        return out
+
+    def plus(self, k: int, a: BoolArray, b: BoolArray) -> BoolArray:
+        return a | b
 
 
 def _pruned(network: Network, read: list[NDArray[np.bool_]]) -> Network:
@@ -256,17 +291,26 @@ def _difference(one: Network, two: Network, domain: Polyhedron, samples: int) ->
 
 def _sizes(network: Network, points: FloatArray) -> FloatArray:
     """Sums of the absolute terms of which outputs are made, through all layers, ``[B, out]``."""
-    sizes = [np.abs(points.T)]
-    for layer, (z, _) in zip(network.layers, network.steps(points.T), strict=True):
+    _, sizes = outputs(network, (points.T, np.abs(points.T)), _Terms())
+    return sizes.T
+
+
+Terms = tuple[FloatArray, FloatArray]
+
+
+class _Terms:
+    """Values and the sums of their absolute terms, ``[width, B]`` each."""
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[Terms]) -> Terms:
         size = np.abs(layer.bias)[:, None] + sum(
-            linear.apply(sizes[k]) for k, linear in zip(layer.inputs, layer.absolute_maps, strict=True)
+            linear.apply(terms) for linear, (_, terms) in zip(layer.absolute_maps, reads, strict=True)
         )
-        if layer.activation is not None:
-            pieces = layer.activation.affine(layer.activation.pattern(z))
-            read = np.take_along_axis(size, pieces.source, axis=0)
-            size = np.abs(pieces.slope) * read + np.abs(pieces.intercept)
-        sizes.append(size)
-    return sizes[-1].T
+        return layer.preactivation([h for h, _ in reads]), size
+
+    def bend(self, number: int, layer: Layer, z: Terms) -> Terms:
+        pieces = layer.phi.affine(layer.phi.pattern(z[0]))
+        read = np.take_along_axis(z[1], pieces.source, axis=0)
+        return layer.phi.values(z[0]), np.abs(pieces.slope) * read + np.abs(pieces.intercept)
 
 
 def _rounding(network: Network) -> float:

@@ -20,10 +20,12 @@ import numpy as np
 
 from polytope.ir import Layer, Network
 from polytope.ir.activations import Activation
-from polytope.ir.maps import FloatArray
+from polytope.ir.maps import FloatArray, LinearMap
+from polytope.ir.sweep import outputs
 from polytope.measures.signomial import Numbers, Signomial, added, affine, greatest, pruned
 
 Pair = tuple[Signomial, Signomial]  # F and G of one value F - G
+Differences = tuple[list[Pair], list[tuple[int, int]]]  # and the numbers of monomials without pruning
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,17 +79,10 @@ def tropical_form(
     zero = sums.number(0.0)
     nothing = np.array([zero] * d, dtype=object if exact else float)
     units = [sums.numbers(row) for row in np.eye(d)]
-    values = [[(affine(unit, zero), affine(nothing, zero)) for unit in units]]
-    counts = [[(1, 1)] * d]
-    for layer in network.layers:
-        reads = [(values[k], counts[k]) for k in layer.inputs]
-        z, numbers = _affine(layer, reads, sums)
-        if layer.activation is not None:
-            z, numbers = _bent(layer.activation, z, numbers, sums)
-        values.append(z)
-        counts.append(numbers)
-    F, G = zip(*values[-1], strict=True)
-    return TropicalForm(F, G, tuple(counts[-1]))
+    start = [(affine(unit, zero), affine(nothing, zero)) for unit in units]
+    found, counts = outputs(network, (start, [(1, 1)] * d), _Differences(sums))
+    F, G = zip(*found, strict=True)
+    return TropicalForm(F, G, tuple(counts))
 
 
 @dataclass(frozen=True)
@@ -133,13 +128,26 @@ class _Sums:
         return Signomial(F.exponents - G.exponents[0], F.coefficients - G.coefficients[0]), zero
 
 
+@dataclass(frozen=True)
+class _Differences:
+    """Values as differences of signomials."""
+
+    sums: _Sums
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[Differences]) -> Differences:
+        return _affine(layer.maps, layer.bias, reads, self.sums)
+
+    def bend(self, number: int, layer: Layer, z: Differences) -> Differences:
+        return _bent(layer.phi, *z, self.sums)
+
+
 def _affine(
-    layer: Layer, reads: list[tuple[list[Pair], list[tuple[int, int]]]], sums: _Sums
-) -> tuple[list[Pair], list[tuple[int, int]]]:
+    maps: Sequence[LinearMap], biases: FloatArray, reads: Sequence[Differences], sums: _Sums
+) -> Differences:
     """Pre-activations, and their numbers of monomials without pruning."""
-    matrices = [linear.to_sparse().tocsr() for linear in layer.maps]
+    matrices = [linear.to_sparse() for linear in maps]
     out, numbers = [], []
-    for unit, bias in enumerate(layer.bias.tolist()):
+    for unit, bias in enumerate(biases.tolist()):
         H: Signomial | None = None
         G: Signomial | None = None
         formal = [1, 1]
@@ -162,9 +170,7 @@ def _affine(
     return out, numbers
 
 
-def _bent(
-    activation: Activation, z: list[Pair], numbers: list[tuple[int, int]], sums: _Sums
-) -> tuple[list[Pair], list[tuple[int, int]]]:
+def _bent(activation: Activation, z: list[Pair], numbers: list[tuple[int, int]], sums: _Sums) -> Differences:
     """Outputs of convex units: the maximum of their pieces ``s (H - G) + t``, each with all subtrahends."""
     if not activation.is_convex():
         raise ValueError("tropical_form: a unit is not convex; it is no difference of this form.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.forward import UNDERFLOW, U
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import product, sparse
+from polytope.ir.sweep import outputs
 
 FIRST = 2.0**-900  # error of a coordinate: none, but what depends on coordinates must not pass for a constant
 
@@ -47,17 +48,21 @@ def walk(network: Network, start: Columns, choose: Choose) -> Columns:
         start: points, and directions or bounds on errors where they are wanted.
         choose: is asked for the pieces of every bending layer, from its number and pre-activations.
     """
-    values: list[Columns | None] = [start]
-    last = start
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
-        for number, layer in enumerate(network.layers, start=1):
-            z = _preactivation(layer, values)
-            last = _behind(layer, choose(number, z), z) if layer.activation else z
-            values.append(last)
-            for k in {*layer.inputs, number}:
-                if network.last_use[k] <= number:
-                    values[k] = None
-    return last
+        return outputs(network, start, _OnPieces(choose))
+
+
+@dataclass(frozen=True)
+class _OnPieces:
+    """Columns, each on the pieces that are chosen for it."""
+
+    choose: Choose
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[Columns]) -> Columns:
+        return _preactivation(layer, reads)
+
+    def bend(self, number: int, layer: Layer, z: Columns) -> Columns:
+        return _behind(layer, self.choose(number, z), z)
 
 
 def boundary_values(table: LayerBoundaries, z: Columns) -> tuple[FloatArray, FloatArray]:
@@ -72,14 +77,12 @@ def boundary_values(table: LayerBoundaries, z: Columns) -> tuple[FloatArray, Flo
     return value, error
 
 
-def _preactivation(layer: Layer, values: list[Columns | None]) -> Columns:
+def _preactivation(layer: Layer, reads: Sequence[Columns]) -> Columns:
     total: FloatArray = layer.bias[:, None]
     speed: FloatArray | None = None
     errors: FloatArray | None = None
     rounding = U * (layer.terms + len(layer.inputs))
-    for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
-        h = values[k]
-        assert h is not None, "a value was dropped before its last use"
+    for linear, absolute, h in zip(layer.maps, layer.absolute_maps, reads, strict=True):
         if h.speed is None:
             total = total + linear.apply(h.value)
         else:
@@ -92,16 +95,14 @@ def _preactivation(layer: Layer, values: list[Columns | None]) -> Columns:
             errors = made if errors is None else errors + made
     if errors is not None:
         made = errors + UNDERFLOW + (U * len(layer.inputs)) * np.abs(total)
-        errors = np.where(_touched(layer, values) if layer.has_tiny_numbers else errors != 0, made, 0.0)
+        errors = np.where(_touched(layer, reads) if layer.has_tiny_numbers else errors != 0, made, 0.0)
     return Columns(total, speed, errors)
 
 
-def _touched(layer: Layer, values: list[Columns | None]) -> FloatArray:
+def _touched(layer: Layer, reads: Sequence[Columns]) -> FloatArray:
     """Where values are made of others that are not constant, ``[n, B]``."""
     count: FloatArray = np.zeros((len(layer.bias), 1))
-    for k, matrix in zip(layer.inputs, layer.matrices, strict=True):
-        h = values[k]
-        assert h is not None, "a value was dropped before its last use"
+    for matrix, h in zip(layer.matrices, reads, strict=True):
         assert h.error is not None, "bounds on errors were wanted"
         count = count + product(sparse(matrix).astype(bool), ((h.error != 0) | (h.value != 0)).astype(float))
     return count
@@ -109,8 +110,7 @@ def _touched(layer: Layer, values: list[Columns | None]) -> FloatArray:
 
 def _behind(layer: Layer, pieces: PatternArray, z: Columns) -> Columns:
     """The outputs, each column on its own pieces."""
-    assert layer.activation is not None, "only bending layers have pieces"
-    maps = layer.activation.affine(pieces)
+    maps = layer.phi.affine(pieces)
 
     def taken(a: FloatArray) -> FloatArray:
         out: FloatArray = np.take_along_axis(a, maps.source, axis=0)

@@ -7,8 +7,10 @@ input have equal rows however a network spells them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, eye_array, hstack, vstack
@@ -18,6 +20,7 @@ from polytope.equivariant.symmetry.rounding import product
 from polytope.ir import Activation, Layer, Network, Sparse
 from polytope.ir.bends import members
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.sweep import outputs
 
 EQUAL = 2.0**-50  # rows that agree so far are those of one function
 
@@ -127,23 +130,35 @@ def with_outputs(network: Network, rows: csr_array) -> Network:
 
 def _folded(network: Network) -> tuple[list[tuple[csr_array, Activation, int]], csr_array, bool]:
     """Rows of the layers that bend, and of the output; whether nothing was rounded."""
-    d, total = network.input_dim, network.n_units
-    width = d + total + 1
-    values = [_unit_rows(0, d, width)]
-    one, exact = _unit_rows(width - 1, 1, width), True
-    bending = []
-    for number, layer in enumerate(network.layers, start=1):
-        maps = hstack([*(linear.to_sparse() for linear in layer.maps), csr_array(layer.bias[:, None])])
-        read = vstack([*(values[k] for k in layer.inputs), one])
-        rows, unrounded = product(csr_array(maps), csr_array(read))
-        exact = exact and unrounded
-        if layer.activation is None:
-            values.append(rows)
-        else:
-            first = network.unit_offsets[number - 1]
-            bending.append((rows, layer.activation, first))
-            values.append(_unit_rows(d + first, layer.width, width))
-    return bending, values[-1], exact
+    d = network.input_dim
+    domain = _Rows(network, d + network.n_units + 1)
+    last = outputs(network, _unit_rows(0, d, domain.width), domain)
+    return domain.bending, last, domain.exact
+
+
+@dataclass(eq=False)
+class _Rows:
+    """Values as rows over the input, the units, and 1; what bends; and whether nothing was rounded so far."""
+
+    network: Network
+    width: int
+    bending: list[tuple[csr_array, Activation, int]] = field(default_factory=list)
+    exact: bool = True
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[csr_array]) -> csr_array:
+        maps = [linear.to_sparse() for linear in layer.maps]
+        one = _unit_rows(self.width - 1, 1, self.width)
+        return self._product(hstack([*maps, csr_array(layer.bias[:, None])]), vstack([*reads, one]))
+
+    def bend(self, number: int, layer: Layer, z: csr_array) -> csr_array:
+        first = self.network.unit_offsets[number - 1]
+        self.bending.append((z, layer.phi, first))
+        return _unit_rows(self.network.input_dim + first, layer.width, self.width)
+
+    def _product(self, A: Any, B: Any) -> csr_array:
+        rows, unrounded = product(csr_array(A), csr_array(B))
+        self.exact = self.exact and unrounded
+        return rows
 
 
 def _unit_rows(first: int, n: int, width: int) -> csr_array:

@@ -43,10 +43,10 @@ class ReluChain:
             return None
         matrices, biases = [], []
         for (before, _), (_, layer) in pairwise(layers):
-            sources = [k for k, _ in layer.bent]
-            if layer.affine or sources != [before] or layer.bent[0][1].matrix is None:
+            matrix = layer.maps[0].matrix
+            if layer.inputs != (before,) or matrix is None:
                 return None
-            matrices.append(layer.bent[0][1].matrix.numpy())
+            matrices.append(matrix.numpy())
             biases.append(layer.bias.numpy())
         if not all(layer.activation and layer.activation.relu for _, layer in layers):
             return None

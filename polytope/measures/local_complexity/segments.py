@@ -126,7 +126,7 @@ def cuts(
     found = _Cuts(owner, start.new_tensor([0.0, 1.0]).repeat(count), {0: ends})
     last = max((k for k, table in enumerate(bends, start=1) if table), default=0)
     for number, (layer, table) in enumerate(zip(net.layers[:last], bends, strict=False), start=1):
-        z = sum(m.apply(found.values[k]) for k, m in layer.affine + layer.bent) + layer.bias
+        z = sum(m.apply(found.values[k]) for k, m in zip(layer.inputs, layer.maps, strict=True)) + layer.bias
         assert isinstance(z, Tensor), "every layer reads a value"
         found.values[number] = z
         if table is not None and layer.activation is not None:
