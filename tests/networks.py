@@ -14,6 +14,7 @@ import polytope as pt
 from polytope import mlp
 from polytope.ir import (
     Activation,
+    Composition,
     Convolution,
     Dense,
     Layer,
@@ -133,6 +134,18 @@ def grouped(seed: int) -> Network:
             Layer((2,), (Dense(rng.standard_normal((1, 5))),), rng.standard_normal(1)),
         ),
     )
+
+
+def nearly_symmetric() -> Network:
+    """Relu of a b x plus relu of c b y, where a b and c b differ, but not when they are rounded."""
+    rng = np.random.default_rng(0)
+    a = b = c = 1.0
+    while a == c or a * b != c * b:
+        a, b = rng.uniform(1, 2, 2).tolist()
+        c = float(np.nextafter(a, 2.0))
+    product = Composition(Dense(np.diag([a, c])), Dense(b * np.eye(2)))
+    hidden = Layer((0,), (product,), np.zeros(2), relu())
+    return Network((2,), (hidden, Layer((1,), (Dense(np.ones((1, 2))),), np.zeros(1))))
 
 
 ACTIVATIONS: dict[str, Activation] = {

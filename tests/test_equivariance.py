@@ -17,6 +17,7 @@ from polytope.equivariant import (
     defect,
     equivariance_error,
     layerwise_symmetry,
+    permutation,
     pieces_up_to_symmetry,
     region_equivariance,
     rotation2d,
@@ -24,7 +25,7 @@ from polytope.equivariant import (
 )
 from polytope.errors import EmptyDomainError, SymmetryError, UnboundedDomainError
 from polytope.ir import Dense, Layer, absolute, hard_tanh
-from tests.networks import seeded
+from tests.networks import nearly_symmetric, seeded
 from tests.rational import combined, twin_of
 from tests.rational_programs import highest
 from tests.symmetric_networks import C2, C4, D4, SYMMETRIC, domain_of, group_network, natural
@@ -161,6 +162,14 @@ def test_symmetric_networks_are_certified(name: str) -> None:
     if name not in ("C4 sheared", "one-sided"):
         assert all(proof.proved)
         assert proof.max_error.max() == 0.0
+
+
+def test_what_only_rounding_makes_symmetric_is_not_certified() -> None:
+    """Maps that are products of factors count as they are: the last bit tells the two halves apart."""
+    net, swap = nearly_symmetric(), permutation(C2.group, [[0, 1], [1, 0]])
+    proof = certify_equivariance(net, swap, trivial(swap.group), Polyhedron.box([-1, -1], [1, 1]))
+    assert proof.max_error[1] >= 2.0**-53
+    assert not proof.proved[1]
 
 
 def test_equivariant_outputs() -> None:

@@ -12,7 +12,7 @@ import polytope as pt
 from polytope import Layer, Signomial, errors, newton_polytope, upper_hull, zonotope
 from polytope.ir import Dense, absolute, leaky_relu, relu
 from polytope.measures.signomial import essential
-from tests.networks import NETWORKS, file_network, integer, needs_shared, seeded
+from tests.networks import NETWORKS, file_network, integer, nearly_symmetric, needs_shared, seeded
 from tests.rational_measures import distance, hoffman, winners
 from tests.rational_programs import deepest, origin, rational, row_of
 
@@ -37,6 +37,7 @@ SMALL = {
     "leaky": seeded(3, 2, 4, 3, 1, activation=leaky_relu(0.1)),
     "integer": NETWORKS["integer_2-5-4-1"](),
     "absolute": integer(4, 2, 3, 3, 1, activation=absolute()),
+    "products": nearly_symmetric(),
     "one input": NETWORKS["relu_1-6-6-1"](),
 }
 FLOATS = {"skips": small_residual(0), "max groups": NETWORKS["grouped"]()}
@@ -54,7 +55,9 @@ def exactly(network: pt.Network, x: np.ndarray) -> np.ndarray:
     """A ReLU or absolute-value chain in fractions."""
     h = x
     for layer in network.layers:
-        h = h @ fractions(layer.maps[0].to_sparse().toarray()).T + fractions(layer.bias)
+        for factor in reversed(layer.maps[0].chain()):
+            h = h @ fractions(factor.to_sparse().toarray()).T
+        h = h + fractions(layer.bias)
         if layer.activation is not None:
             slope = Fraction(float(layer.activation.affine(np.zeros(layer.width, np.int8)).slope[0]))
             h = np.where(h > 0, h, slope * h)

@@ -135,7 +135,14 @@ class _Differences:
     sums: _Sums
 
     def affine(self, number: int, layer: Layer, reads: Sequence[Differences]) -> Differences:
-        return _affine(layer.maps, layer.bias, reads, self.sums)
+        maps, parts = [], []
+        for linear, h in zip(layer.maps, reads, strict=True):
+            outermost, *factors = linear.chain()  # their product would be rounded
+            for factor in reversed(factors):
+                h = _affine([factor], np.zeros(factor.shape[0]), [h], self.sums)
+            maps.append(outermost)
+            parts.append(h)
+        return _affine(maps, layer.bias, parts, self.sums)
 
     def bend(self, number: int, layer: Layer, z: Differences) -> Differences:
         return _bent(layer.phi, *z, self.sums)

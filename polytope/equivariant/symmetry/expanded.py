@@ -146,9 +146,15 @@ class _Rows:
     exact: bool = True
 
     def affine(self, number: int, layer: Layer, reads: Sequence[csr_array]) -> csr_array:
-        maps = [linear.to_sparse() for linear in layer.maps]
+        maps, parts = [], []
+        for linear, h in zip(layer.maps, reads, strict=True):
+            outermost, *factors = linear.chain()
+            for factor in reversed(factors):
+                h = self._product(factor.to_sparse(), h)
+            maps.append(outermost.to_sparse())
+            parts.append(h)
         one = _unit_rows(self.width - 1, 1, self.width)
-        return self._product(hstack([*maps, csr_array(layer.bias[:, None])]), vstack([*reads, one]))
+        return self._product(hstack([*maps, csr_array(layer.bias[:, None])]), vstack([*parts, one]))
 
     def bend(self, number: int, layer: Layer, z: csr_array) -> csr_array:
         first = self.network.unit_offsets[number - 1]
