@@ -215,7 +215,7 @@ class _Replay:
         if not self.cells.has_pieces(pattern):
             raise self._false("its pattern names a piece that a unit does not have")
         rows = self.cells.rows(pattern)
-        if not holds_strictly(rows, point):
+        if not (np.isfinite(point).all() and holds_strictly(rows, point)):
             raise self._false("its interior point is not strictly inside")
         if not self.complete:
             return
