@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,11 @@ def test_help_and_ops() -> None:
     for command in ("audit", "count", "complexity"):
         assert "--json" in polytope(command, "--help").stdout
     assert "Relu" in polytope("ops").stdout
+    for command in ((), ("count",), ("audit",)):
+        short, long = (polytope(*command, flag) for flag in ("-h", "--help"))
+        assert short.returncode == 0
+        assert short.stdout == long.stdout
+    assert polytope("--version").stdout == f"polytope {version('polytope-nn')}\n"
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the collection of models is not beside the checkout")

@@ -6,6 +6,9 @@ Exit codes: 0 done, 1 a check asked for failed, 2 wrong usage, 3 the file was re
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 import adapters
@@ -26,6 +29,7 @@ MANY, READ = "Compare architectures", "What can be read"
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help=(
         "The exact geometry of trained piecewise-linear networks: linear regions and what follows from them. "
@@ -41,6 +45,21 @@ app.command(rich_help_panel=LOOK)(check)
 app.command(rich_help_panel=LOOK)(complexity)
 app.command(rich_help_panel=LOOK)(plot)
 app.command(rich_help_panel=MANY)(bench)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"polytope {version('polytope-nn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What comes before a command."""
 
 
 @app.command(rich_help_panel=READ)
