@@ -200,8 +200,18 @@ def _of_each(
 def runtime(network: Network) -> Reference | None:
     """The runtime that a loaded network was compared with: ``[B, d]`` to ``[B, out]`` in the file's own type.
 
-    ``None`` for a network that was not loaded, or was changed since, and for modules and archives of arrays.
+    Arguments:
+        network: as :func:`load` gives it.
+
+    Returns:
+        ``None`` for a network that nothing could run, or that was not loaded, or was changed since, and for
+        modules in memory and archives of arrays.
+
+    Raises:
+        TypeError: this is no network.
     """
+    if not isinstance(network, Network):
+        raise TypeError(f"runtime: expected a Network, as load gives it, not {type(network).__name__}.")
     return _RUNTIMES.get(network)
 
 

@@ -3,171 +3,35 @@
 Names are listed in the order of the data flow. Models come in through ``from adapters import load``.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from polytope.lazy import lazy
 
-from polytope import errors
-from polytope.bounds.output_bounds import output_bounds
-from polytope.engines.facet_flip import FacetFlip
-from polytope.engines.integer_program import IntegerProgram
-from polytope.engines.layer_split import LayerSplit
-from polytope.engines.sampling import Sampling
-from polytope.geometry.affine_hull import affine_hull
-from polytope.geometry.polyhedron import Polyhedron
-from polytope.geometry.slice import Slice
-from polytope.ir import Layer, Network, mlp, stack
-from polytope.labelled import Bound, Estimate, Exact, Missing
-from polytope.measures.counting import RegionBounds, region_bounds
-from polytope.measures.hoffman import effective_radius, hoffman_constant, radius_bound
-from polytope.measures.lipschitz import (
-    LipschitzBounds,
-    lipschitz_bounds,
-    lipschitz_constant,
-    region_lipschitz,
-)
-from polytope.measures.signomial import Signomial, newton_polytope, upper_hull, zonotope
-from polytope.measures.spline import MaxAffine, PowerCells, centroids, max_affine_form, power_diagram
-from polytope.measures.tropical import TropicalForm, tropical_form
-from polytope.measures.volumes import Volumes, region_volumes
-from polytope.properties.decide import PropertyCheck, check_property
-from polytope.properties.vnnlib import read_input_box
-from polytope.properties.vnnlib_property import Property, read_property
-from polytope.regions.complex import Region, RegionComplex
-from polytope.runs.directories import load_complex
-from polytope.runs.enumerate import RegionCount, count_regions, enumerate_regions
-from polytope.runs.tracking import Tracked, track
-from polytope.verify import Proof, verify_certificate
-
-if TYPE_CHECKING:
-    from polytope.measures.attribution import (
-        LinearExplanation,
-        integrated_gradients,
-        linear_explanation,
-    )
-    from polytope.measures.class_topology import decision_topology
-    from polytope.measures.decision_boundary import DecisionBoundary, decision_boundary
-    from polytope.measures.local_complexity.count import LocalComplexity, local_complexity
-    from polytope.measures.local_complexity.neighbourhood import ExactComplexity, exact_local_complexity
-    from polytope.measures.local_complexity.training import ComplexityRecorder
-    from polytope.measures.robustness import Radius, robustness_radius
-    from polytope.measures.simplify import Simplified, simplify
-    from polytope.measures.topology import (
-        DualGraph,
-        Topology,
-        dual_graph,
-        level_set_topology,
-        sublevel_topology,
-    )
-    from polytope.measures.units import UnitUse, prove_units
-    from polytope.plots.complexity import (
-        plot_complexity_histogram,
-        plot_complexity_map,
-        plot_complexity_training,
-    )
-    from polytope.plots.graph import plot_dual_graph, plot_region_bounds
-    from polytope.plots.regions import plot_decision_boundary, plot_regions
-    from polytope.plots.solid import plot_regions_3d
-    from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements
-    from polytope.report.audit import Audit, audit
-    from polytope.report.scope import Scope
-
-__all__ = [  # noqa: RUF022
-    "Network",
-    "Layer",
-    "mlp",
-    "stack",
-    "Polyhedron",
-    "Slice",
-    "affine_hull",
-    "read_input_box",
-    "read_property",
-    "Property",
-    "LayerSplit",
-    "FacetFlip",
-    "IntegerProgram",
-    "Sampling",
-    "enumerate_regions",
-    "count_regions",
-    "load_complex",
-    "verify_certificate",
-    "Proof",
-    "RegionComplex",
-    "Region",
-    "RegionCount",
-    "track",
-    "Tracked",
-    "local_complexity",
-    "LocalComplexity",
-    "exact_local_complexity",
-    "ExactComplexity",
-    "ComplexityRecorder",
-    "robustness_radius",
-    "Radius",
-    "decision_boundary",
-    "DecisionBoundary",
-    "integrated_gradients",
-    "linear_explanation",
-    "LinearExplanation",
-    "prove_units",
-    "UnitUse",
-    "simplify",
-    "Simplified",
-    "level_set_topology",
-    "sublevel_topology",
-    "decision_topology",
-    "Topology",
-    "dual_graph",
-    "DualGraph",
-    "lipschitz_constant",
-    "region_lipschitz",
-    "lipschitz_bounds",
-    "LipschitzBounds",
-    "output_bounds",
-    "check_property",
-    "PropertyCheck",
-    "region_bounds",
-    "RegionBounds",
-    "max_affine_form",
-    "MaxAffine",
-    "power_diagram",
-    "PowerCells",
-    "centroids",
-    "tropical_form",
-    "TropicalForm",
-    "Signomial",
-    "newton_polytope",
-    "upper_hull",
-    "zonotope",
-    "hoffman_constant",
-    "effective_radius",
-    "radius_bound",
-    "region_volumes",
-    "Volumes",
-    "plot_regions",
-    "plot_regions_3d",
-    "plot_decision_boundary",
-    "plot_dual_graph",
-    "plot_region_bounds",
-    "plot_complexity_map",
-    "plot_complexity_histogram",
-    "plot_complexity_training",
-    "Exact",
-    "Bound",
-    "Estimate",
-    "Missing",
-    "audit",
-    "ModelFile",
-    "Scope",
-    "Data",
-    "Requirements",
-    "AuditBudget",
-    "Audit",
-    "errors",
-]
-
-_LAZY = {  # public names whose modules are loaded when first used
+_HOMES = {
+    "Network": "polytope.ir",
+    "Layer": "polytope.ir",
+    "mlp": "polytope.ir",
+    "stack": "polytope.ir",
+    "Polyhedron": "polytope.geometry.polyhedron",
+    "Slice": "polytope.geometry.slice",
+    "affine_hull": "polytope.geometry.affine_hull",
+    "read_input_box": "polytope.properties.vnnlib",
+    "read_property": "polytope.properties.vnnlib_property",
+    "Property": "polytope.properties.vnnlib_property",
+    "LayerSplit": "polytope.engines.layer_split",
+    "FacetFlip": "polytope.engines.facet_flip",
+    "IntegerProgram": "polytope.engines.integer_program",
+    "Sampling": "polytope.engines.sampling",
+    "enumerate_regions": "polytope.runs.enumerate",
+    "count_regions": "polytope.runs.enumerate",
+    "load_complex": "polytope.runs.directories",
+    "verify_certificate": "polytope.verify",
+    "Proof": "polytope.verify",
+    "RegionComplex": "polytope.regions.complex",
+    "Region": "polytope.regions.complex",
+    "RegionCount": "polytope.runs.enumerate",
+    "track": "polytope.runs.tracking",
+    "Tracked": "polytope.runs.tracking",
     "local_complexity": "polytope.measures.local_complexity.count",
     "LocalComplexity": "polytope.measures.local_complexity.count",
     "exact_local_complexity": "polytope.measures.local_complexity.neighbourhood",
@@ -190,22 +54,146 @@ _LAZY = {  # public names whose modules are loaded when first used
     "Topology": "polytope.measures.topology",
     "dual_graph": "polytope.measures.topology",
     "DualGraph": "polytope.measures.topology",
-    "plot_complexity_map": "polytope.plots.complexity",
-    "plot_complexity_histogram": "polytope.plots.complexity",
-    "plot_complexity_training": "polytope.plots.complexity",
+    "lipschitz_constant": "polytope.measures.lipschitz",
+    "region_lipschitz": "polytope.measures.lipschitz",
+    "lipschitz_bounds": "polytope.measures.lipschitz",
+    "LipschitzBounds": "polytope.measures.lipschitz",
+    "output_bounds": "polytope.bounds.output_bounds",
+    "check_property": "polytope.properties.decide",
+    "PropertyCheck": "polytope.properties.decide",
+    "region_bounds": "polytope.measures.counting",
+    "RegionBounds": "polytope.measures.counting",
+    "max_affine_form": "polytope.measures.spline",
+    "MaxAffine": "polytope.measures.spline",
+    "power_diagram": "polytope.measures.spline",
+    "PowerCells": "polytope.measures.spline",
+    "centroids": "polytope.measures.spline",
+    "tropical_form": "polytope.measures.tropical",
+    "TropicalForm": "polytope.measures.tropical",
+    "Signomial": "polytope.measures.signomial",
+    "newton_polytope": "polytope.measures.signomial",
+    "upper_hull": "polytope.measures.signomial",
+    "zonotope": "polytope.measures.signomial",
+    "hoffman_constant": "polytope.measures.hoffman",
+    "effective_radius": "polytope.measures.hoffman",
+    "radius_bound": "polytope.measures.hoffman",
+    "region_volumes": "polytope.measures.volumes",
+    "Volumes": "polytope.measures.volumes",
     "plot_regions": "polytope.plots.regions",
     "plot_regions_3d": "polytope.plots.solid",
     "plot_decision_boundary": "polytope.plots.regions",
     "plot_dual_graph": "polytope.plots.graph",
     "plot_region_bounds": "polytope.plots.graph",
+    "plot_complexity_map": "polytope.plots.complexity",
+    "plot_complexity_histogram": "polytope.plots.complexity",
+    "plot_complexity_training": "polytope.plots.complexity",
+    "Exact": "polytope.labelled",
+    "Bound": "polytope.labelled",
+    "Estimate": "polytope.labelled",
+    "Missing": "polytope.labelled",
     "audit": "polytope.report.audit",
-    "Audit": "polytope.report.audit",
-    **dict.fromkeys(("AuditBudget", "Data", "ModelFile", "Requirements"), "polytope.report.asked"),
+    "ModelFile": "polytope.report.asked",
     "Scope": "polytope.report.scope",
+    "Data": "polytope.report.asked",
+    "Requirements": "polytope.report.asked",
+    "AuditBudget": "polytope.report.asked",
+    "Audit": "polytope.report.audit",
+    "errors": "polytope.errors",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'polytope' has no attribute {name!r}")
+if TYPE_CHECKING:
+    from polytope import errors as errors
+    from polytope.bounds.output_bounds import output_bounds as output_bounds
+    from polytope.engines.facet_flip import FacetFlip as FacetFlip
+    from polytope.engines.integer_program import IntegerProgram as IntegerProgram
+    from polytope.engines.layer_split import LayerSplit as LayerSplit
+    from polytope.engines.sampling import Sampling as Sampling
+    from polytope.geometry.affine_hull import affine_hull as affine_hull
+    from polytope.geometry.polyhedron import Polyhedron as Polyhedron
+    from polytope.geometry.slice import Slice as Slice
+    from polytope.ir import Layer as Layer
+    from polytope.ir import Network as Network
+    from polytope.ir import mlp as mlp
+    from polytope.ir import stack as stack
+    from polytope.labelled import Bound as Bound
+    from polytope.labelled import Estimate as Estimate
+    from polytope.labelled import Exact as Exact
+    from polytope.labelled import Missing as Missing
+    from polytope.measures.attribution import LinearExplanation as LinearExplanation
+    from polytope.measures.attribution import integrated_gradients as integrated_gradients
+    from polytope.measures.attribution import linear_explanation as linear_explanation
+    from polytope.measures.class_topology import decision_topology as decision_topology
+    from polytope.measures.counting import RegionBounds as RegionBounds
+    from polytope.measures.counting import region_bounds as region_bounds
+    from polytope.measures.decision_boundary import DecisionBoundary as DecisionBoundary
+    from polytope.measures.decision_boundary import decision_boundary as decision_boundary
+    from polytope.measures.hoffman import effective_radius as effective_radius
+    from polytope.measures.hoffman import hoffman_constant as hoffman_constant
+    from polytope.measures.hoffman import radius_bound as radius_bound
+    from polytope.measures.lipschitz import LipschitzBounds as LipschitzBounds
+    from polytope.measures.lipschitz import lipschitz_bounds as lipschitz_bounds
+    from polytope.measures.lipschitz import lipschitz_constant as lipschitz_constant
+    from polytope.measures.lipschitz import region_lipschitz as region_lipschitz
+    from polytope.measures.local_complexity.count import LocalComplexity as LocalComplexity
+    from polytope.measures.local_complexity.count import local_complexity as local_complexity
+    from polytope.measures.local_complexity.neighbourhood import ExactComplexity as ExactComplexity
+    from polytope.measures.local_complexity.neighbourhood import (
+        exact_local_complexity as exact_local_complexity,
+    )
+    from polytope.measures.local_complexity.training import ComplexityRecorder as ComplexityRecorder
+    from polytope.measures.robustness import Radius as Radius
+    from polytope.measures.robustness import robustness_radius as robustness_radius
+    from polytope.measures.signomial import Signomial as Signomial
+    from polytope.measures.signomial import newton_polytope as newton_polytope
+    from polytope.measures.signomial import upper_hull as upper_hull
+    from polytope.measures.signomial import zonotope as zonotope
+    from polytope.measures.simplify import Simplified as Simplified
+    from polytope.measures.simplify import simplify as simplify
+    from polytope.measures.spline import MaxAffine as MaxAffine
+    from polytope.measures.spline import PowerCells as PowerCells
+    from polytope.measures.spline import centroids as centroids
+    from polytope.measures.spline import max_affine_form as max_affine_form
+    from polytope.measures.spline import power_diagram as power_diagram
+    from polytope.measures.topology import DualGraph as DualGraph
+    from polytope.measures.topology import Topology as Topology
+    from polytope.measures.topology import dual_graph as dual_graph
+    from polytope.measures.topology import level_set_topology as level_set_topology
+    from polytope.measures.topology import sublevel_topology as sublevel_topology
+    from polytope.measures.tropical import TropicalForm as TropicalForm
+    from polytope.measures.tropical import tropical_form as tropical_form
+    from polytope.measures.units import UnitUse as UnitUse
+    from polytope.measures.units import prove_units as prove_units
+    from polytope.measures.volumes import Volumes as Volumes
+    from polytope.measures.volumes import region_volumes as region_volumes
+    from polytope.plots.complexity import plot_complexity_histogram as plot_complexity_histogram
+    from polytope.plots.complexity import plot_complexity_map as plot_complexity_map
+    from polytope.plots.complexity import plot_complexity_training as plot_complexity_training
+    from polytope.plots.graph import plot_dual_graph as plot_dual_graph
+    from polytope.plots.graph import plot_region_bounds as plot_region_bounds
+    from polytope.plots.regions import plot_decision_boundary as plot_decision_boundary
+    from polytope.plots.regions import plot_regions as plot_regions
+    from polytope.plots.solid import plot_regions_3d as plot_regions_3d
+    from polytope.properties.decide import PropertyCheck as PropertyCheck
+    from polytope.properties.decide import check_property as check_property
+    from polytope.properties.vnnlib import read_input_box as read_input_box
+    from polytope.properties.vnnlib_property import Property as Property
+    from polytope.properties.vnnlib_property import read_property as read_property
+    from polytope.regions.complex import Region as Region
+    from polytope.regions.complex import RegionComplex as RegionComplex
+    from polytope.report.asked import AuditBudget as AuditBudget
+    from polytope.report.asked import Data as Data
+    from polytope.report.asked import ModelFile as ModelFile
+    from polytope.report.asked import Requirements as Requirements
+    from polytope.report.audit import Audit as Audit
+    from polytope.report.audit import audit as audit
+    from polytope.report.scope import Scope as Scope
+    from polytope.runs.directories import load_complex as load_complex
+    from polytope.runs.enumerate import RegionCount as RegionCount
+    from polytope.runs.enumerate import count_regions as count_regions
+    from polytope.runs.enumerate import enumerate_regions as enumerate_regions
+    from polytope.runs.tracking import Tracked as Tracked
+    from polytope.runs.tracking import track as track
+    from polytope.verify import Proof as Proof
+    from polytope.verify import verify_certificate as verify_certificate
+else:
+    __all__, __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -1,29 +1,59 @@
 """The public names: listed once, documented, named in the README, whose Python runs."""
 
+import ast
 import inspect
+import pkgutil
 import re
 from pathlib import Path
+from types import ModuleType
+from typing import Literal, get_origin
 
 import numpy as np
 import pytest
 
 import adapters
 import polytope as pt
-from polytope import equivariant
+from polytope import equivariant, flows
 from tests.pages import ROOT, run_page
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PACKAGES = (pt, adapters, equivariant, flows)
 
 
-def test_every_public_name_exists_and_says_what_it_is() -> None:
-    for package in (pt, adapters):
-        assert len(set(package.__all__)) == len(package.__all__)
-        for name in package.__all__:
-            thing = getattr(package, name)
-            assert inspect.getdoc(thing), name
-    assert set(pt.__all__) <= set(dir(pt)) | set(pt._LAZY)
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_every_public_name_exists_and_says_what_it_is(package: ModuleType) -> None:
+    assert len(set(package.__all__)) == len(package.__all__)
+    for name in package.__all__:
+        thing = getattr(package, name)
+        assert inspect.getdoc(thing) or get_origin(thing) is Literal, name
+    assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="nothing_like_this"):
-        _ = pt.nothing_like_this
+        _ = package.nothing_like_this
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_types_know_every_public_name_from_its_home(package: ModuleType) -> None:
+    """What a type checker reads, ``from home import name as name``, is what is loaded when a name is used."""
+    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    read = {
+        alias.asname: f"{node.module}.{alias.name}"
+        for node in block.body
+        for alias in node.names
+        if alias.asname == alias.name
+    }
+    modules = {f"{package.__name__}.errors"}
+    assert read == {
+        name: home if home in modules else f"{home}.{name}" for name, home in package._HOMES.items()
+    }
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_no_module_takes_the_place_of_a_public_name(package: ModuleType) -> None:
+    """Loading ``package.name`` as a module would hide the public ``name``."""
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert modules & set(package.__all__) <= {"errors"}
 
 
 def test_the_readme_names_every_public_name_and_no_other() -> None:
@@ -56,12 +86,8 @@ def test_the_companion_names_exist_and_the_readme_names_them() -> None:
     table = README.split("## Symmetry")[1].split("\n## ")[0]
     named = set(re.findall(r"`(\w+)`", table)) - {"docs", "examples"}
     assert named <= set(equivariant.__all__)
-    assert len(set(equivariant.__all__)) == len(equivariant.__all__)
     for name in equivariant.__all__:
-        assert inspect.getdoc(getattr(equivariant, name)), name
         assert f"`{name}`" in README, name
-    with pytest.raises(AttributeError, match="nothing_like_this"):
-        _ = equivariant.nothing_like_this
 
 
 def test_the_readme_map_matches_the_tree() -> None:

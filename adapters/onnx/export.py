@@ -64,8 +64,18 @@ class _Writer:
         return name
 
 
-def write_onnx(network: Network, path: str | os.PathLike[str]) -> None:
-    """Write a network; the file's input and output are flat, ``[batch, d]`` and ``[batch, out]``."""
+def to_onnx(network: Network, path: str | os.PathLike[str]) -> None:
+    """Write a network as an ONNX file in double precision; loading it again gives the same function.
+
+    Several inputs become one flat input; structure is kept: a convolution stays a Conv node.
+
+    Arguments:
+        network: what is written; the file's input is ``[batch, *input_shape]``, its output ``[batch, out]``.
+        path: where; a file that is there is overwritten.
+
+    Raises:
+        UnsupportedOpError: a map is of no kind that ONNX has, and too large to be written as a matrix.
+    """
     Path(path).write_bytes(onnx_model(network).SerializeToString())
 
 

@@ -3,183 +3,77 @@
 Layers need torch and are loaded when first used; everything else is numpy. All actions are left actions.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from polytope.lazy import lazy
 
-from polytope.equivariant.gauge.kernels import gauge_transform, kernel_basis, order_rotation, self_basis
-from polytope.equivariant.gauge.mesh import TangentBundle
-from polytope.equivariant.groups.representations import (
-    Representation,
-    direct_sum,
-    feature_grid,
-    image_grid,
-    intertwiner_basis,
-    permutation,
-    regular,
-    rotation2d,
-    rotation3d,
-    tensor_product,
-    trivial,
-)
-from polytope.equivariant.groups.tables import (
-    FiniteGroup,
-    cyclic,
-    dihedral,
-    direct_product,
-    from_permutations,
-    generate,
-    icosahedral,
-    symmetric,
-)
-from polytope.equivariant.spherical.harmonics import (
-    group_action,
-    group_harmonics,
-    near_identity,
-    polar_quadrature,
-    sphere_action,
-    spherical_harmonics,
-)
-from polytope.equivariant.spherical.images import random_rotations, spherical_segmentation
-from polytope.equivariant.spherical.wigner import WignerD, euler_angles, rotation_matrix
-from polytope.equivariant.symmetry.certify import (
-    EquivarianceCertificate,
-    certify_equivariance,
-)
-from polytope.equivariant.symmetry.defect import (
-    defect,
-    equivariance_error,
-    region_equivariance,
-)
-from polytope.equivariant.symmetry.discovery import (
-    input_symmetry_group,
-    output_representation,
-)
-from polytope.equivariant.symmetry.domains import (
-    fundamental_domain,
-    invariant_part,
-)
-from polytope.equivariant.symmetry.layerwise import (
-    LayerwiseAction,
-    layerwise_symmetry,
-)
-from polytope.equivariant.symmetry.orbits import (
-    Orbits,
-    burnside_count,
-    orbits,
-    region_action,
-)
-from polytope.equivariant.symmetry.pieces import (
-    SymmetricPieces,
-    pieces_up_to_symmetry,
-)
-from polytope.equivariant.symmetry.symmetric_complex import (
-    SymmetricComplex,
-    enumerate_up_to_symmetry,
-)
-
-if TYPE_CHECKING:
-    from polytope.equivariant.gauge.lattice import LatticeGaugeConv, plaquettes, transform_links
-    from polytope.equivariant.gauge.layers import GaugeConv, RegularNonlinearity
-    from polytope.equivariant.layers import (
-        DeepSets,
-        GroupConv2d,
-        GroupPool,
-        LiftingConv2d,
-        SetLinear,
-    )
-    from polytope.equivariant.lowering import lower
-    from polytope.equivariant.spherical.layers import S2Conv, SO3Conv, SO3Integrate, SO3ToS2
-    from polytope.equivariant.spherical.transforms import SO3FourierTransform, SphericalHarmonicTransform
-
-__all__ = [  # noqa: RUF022
-    "FiniteGroup",
-    "cyclic",
-    "dihedral",
-    "symmetric",
-    "icosahedral",
-    "direct_product",
-    "from_permutations",
-    "generate",
-    "Representation",
-    "trivial",
-    "regular",
-    "permutation",
-    "rotation2d",
-    "rotation3d",
-    "image_grid",
-    "feature_grid",
-    "direct_sum",
-    "tensor_product",
-    "intertwiner_basis",
-    "equivariance_error",
-    "certify_equivariance",
-    "EquivarianceCertificate",
-    "region_equivariance",
-    "defect",
-    "layerwise_symmetry",
-    "LayerwiseAction",
-    "input_symmetry_group",
-    "output_representation",
-    "fundamental_domain",
-    "invariant_part",
-    "enumerate_up_to_symmetry",
-    "SymmetricComplex",
-    "region_action",
-    "orbits",
-    "Orbits",
-    "burnside_count",
-    "rotation_matrix",
-    "euler_angles",
-    "WignerD",
-    "spherical_harmonics",
-    "group_harmonics",
-    "sphere_action",
-    "group_action",
-    "polar_quadrature",
-    "near_identity",
-    "random_rotations",
-    "spherical_segmentation",
-    "SphericalHarmonicTransform",
-    "SO3FourierTransform",
-    "S2Conv",
-    "SO3Conv",
-    "SO3ToS2",
-    "SO3Integrate",
-    "TangentBundle",
-    "order_rotation",
-    "gauge_transform",
-    "kernel_basis",
-    "self_basis",
-    "GaugeConv",
-    "RegularNonlinearity",
-    "LatticeGaugeConv",
-    "transform_links",
-    "plaquettes",
-    "lower",
-    "pieces_up_to_symmetry",
-    "SymmetricPieces",
-    "LiftingConv2d",
-    "GroupConv2d",
-    "GroupPool",
-    "SetLinear",
-    "DeepSets",
-]
-
-_LAZY: dict[str, str] = {  # public names whose modules load torch
+_HOMES = {
+    "FiniteGroup": "polytope.equivariant.groups.tables",
+    "cyclic": "polytope.equivariant.groups.tables",
+    "dihedral": "polytope.equivariant.groups.tables",
+    "symmetric": "polytope.equivariant.groups.tables",
+    "icosahedral": "polytope.equivariant.groups.tables",
+    "direct_product": "polytope.equivariant.groups.tables",
+    "from_permutations": "polytope.equivariant.groups.tables",
+    "generate": "polytope.equivariant.groups.tables",
+    "Representation": "polytope.equivariant.groups.representations",
+    "trivial": "polytope.equivariant.groups.representations",
+    "regular": "polytope.equivariant.groups.representations",
+    "permutation": "polytope.equivariant.groups.representations",
+    "rotation2d": "polytope.equivariant.groups.representations",
+    "rotation3d": "polytope.equivariant.groups.representations",
+    "image_grid": "polytope.equivariant.groups.representations",
+    "feature_grid": "polytope.equivariant.groups.representations",
+    "direct_sum": "polytope.equivariant.groups.representations",
+    "tensor_product": "polytope.equivariant.groups.representations",
+    "intertwiner_basis": "polytope.equivariant.groups.representations",
+    "equivariance_error": "polytope.equivariant.symmetry.defect",
+    "certify_equivariance": "polytope.equivariant.symmetry.certify",
+    "EquivarianceCertificate": "polytope.equivariant.symmetry.certify",
+    "region_equivariance": "polytope.equivariant.symmetry.defect",
+    "defect": "polytope.equivariant.symmetry.defect",
+    "layerwise_symmetry": "polytope.equivariant.symmetry.layerwise",
+    "LayerwiseAction": "polytope.equivariant.symmetry.layerwise",
+    "input_symmetry_group": "polytope.equivariant.symmetry.discovery",
+    "output_representation": "polytope.equivariant.symmetry.discovery",
+    "fundamental_domain": "polytope.equivariant.symmetry.domains",
+    "invariant_part": "polytope.equivariant.symmetry.domains",
+    "enumerate_up_to_symmetry": "polytope.equivariant.symmetry.symmetric_complex",
+    "SymmetricComplex": "polytope.equivariant.symmetry.symmetric_complex",
+    "region_action": "polytope.equivariant.symmetry.orbits",
+    "orbits": "polytope.equivariant.symmetry.orbits",
+    "Orbits": "polytope.equivariant.symmetry.orbits",
+    "burnside_count": "polytope.equivariant.symmetry.orbits",
+    "rotation_matrix": "polytope.equivariant.spherical.wigner",
+    "euler_angles": "polytope.equivariant.spherical.wigner",
+    "WignerD": "polytope.equivariant.spherical.wigner",
+    "spherical_harmonics": "polytope.equivariant.spherical.harmonics",
+    "group_harmonics": "polytope.equivariant.spherical.harmonics",
+    "sphere_action": "polytope.equivariant.spherical.harmonics",
+    "group_action": "polytope.equivariant.spherical.harmonics",
+    "polar_quadrature": "polytope.equivariant.spherical.harmonics",
+    "near_identity": "polytope.equivariant.spherical.harmonics",
+    "random_rotations": "polytope.equivariant.spherical.images",
+    "spherical_segmentation": "polytope.equivariant.spherical.images",
     "SphericalHarmonicTransform": "polytope.equivariant.spherical.transforms",
     "SO3FourierTransform": "polytope.equivariant.spherical.transforms",
     "S2Conv": "polytope.equivariant.spherical.layers",
     "SO3Conv": "polytope.equivariant.spherical.layers",
     "SO3ToS2": "polytope.equivariant.spherical.layers",
     "SO3Integrate": "polytope.equivariant.spherical.layers",
+    "TangentBundle": "polytope.equivariant.gauge.mesh",
+    "order_rotation": "polytope.equivariant.gauge.kernels",
+    "gauge_transform": "polytope.equivariant.gauge.kernels",
+    "kernel_basis": "polytope.equivariant.gauge.kernels",
+    "self_basis": "polytope.equivariant.gauge.kernels",
     "GaugeConv": "polytope.equivariant.gauge.layers",
     "RegularNonlinearity": "polytope.equivariant.gauge.layers",
     "LatticeGaugeConv": "polytope.equivariant.gauge.lattice",
     "transform_links": "polytope.equivariant.gauge.lattice",
     "plaquettes": "polytope.equivariant.gauge.lattice",
     "lower": "polytope.equivariant.lowering",
+    "pieces_up_to_symmetry": "polytope.equivariant.symmetry.pieces",
+    "SymmetricPieces": "polytope.equivariant.symmetry.pieces",
     "LiftingConv2d": "polytope.equivariant.layers",
     "GroupConv2d": "polytope.equivariant.layers",
     "GroupPool": "polytope.equivariant.layers",
@@ -187,8 +81,81 @@ _LAZY: dict[str, str] = {  # public names whose modules load torch
     "DeepSets": "polytope.equivariant.layers",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'polytope.equivariant' has no attribute {name!r}")
+if TYPE_CHECKING:
+    from polytope.equivariant.gauge.kernels import gauge_transform as gauge_transform
+    from polytope.equivariant.gauge.kernels import kernel_basis as kernel_basis
+    from polytope.equivariant.gauge.kernels import order_rotation as order_rotation
+    from polytope.equivariant.gauge.kernels import self_basis as self_basis
+    from polytope.equivariant.gauge.lattice import LatticeGaugeConv as LatticeGaugeConv
+    from polytope.equivariant.gauge.lattice import plaquettes as plaquettes
+    from polytope.equivariant.gauge.lattice import transform_links as transform_links
+    from polytope.equivariant.gauge.layers import GaugeConv as GaugeConv
+    from polytope.equivariant.gauge.layers import RegularNonlinearity as RegularNonlinearity
+    from polytope.equivariant.gauge.mesh import TangentBundle as TangentBundle
+    from polytope.equivariant.groups.representations import Representation as Representation
+    from polytope.equivariant.groups.representations import direct_sum as direct_sum
+    from polytope.equivariant.groups.representations import feature_grid as feature_grid
+    from polytope.equivariant.groups.representations import image_grid as image_grid
+    from polytope.equivariant.groups.representations import intertwiner_basis as intertwiner_basis
+    from polytope.equivariant.groups.representations import permutation as permutation
+    from polytope.equivariant.groups.representations import regular as regular
+    from polytope.equivariant.groups.representations import rotation2d as rotation2d
+    from polytope.equivariant.groups.representations import rotation3d as rotation3d
+    from polytope.equivariant.groups.representations import tensor_product as tensor_product
+    from polytope.equivariant.groups.representations import trivial as trivial
+    from polytope.equivariant.groups.tables import FiniteGroup as FiniteGroup
+    from polytope.equivariant.groups.tables import cyclic as cyclic
+    from polytope.equivariant.groups.tables import dihedral as dihedral
+    from polytope.equivariant.groups.tables import direct_product as direct_product
+    from polytope.equivariant.groups.tables import from_permutations as from_permutations
+    from polytope.equivariant.groups.tables import generate as generate
+    from polytope.equivariant.groups.tables import icosahedral as icosahedral
+    from polytope.equivariant.groups.tables import symmetric as symmetric
+    from polytope.equivariant.layers import DeepSets as DeepSets
+    from polytope.equivariant.layers import GroupConv2d as GroupConv2d
+    from polytope.equivariant.layers import GroupPool as GroupPool
+    from polytope.equivariant.layers import LiftingConv2d as LiftingConv2d
+    from polytope.equivariant.layers import SetLinear as SetLinear
+    from polytope.equivariant.lowering import lower as lower
+    from polytope.equivariant.spherical.harmonics import group_action as group_action
+    from polytope.equivariant.spherical.harmonics import group_harmonics as group_harmonics
+    from polytope.equivariant.spherical.harmonics import near_identity as near_identity
+    from polytope.equivariant.spherical.harmonics import polar_quadrature as polar_quadrature
+    from polytope.equivariant.spherical.harmonics import sphere_action as sphere_action
+    from polytope.equivariant.spherical.harmonics import spherical_harmonics as spherical_harmonics
+    from polytope.equivariant.spherical.images import random_rotations as random_rotations
+    from polytope.equivariant.spherical.images import spherical_segmentation as spherical_segmentation
+    from polytope.equivariant.spherical.layers import S2Conv as S2Conv
+    from polytope.equivariant.spherical.layers import SO3Conv as SO3Conv
+    from polytope.equivariant.spherical.layers import SO3Integrate as SO3Integrate
+    from polytope.equivariant.spherical.layers import SO3ToS2 as SO3ToS2
+    from polytope.equivariant.spherical.transforms import SO3FourierTransform as SO3FourierTransform
+    from polytope.equivariant.spherical.transforms import (
+        SphericalHarmonicTransform as SphericalHarmonicTransform,
+    )
+    from polytope.equivariant.spherical.wigner import WignerD as WignerD
+    from polytope.equivariant.spherical.wigner import euler_angles as euler_angles
+    from polytope.equivariant.spherical.wigner import rotation_matrix as rotation_matrix
+    from polytope.equivariant.symmetry.certify import EquivarianceCertificate as EquivarianceCertificate
+    from polytope.equivariant.symmetry.certify import certify_equivariance as certify_equivariance
+    from polytope.equivariant.symmetry.defect import defect as defect
+    from polytope.equivariant.symmetry.defect import equivariance_error as equivariance_error
+    from polytope.equivariant.symmetry.defect import region_equivariance as region_equivariance
+    from polytope.equivariant.symmetry.discovery import input_symmetry_group as input_symmetry_group
+    from polytope.equivariant.symmetry.discovery import output_representation as output_representation
+    from polytope.equivariant.symmetry.domains import fundamental_domain as fundamental_domain
+    from polytope.equivariant.symmetry.domains import invariant_part as invariant_part
+    from polytope.equivariant.symmetry.layerwise import LayerwiseAction as LayerwiseAction
+    from polytope.equivariant.symmetry.layerwise import layerwise_symmetry as layerwise_symmetry
+    from polytope.equivariant.symmetry.orbits import Orbits as Orbits
+    from polytope.equivariant.symmetry.orbits import burnside_count as burnside_count
+    from polytope.equivariant.symmetry.orbits import orbits as orbits
+    from polytope.equivariant.symmetry.orbits import region_action as region_action
+    from polytope.equivariant.symmetry.pieces import SymmetricPieces as SymmetricPieces
+    from polytope.equivariant.symmetry.pieces import pieces_up_to_symmetry as pieces_up_to_symmetry
+    from polytope.equivariant.symmetry.symmetric_complex import SymmetricComplex as SymmetricComplex
+    from polytope.equivariant.symmetry.symmetric_complex import (
+        enumerate_up_to_symmetry as enumerate_up_to_symmetry,
+    )
+else:
+    __all__, __getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -1,88 +1,110 @@
-"""Flow-based models: layers, training, and exact geometry of the piecewise-linear ones. Loads torch."""
+"""Flow-based models: layers, training, and exact geometry of the piecewise-linear ones."""
 
-from polytope.flows.base import BaseName
-from polytope.flows.counterfactual import (
-    Counterfactual,
-    Evaluation,
-    Space,
-    counterfactual,
-    evaluate_counterfactual,
-)
-from polytope.flows.dimension import Dimension, Method, intrinsic_dimension
-from polytope.flows.exact.boundary import PulledBack, pullback_decision_boundary
-from polytope.flows.exact.counterfactual import ExactCounterfactual, exact_counterfactual
-from polytope.flows.exact.lowering import first_coupling_network, lower
-from polytope.flows.exact.mass import Masses, class_mass, region_mass
-from polytope.flows.exact.regions import FlowRegions, flow_regions
-from polytope.flows.flow import Flow
-from polytope.flows.geometry import (
-    base_points,
-    base_step,
-    inverse_induced_metric,
-    jacobian,
-    jacobian_spectrum,
-    natural_step,
-    normal_eigenvalue_scaling,
-    tangent_normal_split,
-)
-from polytope.flows.importers.normflows import from_normflows
-from polytope.flows.importers.zuko import from_zuko
-from polytope.flows.layers.affine import ActNorm, InvertibleConv1x1, LULinear, Permute, Squeeze2d
-from polytope.flows.layers.bijection import Bijection, Direction
-from polytope.flows.layers.chain import Split2d
-from polytope.flows.layers.couplings import AdditiveCoupling, AffineCoupling
-from polytope.flows.layers.spline import MonotoneLinearSpline
-from polytope.flows.models import glow, multiscale_realnvp, nice, realnvp
-from polytope.flows.training import Training, bits_per_dimension, fit
+from typing import TYPE_CHECKING
 
-__all__ = [  # noqa: RUF022
-    "Flow",
-    "Bijection",
-    "Direction",
-    "BaseName",
-    "AdditiveCoupling",
-    "AffineCoupling",
-    "ActNorm",
-    "LULinear",
-    "InvertibleConv1x1",
-    "MonotoneLinearSpline",
-    "Permute",
-    "Squeeze2d",
-    "Split2d",
-    "nice",
-    "realnvp",
-    "multiscale_realnvp",
-    "glow",
-    "from_zuko",
-    "from_normflows",
-    "fit",
-    "Training",
-    "bits_per_dimension",
-    "lower",
-    "first_coupling_network",
-    "flow_regions",
-    "FlowRegions",
-    "region_mass",
-    "class_mass",
-    "Masses",
-    "pullback_decision_boundary",
-    "PulledBack",
-    "base_points",
-    "jacobian",
-    "inverse_induced_metric",
-    "jacobian_spectrum",
-    "tangent_normal_split",
-    "natural_step",
-    "base_step",
-    "normal_eigenvalue_scaling",
-    "intrinsic_dimension",
-    "Dimension",
-    "Method",
-    "counterfactual",
-    "Counterfactual",
-    "Space",
-    "evaluate_counterfactual",
-    "Evaluation",
-    "exact_counterfactual",
-    "ExactCounterfactual",
-]
+from polytope.lazy import lazy
+
+_HOMES = {
+    "Flow": "polytope.flows.flow",
+    "Bijection": "polytope.flows.layers.bijection",
+    "Direction": "polytope.flows.layers.bijection",
+    "BaseName": "polytope.flows.base",
+    "AdditiveCoupling": "polytope.flows.layers.couplings",
+    "AffineCoupling": "polytope.flows.layers.couplings",
+    "ActNorm": "polytope.flows.layers.affine",
+    "LULinear": "polytope.flows.layers.affine",
+    "InvertibleConv1x1": "polytope.flows.layers.affine",
+    "MonotoneLinearSpline": "polytope.flows.layers.spline",
+    "Permute": "polytope.flows.layers.affine",
+    "Squeeze2d": "polytope.flows.layers.affine",
+    "Split2d": "polytope.flows.layers.chain",
+    "nice": "polytope.flows.models",
+    "realnvp": "polytope.flows.models",
+    "multiscale_realnvp": "polytope.flows.models",
+    "glow": "polytope.flows.models",
+    "from_zuko": "polytope.flows.importers.zuko",
+    "from_normflows": "polytope.flows.importers.normflows",
+    "fit": "polytope.flows.training",
+    "Training": "polytope.flows.training",
+    "bits_per_dimension": "polytope.flows.training",
+    "lower": "polytope.flows.exact.lowering",
+    "first_coupling_network": "polytope.flows.exact.lowering",
+    "flow_regions": "polytope.flows.exact.regions",
+    "FlowRegions": "polytope.flows.exact.regions",
+    "region_mass": "polytope.flows.exact.mass",
+    "class_mass": "polytope.flows.exact.mass",
+    "Masses": "polytope.flows.exact.mass",
+    "pullback_decision_boundary": "polytope.flows.exact.boundary",
+    "PulledBack": "polytope.flows.exact.boundary",
+    "base_points": "polytope.flows.geometry",
+    "jacobian": "polytope.flows.geometry",
+    "inverse_induced_metric": "polytope.flows.geometry",
+    "jacobian_spectrum": "polytope.flows.geometry",
+    "tangent_normal_split": "polytope.flows.geometry",
+    "natural_step": "polytope.flows.geometry",
+    "base_step": "polytope.flows.geometry",
+    "normal_eigenvalue_scaling": "polytope.flows.geometry",
+    "intrinsic_dimension": "polytope.flows.dimension",
+    "Dimension": "polytope.flows.dimension",
+    "Method": "polytope.flows.dimension",
+    "counterfactual": "polytope.flows.latent_search",
+    "Counterfactual": "polytope.flows.latent_search",
+    "Space": "polytope.flows.latent_search",
+    "evaluate_counterfactual": "polytope.flows.latent_search",
+    "Evaluation": "polytope.flows.latent_search",
+    "exact_counterfactual": "polytope.flows.exact.counterfactual",
+    "ExactCounterfactual": "polytope.flows.exact.counterfactual",
+}
+
+if TYPE_CHECKING:
+    from polytope.flows.base import BaseName as BaseName
+    from polytope.flows.dimension import Dimension as Dimension
+    from polytope.flows.dimension import Method as Method
+    from polytope.flows.dimension import intrinsic_dimension as intrinsic_dimension
+    from polytope.flows.exact.boundary import PulledBack as PulledBack
+    from polytope.flows.exact.boundary import pullback_decision_boundary as pullback_decision_boundary
+    from polytope.flows.exact.counterfactual import ExactCounterfactual as ExactCounterfactual
+    from polytope.flows.exact.counterfactual import exact_counterfactual as exact_counterfactual
+    from polytope.flows.exact.lowering import first_coupling_network as first_coupling_network
+    from polytope.flows.exact.lowering import lower as lower
+    from polytope.flows.exact.mass import Masses as Masses
+    from polytope.flows.exact.mass import class_mass as class_mass
+    from polytope.flows.exact.mass import region_mass as region_mass
+    from polytope.flows.exact.regions import FlowRegions as FlowRegions
+    from polytope.flows.exact.regions import flow_regions as flow_regions
+    from polytope.flows.flow import Flow as Flow
+    from polytope.flows.geometry import base_points as base_points
+    from polytope.flows.geometry import base_step as base_step
+    from polytope.flows.geometry import inverse_induced_metric as inverse_induced_metric
+    from polytope.flows.geometry import jacobian as jacobian
+    from polytope.flows.geometry import jacobian_spectrum as jacobian_spectrum
+    from polytope.flows.geometry import natural_step as natural_step
+    from polytope.flows.geometry import normal_eigenvalue_scaling as normal_eigenvalue_scaling
+    from polytope.flows.geometry import tangent_normal_split as tangent_normal_split
+    from polytope.flows.importers.normflows import from_normflows as from_normflows
+    from polytope.flows.importers.zuko import from_zuko as from_zuko
+    from polytope.flows.latent_search import Counterfactual as Counterfactual
+    from polytope.flows.latent_search import Evaluation as Evaluation
+    from polytope.flows.latent_search import Space as Space
+    from polytope.flows.latent_search import counterfactual as counterfactual
+    from polytope.flows.latent_search import evaluate_counterfactual as evaluate_counterfactual
+    from polytope.flows.layers.affine import ActNorm as ActNorm
+    from polytope.flows.layers.affine import InvertibleConv1x1 as InvertibleConv1x1
+    from polytope.flows.layers.affine import LULinear as LULinear
+    from polytope.flows.layers.affine import Permute as Permute
+    from polytope.flows.layers.affine import Squeeze2d as Squeeze2d
+    from polytope.flows.layers.bijection import Bijection as Bijection
+    from polytope.flows.layers.bijection import Direction as Direction
+    from polytope.flows.layers.chain import Split2d as Split2d
+    from polytope.flows.layers.couplings import AdditiveCoupling as AdditiveCoupling
+    from polytope.flows.layers.couplings import AffineCoupling as AffineCoupling
+    from polytope.flows.layers.spline import MonotoneLinearSpline as MonotoneLinearSpline
+    from polytope.flows.models import glow as glow
+    from polytope.flows.models import multiscale_realnvp as multiscale_realnvp
+    from polytope.flows.models import nice as nice
+    from polytope.flows.models import realnvp as realnvp
+    from polytope.flows.training import Training as Training
+    from polytope.flows.training import bits_per_dimension as bits_per_dimension
+    from polytope.flows.training import fit as fit
+else:
+    __all__, __getattr__, __dir__ = lazy(__name__, _HOMES)

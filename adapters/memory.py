@@ -1,0 +1,67 @@
+"""Models that are in memory, an ONNX proto or a PyTorch module, into networks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adapters.lowering.refusals import presentable
+from polytope.ir import Network
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+
+
+def from_onnx(
+    model: onnx.ModelProto,
+    *,
+    until: str | Sequence[str] | None = None,
+    input_shape: Any = None,
+    folder: str | os.PathLike[str] | None = None,
+) -> Network:
+    """The network of an ONNX model in memory, compared with onnxruntime, or another runtime that it names.
+
+    Arguments:
+        model: the parsed model; it is not changed.
+        until, input_shape: as in :func:`load`.
+        folder: where the model's external data lies, if it has any.
+    """
+    from adapters.onnx.model import network_from_onnx
+
+    if not hasattr(model, "graph"):
+        raise TypeError(
+            f"from_onnx takes an onnx.ModelProto, not a {type(model).__name__}; load takes a path."
+        )
+    place = None if folder is None else Path(folder)
+    with presentable():
+        return network_from_onnx(model, until=until, input_shape=input_shape, folder=place)
+
+
+def from_torch(
+    module: torch.nn.Module, example_input: Any, *, until: str | Sequence[str] | None = None
+) -> Network:
+    """The network of a PyTorch module in inference mode, compared with the module.
+
+    Arguments:
+        module: any ``torch.nn.Module``; it is traced with ``torch.export`` and not changed.
+        example_input: a tensor with a batch axis in front, or a tuple of them; only shapes matter.
+        until: name(s) of traced values at which to stop; error messages name them.
+
+    Raises:
+        ImportMismatchError: the module gives several samples together something else than each alone.
+
+    Example:
+        >>> import torch
+        >>> module = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+        >>> from_torch(module, torch.zeros(1, 2)).n_units
+        8
+    """
+    from adapters.torch.export import network_from_module
+
+    if not hasattr(module, "modules"):
+        raise TypeError(f"from_torch takes a torch.nn.Module, not a {type(module).__name__}.")
+    with presentable():
+        return network_from_module(module, example_input, until=until)
