@@ -110,6 +110,7 @@ def checked(
     """
     ordinary, wide = probes(network, np.random.default_rng(0))
     worst: float | None = None
+    compared = tried = 0
     for points, is_wide in ((ordinary, False), (wide, True)):
         x = _rounded(points, dtype)
         expected = model(x)
@@ -118,9 +119,13 @@ def checked(
             raise ImportMismatchError(
                 f"The model gives {expected.shape[1]} outputs, the network {got.shape[1]}."
             )
-        difference = _compare(expected, got, max(256, steps) * magnitude, dtype)
+        difference, rows = _compare(expected, got, max(256, steps) * magnitude, dtype)
         worst = worst if is_wide else difference
-    note = f"compared with {model.name}" if worst is not None else OVERFLOWS.format(dtype=dtype)
+        compared, tried = compared + rows, tried + len(x)
+    note = OVERFLOWS.format(dtype=dtype)
+    if worst is not None:
+        on = f" on {compared} of {tried} inputs: {dtype} overflows on the others" if compared < tried else ""
+        note = f"compared with {model.name}{on}"
     found = replace(network, import_error=worst, import_note=note, dtype=file_dtype or dtype)
     if lasting:
         _RUNTIMES[found] = model
@@ -215,12 +220,14 @@ def runtime(network: Network) -> Reference | None:
     return _RUNTIMES.get(network)
 
 
-def _compare(expected: FloatArray, got: FloatArray, magnitude: FloatArray, dtype: str) -> float | None:
-    """The largest absolute difference; rows on which the number type overflows are left out, perhaps all."""
+def _compare(
+    expected: FloatArray, got: FloatArray, magnitude: FloatArray, dtype: str
+) -> tuple[float | None, int]:
+    """The largest absolute difference, and on how many rows: those on which the number type holds out."""
     overflown = ~np.isfinite(expected).all(axis=1) & (magnitude > _LARGEST[dtype] / 10)
     expected, got, magnitude = expected[~overflown], got[~overflown], magnitude[~overflown]
     if not expected.size:
-        return None
+        return None, 0
     difference = np.abs(expected - got).max(axis=1)
     allowed = TOLERANCE[dtype] * np.abs(got).max(axis=1) + _EPS[dtype] * magnitude
     wrong = ~(difference <= allowed)
@@ -232,7 +239,7 @@ def _compare(expected: FloatArray, got: FloatArray, magnitude: FloatArray, dtype
             "Please report this model: one of its operators is converted wrongly, or it cancels numbers so "
             "large that the digits of the result are lost."
         )
-    return float(difference.max())
+    return float(difference.max()), len(difference)
 
 
 def _forward(network: Network, x: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters.archive import opened
 from adapters.lowering.refusals import presentable
-from polytope.errors import CorruptFileError, UnsafeFileError
+from polytope.errors import CorruptFileError, LoadError, UnsafeFileError
 from polytope.ir import Activation, Network
 
 LARGEST_FILE = 2**31
@@ -44,8 +44,8 @@ def load(
         ``None`` where nothing could run it; ``import_note`` says what it was compared with, or why not.
 
     Raises:
-        LoadError: the file is broken (``CorruptFileError``), asks for something unsafe
-            (``UnsafeFileError``), is not piecewise linear (``NotPiecewiseLinearError``), or uses an
+        LoadError: the file's format is not read, or it is broken (``CorruptFileError``), asks for something
+            unsafe (``UnsafeFileError``), is not piecewise linear (``NotPiecewiseLinearError``), or uses an
             operator without a rule (``UnsupportedOpError``).
         ValueError: an option does not fit the file.
 
@@ -164,7 +164,5 @@ def _reader(file: Path) -> Callable[..., Network]:
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         kinds = ", ".join(_READERS)
-        raise CorruptFileError(
-            f"{file.name}: the ending {file.suffix!r} is none of {kinds}. Export the model to ONNX."
-        )
+        raise LoadError(f"{file.name}: this format is not read; {kinds} are. Export the model to ONNX.")
     return reader

@@ -132,6 +132,12 @@ def in_words(number: Number) -> str:
     return number.label
 
 
+def plural(number: Number, noun: str) -> str:
+    """A number with what it counts: ``1 region``, ``2 regions``, ``1 to 3 regions``."""
+    said = in_words(number)
+    return f"{said} {noun}" if said == "1" else f"{said} {noun}s"
+
+
 def _digits(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}" if abs(value) < 10**12 else f"{value:.2e}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from adapters.lowering.fitting import broadcast, common_shape
 from adapters.lowering.layers import Array, Lowering, Tensor, Value
 from polytope.errors import NotPiecewiseLinearError
 from polytope.ir import relu
@@ -53,11 +54,14 @@ def selected(t: Lowering, condition: Any, yes: Value, no: Value) -> Value:
     With :math:`d` the compared difference, this is continuous if ``yes - no`` is a multiple s of d,
     and then it is ``no + s max(d, 0)``.
     """
+    if isinstance(yes, Condition) or isinstance(no, Condition):
+        raise NotPiecewiseLinearError("it selects a comparison of the input: its output jumps.")
     if isinstance(condition, Condition):
         return _hinged(t, condition.difference, yes, no)
     if isinstance(condition, Tensor):
         raise NotPiecewiseLinearError(_JUMP)
     if not isinstance(yes, Tensor) and not isinstance(no, Tensor):
+        common_shape(*(np.shape(v) for v in (condition, yes, no)))
         return np.where(condition, yes, no)
     mask = np.asarray(condition, dtype=bool)
     return _sum(t, _kept(t, yes, mask), _kept(t, no, ~mask))
@@ -66,10 +70,11 @@ def selected(t: Lowering, condition: Any, yes: Value, no: Value) -> Value:
 def _kept(t: Lowering, x: Value, mask: Array) -> Value:
     """The value where a mask holds, zero elsewhere, where it may be infinite."""
     if not isinstance(x, Tensor):
+        common_shape(mask.shape, x.shape)
         return np.where(mask, x, 0.0)
     mask = t.one_sample(mask, x.shape)
-    shape = np.broadcast_shapes(x.shape, mask.shape)
-    return t.rearrange(t.expand(x, shape), lambda a: np.where(np.broadcast_to(mask, shape), a, -1))
+    shape = common_shape(x.shape, mask.shape)
+    return t.rearrange(t.expand(x, shape), lambda a: np.where(broadcast(mask, shape), a, -1))
 
 
 def _scaled(t: Lowering, x: Value, factors: Array) -> Value:
@@ -84,7 +89,7 @@ def _sum(t: Lowering, a: Value, b: Value) -> Value:
 
 def _hinged(t: Lowering, difference: Tensor, yes: Value, no: Value) -> Value:
     gap = _sum(t, yes, _scaled(t, no, np.asarray(-1.0)))
-    shape = np.broadcast_shapes(gap.shape, difference.shape)
+    shape = common_shape(gap.shape, difference.shape)
     difference = t.expand(difference, shape)
     factors = _ratio(t, _tensor(t, gap, shape), difference).reshape(shape)
     if not factors.any():
@@ -96,7 +101,7 @@ def _tensor(t: Lowering, x: Value, shape: tuple[int, ...]) -> Tensor:
     """A value as a tensor of a shape; a constant as one without terms."""
     if isinstance(x, Tensor):
         return t.expand(x, shape)
-    return Tensor(shape, (), np.broadcast_to(np.asarray(x, dtype=float), shape).ravel())
+    return Tensor(shape, (), broadcast(np.asarray(x, dtype=float), shape).ravel())
 
 
 def _ratio(t: Lowering, x: Tensor, d: Tensor) -> FloatArray:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.lowering.fitting import common_shape, joinable
 from adapters.lowering.infinities import moved, refuse_infinite
 from polytope.errors import CorruptFileError, LoadError, UnsafeFileError, UnsupportedOpError
 from polytope.ir import Activation, Diagonal, Layer, LinearMap, MaxGroups, PiecewiseLinear, Selection
@@ -149,7 +150,7 @@ class Lowering:
     def _broadcast(self, x: Tensor, constant: Array) -> tuple[Tensor, FloatArray]:
         """The tensor and the flat constant in their common shape."""
         constant = self.one_sample(constant, x.shape)
-        shape = np.broadcast_shapes(x.shape, constant.shape)
+        shape = common_shape(x.shape, constant.shape)
         self.spend(prod(shape))
         flat = np.broadcast_to(constant, shape).astype(float).ravel()
         return self.expand(x, shape), flat
@@ -173,7 +174,7 @@ class Lowering:
 
     def add(self, a: Tensor, b: Tensor) -> Tensor:
         """Elementwise sum, broadcast; terms of one value are merged where that is cheap."""
-        shape = np.broadcast_shapes(a.shape, b.shape)
+        shape = common_shape(a.shape, b.shape)
         a, b = self.expand(a, shape), self.expand(b, shape)
         terms = list(a.terms)
         for k, linear in b.terms:
@@ -186,10 +187,12 @@ class Lowering:
     def concat(self, values: Sequence[Value], axis: int) -> Value:
         """Join along an axis; constants among the parts become constant entries."""
         if not any(isinstance(v, Tensor) for v in values):
+            joinable([v.shape for v in values], axis)
             self.spend(sum(prod(v.shape) for v in values))
             return np.concatenate([np.asarray(v) for v in values], axis)
         like = next(v.shape for v in values if isinstance(v, Tensor))
         parts = [v if isinstance(v, Tensor) else self.one_sample(v, like) for v in values]
+        joinable([v.shape for v in parts], axis)
         starts = np.cumsum([0, *(int(prod(v.shape)) for v in parts)])
         self.spend(int(starts[-1]))
         self.toil(int(starts[-1]) * len(parts))

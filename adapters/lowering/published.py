@@ -1,6 +1,6 @@
 """The published table: every operator with what is refused of it and why, and where its row was tested.
 
-``python -m adapters.lowering.published`` writes it next to this file.
+``python -m adapters.lowering.published`` writes it into ``adapters``.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 def main() -> None:
     """Write the published table next to this file."""
     head = "# Operators\n\nGenerated from the rules: `python -m adapters.lowering.published`.\n\n"
-    (Path(__file__).parent / "OPERATORS.md").write_text(head + supported_ops_markdown())
+    (Path(__file__).parents[1] / "OPERATORS.md").write_text(head + supported_ops_markdown())
 
 
 if __name__ == "__main__":

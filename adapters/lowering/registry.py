@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from adapters.lowering.fitting import whole_number, whole_numbers
 from adapters.lowering.layers import Array, Lowering, Tensor, Value
 from adapters.lowering.reasons import refusal
 from polytope.errors import NotPiecewiseLinearError, UnsupportedOpError
@@ -55,6 +56,14 @@ class Node:
     def constant(self, place: int) -> Array:
         """An operand that must be there and not depend on the input."""
         return fixed(self[place], f"operand {place}")
+
+    def integers(self, place: int) -> list[int]:
+        """A constant operand of whole numbers, flat."""
+        return whole_numbers(self.constant(place), f"operand {place}")
+
+    def integer(self, place: int) -> int:
+        """A constant operand that is one whole number."""
+        return whole_number(self.constant(place), f"operand {place}")
 
     def constant_or_none(self, place: int) -> Array | None:
         """The same for an optional operand."""

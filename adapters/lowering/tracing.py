@@ -5,7 +5,14 @@ from __future__ import annotations
 from adapters.lowering.conditions import Condition, Places
 from adapters.lowering.layers import Lowering, Value, located
 from adapters.lowering.registry import Node, Rule, rule_for
-from polytope.errors import CorruptFileError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
+from polytope.errors import (
+    CorruptFileError,
+    InternalError,
+    LoadError,
+    NotPiecewiseLinearError,
+    UnsupportedOpError,
+    is_deliberate,
+)
 
 _SELECTING = (
     "Where",
@@ -23,35 +30,29 @@ _SELECTING = (
 )
 """Operators that know what to do with a comparison."""
 
-_MISFIT = (
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    OverflowError,
-    ZeroDivisionError,
-    AttributeError,
-    UnicodeDecodeError,
-    AssertionError,
-    RecursionError,
-)
-
 
 def applied(t: Lowering, table: str, node: Node, place: str, rule: Rule | None = None) -> tuple[Value, ...]:
     """The outputs of one node, by its rule in the table unless another one is given.
 
     Raises:
-        LoadError: with the node's place in front.
+        LoadError: the rule refuses its operands or attributes; with the node's place in front.
+        InternalError: the rule fails otherwise, which is a defect of the rule.
     """
     try:
         _refuse_stray_conditions(node)
         out = (rule or rule_for(table, node.op))(t, node)
     except LoadError as error:
         raise located(error, place) from error
-    except _MISFIT as error:
-        raise CorruptFileError(f"{place}: its operands or attributes do not fit ({error}).") from error
     except MemoryError as error:
         raise UnsupportedOpError(f"{place}: it needs more memory than there is.") from error
+    except ValueError as error:
+        if not is_deliberate(error):
+            raise InternalError(f"{place}: {error!r}") from error
+        raise located(CorruptFileError(str(error)), place) from error  # what a layer cannot be made of
+    except InternalError:
+        raise
+    except Exception as error:
+        raise InternalError(f"{place}: {error!r}") from error
     return out if isinstance(out, tuple) else (out,)
 
 

@@ -19,6 +19,7 @@ from adapters.lowering.layers import Lowering, Tensor, Value, located
 from adapters.lowering.reasons import JUMPS, SMOOTH
 from adapters.lowering.registry import Node, Outputs
 from adapters.lowering.tracing import applied
+from adapters.onnx.attributes import attributes_of
 from adapters.onnx.branches import reads
 from adapters.onnx.constants import computed
 from adapters.onnx.export import DOMAIN
@@ -138,7 +139,7 @@ def _foreign(node: onnx.NodeProto, model: onnx.ModelProto) -> str:
 
 def _node(t: Lowering, graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> Node:
     try:
-        attributes = {a.name: _attribute(a, _INFINITE.get(node.op_type, "-")) for a in node.attribute}
+        attributes = attributes_of(node, graph.opset, _INFINITE.get(node.op_type, "-"))
     except LoadError as error:
         raise located(error, place_of(node)) from error
     if node.op_type == "If":
@@ -151,15 +152,3 @@ def _node(t: Lowering, graph: Graph, node: onnx.NodeProto, values: Mapping[str, 
         opset=graph.opset,
         n_outputs=sum(1 for n in node.output if n),
     )
-
-
-def _attribute(attribute: onnx.AttributeProto, infinite: str) -> Any:
-    """An attribute as a python value; no rule takes graphs or sparse tensors."""
-    if attribute.type == onnx.AttributeProto.TENSOR:
-        return array_of(attribute.t, infinite=infinite)
-    lists = (onnx.AttributeProto.INTS, onnx.AttributeProto.FLOATS, onnx.AttributeProto.STRINGS)
-    if attribute.type in lists:
-        return list(onnx.helper.get_attribute_value(attribute))
-    if attribute.type in (onnx.AttributeProto.INT, onnx.AttributeProto.FLOAT, onnx.AttributeProto.STRING):
-        return onnx.helper.get_attribute_value(attribute)
-    return None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from adapters.lowering.conditions import Condition, selected
+from adapters.lowering.fitting import common_shape, folded, of_rank
 from adapters.lowering.layers import Array, Lowering, Tensor, Value
 from adapters.lowering.registry import Node, aten_op, onnx_op
 from polytope.errors import NotPiecewiseLinearError
@@ -25,7 +26,7 @@ def total(t: Lowering, a: Value, b: Value) -> Value:
 
 def negative(t: Lowering, a: Value) -> Value:
     """-a."""
-    return t.scale(a, np.asarray(-1.0)) if isinstance(a, Tensor) else np.negative(a)
+    return t.scale(a, np.asarray(-1.0)) if isinstance(a, Tensor) else folded(np.negative, np.asarray(a))
 
 
 def difference(t: Lowering, a: Value, b: Value) -> Value:
@@ -60,8 +61,8 @@ def quotient(t: Lowering, a: Value, b: Value) -> Value:
 
 def _constant(t: Lowering, function: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
     """A function of two constants, computed now."""
-    t.spend(prod(np.broadcast_shapes(a.shape, b.shape)))
-    return np.asarray(function(np.asarray(a), np.asarray(b)))
+    t.spend(prod(common_shape(a.shape, b.shape)))
+    return folded(function, np.asarray(a), np.asarray(b))
 
 
 def _pair(node: Node) -> tuple[Value, Value]:
@@ -69,6 +70,7 @@ def _pair(node: Node) -> tuple[Value, Value]:
     a, b = node[0], node[1]
     if 0 < node.opset < 7 and node.get("broadcast") and node.get("axis") is not None:
         axis = int(node.get("axis")) % max(len(a.shape), 1)
+        of_rank(b.shape, 0, len(a.shape) - axis)
         shape = (*b.shape, *[1] * (len(a.shape) - axis - len(b.shape)))
         b = b.reshaped(shape) if isinstance(b, Tensor) else b.reshape(shape)
     return a, b

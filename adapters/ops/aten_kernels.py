@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from adapters.lowering.conditions import Condition
+from adapters.lowering.fitting import axis_place, broadcast
 from adapters.lowering.layers import Array, Lowering, Tensor, Value
 from adapters.lowering.reasons import refusal
 from adapters.lowering.registry import Node, aten_op, rule_for
@@ -61,7 +62,8 @@ def _repeated(node: Node, repeats: Array, dim: int | None) -> int:
     if node.get("self") is None:
         return int(repeats.sum())
     shape = operand(node).shape
-    return int(np.broadcast_to(repeats, (prod(shape) if dim is None else shape[dim],)).sum())
+    n = prod(shape) if dim is None else shape[axis_place(dim, len(shape))]
+    return int(broadcast(repeats, (n,)).sum())
 
 
 def _says_where(value: Any) -> bool:
@@ -72,7 +74,7 @@ def _says_where(value: Any) -> bool:
 def _positions(index: Any) -> list[Any]:
     """An index as it is; a mask as the places where it holds."""
     mask = isinstance(index, np.ndarray) and index.dtype == bool
-    return list(np.nonzero(index)) if mask else [index]
+    return list(np.nonzero(np.atleast_1d(index))) if mask else [index]
 
 
 def _entries(value: Any) -> list[Any]:
@@ -85,7 +87,7 @@ _OF_CONSTANTS = (
     *("softmax", "log_softmax", "_softmax", "_log_softmax", "floor", "ceil", "round", "trunc", "sign"),
     *("remainder", "fmod", "floor_divide", "eq", "ne", "isnan", "isinf", "isfinite", "any", "all", "argsort"),
     *("logical_not", "logical_and", "logical_or", "logical_xor", "bitwise_not", "bitwise_and", "bitwise_or"),
-    *("prod", "cumprod", "var", "std", "_weight_norm", "outer", "inverse", "matrix_exp"),
+    *("prod", "cumprod", "var", "std", "outer", "inverse", "matrix_exp"),
     *("argmax", "argmin", "gelu", "silu", "elu", "selu", "mish", "hardswish", "log_sigmoid", "hardshrink"),
     *("asinh", "acosh", "atanh", "atan2", "erfc", "logaddexp", "bucketize", "linalg_inv"),
     *("linspace", "eye", "scalar_tensor", "tril_indices", "triu_indices", "one_hot", "logsumexp"),
@@ -102,6 +104,17 @@ def _computed(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
 
 
 aten_op(*_OF_CONSTANTS, note="constants only")(_computed)
+
+
+@aten_op("_weight_norm", note="constants only")
+def weight_norm(t: Lowering, node: Node) -> Value:
+    """V g / |v|, with a norm for each entry of one axis, of constants: PyTorch's kernel checks no sizes."""
+    if isinstance(node.get("v"), Tensor) or isinstance(node.get("g"), Tensor):
+        raise refusal("ATen", node.op)
+    v, g = (np.asarray(node.get(n)) for n in ("v", "g"))
+    kept = axis_place(int(node.get("dim", 0)), v.ndim)
+    norm = np.sqrt((v * v).sum(axis=tuple(a for a in range(v.ndim) if a != kept), keepdims=True))
+    return np.asarray(v * (broadcast(g, norm.shape) / norm))
 
 
 def in_whole_numbers(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
@@ -134,16 +147,17 @@ def _run(t: Lowering, op: str, arguments: Mapping[str, Any]) -> Any:
         return [tensors(v, device) for v in value] if isinstance(value, list) else value
 
     function = getattr(torch.ops.aten, op)
-    try:
-        for device in ("meta", "cpu"):
-            if "device" in arguments:
-                arguments = {**arguments, "device": device}
-            found = function(**{name: tensors(v, device) for name, v in arguments.items()})
-            several = list(found) if isinstance(found, tuple | list) else [found]
-            if device == "meta":
-                t.spend(sum(prod(f.shape) for f in several))
-    except (RuntimeError, NotImplementedError) as error:
-        first = str(error).split("\n")[0][:200]
-        raise CorruptFileError(f"PyTorch cannot run it: {first}") from error
+    for device in ("meta", "cpu"):
+        if "device" in arguments:
+            arguments = {**arguments, "device": device}
+        given = {name: tensors(v, device) for name, v in arguments.items()}
+        try:
+            found = function(**given)
+        except Exception as error:  # PyTorch raises many unrelated kinds
+            first = str(error).split("\n")[0][:200]
+            raise CorruptFileError(f"PyTorch cannot run it: {first}") from error
+        several = list(found) if isinstance(found, tuple | list) else [found]
+        if device == "meta":
+            t.spend(sum(prod(f.shape) for f in several))
     arrays = [f.numpy() for f in several]
     return arrays if isinstance(found, tuple | list) else arrays[0]

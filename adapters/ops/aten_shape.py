@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from adapters.lowering.conditions import Condition
+from adapters.lowering.fitting import axis_place, of_rank, whole_number
 from adapters.lowering.layers import Lowering, Tensor, Value
 from adapters.lowering.registry import Node, aten_op
 from adapters.ops.shape import (
@@ -23,7 +24,6 @@ from adapters.ops.shape import (
     spread,
     taken,
     tiled,
-    wrapped,
 )
 from adapters.torch.aten_types import cast, is_whole
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError
@@ -37,7 +37,7 @@ def operand(node: Node) -> Value:
 
 def whole(entries: Sequence[Any]) -> list[int]:
     """Integers, some of which may be constants of one element."""
-    return [int(np.asarray(e).ravel()[0]) for e in entries]
+    return [whole_number(e, "sizes") for e in entries]
 
 
 @aten_op("view", "reshape", "_unsafe_view", "view_copy", "_reshape_alias")
@@ -50,7 +50,9 @@ def aten_reshape(t: Lowering, node: Node) -> Value:
 def aten_flatten(t: Lowering, node: Node) -> Value:
     """Neighbouring axes as one."""
     x = operand(node)
-    first, last = (wrapped(int(node.get(n, d)), len(x.shape)) for n, d in (("start_dim", 0), ("end_dim", -1)))
+    first, last = (
+        axis_place(int(node.get(n, d)), len(x.shape)) for n, d in (("start_dim", 0), ("end_dim", -1))
+    )
     return in_shape(x, (*x.shape[:first], prod(x.shape[first : last + 1]), *x.shape[last + 1 :]))
 
 
@@ -58,7 +60,7 @@ def aten_flatten(t: Lowering, node: Node) -> Value:
 def aten_unflatten(t: Lowering, node: Node) -> Value:
     """One axis as several."""
     x, sizes = operand(node), whole(node.get("sizes"))
-    dim = wrapped(int(node.get("dim")), len(x.shape))
+    dim = axis_place(int(node.get("dim")), len(x.shape))
     return filled_in(t, x, [*x.shape[:dim], *sizes, *x.shape[dim + 1 :]])
 
 
@@ -66,7 +68,7 @@ def aten_unflatten(t: Lowering, node: Node) -> Value:
 def aten_permute(t: Lowering, node: Node) -> Value:
     """The axes in another order."""
     x = operand(node)
-    return permuted(t, x, [wrapped(d, len(x.shape)) for d in whole(node.get("dims"))])
+    return permuted(t, x, [axis_place(d, len(x.shape)) for d in whole(node.get("dims"))])
 
 
 @aten_op("transpose", "t", "numpy_T", "mT", "mH", "swapaxes")
@@ -77,7 +79,7 @@ def aten_transpose(t: Lowering, node: Node) -> Value:
     if node.op in ("t", "numpy_T"):
         return permuted(t, x, order[::-1])
     dims = (-2, -1) if node.op in ("mT", "mH") else (node.get("dim0"), node.get("dim1"))
-    a, b = (wrapped(int(d), len(order)) for d in dims)
+    a, b = (axis_place(int(d), len(order)) for d in dims)
     order[a], order[b] = order[b], order[a]
     return permuted(t, x, order)
 
@@ -86,7 +88,7 @@ def aten_transpose(t: Lowering, node: Node) -> Value:
 def aten_unsqueeze(t: Lowering, node: Node) -> Value:
     """With one more axis of length one."""
     x = operand(node)
-    dim = wrapped(int(node.get("dim")), len(x.shape) + 1)
+    dim = axis_place(int(node.get("dim")), len(x.shape) + 1)
     return in_shape(x, (*x.shape[:dim], 1, *x.shape[dim:]))
 
 
@@ -95,22 +97,27 @@ def aten_squeeze(t: Lowering, node: Node) -> Value:
     """Without axes of length one."""
     x, dim = operand(node), node.get("dim")
     dims = range(len(x.shape)) if dim is None else whole([dim] if isinstance(dim, int) else dim)
-    gone = {wrapped(d, len(x.shape)) for d in dims}
+    gone = {axis_place(d, len(x.shape)) for d in dims}
     return in_shape(x, [n for a, n in enumerate(x.shape) if n != 1 or a not in gone])
 
 
 @aten_op("cat", "concat", "concatenate")
 def aten_cat(t: Lowering, node: Node) -> Value:
     """Tensors joined along an axis."""
-    parts = [v for v in node.get("tensors") if prod(v.shape) or len(v.shape) > 1]
-    return t.concat(parts, wrapped(int(node.get("dim", 0)), len(parts[0].shape)))
+    parts = [v if isinstance(v, Tensor) else np.asarray(v) for v in node.get("tensors")]
+    parts = [v for v in parts if prod(v.shape) or len(v.shape) > 1]
+    if not parts:
+        raise CorruptFileError("It joins nothing.")
+    return t.concat(parts, axis_place(int(node.get("dim", 0)), len(parts[0].shape)))
 
 
 @aten_op("stack")
 def aten_stack(t: Lowering, node: Node) -> Value:
     """Tensors joined along a new axis."""
-    parts = node.get("tensors")
-    dim = wrapped(int(node.get("dim", 0)), len(parts[0].shape) + 1)
+    parts = [v if isinstance(v, Tensor) else np.asarray(v) for v in node.get("tensors")]
+    if not parts:
+        raise CorruptFileError("It joins nothing.")
+    dim = axis_place(int(node.get("dim", 0)), len(parts[0].shape) + 1)
     return t.concat([in_shape(v, (*v.shape[:dim], 1, *v.shape[dim:])) for v in parts], dim)
 
 
@@ -118,7 +125,7 @@ def aten_stack(t: Lowering, node: Node) -> Value:
 def aten_split(t: Lowering, node: Node) -> tuple[Value, ...]:
     """Consecutive parts along an axis."""
     x = operand(node)
-    dim = wrapped(int(node.get("dim", 0)), len(x.shape))
+    dim = axis_place(int(node.get("dim", 0)), len(x.shape))
     n = x.shape[dim]
     given = node.get("split_sizes", node.get("split_size"))
     if node.op.startswith("unbind"):
@@ -134,8 +141,11 @@ def aten_split(t: Lowering, node: Node) -> tuple[Value, ...]:
 def aten_slice(t: Lowering, node: Node) -> Value:
     """A range of an axis."""
     x = operand(node)
-    dim = wrapped(int(node.get("dim", 0)), len(x.shape))
+    dim = axis_place(int(node.get("dim", 0)), len(x.shape))
+    of_rank(x.shape, 1)
     start, n = node.get("start", 0), x.shape[dim]
+    if int(node.get("step", 1)) < 1:
+        raise CorruptFileError("Its step must be positive.")
     end = start + node.get("length") if node.op == "narrow" else node.get("end", n)
     low, high, step = slice(start, end, int(node.get("step", 1))).indices(n)
     return ranged(t, x, dim, low, high, step)
@@ -145,7 +155,7 @@ def aten_slice(t: Lowering, node: Node) -> Value:
 def aten_select(t: Lowering, node: Node) -> Value:
     """One entry of an axis."""
     x = operand(node)
-    dim = wrapped(int(node.get("dim")), len(x.shape))
+    dim = axis_place(int(node.get("dim")), len(x.shape))
     return taken(t, x, np.asarray(int(node.get("index"))), dim)
 
 
@@ -153,7 +163,7 @@ def aten_select(t: Lowering, node: Node) -> Value:
 def aten_index_select(t: Lowering, node: Node) -> Value:
     """Entries of an axis."""
     x = operand(node)
-    return taken(t, x, node.get("index"), wrapped(int(node.get("dim")), len(x.shape)))
+    return taken(t, x, node.get("index"), axis_place(int(node.get("dim")), len(x.shape)))
 
 
 @aten_op("expand", "broadcast_to", "expand_copy", "expand_as")
@@ -161,6 +171,7 @@ def aten_expand(t: Lowering, node: Node) -> Value:
     """Broadcast to a shape."""
     x = operand(node)
     size = list(node.get("other").shape) if node.op == "expand_as" else whole(node.get("size"))
+    of_rank(x.shape, 0, len(size))
     padded_shape = (1,) * (len(size) - len(x.shape)) + tuple(x.shape)
     return spread(t, x, [n if s == -1 else s for s, n in zip(size, padded_shape, strict=True)])
 
@@ -181,11 +192,13 @@ def aten_repeat(t: Lowering, node: Node) -> Value:
     return tiled(t, x, [1] * max(0, -more) + repeats)
 
 
-@aten_op("constant_pad_nd", "pad", "zero_pad2d", "reflection_pad1d", "reflection_pad2d", "replication_pad2d")
+@aten_op("constant_pad_nd", "pad", "reflection_pad1d", "reflection_pad2d", "replication_pad2d")
 def aten_pad(t: Lowering, node: Node) -> Value:
     """More entries before and after the last axes."""
     x, amounts = operand(node), whole(node.get("pad", node.get("padding")))
     mode = node.get("mode") or {"refl": "reflect", "repl": "replicate"}.get(node.op[:4], "constant")
+    if len(amounts) % 2 or len(amounts) > 2 * len(x.shape):
+        raise CorruptFileError(f"Its {len(amounts)} pads do not fit {len(x.shape)} axes.")
     widths = [(0, 0)] * len(x.shape)
     for place in range(len(amounts) // 2):
         widths[-1 - place] = (amounts[2 * place], amounts[2 * place + 1])
@@ -270,6 +283,8 @@ def aten_full(t: Lowering, node: Node) -> Value:
 def aten_arange(t: Lowering, node: Node) -> Value:
     """Equally spaced numbers."""
     start, end, step = (node.get(n, d) for n, d in (("start", 0), ("end", 0), ("step", 1)))
+    if not step or not np.isfinite([start, end, step]).all():
+        raise CorruptFileError("Its step is zero, or an end is not finite.")
     t.spend(int(max(0, (end - start) / step)) + 1)
     return np.arange(start, end, step)
 
@@ -288,8 +303,17 @@ _SCALARS: dict[str, Callable[..., Any]] = {
 }
 
 
+def _size(value: Any) -> Any:
+    """A size, as a number or an array of one entry."""
+    if not isinstance(value, int | np.ndarray):
+        raise CorruptFileError(f"Its operand is a {type(value).__name__}, not a size.")
+    return value
+
+
 @aten_op(*_SCALARS)
 def symbolic_arithmetic(t: Lowering, node: Node) -> Value:
     """Arithmetic of sizes."""
-    a, b = (np.asarray(node.get(n)) for n in ("a", "b"))
+    a, b = (whole_number(_size(node.get(n)), "sizes") for n in ("a", "b"))
+    if node.op == "sym_floordiv" and b == 0:
+        raise CorruptFileError("It divides by zero.")
     return np.asarray(_SCALARS[node.op](a, b))

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array
 
+from adapters.lowering.fitting import axis_places, of_rank
 from adapters.lowering.layers import Lowering, Tensor, Value
 from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.windows import Geometry, adaptive_windows, aten_geometry, members, onnx_geometry
@@ -25,9 +26,7 @@ def axes_of(node: Node, rank: int, *, since: int) -> tuple[int, ...] | None:
         axes = np.ravel(node.constant(1)).tolist()
     if axes is None or len(axes) == 0:
         return None if node.get("noop_with_empty_axes", 0) else tuple(range(rank))
-    if any(not -rank <= a < rank for a in axes):
-        raise CorruptFileError(f"Its axes {list(axes)} do not exist in an input of {rank} axes.")
-    return tuple(sorted({int(a) % rank for a in axes}))
+    return tuple(axis_places(axes, rank))
 
 
 def kept_shape(shape: Sequence[int], axes: Sequence[int], *, keep: bool) -> tuple[int, ...]:
@@ -75,9 +74,9 @@ def global_average_pool(t: Lowering, node: Node) -> Value:
 def aten_sum(t: Lowering, node: Node) -> Value:
     """Mean or sum along axes."""
     x, dim = node.get("self"), node.get("dim")
-    dims = [dim] if isinstance(dim, int) else list(dim or range(len(x.shape)))
-    axes = sorted(a % len(x.shape) for a in dims)
-    return summed(t, x, axes, keep=bool(node.get("keepdim", False)), mean=node.op == "mean")
+    return summed(
+        t, x, axis_places(dim, len(x.shape)), keep=bool(node.get("keepdim", False)), mean=node.op == "mean"
+    )
 
 
 @onnx_op("AveragePool")
@@ -93,6 +92,7 @@ def averaged(
 ) -> Value:
     """Average pooling of the last axes."""
     axes = len(g.kernel)
+    of_rank(x.shape, axes)
     lead, sizes = x.shape[:-axes], x.shape[-axes:]
     out = g.output_sizes(sizes, ceil_mode=ceil_mode)
     t.spend(max((m * k for m, k in zip(out, g.kernel, strict=True)), default=1))
@@ -144,5 +144,5 @@ def aten_average_pool(t: Lowering, node: Node) -> Value:
 def aten_adaptive_average_pool(t: Lowering, node: Node) -> Value:
     """Mean of each of a given number of windows."""
     x, axes = node.get("self"), int(node.op.strip("_")[17])
-    places, out = adaptive_windows(t, x.shape, tuple(node.get("output_size")), axes)
+    places, out = adaptive_windows(t, x.shape, node.get("output_size"), axes)
     return weighted(t, x, places, 1.0 / (places >= 0).sum(axis=1), (*x.shape[:-axes], *out))

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array
 
+from adapters.lowering.fitting import of_rank, whole_numbers
 from adapters.lowering.layers import Lowering, Value
 from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.windows import Geometry, aten_geometry, members, onnx_geometry
@@ -17,6 +18,7 @@ from polytope.ir import Sparse
 
 def added_up(t: Lowering, x: Value, sizes: Sequence[int], g: Geometry) -> Value:
     """Blocks ``[batch, channels * kernel, windows]`` as an image ``[batch, channels, *sizes]``."""
+    of_rank(x.shape, 2, 3)
     shape = x.shape if len(x.shape) == 3 else (1, *x.shape)
     n, windows, kernel = shape[0], g.output_sizes(sizes), prod(g.kernel)
     channels = shape[1] // kernel
@@ -35,12 +37,12 @@ def added_up(t: Lowering, x: Value, sizes: Sequence[int], g: Geometry) -> Value:
 @onnx_op("Col2Im", note="sizes constant")
 def column_to_image(t: Lowering, node: Node) -> Value:
     """Overlapping blocks added up to an image."""
-    sizes, kernel = (tuple(int(n) for n in np.ravel(node.constant(i))) for i in (1, 2))
+    sizes, kernel = (tuple(node.integers(i)) for i in (1, 2))
     return added_up(t, node[0], sizes, onnx_geometry(node, kernel, sizes))
 
 
 @aten_op("col2im")
 def aten_column_to_image(t: Lowering, node: Node) -> Value:
     """Overlapping blocks added up to an image."""
-    sizes = tuple(int(n) for n in node.get("output_size"))
+    sizes = tuple(whole_numbers(node.get("output_size"), "output size"))
     return added_up(t, node.get("self"), sizes, aten_geometry(node, len(sizes)))

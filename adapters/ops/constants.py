@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 
 from adapters.lowering.conditions import Condition
+from adapters.lowering.fitting import common_shape, folded
 from adapters.lowering.layers import Array, Lowering, Tensor, Value
 from adapters.lowering.reasons import refusal
 from adapters.lowering.registry import Node, onnx_op
@@ -103,7 +104,7 @@ def constant(t: Lowering, node: Node) -> Value:
 @onnx_op("ConstantOfShape", note="shape constant")
 def constant_of_shape(t: Lowering, node: Node) -> Value:
     """A tensor filled with one number."""
-    shape = tuple(int(n) for n in np.ravel(node.constant(0)))
+    shape = tuple(node.integers(0))
     if min(shape, default=0) < 0:
         raise CorruptFileError(f"Its shape {list(shape)} has a negative entry.")
     t.spend(prod(shape))
@@ -151,8 +152,8 @@ def power(t: Lowering, node: Node) -> Value:
     """A power of constants; of the input the first is the input, and the zeroth one."""
     x, y = node[0], node[1]
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
-        t.spend(prod(np.broadcast_shapes(x.shape, y.shape)))
-        return np.asarray(np.power(x, y).astype(x.dtype))
+        t.spend(prod(common_shape(x.shape, y.shape)))
+        return folded(np.power, x, y).astype(x.dtype)
     return plain_power(t, x, y, refusal("ONNX", node.op))
 
 
@@ -171,8 +172,8 @@ def _folded(name: str, function: Callable[..., Array]) -> None:
         if any(isinstance(v, Tensor) for v in node.inputs):
             raise refusal("ONNX", name)
         operands = [node.constant(i) for i in range(len(node.inputs))]
-        t.spend(prod(np.broadcast_shapes(*(v.shape for v in operands))))
-        return np.asarray(function(*operands))
+        t.spend(prod(common_shape(*(v.shape for v in operands))))
+        return folded(function, *operands)
 
     rule.__module__, rule.__doc__ = __name__, f"{name} of constants."
     onnx_op(name, note="constants only")(rule)
@@ -184,8 +185,8 @@ def modulo(t: Lowering, node: Node) -> Value:
     if isinstance(node[0], Tensor) or isinstance(node[1], Tensor):
         raise refusal("ONNX", node.op)
     x, y = node.constant(0), node.constant(1)
-    t.spend(prod(np.broadcast_shapes(x.shape, y.shape)))
-    return np.asarray(np.fmod(x, y) if node.get("fmod") else np.mod(x, y))
+    t.spend(prod(common_shape(x.shape, y.shape)))
+    return folded(np.fmod if node.get("fmod") else np.mod, x, y)
 
 
 _FUNCTIONS: dict[str, Callable[..., Array]] = {

@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from adapters.lowering.fitting import of_length, of_rank
 from adapters.lowering.layers import Array, Lowering, Tensor, Value
 from adapters.lowering.registry import Node, aten_op, fixed, onnx_op
 from adapters.ops.arithmetic import total
@@ -66,7 +67,9 @@ def _check(x: Value, kernel: Array, groups: int, channels: int) -> None:
 def conv_transpose(t: Lowering, node: Node) -> Value:
     """Transposed convolution."""
     x, kernel = node[0], node.constant(1)
-    axes = kernel.ndim - 2
+    axes = len(x.shape) - 2
+    of_rank(kernel.shape, len(x.shape), len(x.shape))
+    of_rank(x.shape, 3)
     stride = tuple(node.get("strides", [1] * axes))
     dilation = tuple(node.get("dilations", [1] * axes))
     extra = tuple(node.get("output_padding", [0] * axes))
@@ -82,14 +85,16 @@ def _transposed_padding(
     """Explicit pads, or those that give the output size asked for; and what is missing to it at the end."""
     auto = node.get("auto_pad", b"NOTSET").decode()
     asked = node.get("output_shape")
+    of_length(extra, len(sizes), "output_padding")
     if any(e >= max(s, d) for e, s, d in zip(extra, g.stride, g.dilation, strict=True)):
         raise UnsupportedOpError("its output_padding must be smaller than its stride.")
     if asked is None and auto in ("NOTSET", "", "VALID"):
         none = [0] * 2 * len(sizes)
-        return pairs(node.get("pads", none) if auto != "VALID" else none), extra
+        return pairs(node.get("pads", none) if auto != "VALID" else none, len(sizes)), extra
     target = (
         [n * s for n, s in zip(sizes, g.stride, strict=True)] if asked is None else list(asked)[-len(sizes) :]
     )
+    of_length(target, len(sizes), "output_shape")
     padding, missing = [], []
     for n, s, r, e, size in zip(sizes, g.stride, g.reach, extra, target, strict=True):
         both = max(s * (n - 1) + e + r - size, 0)
@@ -153,6 +158,7 @@ def _aten_padding(node: Node, kernel: Array, dilation: Sequence[int]) -> tuple[t
     """Numbers, or the words "same" and "valid"."""
     padding, axes = node.get("padding", 0), kernel.ndim - 2
     if padding == "same":
+        of_length(dilation, axes, "dilation")
         totals = [d * (k - 1) for k, d in zip(kernel.shape[2:], dilation, strict=True)]
         return tuple((p // 2, p - p // 2) for p in totals)
     return tuple((p, p) for p in _each(0 if padding == "valid" else padding, axes))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from math import prod
+from string import ascii_letters
 
 import numpy as np
 
+from adapters.lowering.fitting import broadcast
 from adapters.lowering.layers import Lowering, Tensor, Value
 from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.averages import summed
@@ -39,6 +41,8 @@ def summed_product(t: Lowering, formula: str, values: Sequence[Value]) -> Value:
 def _letters(formula: str, ranks: Sequence[int]) -> tuple[list[str], str]:
     """The letters of each operand and of the output, an ellipsis spelt out in capitals from the end."""
     text = formula.replace(" ", "")
+    if not set(text.replace("...", "").replace("->", "").replace(",", "")) <= set(ascii_letters):
+        raise CorruptFileError(f"Its formula {formula!r} is none of letters, commas, an arrow and dots.")
     left, arrow, out = text.partition("->")
     terms = left.split(",")
     if len(terms) != len(ranks):
@@ -61,6 +65,8 @@ def _letters(formula: str, ranks: Sequence[int]) -> tuple[list[str], str]:
 def _once(t: Lowering, x: Value, letters: str) -> Labelled:
     """Axes of the same letter become their diagonal."""
     unique = "".join(dict.fromkeys(letters))
+    if len({*zip(letters, x.shape, strict=True)}) != len(unique):
+        raise CorruptFileError(f"Axes of one letter have different sizes: {letters!r} of {list(x.shape)}.")
     return t.rearrange(x, lambda a: np.einsum(f"{letters}->{unique}", a)), unique
 
 
@@ -96,7 +102,7 @@ def _grouped(
     turned = permuted(t, x, [letters.index(c) for c in order])
     full = tuple(sizes[c] for c in order)
     if turned.shape != full:
-        turned = t.expand(turned, full) if isinstance(turned, Tensor) else np.broadcast_to(turned, full)
+        turned = t.expand(turned, full) if isinstance(turned, Tensor) else broadcast(turned, full)
     rows, columns = (prod(sizes[c] for c in group) for group in groups[1:])
     return in_shape(turned, (*(sizes[c] for c in groups[0]), rows, columns))
 

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array
 
+from adapters.lowering.fitting import common_shape
 from adapters.lowering.layers import Array, Lowering, Tensor, Value
 from adapters.lowering.registry import Node, aten_op, fixed, onnx_op
 from adapters.ops.arithmetic import total
@@ -82,10 +83,15 @@ def matmul(t: Lowering, a: Value, b: Value) -> Value:
         raise CorruptFileError(
             f"A matrix product of shapes {list(a.shape)} and {list(b.shape)} does not exist."
         )
+    if a.shape[-1] == 0:
+        shape = (*common_shape(a.shape[:-2], b.shape[:-2]), *a.shape[-2:-1], *b.shape[1:][-1:])
+        t.spend(prod(shape))
+        return np.zeros(shape)  # sums of nothing
     if isinstance(a, Tensor):
         return _times(t, a, np.asarray(b))
     if isinstance(b, Tensor):
         return _from_left(t, np.asarray(a), b)
+    common_shape(a.shape[:-2], b.shape[:-2])
     t.spend(prod(a.shape[:-1]) * prod(b.shape[-1:] if b.ndim > 1 else ()))
     return np.asarray(np.asarray(a) @ np.asarray(b))
 
@@ -137,7 +143,7 @@ def _batched_times(t: Lowering, x: Tensor, w: FloatArray) -> Tensor:
     if len(x.shape) == 1:
         out = _batched_times(t, x.reshaped((1, x.size)), w)
         return out.reshaped((*out.shape[:-2], out.shape[-1]))
-    lead = np.broadcast_shapes(x.shape[:-2], w.shape[:-2])
+    lead = common_shape(x.shape[:-2], w.shape[:-2])
     shape = (*lead, x.shape[-2], w.shape[-1])
     t.spend(prod(shape) * k)
     places = np.arange(x.size).reshape(x.shape)[..., :, None, :]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from adapters.lowering.conditions import Places
+from adapters.lowering.fitting import axis_places, common_shape
 from adapters.lowering.layers import Lowering, Tensor, Value
 from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.arithmetic import negative
@@ -26,7 +27,7 @@ def largest_of(t: Lowering, values: Sequence[Value]) -> Value:
     """Elementwise maximum, broadcast; constants become a floor."""
     constants = [np.asarray(v) for v in values if not isinstance(v, Tensor)]
     tensors = [v for v in values if isinstance(v, Tensor)]
-    t.spend(prod(np.broadcast_shapes(*(v.shape for v in values))))
+    t.spend(prod(common_shape(*(v.shape for v in values))))
     floor = reduce(np.maximum, constants) if constants else None
     if not tensors:
         assert floor is not None, "a maximum of something"
@@ -37,7 +38,7 @@ def largest_of(t: Lowering, values: Sequence[Value]) -> Value:
 
 
 def _largest_tensor(t: Lowering, tensors: Sequence[Tensor]) -> Tensor:
-    shape = np.broadcast_shapes(*(v.shape for v in tensors))
+    shape = common_shape(*(v.shape for v in tensors))
     flat = [t.expand(v, shape).reshaped((prod(shape),)) for v in tensors]
     joined = t.concat(flat, 0)
     assert isinstance(joined, Tensor), "joined tensors are a tensor"
@@ -150,7 +151,7 @@ def reduce_max(t: Lowering, node: Node) -> Value:
 def aten_amax(t: Lowering, node: Node) -> Value:
     """Largest or smallest along axes."""
     x, keep = node.get("self"), bool(node.get("keepdim", False))
-    axes = sorted(a % len(x.shape) for a in node.get("dim") or range(len(x.shape)))
+    axes = axis_places(node.get("dim"), len(x.shape))
     if node.op == "amax":
         return greatest(t, x, axes, keep=keep)
     return negative(t, greatest(t, negative(t, x), axes, keep=keep))
@@ -163,7 +164,7 @@ def aten_max(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
     if node.get("other") is not None:
         return (largest_of if node.op == "max" else smallest_of)(t, [x, node.get("other")])
     dim = node.get("dim")
-    axes = range(len(x.shape)) if dim is None else [dim % len(x.shape)]
+    axes = axis_places(dim, len(x.shape))
     signed: Callable[[Value], Value] = (lambda v: v) if node.op == "max" else (lambda v: negative(t, v))
     out = signed(greatest(t, signed(x), axes, keep=bool(node.get("keepdim", False))))
     return out if dim is None else (out, PLACES)
@@ -184,7 +185,7 @@ def aten_max_pool(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
 def aten_adaptive_max_pool(t: Lowering, node: Node) -> tuple[Value, ...]:
     """Largest of each of a given number of windows."""
     x, axes = node.get("self"), int(node.op[17])
-    groups, out = adaptive_windows(t, x.shape, tuple(node.get("output_size")), axes)
+    groups, out = adaptive_windows(t, x.shape, node.get("output_size"), axes)
     if not isinstance(x, Tensor):
         raise UnsupportedOpError("it pools a constant.")
     return t.largest(x, groups, (*x.shape[:-axes], *out)), PLACES

@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 
+from adapters.lowering.fitting import axis_places
 from adapters.lowering.layers import Lowering, Tensor, Value
 from adapters.lowering.reasons import refusal
 from adapters.lowering.registry import Node, aten_op, onnx_op
@@ -40,7 +41,7 @@ def aten_norm(t: Lowering, node: Node) -> Value:
     """Sum or maximum of absolute values along axes."""
     x, order, dim = node.get("self"), node.get("ord", node.get("p")), node.get("dim")
     order = 2.0 if order is None else float(order)
-    axes = sorted(a % len(x.shape) for a in ([dim] if isinstance(dim, int) else dim or range(len(x.shape))))
+    axes = axis_places(dim, len(x.shape))
     keep = bool(node.get("keepdim", False))
     if not isinstance(x, Tensor):
         rows = np.moveaxis(np.asarray(x), axes, range(-len(axes), 0))

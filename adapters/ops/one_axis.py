@@ -7,9 +7,9 @@ from math import prod
 import numpy as np
 from scipy.sparse import csr_array, eye_array, kron
 
+from adapters.lowering.fitting import axis_place
 from adapters.lowering.layers import Lowering, Value
 from adapters.lowering.registry import Node, aten_op, onnx_op
-from adapters.ops.shape import wrapped
 from polytope.ir import Sparse
 
 
@@ -32,7 +32,7 @@ def running_sum(t: Lowering, x: Value, axis: int, *, exclusive: bool = False, re
 @onnx_op("CumSum", note="axis constant")
 def cumulative_sum(t: Lowering, node: Node) -> Value:
     """Running sum along an axis."""
-    axis = wrapped(int(np.ravel(node.constant(1))[0]), len(node[0].shape))
+    axis = axis_place(node.integer(1), len(node[0].shape))
     flags = (bool(node.get(name, 0)) for name in ("exclusive", "reverse"))
     return running_sum(t, node[0], axis, exclusive=next(flags), reverse=next(flags))
 
@@ -40,4 +40,4 @@ def cumulative_sum(t: Lowering, node: Node) -> Value:
 @aten_op("cumsum")
 def aten_cumulative_sum(t: Lowering, node: Node) -> Value:
     """Running sum along an axis."""
-    return running_sum(t, node.get("self"), wrapped(int(node.get("dim")), len(node.get("self").shape)))
+    return running_sum(t, node.get("self"), axis_place(int(node.get("dim")), len(node.get("self").shape)))

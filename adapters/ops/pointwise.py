@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 
+from adapters.lowering.fitting import broadcast, common_shape
 from adapters.lowering.layers import Array, Lowering, Tensor, Value
 from adapters.lowering.registry import Node, aten_op, fixed, onnx_op
 from adapters.ops.arithmetic import product, total
@@ -54,7 +55,7 @@ def prelu_node(t: Lowering, node: Node) -> Value:
 
 def sloped(t: Lowering, x: Value, slope: Array) -> Value:
     """PReLU with slopes that broadcast to x."""
-    table = np.broadcast_to(np.asarray(slope, dtype=float), x.shape) if slope.size > 1 else slope
+    table = broadcast(np.asarray(slope, dtype=float), x.shape) if slope.size > 1 else slope
     return bent(t, x, prelu(np.ravel(table)))
 
 
@@ -90,9 +91,9 @@ def clipped(t: Lowering, x: Value, low: float, high: float) -> Value:
 
 def floored(t: Lowering, x: Tensor, bound: Array) -> Value:
     """max(x, bound) with one constant bound for each element, broadcast."""
-    shape = np.broadcast_shapes(x.shape, bound.shape)
+    shape = common_shape(x.shape, bound.shape)
     x = t.expand(x, shape)
-    level = np.broadcast_to(np.asarray(bound, dtype=float), shape).ravel()
+    level = broadcast(np.asarray(bound, dtype=float), shape).ravel()
     if np.isnan(level).any() or (level == np.inf).any():
         raise UnsupportedOpError("one of its constants is not a finite number.")
     if (level == -np.inf).all():

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from adapters.lowering.layers import Lowering, Tensor, Value
+from math import prod
+
+import numpy as np
+
+from adapters.lowering.fitting import common_shape, of_rank
+from adapters.lowering.layers import Array, Lowering, Tensor, Value
 from adapters.lowering.registry import Node, onnx_op
 from adapters.ops.arithmetic import product
 from polytope.errors import NotPiecewiseLinearError, UnsupportedOpError
@@ -18,11 +23,20 @@ def dequantize(t: Lowering, node: Node) -> Value:
     x, scale, zero = node.constant(0).astype(float), node[1], node.constant_or_none(2)
     axis = int(node.get("axis", 1)) % max(x.ndim, 1)
     shape = (-1, *[1] * (x.ndim - axis - 1)) if len(scale.shape) == 1 and x.ndim else scale.shape
-    shifted = x if zero is None else x - zero.astype(float).reshape(shape if zero.ndim else ())
+    of_rank(scale.shape, 0, max(x.ndim, 1))
+    shifted = x if zero is None else _shifted(x, zero.astype(float), shape)
+    common_shape(x.shape, _full(shape, scale))
     column = scale.reshaped(_full(shape, scale)) if isinstance(scale, Tensor) else scale.reshape(shape)
     return product(t, shifted, column)
 
 
-def _full(shape: tuple[int, ...], scale: Tensor) -> tuple[int, ...]:
+def _shifted(x: Array, zero: Array, shape: tuple[int, ...]) -> Array:
+    """Constants minus their zero points, along the axis of the scale."""
+    column = zero.reshape(shape if zero.ndim == 1 and -1 in shape else zero.shape)
+    common_shape(x.shape, column.shape)
+    return np.asarray(x - column)
+
+
+def _full(shape: tuple[int, ...], scale: Value) -> tuple[int, ...]:
     """A shape with its -1 spelt out."""
-    return tuple(scale.size if n == -1 else n for n in shape)
+    return tuple(prod(scale.shape) if n == -1 else n for n in shape)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from adapters.lowering.fitting import axis_place, of_length, of_rank, whole_numbers
 from adapters.lowering.layers import Lowering, Value
 from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.arithmetic import total
@@ -42,6 +43,9 @@ _ROUNDINGS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "floor": np.floor,
     "ceil": np.ceil,
 }
+
+
+_LARGEST_SCALE = 2.0**24
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def _filled(t: Lowering, x: Value, axis: int, outside: NDArray[np.bool_], value:
 def resize(t: Lowering, node: Node) -> Value:
     """Image in another size, nearest, linear or cubic."""
     x = node[0]
-    axes = [int(a) % len(x.shape) for a in node.get("axes") or range(len(x.shape))]
+    axes = [axis_place(int(a), len(x.shape)) for a in node.get("axes") or range(len(x.shape))]
     scales = node.constant_or_none(1 if node.opset < 11 else 2)
     sizes = node.constant_or_none(3) if node.opset >= 11 else None
     way = Way(
@@ -173,8 +177,8 @@ def _crop(node: Node, axes: Sequence[int], rank: int) -> tuple[tuple[float, floa
     """First and last place of each axis, where the coordinates ask for them."""
     if node.get("coordinate_transformation_mode") != b"tf_crop_and_resize":
         return ()
-    given = np.ravel(node.constant(1)).astype(float).reshape(2, -1).T
-    chosen = dict(zip(axes, given.tolist(), strict=True))
+    given = of_length(np.ravel(node.constant(1)).tolist(), 2 * len(axes), "region")
+    chosen = dict(zip(axes, np.reshape(given, (2, -1)).T.tolist(), strict=True))
     return tuple((a, b) for a, b in (chosen.get(axis, (0.0, 1.0)) for axis in range(rank)))
 
 
@@ -193,7 +197,7 @@ def _factors(
 ) -> tuple[list[float], list[int]]:
     """Scale and output size of each axis."""
     if sizes is not None and sizes.size:
-        lengths = [int(m) for m in np.ravel(sizes)]
+        lengths = list(of_length(whole_numbers(sizes, "sizes"), len(axes), "sizes"))
         factors = [m / x.shape[a] for a, m in zip(axes, lengths, strict=True)]
         if policy != "stretch":
             one = min(factors) if policy == "not_larger" else max(factors)
@@ -202,7 +206,9 @@ def _factors(
         return factors, lengths
     if scales is None or not scales.size:
         raise CorruptFileError("It has neither scales nor sizes.")
-    factors = [float(s) for s in np.ravel(scales)]
+    factors = [float(s) for s in of_length(np.ravel(scales).tolist(), len(axes), "scales")]
+    if not all(0 < s < _LARGEST_SCALE for s in factors):
+        raise CorruptFileError(f"Its scales {factors} must be positive numbers.")
     return factors, [int(np.floor(x.shape[a] * np.float32(s))) for a, s in zip(axes, factors, strict=True)]
 
 
@@ -256,6 +262,10 @@ def _aten_resampled(t: Lowering, node: Node, count: int, way: Way) -> Value:
     sizes, factors = node.get("output_size"), node.get("scale_factors") or []
     single = [node.get(name) for name in ("scales_d", "scales_h", "scales_w", "scales")]
     factors = factors or [s for s in single if s is not None]
+    of_rank(x.shape, count)
+    of_length(sizes or factors, count, "sizes")
+    if not all(0 < s < _LARGEST_SCALE for s in factors):
+        raise CorruptFileError(f"Its scales {factors} must be positive numbers.")
     for place in range(count):
         axis = len(x.shape) - count + place
         n = x.shape[axis]

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 from scipy.sparse import block_diag, csr_array, eye_array, kron
 
+from adapters.lowering.fitting import of_rank
 from adapters.lowering.layers import Lowering, Value
 from adapters.lowering.registry import Node, aten_op, fixed, onnx_op
 from adapters.ops.linear import matmul, turned
@@ -70,6 +71,8 @@ def _matrix(grid: FloatArray, sizes: tuple[int, ...], mode: str, padding: str, *
 def sampled(t: Lowering, x: Value, grid: object, mode: str, padding: str, *, corners: bool) -> Value:
     """``x[batch, channels, *sizes]`` at ``grid[batch, *out, axes]``, whose entries -1 and 1 are the edges."""
     places = fixed(grid, "grid").astype(float)
+    of_rank(x.shape, 3)
+    of_rank(places.shape, len(x.shape), len(x.shape))
     places = t.one_sample(places, (1,) * places.ndim) if x.shape[0] == 1 else places
     sizes, (n, channels), out = tuple(x.shape[2:]), x.shape[:2], places.shape[1:-1]
     if places.shape[0] != n or places.shape[-1] != len(sizes):
@@ -97,16 +100,21 @@ def grid_sample(t: Lowering, node: Node) -> Value:
 @aten_op("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", note="grid constant")
 def aten_grid_sampler(t: Lowering, node: Node) -> Value:
     """Image read at given places: nearest, linear or cubic."""
-    mode = ("linear", "nearest", "cubic")[int(node.get("interpolation_mode", 0))]
-    padding = ("zeros", "border", "reflection")[int(node.get("padding_mode", 0))]
+    modes, paddings = ("linear", "nearest", "cubic"), ("zeros", "border", "reflection")
+    mode, padding = int(node.get("interpolation_mode", 0)), int(node.get("padding_mode", 0))
+    if not (0 <= mode < len(modes) and 0 <= padding < len(paddings)):
+        raise UnsupportedOpError(f"its mode {mode} with padding {padding} has no rule.")
     corners = bool(node.get("align_corners"))
-    return sampled(t, node.get("input"), node.get("grid"), mode, padding, corners=corners)
+    return sampled(t, node.get("input"), node.get("grid"), modes[mode], paddings[padding], corners=corners)
 
 
 @onnx_op("AffineGrid", note="size constant")
 def affine_grid(t: Lowering, node: Node) -> Value:
     """The places that an affine map ``theta[batch, axes, axes + 1]`` makes of a regular grid."""
-    sizes = [int(n) for n in np.ravel(node.constant(1))[2:]]
+    sizes = node.integers(1)[2:]
+    theta = node[0].shape
+    if min(sizes, default=0) < 1 or len(sizes) > 3 or theta[1:] != (len(sizes), len(sizes) + 1):
+        raise CorruptFileError(f"Its sizes {sizes} are not positive, or do not fit maps {list(theta)}.")
     t.spend(prod(sizes) * (len(sizes) + 1))
     ends = [1.0 if node.get("align_corners", 0) else 1.0 - 1.0 / n for n in sizes]
     lines = [np.linspace(-end, end, n) for end, n in zip(ends, sizes, strict=True)]

@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from adapters.lowering.fitting import axis_place, common_shape, of_length, of_rank, whole_numbers, within
 from adapters.lowering.layers import Lowering, Tensor, Value
 from adapters.lowering.registry import Node, onnx_op
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
@@ -21,18 +22,8 @@ def in_shape(x: Value, shape: Sequence[int]) -> Value:
 
 def integers(node: Node, attribute: str, place: int, *, since: int) -> list[int] | None:
     """A list of integers: an attribute before an opset, a constant input from it on."""
-    if node.opset < since:
-        found = node.get(attribute)
-        return None if found is None else [int(i) for i in found]
-    value = node.constant_or_none(place)
-    return None if value is None else [int(i) for i in np.ravel(value)]
-
-
-def wrapped(axis: int, rank: int) -> int:
-    """A possibly negative axis as its place from the front."""
-    if not -rank <= axis < max(rank, 1):
-        raise CorruptFileError(f"Its axis {axis} does not exist in a tensor of {rank} axes.")
-    return axis % max(rank, 1)
+    found = node.get(attribute) if node.opset < since else node.constant_or_none(place)
+    return None if found is None else whole_numbers(found, attribute)
 
 
 @onnx_op("Reshape", note="shape constant")
@@ -77,7 +68,7 @@ def squeeze(t: Lowering, node: Node) -> Value:
     gone = (
         {a for a, n in enumerate(x.shape) if n == 1}
         if axes is None
-        else {wrapped(a, len(x.shape)) for a in axes}
+        else {axis_place(a, len(x.shape)) for a in axes}
     )
     return in_shape(x, [n for a, n in enumerate(x.shape) if a not in gone])
 
@@ -87,7 +78,7 @@ def unsqueeze(t: Lowering, node: Node) -> Value:
     """With further axes of length one; axes as attribute or (opset 13) input."""
     x, axes = node[0], integers(node, "axes", 1, since=13)
     rank = len(x.shape) + len(axes or ())
-    places = {wrapped(a, rank) for a in axes or ()}
+    places = {axis_place(a, rank) for a in axes or ()}
     rest = iter(x.shape)
     return in_shape(x, [1 if a in places else next(rest, 1) for a in range(rank)])
 
@@ -113,14 +104,14 @@ def permuted(t: Lowering, x: Value, perm: Sequence[int]) -> Value:
 def concat(t: Lowering, node: Node) -> Value:
     """Operands joined along an axis."""
     parts = [node[i] for i in range(len(node.inputs))]
-    return t.concat(parts, wrapped(int(node.get("axis", 1)), len(parts[0].shape)))
+    return t.concat(parts, axis_place(int(node.get("axis", 1)), len(parts[0].shape)))
 
 
 @onnx_op("Split", note="sizes constant")
 def split(t: Lowering, node: Node) -> tuple[Value, ...]:
     """Parts along an axis: given sizes, or equal parts."""
     x = node[0]
-    axis = wrapped(int(node.get("axis", 0)), len(x.shape))
+    axis = axis_place(int(node.get("axis", 0)), len(x.shape))
     sizes = integers(node, "split", 1, since=13)
     if sizes is None:
         count = int(node.get("num_outputs", node.n_outputs))
@@ -154,8 +145,11 @@ def slice_node(t: Lowering, node: Node) -> Value:
     if starts is None or ends is None:
         raise CorruptFileError("Its bounds are missing.")
     axes = list(range(len(starts))) if axes is None else axes
-    for axis, start, end, step in zip(axes, starts, ends, steps or [1] * len(starts), strict=True):
-        place = wrapped(axis, len(x.shape))
+    steps = [1] * len(starts) if steps is None else steps
+    for name, entries in (("ends", ends), ("axes", axes), ("steps", steps)):
+        of_length(entries, len(starts), name)
+    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        place = axis_place(axis, len(x.shape))
         x = ranged(t, x, place, *_clamped(start, end, step, x.shape[place]))
     return x
 
@@ -173,7 +167,7 @@ def _clamped(start: int, end: int, step: int, n: int) -> tuple[int, int, int]:
 @onnx_op("Gather", note="indices constant")
 def gather(t: Lowering, node: Node) -> Value:
     """Entries along an axis."""
-    return taken(t, node[0], node.input(1), wrapped(int(node.get("axis", 0)), len(node[0].shape)))
+    return taken(t, node[0], node.input(1), axis_place(int(node.get("axis", 0)), len(node[0].shape)))
 
 
 def taken(t: Lowering, x: Value, where: Value | None, axis: int) -> Value:
@@ -182,9 +176,9 @@ def taken(t: Lowering, x: Value, where: Value | None, axis: int) -> Value:
         raise NotPiecewiseLinearError(
             "its index depends on the input: the output jumps where the index changes."
         )
-    index, n = np.asarray(where).astype(np.int64), x.shape[axis]
-    if index.size and not -n <= index.min() <= index.max() < n:
-        raise CorruptFileError(f"Its indices reach outside the axis of {n}.")
+    if not x.shape:
+        raise CorruptFileError("Its operand has no axis to take entries of.")
+    index = within(np.asarray(where).astype(np.int64), x.shape[axis])
     t.spend(prod(x.shape[:axis]) * index.size * prod(x.shape[axis + 1 :]))
     return t.rearrange(x, lambda a: np.take(a, index, axis))
 
@@ -192,7 +186,7 @@ def taken(t: Lowering, x: Value, where: Value | None, axis: int) -> Value:
 @onnx_op("Expand", note="shape constant")
 def expand(t: Lowering, node: Node) -> Value:
     """Broadcast to a shape."""
-    return spread(t, node[0], [int(n) for n in np.ravel(node.constant(1))])
+    return spread(t, node[0], node.integers(1))
 
 
 def spread(t: Lowering, x: Value, target: Sequence[int]) -> Value:
@@ -202,7 +196,7 @@ def spread(t: Lowering, x: Value, target: Sequence[int]) -> Value:
         sizes[0] = 1
     if min(sizes, default=0) < 0:
         raise CorruptFileError(f"Its shape {sizes} has a negative entry.")
-    shape = np.broadcast_shapes(x.shape, tuple(sizes))
+    shape = common_shape(x.shape, sizes)
     t.spend(prod(shape))
     return t.expand(x, shape) if isinstance(x, Tensor) else np.broadcast_to(x, shape)
 
@@ -210,7 +204,7 @@ def spread(t: Lowering, x: Value, target: Sequence[int]) -> Value:
 @onnx_op("Tile", note="repeats constant")
 def tile(t: Lowering, node: Node) -> Value:
     """The tensor repeated along each axis."""
-    repeats = [int(n) for n in np.ravel(node.constant(1))]
+    repeats = node.integers(1)
     return tiled(t, node[0], repeats)
 
 
@@ -232,7 +226,7 @@ def pad(t: Lowering, node: Node) -> Value:
         raise CorruptFileError("Its pads are missing.")
     fill = node.constant_or_none(2) if node.opset >= 11 else np.asarray(node.get("value", 0.0))
     axes = integers(node, "axes", 3, since=18) if node.opset >= 18 else None
-    places = [wrapped(a, rank) for a in axes] if axes is not None else list(range(rank))
+    places = [axis_place(a, rank) for a in axes] if axes is not None else list(range(rank))
     half = len(amounts) // 2
     if half != len(places) or len(amounts) % 2:
         raise CorruptFileError(f"Its {len(amounts)} pads do not fit {len(places)} axes.")
@@ -250,6 +244,8 @@ def padded(t: Lowering, x: Value, widths: Sequence[tuple[int, int]], mode: str, 
     crop = tuple(slice(max(0, -a), n - max(0, -b)) for (a, b), n in zip(widths, x.shape, strict=True))
     more = [(max(0, a), max(0, b)) for a, b in widths]
     t.spend(prod(n + a + b for n, (a, b) in zip(x.shape, more, strict=True)))
+    if mode != "constant" and not prod(len(range(n)[cut]) for cut, n in zip(crop, x.shape, strict=True)):
+        raise CorruptFileError(f"Its operand of shape {list(x.shape)} has nothing to pad by {mode!r}.")
     if mode == "constant":
         return t.rearrange(x, lambda a: np.pad(a[crop], more, constant_values=-1), value)
     return t.rearrange(x, lambda a: np.pad(a[crop], more, mode=mode))  # type: ignore[call-overload]
@@ -263,6 +259,7 @@ def depth_to_space(t: Lowering, node: Node) -> Value:
 
 def blocks_from_channels(t: Lowering, x: Value, b: int, mode: bytes) -> Value:
     """Channels become blocks of pixels."""
+    of_rank(x.shape, 4, 4)
     n, c, h, w = x.shape
     if b < 1 or c % (b * b):
         raise CorruptFileError(f"Its {c} channels do not fill blocks of {b}.")
@@ -293,6 +290,7 @@ def space_to_depth(t: Lowering, node: Node) -> Value:
 
 def channels_from_blocks(t: Lowering, x: Value, b: int) -> Value:
     """Blocks of pixels become channels."""
+    of_rank(x.shape, 4, 4)
     n, c, h, w = x.shape
     if b < 1 or h % b or w % b:
         raise CorruptFileError(f"Its image of {h} x {w} is not made of blocks of {b}.")

@@ -7,11 +7,12 @@ from math import prod
 
 import numpy as np
 
+from adapters.lowering.fitting import axis_place, of_rank, whole_number
 from adapters.lowering.layers import Lowering, Tensor, Value
 from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.arithmetic import difference, negative, total
 from adapters.ops.maximum import PLACES
-from adapters.ops.shape import in_shape, ranged, taken, wrapped
+from adapters.ops.shape import in_shape, ranged, taken
 from polytope.errors import CorruptFileError, UnsupportedOpError
 from polytope.ir.maps import IntArray
 
@@ -49,9 +50,12 @@ def _needed(n: int, k: int) -> list[IntArray]:
 
 def descending(t: Lowering, x: Value, axis: int, k: int) -> Value:
     """The k largest along an axis, the largest first."""
+    of_rank(x.shape, 1)
     n = x.shape[axis]
-    if not 1 <= k <= n:
+    if not 0 <= k <= n:
         raise CorruptFileError(f"It asks for {k} of {n} values.")
+    if k == 0:
+        return ranged(t, x, axis, 0, 0, 1)
     if not isinstance(x, Tensor):
         return np.take(-np.sort(-np.asarray(x), axis=axis), range(k), axis=axis)
     rows = t.rearrange(x, lambda a: np.moveaxis(a, axis, -1))
@@ -86,8 +90,8 @@ def sorted_values(t: Lowering, x: Value, axis: int, k: int, *, largest: bool) ->
 @onnx_op("TopK", note="k constant; the places of the values may not be read")
 def top_k(t: Lowering, node: Node) -> tuple[Value, ...]:
     """The k largest or smallest values along an axis, in order."""
-    k = int(node.get("k")) if node.opset < 10 else int(np.ravel(node.constant(1))[0])
-    axis, largest = wrapped(int(node.get("axis", -1)), len(node[0].shape)), bool(node.get("largest", 1))
+    k = int(node.get("k")) if node.opset < 10 else node.integer(1)
+    axis, largest = axis_place(int(node.get("axis", -1)), len(node[0].shape)), bool(node.get("largest", 1))
     x = _in_order(node, node.get("sorted", 1))
     return sorted_values(t, x, axis, k, largest=largest), _places(x, axis, k, largest=largest)
 
@@ -113,7 +117,7 @@ def _in_order(node: Node, is_sorted: bool) -> Value:
 def aten_top_k(t: Lowering, node: Node) -> tuple[Value, ...]:
     """The k largest or smallest values along an axis, in order."""
     x, largest = _in_order(node, node.get("sorted", True)), bool(node.get("largest", True))
-    axis = wrapped(int(node.get("dim", -1)), len(x.shape))
+    axis = axis_place(int(node.get("dim", -1)), len(x.shape))
     return sorted_values(t, x, axis, int(node.get("k")), largest=largest), PLACES
 
 
@@ -121,7 +125,8 @@ def aten_top_k(t: Lowering, node: Node) -> tuple[Value, ...]:
 def aten_sort(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
     """All values along an axis, in order."""
     x = node.get("self")
-    axis = 0 if node.op == "msort" else wrapped(int(node.get("dim", -1)), len(x.shape))
+    axis = 0 if node.op == "msort" else axis_place(int(node.get("dim", -1)), len(x.shape))
+    of_rank(x.shape, 1)
     out = sorted_values(t, x, axis, x.shape[axis], largest=bool(node.get("descending", False)))
     return out if node.op == "msort" else (out, PLACES)
 
@@ -132,7 +137,8 @@ def aten_kth_value(t: Lowering, node: Node) -> Value | tuple[Value, ...]:
     x, dim = node.get("self"), node.get("dim")
     whole = dim is None and node.op == "median"
     x = in_shape(x, (prod(x.shape),)) if whole else x
-    axis = 0 if whole else wrapped(int(-1 if dim is None else dim), len(x.shape))
+    axis = 0 if whole else axis_place(whole_number(-1 if dim is None else dim, "dim"), len(x.shape))
+    of_rank(x.shape, 1)
     k = int(node.get("k", (x.shape[axis] + 1) // 2))
     out = taken(t, sorted_values(t, x, axis, k, largest=False), np.asarray([k - 1]), axis)
     kept = bool(node.get("keepdim", False))

@@ -8,6 +8,7 @@ from math import ceil, prod
 
 import numpy as np
 
+from adapters.lowering.fitting import of_length, whole_numbers
 from adapters.lowering.layers import Lowering
 from adapters.lowering.registry import Node
 from polytope.errors import CorruptFileError, UnsupportedOpError
@@ -38,6 +39,7 @@ class Geometry:
     def output_sizes(self, sizes: Sequence[int], *, ceil_mode: bool = False) -> tuple[int, ...]:
         """Number of windows on each axis; a last partial one counts in ceil mode if it starts inside."""
         out = []
+        of_length(sizes, len(self.kernel), "sizes")
         for n, r, s, (before, after) in zip(sizes, self.reach, self.stride, self.padding, strict=True):
             room = n + before + after - r
             steps = ceil(room / s) if ceil_mode else room // s
@@ -62,7 +64,7 @@ def onnx_geometry(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> Ge
     free = Geometry(tuple(kernel), stride, dilation, ((0, 0),) * axes)
     if auto in ("NOTSET", "", "VALID"):
         pads = list(node.get("pads", [0] * 2 * axes)) if auto != "VALID" else [0] * 2 * axes
-        return Geometry(free.kernel, stride, dilation, pairs(pads))
+        return Geometry(free.kernel, stride, dilation, pairs(pads, axes))
     if auto not in ("SAME_UPPER", "SAME_LOWER"):
         raise UnsupportedOpError(f"its auto_pad {auto!r} is none of NOTSET, VALID, SAME_UPPER, SAME_LOWER.")
     totals = [max((-(-n // s) - 1) * s + r - n, 0) for n, s, r in zip(sizes, stride, free.reach, strict=True)]
@@ -70,10 +72,10 @@ def onnx_geometry(node: Node, kernel: Sequence[int], sizes: Sequence[int]) -> Ge
     return Geometry(free.kernel, stride, dilation, tuple(halves))
 
 
-def pairs(pads: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def pairs(pads: Sequence[int], axes: int) -> tuple[tuple[int, int], ...]:
     """ONNX's list of all begins, then all ends, as pairs."""
-    half = len(pads) // 2
-    return tuple((int(a), int(b)) for a, b in zip(pads[:half], pads[half:], strict=True))
+    of_length(pads, 2 * axes, "pads")
+    return tuple((int(a), int(b)) for a, b in zip(pads[:axes], pads[axes:], strict=True))
 
 
 def members(t: Lowering, lead: int, sizes: Sequence[int], g: Geometry, out: Sequence[int]) -> IntArray:
@@ -105,14 +107,16 @@ def aten_geometry(node: Node, axes: int) -> Geometry:
 
 
 def adaptive_windows(
-    t: Lowering, shape: Sequence[int], out: tuple[int, ...], axes: int
+    t: Lowering, shape: Sequence[int], out: int | Sequence[int], axes: int
 ) -> tuple[IntArray, tuple[int, ...]]:
     """Members of the windows [floor(i n / m), ceil((i + 1) n / m)) of each axis, -1 where shorter."""
-    out = tuple(out * axes if len(out) == 1 else out)
+    listed = whole_numbers(out, "output size")
+    out = tuple(listed * axes if len(listed) == 1 else listed)
     sizes, lead = shape[-axes:], prod(shape[:-axes])
-    if min(out, default=1) < 1 or len(out) != axes:
+    if min(out, default=1) < 1 or len(out) != axes or len(sizes) != axes:
         raise CorruptFileError(f"Its output size {out} does not fit its input of shape {list(shape)}.")
     index = np.zeros((1, 1), dtype=np.int64)
+    t.spend(prod(out))
     for n, m in zip(sizes, out, strict=True):
         first, last = np.arange(m) * n // m, -(-(np.arange(m) + 1) * n // m)
         places = first[:, None] + np.arange(int((last - first).max()))

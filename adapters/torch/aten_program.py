@@ -13,12 +13,13 @@ import numpy as np
 from adapters.check import TOLERANCE
 from adapters.inputs import InputPart
 from adapters.lowering.conditions import output
-from adapters.lowering.layers import Array, Lowering, Tensor, Value
+from adapters.lowering.layers import Array, Lowering, Tensor, Value, located
 from adapters.lowering.reasons import is_smooth
 from adapters.lowering.registry import Node
 from adapters.lowering.tracing import applied
 from adapters.ops.aten_kernels import in_whole_numbers
 from adapters.torch.aten_types import is_whole, type_name
+from adapters.torch.schema import checked_arguments
 from polytope.errors import CorruptFileError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
 from polytope.ir import Network
 
@@ -158,14 +159,30 @@ def _output(values: Mapping[str, Any], name: str) -> Value:
 def _applied(t: Lowering, program: Program, step: Step, values: Mapping[str, Any]) -> tuple[Value, ...]:
     arguments = {name: resolved(value, values) for name, value in step.arguments.items()}
     if step.op == "getitem":
-        return (arguments["self"][int(arguments["index"])],)
-    node = Node(op=step.op, name=step.outputs[0], attributes=arguments, n_outputs=len(step.outputs))
+        return (_entry(step, arguments.get("self"), arguments.get("index")),)
+    node = Node(step.op, step.outputs[0], attributes=_checked(step, arguments), n_outputs=len(step.outputs))
     try:
         counts = is_whole(node.get("dtype")) and step.op not in _CASTS
         rule = in_whole_numbers if counts else None
         return applied(t, "ATen", node, f"Node {node.name!r} (op {step.op})", rule)
     except LoadError as error:
         raise _suggesting(program, step, error, values) from error
+
+
+def _checked(step: Step, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments, if the operator takes them."""
+    try:
+        return checked_arguments(step.op, step.overload, arguments)
+    except LoadError as error:
+        raise located(error, f"Node {step.outputs[0]!r} (op {step.op})") from error
+
+
+def _entry(step: Step, several: Any, index: Any) -> Any:
+    """One of the results of a step that has several."""
+    fits = isinstance(several, list | tuple) and isinstance(index, int)
+    if not fits or not -len(several) <= index < len(several):
+        raise CorruptFileError(f"Node {step.outputs[0]!r} reads entry {index!r} of what has no such entry.")
+    return several[index]
 
 
 def _is_finite(value: Tensor) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from polytope.errors import UnsupportedOpError
+
 _NAMES = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 _NUMBERED = dict(enumerate((*_NAMES, "complex32", "complex64", "complex128", "bool"))) | {15: "bfloat16"}
 IN_ARCHIVES = {1: 0, 2: 1, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 9: 8, 10: 9, 11: 10, 12: 11, 13: 15}
@@ -21,6 +23,8 @@ def type_name(dtype: Any) -> str:
 def number_type(dtype: Any) -> np.dtype[Any]:
     """A number type as numpy has it."""
     name = type_name(dtype)
+    if name not in (*_NAMES, "bool", "bfloat16"):
+        raise UnsupportedOpError(f"Its number type {name} has no rule.")
     return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
 
 

@@ -6,9 +6,9 @@ and raw numbers, and nothing else.
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,10 @@ from adapters.inputs import completed_part, given_shapes
 from adapters.lowering.layers import Array
 from adapters.torch.aten_program import Program, Reference, Step, coarsest, trace_program
 from adapters.torch.aten_types import IN_ARCHIVES
+from adapters.torch.json_tree import Tree, parsed
 from polytope.errors import (
     CorruptFileError,
     ImportMismatchError,
-    LoadError,
     UnsafeFileError,
     UnsupportedOpError,
 )
@@ -41,6 +41,8 @@ _KINDS = {
     12: np.bool_,
 }
 _NAMES = {6: "float16", 7: "float32", 8: "float64"}
+_STRIDED, _MOST_AXES = 7, 32
+_PLAIN = ("as_int", "as_ints", "as_float", "as_floats", "as_bool", "as_bools", "as_string", "as_strings")
 _AGAIN = "Export it again with torch.export.save of PyTorch 2.9 or newer."
 
 
@@ -51,14 +53,11 @@ def network_from_pt2(data: bytes, *, until: str | Sequence[str] | None, input_sh
     program = program.cut(names)
     given = given_shapes(input_shape, [name for name, _ in program.inputs])
     try:
-        try:
-            return _network(program, given, dtype, per_sample=True)
-        except ImportMismatchError:
-            if not any(shape and (shape[0] or 1) > 1 for _, shape in program.inputs):
-                raise
-            return _network(program, given, dtype, per_sample=False)
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-        raise CorruptFileError(f"The archive's program does not fit together ({error}). {_AGAIN}") from error
+        return _network(program, given, dtype, per_sample=True)
+    except ImportMismatchError:
+        if not any(shape and (shape[0] or 1) > 1 for _, shape in program.inputs):
+            raise
+        return _network(program, given, dtype, per_sample=False)
 
 
 def _network(program: Program, given: Mapping[str, Any], dtype: str, *, per_sample: bool) -> Network:
@@ -84,18 +83,8 @@ def read_program(data: bytes) -> tuple[Program, str]:
     try:
         with opened(data, "a .pt2 file") as archive:
             return _program(archive)
-    except LoadError:
-        raise
-    except (
-        KeyError,
-        ValueError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-    ) as error:
-        raise CorruptFileError(f"The archive is not a .pt2 file of a known kind. {_AGAIN}") from error
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{error} {_AGAIN}") from error
 
 
 def _program(archive: zipfile.ZipFile) -> tuple[Program, str]:
@@ -104,69 +93,101 @@ def _program(archive: zipfile.ZipFile) -> tuple[Program, str]:
         raise UnsafeFileError(f"The archive unpacks to more than {LARGEST_ARCHIVE:,} bytes.")
     models = [e.filename for e in entries if "/models/" in e.filename and e.filename.endswith(".json")]
     if len(models) != 1:
-        raise CorruptFileError(
-            f"The archive holds {len(models)} exported programs; one was expected. {_AGAIN}"
-        )
+        raise CorruptFileError(f"The archive holds {len(models)} exported programs; one was expected.")
     root, _, file = models[0].partition("/models/")
     name = file.removesuffix(".json")
-    module = json.loads(archive.read(models[0]))["graph_module"]
+    module = parsed(_content(archive, models[0]), "The program")["graph_module"]
     graph, signature = module["graph"], module["signature"]
     stored = _stored(archive, f"{root}/data/weights", f"{name}_weights_config.json")
     stored |= _stored(archive, f"{root}/data/constants", f"{name}_constants_config.json")
     constants, inputs = {}, []
     for spec in signature["input_specs"]:
-        kind, content = next(iter(spec.items()))
+        kind, content = spec.only()
         if kind == "user_input":
-            inputs.append(content["arg"]["as_tensor"]["name"])
+            inputs.append(content["arg"]["as_tensor"]["name"].text())
         else:
-            constants[content["arg"]["name"]] = stored[content[f"{kind}_name"]]
+            wanted = content[f"{kind}_name"].text()
+            if wanted not in stored:
+                raise CorruptFileError(f"The program reads tensor {wanted!r}, which is not in the archive.")
+            constants[content["arg"]["name"].text()] = stored[wanted]
+    if not inputs:
+        raise UnsupportedOpError("The program has no input: it is a constant, and no function of anything.")
     shapes = graph["tensor_values"]
-    sizes = tuple((n, tuple(s.get("as_int") for s in shapes[n]["sizes"])) for n in inputs)
+    sizes = tuple((n, _sizes(shapes[n])) for n in inputs)
     steps = tuple(_step(node) for node in graph["nodes"])
-    if not all("as_tensor" in o for o in graph["outputs"]):
+    outputs = [output.only() for output in graph["outputs"]]
+    if not all(kind == "as_tensor" for kind, _ in outputs):
         raise UnsupportedOpError("The program returns something beside tensors. Export what returns tensors.")
-    outputs = tuple(o["as_tensor"]["name"] for o in graph["outputs"])
-    return Program(sizes, constants, steps, outputs), _NAMES.get(shapes[inputs[0]]["dtype"], "float32")
+    names = tuple(content["name"].text() for _, content in outputs)
+    return Program(sizes, constants, steps, names), _NAMES.get(shapes[inputs[0]]["dtype"].whole(), "float32")
+
+
+def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+    """One entry of the archive."""
+    try:
+        return archive.read(name)
+    except KeyError as error:
+        raise CorruptFileError(f"The archive has no entry {name!r}.") from error
+
+
+def _sizes(tensor: Tree) -> tuple[int | None, ...]:
+    """The sizes that a program declares for a tensor; ``None`` for an open one."""
+    found = []
+    for size in tensor["sizes"]:
+        fixed = size.get("as_int")
+        found.append(None if fixed is None else fixed.whole())
+    if any(n is not None and n < 0 for n in found):
+        raise CorruptFileError(f"{tensor.place} has a negative size: {found}.")
+    return tuple(found)
 
 
 def _stored(archive: zipfile.ZipFile, folder: str, config: str) -> dict[str, Array]:
     """Raw tensors of one folder of the archive."""
     if f"{folder}/{config}" not in archive.namelist():
         return {}
-    entries = json.loads(archive.read(f"{folder}/{config}"))["config"]
+    entries = parsed(_content(archive, f"{folder}/{config}"), "The list of tensors")["config"]
     return {name: _array(archive, folder, name, entry) for name, entry in entries.items()}
 
 
-def _array(archive: zipfile.ZipFile, folder: str, name: str, entry: Mapping[str, Any]) -> Array:
-    if entry.get("use_pickle") or entry.get("tensor_meta") is None:
+def _array(archive: zipfile.ZipFile, folder: str, name: str, entry: Tree) -> Array:
+    meta, pickled = entry.get("tensor_meta"), entry.get("use_pickle")
+    if meta is None or (pickled is not None and pickled.value):
         raise UnsafeFileError(f"Tensor {name!r} is stored as a pickle, which is never unpacked. {_AGAIN}")
-    meta = entry["tensor_meta"]
-    if meta["dtype"] not in _KINDS or meta.get("layout", 7) != 7:
+    kind, layout = meta["dtype"].whole(), meta.get("layout")
+    if kind not in _KINDS or (layout is not None and layout.value != _STRIDED):
         raise UnsupportedOpError(f"Tensor {name!r} is of a number type or layout that has no rule.")
-    shape = tuple(int(s["as_int"]) for s in meta["sizes"])
-    strides = tuple(int(s["as_int"]) for s in meta["strides"])
-    start = int(meta["storage_offset"]["as_int"])
-    flat: Array = np.frombuffer(archive.read(f"{folder}/{entry['path_name']}"), dtype=_KINDS[meta["dtype"]])
+    shape = tuple(s["as_int"].whole() for s in meta["sizes"])
+    strides = tuple(s["as_int"].whole() for s in meta["strides"])
+    start = meta["storage_offset"]["as_int"].whole()
+    data = _content(archive, f"{folder}/{entry['path_name'].text()}")
+    width = np.dtype(_KINDS[kind]).itemsize
+    if len(data) % width or len(shape) != len(strides) or len(shape) > _MOST_AXES:
+        raise CorruptFileError(f"Tensor {name!r} of shape {shape} does not fit its {len(data)} bytes.")
+    flat: Array = np.frombuffer(data, dtype=_KINDS[kind])
     last = start + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    size = int(np.prod(shape, dtype=object))
+    size = prod(shape)
     if min([*shape, *strides, start], default=0) < 0 or (size and last >= len(flat)):
         raise CorruptFileError(f"Tensor {name!r} of shape {shape} does not fit its {len(flat)} numbers.")
     if size > max(len(flat), 1):
         raise CorruptFileError(f"Tensor {name!r} of shape {shape} is larger than its {len(flat)} numbers.")
-    view = as_strided(flat[start:], shape, [s * flat.itemsize for s in strides]) if size else np.zeros(shape)
+    view = as_strided(flat[start:], shape, [s * width for s in strides]) if size else np.zeros(0)
     array = np.ascontiguousarray(view).reshape(shape)
     refuse_not_finite(array, name, infinite="-")
     return array
 
 
-def _step(node: Mapping[str, Any]) -> Step:
+def _step(node: Tree) -> Step:
     """One node; arguments are named in the file."""
-    target = str(node["target"])
-    arguments = {a["name"]: _argument(a["arg"]) for a in node["inputs"]}
+    target = node["target"].text()
+    arguments = {a["name"].text(): _argument(a["arg"]) for a in node["inputs"]}
     names: list[str] = []
-    for output in node["outputs"]:
-        names += [v["name"] for v in output["as_tensors"]] if "as_tensors" in output else [_name(output)]
-    unpacked = len(node["outputs"]) != 1 or "as_tensors" in node["outputs"][0]
+    outputs = list(node["outputs"])
+    for output in outputs:
+        several = output.get("as_tensors")
+        names += [_name(output)] if several is None else [v["name"].text() for v in several]
+    if not names:
+        raise CorruptFileError(f"{node.place} has no result.")
+    unpacked = len(outputs) != 1 or outputs[0].get("as_tensors") is not None
     if target.startswith("torch.ops.aten."):
         op, _, overload = target.removeprefix("torch.ops.aten.").partition(".")
         return Step(op, overload or "default", arguments, tuple(names), unpacked)
@@ -176,35 +197,36 @@ def _step(node: Mapping[str, Any]) -> Step:
     return Step(target.removeprefix("torch.ops."), "default", arguments, tuple(names), unpacked)
 
 
-def _name(output: Mapping[str, Any]) -> str:
-    kind, content = next(iter(output.items()))
-    return str(content["name"] if kind == "as_tensor" else content.get("as_name", "") if content else "")
+def _name(output: Tree) -> str:
+    """The name of a result; empty where it is nothing that is read."""
+    kind, content = output.only()
+    if kind == "as_tensor":
+        return content["name"].text()
+    named = content.get("as_name") if isinstance(content.value, dict) else None
+    return "" if named is None else named.text()
 
 
-def _argument(argument: Mapping[str, Any]) -> Any:
-    """An argument as python values and references."""
-    kind, content = next(iter(argument.items()))
-    if kind == "as_none":
-        return None
+def _argument(argument: Tree) -> Any:
+    """An argument as python values and references; the operator's schema says what it must be."""
+    kind, content = argument.only()
     if kind in ("as_tensor", "as_optional_tensor"):
-        return Reference(content["name"]) if "name" in content else _argument(content)
+        named = content.get("name")
+        return _argument(content) if named is None else Reference(named.text())
     if kind in ("as_tensors", "as_optional_tensors"):
-        return [_argument(v) if "name" not in v else Reference(v["name"]) for v in content]
+        several = [(entry, entry.get("name")) for entry in content]
+        return [_argument(entry) if n is None else Reference(n.text()) for entry, n in several]
     if kind == "as_scalar_type":
-        return IN_ARCHIVES[content]
+        if content.whole() not in IN_ARCHIVES:
+            raise content.not_a("number of a number type")
+        return IN_ARCHIVES[content.whole()]
     if kind in ("as_sym_int", "as_sym_float", "as_sym_bool"):
-        return Reference(content["as_name"]) if "as_name" in content else next(iter(content.values()))
+        return _size(content)
     if kind in ("as_sym_ints", "as_sym_floats"):
-        return [Reference(v["as_name"]) if "as_name" in v else next(iter(v.values())) for v in content]
-    if kind in (
-        "as_int",
-        "as_ints",
-        "as_float",
-        "as_floats",
-        "as_bool",
-        "as_bools",
-        "as_string",
-        "as_strings",
-    ):
-        return content
-    return None
+        return [_size(entry) for entry in content]
+    return content.value if kind in _PLAIN else None
+
+
+def _size(content: Tree) -> Any:
+    """A number, or the name of one."""
+    kind, value = content.only()
+    return Reference(value.text()) if kind == "as_name" else value.value

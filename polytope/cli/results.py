@@ -11,7 +11,7 @@ from rich.console import Console
 
 from polytope.cli.terminal import STOPPED, safe
 from polytope.ir import Network
-from polytope.labelled import LARGEST_WRITTEN, in_words, interval, log10
+from polytope.labelled import LARGEST_WRITTEN, interval, log10, plural
 
 
 def import_facts(network: Network) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def count_facts(found: Counted) -> dict[str, Any]:
 def count_words(found: Counted) -> str:
     """A count for people."""
     label = "exact" if found.complete else "a bound: the search was not complete"
-    return f"{in_words(interval(found.lower, found.upper))} activation regions ({label})"
+    return f"{plural(interval(found.lower, found.upper), 'activation region')} ({label})"
 
 
 def print_json(value: dict[str, Any]) -> None:

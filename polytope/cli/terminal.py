@@ -132,8 +132,8 @@ def sentences(interrupted: str = "Interrupted; nothing was written.") -> Iterato
 
 def _meaning(error: Exception) -> tuple[int, str]:
     """The exit code of an error, and what is said of it."""
-    if isinstance(error, OSError):
-        return USAGE, f"{error.filename!r} cannot be used: {error.strerror}."
+    if isinstance(error, OSError) and error.errno is not None:  # an answer of the system
+        return USAGE, f"{error.filename or 'A file'} cannot be used: {error.strerror}."
     if isinstance(error, MemoryError):
         return STOPPED, "This needs more memory than there is; set --max-regions or ask for less."
     for kind, code in KINDS:

@@ -13,6 +13,7 @@ from math import lcm
 
 import numpy as np
 
+from polytope.errors import InternalError
 from polytope.exact.dyadic import Dyadic, IntegerVector, add, dyadic
 from polytope.exact.network import ExactNetwork
 from polytope.ir.activations import Activation, PatternArray
@@ -129,17 +130,19 @@ def _owners(network: ExactNetwork, number: int, z: Dyadic, scale: int) -> Patter
     """The pieces that own a point: all their rows hold, strict ones strictly."""
     activation = network.network.layers[number - 1].phi
     pieces = [
-        next(
-            p
-            for p in _pieces(activation, unit, guess)
-            if all(
-                at < 0 or (at == 0 and not strict)
-                for at, _, strict, _ in _rows(activation, unit, p, z, scale)
-            )
-        )
+        _owner(activation, unit, guess, z, scale)
         for unit, guess in enumerate(_guess(activation, z, scale).tolist())
     ]
     return np.array(pieces, dtype=np.int8)
+
+
+def _owner(activation: Activation, unit: int, guess: int, z: Dyadic, scale: int) -> int:
+    """The piece of a unit that owns a point."""
+    for piece in _pieces(activation, unit, guess):
+        rows = _rows(activation, unit, piece, z, scale)
+        if all(at < 0 or (at == 0 and not strict) for at, _, strict, _ in rows):
+            return piece
+    raise InternalError("The pieces of a unit do not cover a point.")
 
 
 def _ahead(
@@ -164,7 +167,7 @@ def _ahead(
                 break
         else:
             return piece
-    raise AssertionError("the pieces of a unit cover every point and direction")
+    raise InternalError("The pieces of a unit do not cover a direction from a point.")
 
 
 _Row = tuple[Fraction, Fraction, bool, tuple[list[int], list[float], float]]

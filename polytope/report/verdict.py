@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polytope.labelled import Estimate, Exact, Missing, ends, in_words
+from polytope.labelled import Estimate, Exact, Missing, ends, in_words, plural
 from polytope.report.conversion import NO_RUNTIME
 from polytope.report.sections import Report
 
@@ -44,13 +44,13 @@ def _sentence(text: str) -> str:
 
 def _regions(report: Report) -> str:
     regions, where = report.regions, report.domain.description
-    count = in_words(regions.activation)
+    count = plural(regions.activation, "activation region")
     if report.search.complete:
         linear = regions.linear
-        tail = f", which form {in_words(linear)} linear regions" if isinstance(linear, Exact) else ""
-        return f"In {where} it has exactly {count} activation regions{tail}."
+        tail = f", which form {plural(linear, 'linear region')}" if isinstance(linear, Exact) else ""
+        return f"In {where} it has exactly {count}{tail}."
     return (
-        f"In {where} it has {count} activation regions: the search was stopped by its budget, "
+        f"In {where} it has {count}: the search was stopped by its budget, "
         "so this is an interval and not a count."
     )
 
