@@ -176,7 +176,7 @@ def load_complex(directory: str | File) -> RegionComplex:
         ValueError: there is none.
         CorruptFileError: a file is damaged, missing, or not of this run; what is read later is checked later.
     """
-    directory = File(directory)
+    directory = File(directory).absolute()
     manifest = read_manifest(directory)
     network = _network(directory, manifest)
     found = _stored(directory, manifest, network)
