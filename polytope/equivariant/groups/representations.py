@@ -104,12 +104,27 @@ class Representation:
 
 
 def trivial(group: FiniteGroup, dim: int = 1) -> Representation:
-    """Every element does nothing, on R^dim."""
+    """Every element does nothing, on R^dim.
+
+    Arguments:
+        group: the group.
+        dim: dimension of the space.
+
+    Returns:
+        The representation, G identity matrices.
+    """
     return Representation(group, np.tile(np.eye(dim), (len(group), 1, 1)))
 
 
 def regular(group: FiniteGroup) -> Representation:
-    """The group acting on functions on itself: e_h goes to e_gh."""
+    """The group acting on functions on itself: e_h goes to e_gh.
+
+    Arguments:
+        group: the group.
+
+    Returns:
+        The representation on R^G, by permutation matrices ``[G, G, G]``.
+    """
     return permutation(group, group.table)
 
 
@@ -119,6 +134,12 @@ def permutation(group: FiniteGroup, perms: ArrayLike) -> Representation:
     Arguments:
         group: the group.
         perms: ``int[G, d]``, one permutation for each element.
+
+    Returns:
+        The representation on R^d, by permutation matrices ``[G, d, d]``.
+
+    Raises:
+        ValueError: the rows are not one permutation for each element, or not an action of the group.
 
     Example:
         >>> swap = permutation(cyclic(2), [[0, 1, 2], [1, 0, 2]])
@@ -140,6 +161,12 @@ def permutation(group: FiniteGroup, perms: ArrayLike) -> Representation:
 
 def rotation2d(group: FiniteGroup) -> Representation:
     """The plane turned by ``cyclic(n)``, and mirrored at the first axis by ``dihedral(n)``.
+
+    Arguments:
+        group: ``cyclic(n)`` or ``dihedral(n)``, known by its table.
+
+    Returns:
+        The representation on R^2: element k turns by 2 pi k / n radians, counter-clockwise.
 
     Raises:
         ValueError: the group is neither.
@@ -171,6 +198,12 @@ def _turn(k: int, n: int) -> FloatArray:
 def rotation3d(group: FiniteGroup) -> Representation:
     """Space turned by ``icosahedral()``: the vertices (0, 1, phi), (1, phi, 0), ... are permuted.
 
+    Arguments:
+        group: ``icosahedral()``, known by its table.
+
+    Returns:
+        The representation on R^3, by rotation matrices ``[60, 3, 3]``.
+
     Raises:
         ValueError: it is another group.
     """
@@ -185,8 +218,16 @@ def image_grid(group: FiniteGroup, height: int, width: int, channels: int = 1) -
     ``rotation2d`` acts on the pixels' centres, the second axis of the array pointing right and the first
     one down.
 
+    Arguments:
+        group: ``cyclic(n)`` or ``dihedral(n)``, such as those of order 1, 2, 4 and 4, 8 on squares.
+        height, width: of the grid, in pixels.
+        channels: number of channels; the group moves all of them alike.
+
+    Returns:
+        The representation on R^d by permutation matrices, d = channels * height * width.
+
     Raises:
-        ValueError: the group does not map the grid to itself.
+        ValueError: the group does not map the grid to itself, or is neither cyclic nor dihedral.
     """
     rows, columns = np.indices((height, width)).reshape(2, -1)
     points = np.stack([2 * columns - (width - 1), (height - 1) - 2 * rows])
@@ -200,7 +241,17 @@ def image_grid(group: FiniteGroup, height: int, width: int, channels: int = 1) -
 
 
 def direct_sum(*parts: Representation) -> Representation:
-    """Blocks on the diagonal: each representation acts on its own coordinates."""
+    """Blocks on the diagonal: each representation acts on its own coordinates.
+
+    Arguments:
+        parts: representations of one group, at least one.
+
+    Returns:
+        The representation; its dimension is the sum of those of the parts.
+
+    Raises:
+        ValueError: there are no parts, or they are of different groups.
+    """
     if not parts:
         raise ValueError("direct_sum: at least one representation is needed.")
     same_group(*parts)
@@ -209,7 +260,17 @@ def direct_sum(*parts: Representation) -> Representation:
 
 
 def tensor_product(*parts: Representation) -> Representation:
-    r"""Kronecker products :math:`\rho_1(g) \otimes \rho_2(g) \otimes \dots`, last indices run fastest."""
+    r"""Kronecker products :math:`\rho_1(g) \otimes \rho_2(g) \otimes \dots`, last indices run fastest.
+
+    Arguments:
+        parts: representations of one group, at least one.
+
+    Returns:
+        The representation; its dimension is the product of those of the parts.
+
+    Raises:
+        ValueError: there are no parts, or they are of different groups.
+    """
     if not parts:
         raise ValueError("tensor_product: at least one representation is needed.")
     same_group(*parts)
@@ -218,15 +279,35 @@ def tensor_product(*parts: Representation) -> Representation:
 
 
 def feature_grid(group: FiniteGroup, height: int, width: int, channels: int = 1) -> Representation:
-    r"""Features ``[channels, G, height, width]``: :math:`(\rho(h) F)(c, g, p) = F(c, h^{-1} g, h^{-1} p)`."""
+    r"""Features ``[channels, G, height, width]``: :math:`(\rho(h) F)(c, g, p) = F(c, h^{-1} g, h^{-1} p)`.
+
+    Arguments:
+        group, height, width: as for ``image_grid``.
+        channels: number c of channels for each element of the group.
+
+    Returns:
+        The representation on R^d by permutation matrices, d = channels * G * height * width.
+
+    Raises:
+        ValueError: as for ``image_grid``.
+    """
     return tensor_product(trivial(group, channels), regular(group), image_grid(group, height, width))
 
 
 def intertwiner_basis(rho_in: Representation, rho_out: Representation) -> FloatArray:
-    r"""An orthonormal basis of the linear maps T with T rho_in(g) = rho_out(g) T, ``[k, d_out, d_in]``.
+    r"""An orthonormal basis of the linear maps T with T rho_in(g) = rho_out(g) T.
 
     Their number is :math:`k = \langle \chi_{in}, \chi_{out} \rangle`; they span the image of the projection
     :math:`T \mapsto \frac{1}{|G|} \sum_g \rho_{out}(g) \, T \, \rho_{in}(g)^{-1}`.
+
+    Arguments:
+        rho_in, rho_out: actions of one group on R^d_in and R^d_out.
+
+    Returns:
+        ``[k, d_out, d_in]``, orthonormal as vectors of entries.
+
+    Raises:
+        ValueError: the representations are of different groups.
 
     Example:
         >>> import itertools

@@ -94,6 +94,15 @@ def _along(every: IntArray, axis: int) -> IntArray:
 def cyclic(n: int) -> FiniteGroup:
     """The rotations of a regular n-gon: element k turns by 2 pi k / n.
 
+    Arguments:
+        n: order of the group, at least 1.
+
+    Returns:
+        The group C_n; element 0 is the identity.
+
+    Raises:
+        ValueError: n is less than 1.
+
     Example:
         >>> cyclic(4).table[3].tolist()
         [3, 0, 1, 2]
@@ -105,7 +114,17 @@ def cyclic(n: int) -> FiniteGroup:
 
 
 def dihedral(n: int) -> FiniteGroup:
-    """The 2n symmetries of a regular n-gon, n at least 2: element k + n s is r^k m^s, m a reflection."""
+    """The 2n symmetries of a regular n-gon: element k + n s is r^k m^s, r a turn by 2 pi / n, m a reflection.
+
+    Arguments:
+        n: number of corners, at least 2.
+
+    Returns:
+        The group D_n, of order 2n; element 0 is the identity.
+
+    Raises:
+        ValueError: n is less than 2.
+    """
     if n < 2:
         raise ValueError(f"dihedral: n must be at least 2, not {n}; one reflection makes cyclic(2).")
     k, s = np.arange(2 * n) % n, np.arange(2 * n) // n
@@ -114,14 +133,31 @@ def dihedral(n: int) -> FiniteGroup:
 
 
 def symmetric(n: int) -> FiniteGroup:
-    """All permutations p of n things, in the order of ``itertools.permutations``; (pq)[i] = p[q[i]]."""
+    """All permutations p of n things, in the order of ``itertools.permutations``; (pq)[i] = p[q[i]].
+
+    Arguments:
+        n: how many things, 1 to 6.
+
+    Returns:
+        The group S_n, of order n!; element 0 is the identity.
+
+    Raises:
+        ValueError: n lies outside 1..6.
+    """
     if not 1 <= n <= 6:
         raise ValueError(f"symmetric: n must lie in 1..6, not {n}; larger tables do not fit into memory.")
     return from_permutations(list(tuples(range(n))), f"S{n}")
 
 
 def from_permutations(perms: ArrayLike, name: str = "group") -> FiniteGroup:
-    """The group of distinct permutations ``int[G, n]``, closed under composition; element g is row g.
+    """The group of given permutations, with composition as product: (pq)[i] = p[q[i]].
+
+    Arguments:
+        perms: ``int[G, n]``, distinct permutations of 0 .. n - 1, closed under composition.
+        name: what the group is called, for messages.
+
+    Returns:
+        The group; element g is row g.
 
     Raises:
         ValueError: a row repeats, or a product is missing.
@@ -138,7 +174,11 @@ def from_permutations(perms: ArrayLike, name: str = "group") -> FiniteGroup:
 
 
 def icosahedral() -> FiniteGroup:
-    """The 60 rotations of an icosahedron; ``rotation3d`` gives their matrices."""
+    """The 60 rotations of an icosahedron; ``rotation3d`` gives their matrices.
+
+    Returns:
+        The group, of order 60; element 0 is the identity.
+    """
     return FiniteGroup(generate(icosahedral_generators())[0].table, "icosahedral")
 
 
@@ -151,7 +191,15 @@ def icosahedral_generators() -> FloatArray:
 
 
 def direct_product(first: FiniteGroup, second: FiniteGroup) -> FiniteGroup:
-    """Pairs (g, h), numbered g |H| + h, with products in each place."""
+    """Pairs (g, h), numbered g |H| + h, with products in each place.
+
+    Arguments:
+        first: the group G of the g.
+        second: the group H of the h.
+
+    Returns:
+        The group, of order ``|G| |H|``.
+    """
     n = len(second)
     g, h = np.divmod(np.arange(len(first) * n), n)
     table = first.table[g[:, None], g] * n + second.table[h[:, None], h]
@@ -161,15 +209,18 @@ def direct_product(first: FiniteGroup, second: FiniteGroup) -> FiniteGroup:
 def generate(
     matrices: ArrayLike, *, limit: int = 10_000, tolerance: float = 1e-6
 ) -> tuple[FiniteGroup, FloatArray]:
-    """The finite group that matrices generate, and its elements ``[G, d, d]``; the identity comes first.
+    """The finite group that matrices generate, and its elements as matrices; the identity comes first.
 
     Arguments:
         matrices: ``[n, d, d]``.
         limit: a larger group is refused, and so are matrices that generate an infinite one.
         tolerance: entries closer than this are the same.
 
+    Returns:
+        ``(group, elements [G, d, d])``: element g of the group is the matrix ``elements[g]``.
+
     Raises:
-        ValueError: more than ``limit`` products are distinct.
+        ValueError: the matrices are not ``[n, d, d]``, or more than ``limit`` products are distinct.
     """
     given = np.asarray(matrices, dtype=float)
     if given.ndim != 3 or given.shape[1] != given.shape[2]:

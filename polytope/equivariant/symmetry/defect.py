@@ -55,6 +55,13 @@ def region_equivariance(
     It is the largest entry of :math:`J_{gR} \, \rho_{in}(g) - \rho_{out}(g) J_R` and of
     :math:`c_{gR} - \rho_{out}(g) c_R`, where gR is the region that holds the image of R's interior point. An
     **estimate**: maps and images are rounded.
+
+    Arguments:
+        complex: the regions of a network from R^d to R^out, R of them.
+        rho_in, rho_out: actions of one group on R^d and R^out.
+
+    Raises:
+        ValueError: dimensions or groups differ.
     """
     same_group(rho_in, rho_out)
     network, points = complex.network, complex.interior_points
@@ -69,7 +76,19 @@ def region_equivariance(
 
 
 def defect(network: Network, rho_in: Representation, rho_out: Representation, g: int) -> Network:
-    """The network that computes the defect of one element, ``[d]`` to ``[out]``; nothing is rounded."""
+    r"""The network that computes the defect of one element; its weights are not rounded.
+
+    Arguments:
+        network: f, from R^d to R^out.
+        rho_in, rho_out: actions of one group on R^d and R^out.
+        g: number of the element, 0 .. G - 1.
+
+    Returns:
+        The network :math:`x \mapsto f(\rho_{in}(g) x) - \rho_{out}(g) f(x)`, from R^d to R^out.
+
+    Raises:
+        ValueError: dimensions or groups differ.
+    """
     require_fit(network, rho_in, rho_out)
     into, out = rho_in.matrices[g], rho_out.matrices[g]
     if rho_in.is_signed_permutation:  # which only moves the columns of the first layers

@@ -52,6 +52,9 @@ def input_symmetry_group(
         limit: the largest group that is listed.
         max_checks: candidates that may be verified on the whole network.
 
+    Returns:
+        ``(group, rho)``; rho acts on R^d by (signed) permutation matrices, or as the candidates do.
+
     Raises:
         ValueError: the candidates act on another space.
         SymmetryError: the group is larger than ``limit``, or too many candidates fail.
@@ -86,6 +89,14 @@ def output_representation(
     network: Network, rho_in: Representation, *, tolerance: float = 1e-9
 ) -> Representation:
     """How the outputs of a network are permuted up to sign when a group acts on its input.
+
+    Arguments:
+        network: from R^d to R^out.
+        rho_in: the group and its action on R^d.
+        tolerance: largest difference between rows that are matched, relative to their size.
+
+    Returns:
+        The same group acting on R^out, by signed permutation matrices.
 
     Raises:
         ValueError: the group acts on another space.

@@ -30,6 +30,9 @@ def fundamental_domain(rho: Representation, point: ArrayLike | None = None) -> P
         point: p, ``[d]``, moved by every element that moves anything. By default (1, ..., d), with which
             permutations give :math:`x_1 \le \dots \le x_d`; a random point if some element fixes that.
 
+    Returns:
+        A polyhedral cone; the whole space if all elements act as the identity.
+
     Raises:
         ValueError: the point is fixed by an element that moves others.
 
@@ -116,7 +119,18 @@ def require_invariant(domain: Polyhedron, rho: Representation, *, tolerance: flo
 
 
 def invariant_part(domain: Polyhedron, rho: Representation) -> Polyhedron:
-    """The points whose images all lie in a domain: its largest part that the group preserves."""
+    """The points whose images all lie in a domain: its largest part that the group preserves.
+
+    Arguments:
+        domain: a polyhedron in R^d.
+        rho: the group's action on R^d.
+
+    Returns:
+        The intersection of the domain's images, which may be empty.
+
+    Raises:
+        ValueError: dimensions differ.
+    """
     if domain.dim != rho.dim:
         raise ValueError(f"The domain lies in R^{domain.dim}, the group acts on R^{rho.dim}.")
     rows = np.concatenate([np.column_stack([domain.A @ M, domain.b]) for M in rho.matrices])

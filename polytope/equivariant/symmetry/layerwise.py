@@ -58,7 +58,14 @@ class LayerwiseAction:
         return out
 
     def move(self, patterns: PatternArray) -> PatternArray:
-        """The patterns at rho(g) x for patterns at x, ``int8[R, U]``."""
+        """The patterns at rho(g) x for patterns at x.
+
+        Arguments:
+            patterns: ``int8[R, U]``, the pieces that the U units are on.
+
+        Returns:
+            ``int8[R, U]``.
+        """
         moved: PatternArray = self.pieces[np.arange(len(self.source)), patterns[:, self.source]]
         return moved
 

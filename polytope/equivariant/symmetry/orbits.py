@@ -28,7 +28,7 @@ class Orbits:
         label: ``int[R]``, the orbit of every region.
         representative: ``int[O]``, one region of every orbit.
         size: ``int[O]``, how many regions the orbit has in the whole domain.
-        stabilizer: for every orbit, the elements that map its representative to itself.
+        stabilizer: for every orbit ``int[S]``, the elements that map its representative to itself.
     """
 
     label: IntArray
@@ -76,7 +76,15 @@ def burnside_count(action: IntArray) -> int:
 
 
 def region_action(complex: RegionComplex, rho: Representation, *, tolerance: float = 1e-9) -> IntArray:
-    """How a group permutes the regions of a complete complex, ``int[G, R]``, by their patterns alone.
+    """How a group permutes the regions of a complete complex, by their patterns alone.
+
+    Arguments:
+        complex: all regions of a network in a domain that the group preserves, R of them.
+        rho: the group's action on the input.
+        tolerance: largest difference between rows of units that follow each other, relative to their size.
+
+    Returns:
+        ``int[G, R]``, the number of the region g R_i in row g and column i.
 
     Raises:
         ValueError: the group does not preserve the domain, or acts on another space.

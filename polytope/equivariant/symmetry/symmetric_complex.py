@@ -92,7 +92,11 @@ class SymmetricComplex:
         return self.n_regions + len(self.rho) * (self.part.upper - self.part.lower)
 
     def unfold(self) -> RegionComplex:
-        """The regions of the whole domain: every image of one region of each orbit, once."""
+        """The regions of the whole domain: every image of one region of each orbit, once.
+
+        Returns:
+            The complex in ``domain``, open where the enumeration was not complete.
+        """
         table = self.rho.group.table
         patterns, points = [self.part.patterns[:0]], [self.part.interior_points[:0]]
         cosets = [np.unique(table[:, fixed].min(axis=1)) for fixed in self.orbits.stabilizer]
