@@ -24,8 +24,8 @@ from polytope.exact.cells import ExactCells, strictly_inside
 from polytope.exact.implied import basis
 from polytope.ir import piecewise_linear
 from polytope.ir.archive import fingerprint, to_arrays
+from polytope.regions.shards import LOCK
 from polytope.runs import batches as frontier
-from polytope.runs.shards import LOCK
 from polytope.verify.rationals import Cells, holds_strictly, span
 from tests.nasty_networks import nasty
 from tests.networks import NETWORKS, file_network, integer, needs_shared, seeded, unit_box_of

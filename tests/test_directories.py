@@ -36,9 +36,9 @@ from polytope.engines.engine import Engine
 from polytope.engines.vertex_search import VertexSearch
 from polytope.errors import CorruptFileError, IncompleteComplexError
 from polytope.ir.archive import fingerprint, from_arrays, to_arrays
+from polytope.regions.shards import sole_writer
 from polytope.runs import batches
 from polytope.runs.batches import run_batch
-from polytope.runs.shards import sole_writer
 from tests.networks import NETWORKS, needs_shared, seeded, unit_box_of
 
 CASE = (0, 3, 16, 16, 1)  # 676 regions

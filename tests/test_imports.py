@@ -63,7 +63,7 @@ HOMES = {  # third-party library -> where it may be imported
     "rich": ("polytope/cli/",),
     "sklearn": ("polytope/studies/data.py",),
     "pyarrow": (
-        "polytope/runs/shards.py",
+        "polytope/regions/shards.py",
         "polytope/runs/stored.py",
         "polytope/verify/",
         "polytope/studies/files.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path as File
 
 import networkx as nx
 import numpy as np
@@ -31,6 +32,7 @@ from polytope.regions.found import Found
 from polytope.regions.locate import locate
 from polytope.regions.merge import joined_across
 from polytope.regions.region_rows import RegionRows, region_rows
+from polytope.regions.saving import save
 from polytope.regions.vertices_again import facet_points, volumes
 
 
@@ -273,6 +275,16 @@ class RegionComplex:
     @cached_property
     def _numbers(self) -> dict[bytes, int]:
         return {pattern.tobytes(): i for i, pattern in enumerate(self.patterns)}
+
+    def save(self, directory: str | File) -> None:
+        """Write the complex into a directory, from which ``load_complex`` reads it again.
+
+        What was not found stays open: a search by ``LayerSplit`` can be resumed there.
+
+        Raises:
+            ValueError: the directory holds a complex already, or the network is affine.
+        """
+        save(File(directory), self.network, self.domain, self.found, self.seconds)
 
     def require_complete(self, question: str) -> None:
         """Refuse a question that a partial complex cannot answer.

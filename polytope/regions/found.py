@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from polytope.core.open_cells import Path
-from polytope.core.result import Facets
+from polytope.core.result import Facets, SearchResult
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 
@@ -51,5 +51,28 @@ class Found(Protocol):
         """Branches of the search that are still to do."""
 
     @property
+    def open_bounds(self) -> tuple[int, ...]:
+        """The most regions in each of them."""
+
+    @property
     def statistics(self) -> Mapping[str, float]:
         """How many signs each test decided."""
+
+
+def in_memory(found: Found) -> SearchResult:
+    """The same with everything read."""
+    if isinstance(found, SearchResult):
+        return found
+    return SearchResult(
+        engine=found.engine,
+        n_regions=found.n_regions,
+        open_bound=found.upper - found.n_regions,
+        kept_patterns=found.patterns,
+        interior_points=found.interior_points,
+        candidates=found.candidates,
+        facets=found.facets,
+        neighbours=found.neighbours,
+        statistics=found.statistics,
+        open_cells=found.open_cells,
+        open_bounds=found.open_bounds,
+    )

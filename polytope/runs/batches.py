@@ -29,22 +29,9 @@ from polytope.exact.cells import ExactCells
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.network import Network
 from polytope.regions.complex import RegionComplex
-from polytope.runs.directories import (
-    create,
-    has_certificate,
-    in_memory,
-    load_complex,
-    most_regions,
-    read_manifest,
-    refuse_unstorable,
-    same_run,
-    stored,
-    write_certificate,
-    write_effort,
-)
-from polytope.runs.evidence import evidence_of
-from polytope.runs.executors import Pool, pool_of
-from polytope.runs.shards import (
+from polytope.regions.found import in_memory
+from polytope.regions.manifest import create, refuse_unstorable
+from polytope.regions.shards import (
     Frontier,
     add_shard,
     advanced,
@@ -53,6 +40,18 @@ from polytope.runs.shards import (
     shard_of,
     sole_writer,
 )
+from polytope.runs.directories import (
+    has_certificate,
+    load_complex,
+    most_regions,
+    read_manifest,
+    same_run,
+    stored,
+    write_certificate,
+    write_effort,
+)
+from polytope.runs.evidence import evidence_of
+from polytope.runs.executors import Pool, pool_of
 from polytope.verify.entries import Search
 
 BATCH_SECONDS = 2.0  # of a batch; the first ones are shorter, so that all workers soon have one
@@ -98,7 +97,7 @@ def run_batch(
     evidence = None
     if keep == "vertices" and isinstance(found, VertexCells):
         evidence = evidence_of(found, ExactCells(network, domain.A, domain.b))
-    shard = shard_of(found, batch, evidence)
+    shard = shard_of(found, batch, len(domain.b), evidence)
     return Part(found.n_regions, left, (mark and set_aside(mark, shard)) or shard, found.statistics)
 
 
@@ -161,7 +160,7 @@ def enumerate_in_batches(
             done = load_complex(place)
             if sealed and done.complete and (run.batches or not has_certificate(place)):
                 write_certificate(place, run.state)
-        return in_memory(done) if directory is None else done
+        return done if directory is not None else replace(done, found=in_memory(done.found))
 
 
 def _row_bytes(network: Network, domain: Polyhedron, sealed: bool) -> int:

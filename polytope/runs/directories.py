@@ -10,79 +10,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import file_digest
-from importlib.metadata import version
 from pathlib import Path as File
 
 import numpy as np
 
 from polytope.core.ceiling import Ceiling
-from polytope.core.result import SearchResult, added
+from polytope.core.result import added
 from polytope.core.vertex_cells import VERTEX_CELLS
-from polytope.errors import CertificateError, CorruptFileError
+from polytope.errors import CorruptFileError
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir.archive import fingerprint, from_arrays, to_arrays
+from polytope.ir.archive import fingerprint, from_arrays
 from polytope.ir.network import Network
-from polytope.ir.stored_files import LARGEST_JSON, arrays_of
+from polytope.ir.stored_files import arrays_of
 from polytope.regions.complex import RegionComplex
-from polytope.runs.shards import SHARDS, Frontier, frontier_of, whole_file
+from polytope.regions.manifest import CERTIFICATE, MANIFEST, NETWORK, finite
+from polytope.regions.shards import SHARDS, Frontier, frontier_of, whole_file
 from polytope.runs.stored import StoredRegions
 from polytope.verify import entries
 from polytope.verify.entries import FORMAT, Manifest
 from polytope.verify.footers import columns_of
 
 MOST_PRODUCTS = 1 << 21  # of long integers, about a second, for the bound on a network's regions
-MANIFEST, NETWORK, CERTIFICATE = "manifest.json", "network.npz", "certificate.json"
-
-
-def refuse_unstorable(network: Network, *, certificate: bool) -> None:
-    """What no directory can hold is refused before one is made.
-
-    Raises:
-        ValueError: the network is affine.
-        CertificateError: one is wanted, and an activation is not exactly continuous.
-    """
-    if not network.n_units:
-        raise ValueError("The network is affine: one region, no activation pattern to store.")
-    if certificate:
-        for number, layer in enumerate(network.layers, start=1):
-            if layer.activation is not None and not layer.activation.is_continuous():
-                raise CertificateError(
-                    f"No certificate can be written: the activation of layer {number} is not continuous "
-                    "in exact arithmetic, its float64 pieces miss each other by a rounding error."
-                )
-
-
-def create(
-    directory: File, network: Network, domain: Polyhedron, engine: str, *, certificate: bool = False
-) -> None:
-    """Begin the complex of a network in a domain, in a directory of which we are the sole writer.
-
-    Raises:
-        ValueError: there is a complex already, or the domain is too large.
-    """
-    if (directory / MANIFEST).exists():
-        raise ValueError(f"{directory} holds a complex already: resume it, or choose another directory.")
-    manifest = {
-        "format": FORMAT,
-        "network": fingerprint(network),
-        "domain": {"A": domain.A.tolist(), "b": domain.b.tolist()},
-        "input_dim": network.input_dim,
-        "units": network.n_units,
-        "engine": engine,
-        "certificate": certificate,
-        "seconds": 0.0,
-        "statistics": {},
-        "versions": {name: version(name) for name in ("polytope-nn", "numpy", "pyarrow")},
-    }
-    text = json.dumps(manifest, indent=1).encode()
-    if len(text) > LARGEST_JSON:
-        raise ValueError(
-            f"The domain's {len(domain.b):,} rows of {domain.dim:,} numbers are too many for a directory."
-        )
-    with whole_file(directory / NETWORK) as file:
-        np.savez(file, allow_pickle=False, **to_arrays(network))
-    with whole_file(directory / MANIFEST) as file:
-        file.write(text)
 
 
 def same_run(
@@ -141,7 +89,7 @@ def write_effort(directory: File, seconds: float, statistics: Mapping[str, float
     before = read_manifest(directory)
     manifest = json.loads((directory / MANIFEST).read_text())
     manifest["seconds"] = before.seconds + seconds
-    manifest["statistics"] = added(before.statistics, statistics)
+    manifest["statistics"] = finite(added(before.statistics, statistics))
     with whole_file(directory / MANIFEST) as file:
         file.write(json.dumps(manifest, indent=1).encode())
 
@@ -191,24 +139,6 @@ def _network(directory: File, manifest: Manifest) -> Network:
     if (network.input_dim, network.n_units) != (manifest.input_dim, manifest.units):
         raise CorruptFileError(f"{file} has other numbers of coordinates and units than the manifest says.")
     return network
-
-
-def in_memory(complex: RegionComplex) -> RegionComplex:
-    """The same complex with everything read."""
-    found = complex.found
-    kept = SearchResult(
-        engine=found.engine,
-        n_regions=found.n_regions,
-        open_bound=found.upper - found.n_regions,
-        kept_patterns=found.patterns,
-        interior_points=found.interior_points,
-        candidates=found.candidates,
-        facets=found.facets,
-        neighbours=found.neighbours,
-        statistics=found.statistics,
-        open_cells=found.open_cells,
-    )
-    return RegionComplex(complex.network, complex.domain, kept, complex.seconds)
 
 
 def most_regions(network: Network) -> int:

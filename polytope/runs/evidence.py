@@ -6,7 +6,6 @@ Floating-point vertices propose the facets; only what exact arithmetic confirms 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations, islice
 
 import numpy as np
@@ -18,25 +17,11 @@ from polytope.exact.cells import ExactCells, ExactRow, strictly_inside
 from polytope.exact.implied import Basis, basis
 from polytope.exact.program import maximise
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.shards import Evidence
 
 PROPOSALS = 12  # sets of d facets at a vertex that are tried before an exact linear program
 
 Row = tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """Proofs of cells, one after the other.
-
-    Arguments:
-        facet_row: for each facet, which of its owner's rows it is.
-        offsets: ``[R + 1]`` into ``implied``.
-        implied: for each row that needs evidence, in the order of the exact rows, the places of d facets.
-    """
-
-    facet_row: NDArray[np.uint16]
-    offsets: IntArray
-    implied: NDArray[np.uint16]
 
 
 def evidence_of(found: VertexCells, exact: ExactCells) -> Evidence:

@@ -18,7 +18,7 @@ from polytope.core.vertex_cells import VERTEX_CELLS, matched
 from polytope.errors import CorruptFileError
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.runs.shards import Frontier, shard_file
+from polytope.regions.shards import Frontier, shard_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +55,11 @@ class StoredRegions:
     def open_cells(self) -> tuple[Path, ...]:
         """Branches of the search that are still to do."""
         return tuple(path for path, _ in self.frontier.open)
+
+    @property
+    def open_bounds(self) -> tuple[int, ...]:
+        """The most regions in each of them."""
+        return tuple(bound for _, bound in self.frontier.open)
 
     @cached_property
     def patterns(self) -> PatternArray:
@@ -99,8 +104,18 @@ class StoredRegions:
 
     @cached_property
     def facets(self) -> Facets | None:
-        """The facets of all regions, where the run found them."""
-        return Facets(*self._units("facet_unit")) if self._has_facets else None
+        """The facets of all regions, where the run found them.
+
+        Raises:
+            CorruptFileError: there are not as many keys as facets.
+        """
+        if not self._has_facets:
+            return None
+        offsets, units = self._units("facet_unit")
+        others, keys = self._lists("facet_key")
+        if not np.array_equal(offsets, others):
+            raise CorruptFileError(f"{self.directory}: the facets of a region are not as many as their keys.")
+        return Facets(offsets, units, key=keys)
 
     @cached_property
     def neighbours(self) -> IntArray | None:
@@ -109,12 +124,9 @@ class StoredRegions:
         Raises:
             CorruptFileError: all regions are there, and a facet has no single neighbour.
         """
-        if self.facets is None:
+        if self.facets is None or self.facets.key is None:
             return None
-        offsets, keys = self._lists("facet_key")
-        if not np.array_equal(offsets, self.facets.offsets):
-            raise CorruptFileError(f"{self.directory}: the facets of a region are not as many as their keys.")
-        pairs, odd = matched(keys, offsets)
+        pairs, odd = matched(self.facets.key, self.facets.offsets)
         if self.frontier.complete and odd:
             raise CorruptFileError(f"{self.directory}: {odd} facets have no single neighbour.")
         return pairs

@@ -33,11 +33,12 @@ from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polytope.core.open_cells import Path
 from polytope.core.result import SearchResult
 from polytope.errors import CorruptFileError
-from polytope.runs.evidence import Evidence
+from polytope.ir.maps import IntArray
 from polytope.verify.entries import Search
 from polytope.verify.footers import read_footer
 
@@ -45,6 +46,21 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SHARDS, LOCK = "regions", "writing.lock"  # the folder, and a file that its writer holds
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Proofs of cells, one after the other.
+
+    Arguments:
+        facet_row: for each facet, which of its owner's rows it is.
+        offsets: ``[R + 1]`` into ``implied``.
+        implied: for each row that needs evidence, in the order of the exact rows, the places of d facets.
+    """
+
+    facet_row: NDArray[np.uint16]
+    offsets: IntArray
+    implied: NDArray[np.uint16]
 
 
 @dataclass(frozen=True)
@@ -97,14 +113,20 @@ def advanced(before: Frontier, *steps: Search) -> Frontier:
     return Frontier(tuple(rows), upper, tuple(still.items()))
 
 
-def shard_of(found: SearchResult, taken: Sequence[Path], evidence: Evidence | None = None) -> bytes:
-    """The shard of what was found from the branches ``taken``, with evidence for it where there is any."""
+def shard_of(
+    found: SearchResult, taken: Sequence[Path], walls: int, evidence: Evidence | None = None
+) -> bytes:
+    """The shard of what was found from the branches ``taken``, with evidence for it where there is any.
+
+    Arguments:
+        walls: rows of the domain.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     left = [*zip(found.open_cells, found.open_bounds, strict=True)]
     search = {"taken": taken, "open": left, "regions": found.n_regions}
-    table = _table(found, evidence).replace_schema_metadata({"search": json.dumps(search)})
+    table = _table(found, walls, evidence).replace_schema_metadata({"search": json.dumps(search)})
     out = pa.BufferOutputStream()
     pq.write_table(table, out, compression="zstd" if evidence else "snappy", use_dictionary=False)
     return bytes(out.getvalue())
@@ -181,7 +203,7 @@ def frontier_of(directory: File, whole: int, columns: Mapping[str, pa.DataType])
     return advanced(beginning(whole), *steps)
 
 
-def _table(found: SearchResult, evidence: Evidence | None) -> pa.Table:
+def _table(found: SearchResult, walls: int, evidence: Evidence | None) -> pa.Table:
     """The regions of a shard as columns."""
     import pyarrow as pa
 
@@ -194,7 +216,7 @@ def _table(found: SearchResult, evidence: Evidence | None) -> pa.Table:
         "interior_point": pa.FixedSizeListArray.from_arrays(pa.array(found.interior_points.ravel()), d),
     }
     if found.facets is None:
-        carriers = found.candidates or ()
+        carriers = found.candidates if found.candidates is not None else _anything(found, walls)
         ends = pa.array(np.cumsum([0, *map(len, carriers)], dtype=np.int32))
         flat = np.concatenate([np.zeros(0, np.int32), *carriers], dtype=np.int32)
         return pa.table(columns | {"carrier": pa.ListArray.from_arrays(ends, pa.array(flat))})
@@ -206,6 +228,12 @@ def _table(found: SearchResult, evidence: Evidence | None) -> pa.Table:
         places = pa.array(evidence.offsets.astype(np.int32))
         columns["evidence"] = pa.ListArray.from_arrays(places, pa.array(evidence.implied))
     return pa.table(columns)
+
+
+def _anything(found: SearchResult, walls: int) -> list[IntArray]:
+    """All units and all rows of the domain, of which any can carry a facet."""
+    every = np.concatenate([-1 - np.arange(walls), np.arange(found.patterns.shape[1])])
+    return [every] * found.n_regions
 
 
 def shard_file(directory: File, number: int) -> File:
