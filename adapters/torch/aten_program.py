@@ -46,6 +46,11 @@ class Step:
     outputs: tuple[str, ...]
     unpacked: bool = False
 
+    @property
+    def name(self) -> str:
+        """What messages call it: its first result, or the operator of one that only asserts."""
+        return self.outputs[0] if self.outputs else self.op
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -68,7 +73,7 @@ class Program:
         known = {n for step in self.steps for n in step.outputs} | {n for n, _ in self.inputs}
         for name in until:
             if name not in known:
-                shown = [step.outputs[0] for step in self.steps[-6:]]
+                shown = [step.name for step in self.steps[-6:] if step.outputs]
                 raise CorruptFileError(
                     f"There is no value {name!r} in the program. The last ones are {shown}."
                 )
@@ -160,7 +165,7 @@ def _applied(t: Lowering, program: Program, step: Step, values: Mapping[str, Any
     arguments = {name: resolved(value, values) for name, value in step.arguments.items()}
     if step.op == "getitem":
         return (_entry(step, arguments.get("self"), arguments.get("index")),)
-    node = Node(step.op, step.outputs[0], attributes=_checked(step, arguments), n_outputs=len(step.outputs))
+    node = Node(step.op, step.name, attributes=_checked(step, arguments), n_outputs=len(step.outputs))
     try:
         counts = is_whole(node.get("dtype")) and step.op not in _CASTS
         rule = in_whole_numbers if counts else None
@@ -174,14 +179,14 @@ def _checked(step: Step, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         return checked_arguments(step.op, step.overload, arguments)
     except LoadError as error:
-        raise located(error, f"Node {step.outputs[0]!r} (op {step.op})") from error
+        raise located(error, f"Node {step.name!r} (op {step.op})") from error
 
 
 def _entry(step: Step, several: Any, index: Any) -> Any:
     """One of the results of a step that has several."""
     fits = isinstance(several, list | tuple) and isinstance(index, int)
     if not fits or not -len(several) <= index < len(several):
-        raise CorruptFileError(f"Node {step.outputs[0]!r} reads entry {index!r} of what has no such entry.")
+        raise CorruptFileError(f"Node {step.name!r} reads entry {index!r} of what has no such entry.")
     return several[index]
 
 

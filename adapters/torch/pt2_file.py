@@ -185,8 +185,6 @@ def _step(node: Tree) -> Step:
     for output in outputs:
         several = output.get("as_tensors")
         names += [_name(output)] if several is None else [v["name"].text() for v in several]
-    if not names:
-        raise CorruptFileError(f"{node.place} has no result.")
     unpacked = len(outputs) != 1 or outputs[0].get("as_tensors") is not None
     if target.startswith("torch.ops.aten."):
         op, _, overload = target.removeprefix("torch.ops.aten.").partition(".")
