@@ -28,7 +28,14 @@ from polytope.ir.maps import FloatArray
 
 
 def output_bounds(network: Network, domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
-    """Bounds ``(low [out], high [out])`` that every output keeps in a bounded domain; certified, not tight.
+    """Bounds that every output keeps in a bounded domain; certified, not tight.
+
+    Arguments:
+        network: the network.
+        domain: a bounded polyhedron in its input space.
+
+    Returns:
+        ``(low [out], high [out])``, **bounds**: rounded outward.
 
     Raises:
         ValueError: the domain does not fit.

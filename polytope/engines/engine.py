@@ -28,8 +28,15 @@ class Engine(Protocol):
         """Find the regions in the domain.
 
         Arguments:
+            network: the network.
+            domain: a polyhedron with interior in its input space.
             start: open cells of an earlier, stopped search of the same network and domain.
+            budget: limits on regions, seconds and bytes; a search that one of them stops is not complete.
             keep: what of the regions; vertices are found by engines that have them.
+            progress: called with the numbers of regions found and of open cells.
+
+        Returns:
+            The regions found, a certified bound on the number of all, and the cells that were left open.
 
         Raises:
             ValueError: the engine cannot go on from ``start``.

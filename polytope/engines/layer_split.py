@@ -73,6 +73,13 @@ class LayerSplit:
     def choose(self, network: Network, domain: Polyhedron) -> VertexSearch | SimplexSearch | HighsSearch:
         """The engine that does the work here.
 
+        Arguments:
+            network: the network.
+            domain: a polyhedron in its input space.
+
+        Returns:
+            The search over vertices, or over linear programs by the simplex method or by HiGHS.
+
         Raises:
             UnboundedDomainError: the simplex method is asked for on an unbounded domain.
         """

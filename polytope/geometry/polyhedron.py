@@ -54,7 +54,15 @@ class Polyhedron:
 
     @classmethod
     def box(cls, low: ArrayLike, high: ArrayLike) -> Polyhedron:
-        """The box ``low <= x <= high``; rows are the upper faces, then the lower ones."""
+        """The box ``low <= x <= high``; rows are the upper faces, then the lower ones.
+
+        Arguments:
+            low, high: the ends of every coordinate, ``[d]``.
+
+        Raises:
+            ValueError: lengths differ, a number is not finite, or a low end is above the high one.
+            EmptyDomainError: the ends of a coordinate are equal.
+        """
         lo, hi = np.atleast_1d(np.asarray(low, dtype=float)), np.atleast_1d(np.asarray(high, dtype=float))
         if lo.ndim != 1 or lo.shape != hi.shape:
             raise ValueError(
@@ -76,7 +84,15 @@ class Polyhedron:
 
     @classmethod
     def cross_polytope(cls, center: ArrayLike, radius: float) -> Polyhedron:
-        """The ball of the 1-norm, ``sum |x_i - center_i| <= radius``: 2^d rows."""
+        """The ball of the 1-norm, ``sum |x_i - center_i| <= radius``: 2^d rows.
+
+        Arguments:
+            center: ``[d]``, d at most 16.
+            radius: positive, in the 1-norm.
+
+        Raises:
+            ValueError: d is too large, or the radius is not positive.
+        """
         c = np.atleast_1d(np.asarray(center, dtype=float))
         if len(c) > 16:
             raise ValueError(f"Polyhedron.cross_polytope: 2^{len(c)} rows are too many; the limit is d = 16.")
@@ -87,7 +103,14 @@ class Polyhedron:
 
     @classmethod
     def whole_space(cls, d: int) -> Polyhedron:
-        """All of R^d."""
+        """All of R^d.
+
+        Arguments:
+            d: number of coordinates, at least 1.
+
+        Returns:
+            The polyhedron without rows.
+        """
         return cls(np.zeros((0, d)), np.zeros(0))
 
     @property
@@ -96,9 +119,16 @@ class Polyhedron:
         return int(self.A.shape[1])
 
     def contains(self, x: ArrayLike, tolerance: float = 0.0) -> NDArray[np.bool_]:
-        """Which of the points ``[B, d]`` satisfy every row up to ``tolerance`` times the row's length.
+        """Which points satisfy every row up to ``tolerance`` times the row's length.
 
         Without a tolerance the answer is that of rational arithmetic.
+
+        Arguments:
+            x: points, ``[B, d]``, or one, ``[d]``.
+            tolerance: how far outside a half-space a point may lie, in the distance of the input space.
+
+        Returns:
+            ``bool[B]``.
         """
         points = np.atleast_2d(np.asarray(x, dtype=float))
         if tolerance == 0:
@@ -114,7 +144,7 @@ class Polyhedron:
 
     @cached_property
     def inscribed_ball(self) -> tuple[FloatArray, float]:
-        """Centre and radius of a ball that is proved to lie inside.
+        """Centre, ``[d]``, and radius of a ball that is proved to lie inside.
 
         It is a largest one, up to the tolerance of a float program, where the domain is bounded and its
         numbers are of ordinary size; else one that is deep inside for its size. In the whole space the radius

@@ -43,7 +43,14 @@ class Slice:
 
     @classmethod
     def through(cls, *points: ArrayLike) -> Slice:
-        """The window through k + 1 points: the first is t = 0, the others are the unit vectors of t."""
+        """The window through k + 1 points: the first is t = 0, the others are the unit vectors of t.
+
+        Arguments:
+            points: two or more, ``[d]`` each; arrays of another shape are flattened.
+
+        Raises:
+            ValueError: there are fewer than two, their sizes differ, or they span fewer dimensions than k.
+        """
         rows = [np.asarray(p, dtype=float).ravel() for p in points]
         if len(rows) < 2 or len({len(r) for r in rows}) > 1:
             raise ValueError("Slice.through: two or more points of one size are needed.")
@@ -55,5 +62,12 @@ class Slice:
         return len(self.directions)
 
     def lift(self, t: ArrayLike) -> FloatArray:
-        """Window coordinates ``[B, k]`` to inputs ``[B, d]``."""
+        """Points of the window as inputs.
+
+        Arguments:
+            t: coordinates in the window, ``[B, k]`` or ``[k]``.
+
+        Returns:
+            The points ``base + t @ directions``, ``[B, d]`` or ``[d]``.
+        """
         return self.base + np.asarray(t, dtype=float) @ self.directions

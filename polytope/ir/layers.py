@@ -93,7 +93,14 @@ class Layer:
         return tuple(chain if len(chain) > 1 else () for chain in chains)
 
     def preactivation(self, reads: Sequence[FloatArray]) -> FloatArray:
-        """``z = sum of maps + bias``, columns; ``reads`` are the values that it reads, ``[width_k, B]``."""
+        """``z = sum of maps + bias``, one point in each column.
+
+        Arguments:
+            reads: the values that the layer reads, ``[width_k, B]`` each, in the order of ``inputs``.
+
+        Returns:
+            ``[n, B]``, the layer's pre-activation at B points.
+        """
         z = np.broadcast_to(self.bias[:, None], (len(self.bias), reads[0].shape[1])).copy()
         for linear, h in zip(self.maps, reads, strict=True):
             z += linear.apply(h)

@@ -115,9 +115,18 @@ class Network:
 
     @np.errstate(all="ignore")
     def __call__(self, x: ArrayLike) -> FloatArray:
-        """The network's values: ``[B, d]`` (or ``[B, *input_shape]``, or one point) to ``[B, out]``.
+        """The network's values at points, in float64.
 
         Beyond the range of float64 they are infinite, or NaN where infinities cancel.
+
+        Arguments:
+            x: points, ``[B, d]``, ``[B, *input_shape]`` or one, ``[d]``.
+
+        Returns:
+            ``[B, out]``, or ``[out]`` of one point.
+
+        Raises:
+            ValueError: the points have another shape.
         """
         rows = self._rows(x)
         h = outputs(self, rows.T, Floats())
@@ -125,7 +134,17 @@ class Network:
 
     @np.errstate(all="ignore")
     def pattern(self, x: ArrayLike) -> PatternArray:
-        """The piece of every unit at every point: ``[B, d]`` to ``int8[B, units]``."""
+        """The piece of every unit at every point, as float64 arithmetic finds it.
+
+        Arguments:
+            x: points, ``[B, d]``, ``[B, *input_shape]`` or one, ``[d]``.
+
+        Returns:
+            ``int8[B, units]``, or ``int8[units]`` of one point.
+
+        Raises:
+            ValueError: the points have another shape.
+        """
         rows = self._rows(x)
         out = np.zeros((self.n_units, len(rows)), dtype=np.int8)
         for number, layer, z, _ in sweep(self, rows.T, Floats()):
@@ -135,15 +154,29 @@ class Network:
 
     @np.errstate(all="ignore")
     def jacobian(self, x: ArrayLike) -> FloatArray:
-        """The Jacobian of the affine map at every point: ``[B, d]`` to ``[B, out, d]``."""
+        """The Jacobian of the affine map at every point's pattern.
+
+        Arguments:
+            x: points, ``[B, d]``, ``[B, *input_shape]`` or one, ``[d]``.
+
+        Returns:
+            ``[B, out, d]``, or ``[out, d]`` of one point.
+
+        Raises:
+            ValueError: the points have another shape.
+        """
         J, _ = affine_maps(self, np.atleast_2d(self.pattern(self._rows(x))))
         return J if np.ndim(x) > 1 else J[0]
 
     @np.errstate(all="ignore")
     def affine(self, pattern: PatternArray) -> tuple[FloatArray, FloatArray]:
-        """The affine map of a pattern, ``(J [out, d], c [out])`` with f(x) = J x + c on its cell.
+        """The affine map of a pattern: f(x) = J x + c where the units are on these pieces.
 
-        Patterns ``int8[B, units]`` give ``(J [B, out, d], c [B, out])``.
+        Arguments:
+            pattern: ``int8[units]``, or several, ``int8[B, units]``.
+
+        Returns:
+            ``(J [out, d], c [out])``, or ``(J [B, out, d], c [B, out])``.
         """
         J, c = affine_maps(self, np.atleast_2d(pattern))
         return (J, c) if pattern.ndim > 1 else (J[0], c[0])
@@ -165,11 +198,26 @@ class Network:
         return J[0], c[0]
 
     def layer_pattern(self, number: int, pattern: PatternArray) -> PatternArray:
-        """The part of a pattern (last axis) that belongs to one layer, counted from 1."""
+        """The part of a pattern that belongs to one layer.
+
+        Arguments:
+            number: the layer, from 1.
+            pattern: ``int8[..., units]``.
+
+        Returns:
+            ``int8[..., width]``, a view; empty for a layer without an activation.
+        """
         return pattern[..., self.unit_offsets[number - 1] : self.unit_offsets[number]]
 
     def steps(self, columns: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """``(z_l, h_l)`` of every layer for ``[d, B]`` columns."""
+        """``(z_l, h_l)`` of every layer, in order.
+
+        Arguments:
+            columns: points, ``[d, B]``, one in each column.
+
+        Returns:
+            Layer by layer ``(z [n, B], h [width, B])``; they are the same where there is no activation.
+        """
         return ((z, h) for _, _, z, h in sweep(self, columns, Floats()))
 
     @np.errstate(all="ignore")
@@ -179,6 +227,15 @@ class Network:
         Products of layers with the window are rounded to float64: what is exact is so about the network that
         is returned. ``mlp([(window.directions.T, window.base)]).then(network)`` has one layer more, and
         nothing rounded.
+
+        Arguments:
+            window: ``x = base + t @ directions``, base ``[d]``, directions ``[k, d]``: a ``Slice``.
+
+        Returns:
+            A network of k inputs with the same units.
+
+        Raises:
+            ValueError: the window lies in a space of another dimension.
         """
         base, directions = window.base, window.directions
         if directions.shape[1] != self.input_dim:
@@ -195,6 +252,15 @@ class Network:
         """The scalar network ``f_i - f_j``: its zero set is the boundary between two classes.
 
         Differences of the last layer's weights are rounded to float64.
+
+        Arguments:
+            i, j: numbers of outputs; negative ones count from the end.
+
+        Returns:
+            A network of one output; it is positive where output i is the larger one.
+
+        Raises:
+            ValueError: there is no such output.
         """
         for k in (i, j):
             if not -self.output_dim <= k < self.output_dim:
@@ -214,7 +280,17 @@ class Network:
         return replace(self, layers=(*self.layers, final), output_names=names)
 
     def then(self, other: Network) -> Network:
-        """``other`` after this network, as one network."""
+        """``other`` after this network, as one network.
+
+        Arguments:
+            other: a network of as many inputs as this one has outputs.
+
+        Returns:
+            The network ``x -> other(self(x))``, whose units are those of this one, then those of ``other``.
+
+        Raises:
+            ValueError: outputs and inputs differ in number.
+        """
         if other.input_dim != self.output_dim:
             raise ValueError(f"{self.output_dim} outputs do not fit {other.input_dim} inputs.")
         shift = len(self.layers)
@@ -238,7 +314,23 @@ class Network:
 
 
 def mlp(weights: Sequence[tuple[ArrayLike, ArrayLike]], activation: Activation | None = None) -> Network:
-    """A fully connected network from ``(W [out, in], b [out])`` pairs; ReLU between, none at the end."""
+    """A fully connected network: z = W h + b, an activation between the layers and none at the end.
+
+    Arguments:
+        weights: for each layer ``(W [out, in], b [out])``, from the input on.
+        activation: of every layer but the last; ReLU by default.
+
+    Returns:
+        The network, whose last layer is affine.
+
+    Raises:
+        ValueError: there is no layer, a W is not a matrix, a b not a vector, or widths do not fit.
+
+    Example:
+        >>> network = mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])  # |x|
+        >>> network([[-3.0]])
+        array([[3.]])
+    """
     if not weights:
         raise ValueError("mlp: at least one layer is needed.")
     layers = []
@@ -254,7 +346,17 @@ def mlp(weights: Sequence[tuple[ArrayLike, ArrayLike]], activation: Activation |
 
 
 def stack(first: Network, second: Network) -> Network:
-    """Two networks side by side on one input: outputs of the first, then of the second."""
+    """Two networks side by side on one input: outputs of the first, then of the second.
+
+    Arguments:
+        first, second: networks of equally many inputs.
+
+    Returns:
+        A network whose units are those of the first, then those of the second.
+
+    Raises:
+        ValueError: the numbers of inputs differ.
+    """
     if first.input_dim != second.input_dim:
         raise ValueError(f"Inputs of {first.input_dim} and {second.input_dim} coordinates differ.")
     shift = len(first.layers)

@@ -89,8 +89,8 @@ class LinearExplanation:
 
     Arguments:
         outputs: ``int[B]``, the output k that is explained.
-        gradient: ``[B, d]``; intercept: ``[B]``. **Estimates**: the pieces of units, and what follows from
-            them, in float64.
+        gradient: ``[B, d]``. An **estimate**: the pieces of units, and what follows from them, in float64.
+        intercept: ``[B]``. An **estimate** likewise.
         reach: for the norms 1, 2 and infinity the largest radius, ``[B]``, of a ball around the point in
             which no unit changes its piece: there the function is the network. Infinite where nothing bends.
             An **estimate**.

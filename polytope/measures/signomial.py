@@ -49,7 +49,14 @@ class Signomial:
         return self.coefficients.dtype == object
 
     def __call__(self, x: Any) -> Numbers:
-        """Values at points ``[B, d]``; exact where both the numbers and the points are fractions."""
+        """Values at points; exact where both the numbers and the points are fractions.
+
+        Arguments:
+            x: points, ``[B, d]``: float64, or an object array of fractions.
+
+        Returns:
+            ``[B]``.
+        """
         points = np.asarray(x)
         if self.exact and points.dtype != object:
             return Signomial(self.exponents.astype(float), self.coefficients.astype(float))(points)
@@ -57,7 +64,11 @@ class Signomial:
         return values
 
     def times(self, factor: Any) -> Signomial:
-        """``factor * F`` for a factor that is not negative."""
+        """``factor * F``: every monomial times the factor.
+
+        Arguments:
+            factor: a number, at least 0; a fraction where the signomial is exact.
+        """
         return Signomial(self.exponents * factor, self.coefficients * factor)
 
 
@@ -283,9 +294,15 @@ def whole_numbers(row: Sequence[Any]) -> list[int]:
 
 
 def newton_polytope(F: Signomial) -> FloatArray:
-    """The vertices of the convex hull of the exponents, ``[v, d]``, of any dimension.
+    """The vertices of the convex hull of the exponents, of any dimension.
 
     **Exact**: the exponents that win somewhere in ``max <a, x>``, rounded once.
+
+    Arguments:
+        F: the signomial.
+
+    Returns:
+        ``[v, d]``, in lexicographic order.
     """
     given = in_fractions(F)
     level = Signomial(given.exponents, np.full(len(F), Fraction(0), dtype=object))
@@ -294,9 +311,15 @@ def newton_polytope(F: Signomial) -> FloatArray:
 
 
 def upper_hull(F: Signomial) -> FloatArray:
-    """The vertices ``(a, b)`` of the upper hull of the lifted Newton polytope, ``[v, d + 1]``.
+    """The vertices ``(a, b)`` of the upper hull of the lifted Newton polytope.
 
     **Exact** for fractions, and rounded once; of float64 numbers an **estimate**.
+
+    Arguments:
+        F: the signomial.
+
+    Returns:
+        ``[v, d + 1]``: exponent and coefficient of each monomial that is alone the greatest somewhere.
     """
     some = pruned(F)
     return np.concatenate([some.exponents, some.coefficients[:, None]], axis=1).astype(float)
@@ -318,11 +341,17 @@ def hull_vertices(points: FloatArray) -> FloatArray:
 
 
 def zonotope(generators: FloatArray) -> FloatArray:
-    r"""The vertices ``[v, d]`` of :math:`\sum_j [0, 1] w_j`, generators ``w [n, d]``.
+    r"""The vertices of :math:`\sum_j [0, 1] w_j`, the sum of segments.
 
     It is the Newton polytope of :math:`\sum_j \max(\langle w_j, x \rangle + b_j, 0)`; for generic generators
     it has as many vertices as the central arrangement has cells, :math:`2 \sum_{i<d} \binom{n-1}{i}`
     (Zaslavsky). An **estimate**: sums of generators and hulls in float64.
+
+    Arguments:
+        generators: w, ``[n, d]``.
+
+    Returns:
+        ``[v, d]``.
 
     Example:
         >>> len(zonotope(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])))

@@ -28,9 +28,10 @@ class Simplified:
     Arguments:
         network: the smaller network.
         dead: ``bool[units]`` of the given network, units that are constant on the domain.
-        always_on: units that are on one sloped piece throughout, replaced by affine maps of what they read.
+        always_on: ``bool[units]``, units that are on one sloped piece throughout, replaced by affine maps of
+            what they read.
         duplicate: ``int[units]``, the unit that each is a positive multiple of, or -1.
-        unread: units that bend, but that no output depends on.
+        unread: ``bool[units]``, units that bend, but that no output depends on.
         difference: largest difference of the two networks' outputs at the points that were tried, relative
             to the size of the terms that they are sums of: rounding. An **estimate**.
     """

@@ -36,7 +36,14 @@ class MaxAffine:
     B: FloatArray
 
     def __call__(self, u: FloatArray) -> FloatArray:
-        """The units' values, ``[N, in]`` to ``[N, units]``."""
+        """The units' values.
+
+        Arguments:
+            u: what the layer reads, ``[N, in]``.
+
+        Returns:
+            ``[N, units]``.
+        """
         values: FloatArray = (np.einsum("krn,bn->bkr", self.A, u) + self.B).max(axis=2)
         return values
 
@@ -86,16 +93,26 @@ class PowerCells:
     def power(self, x: ArrayLike) -> FloatArray:
         r"""The power distances :math:`\|x - \mu\|^2 - \tau = \|x\|^2 - 2 (\langle \mu, x \rangle + \beta)`.
 
-        Points ``[B, d]`` to ``[B, R]``.
+        Arguments:
+            x: points, ``[B, d]``, or one, ``[d]``.
+
+        Returns:
+            ``[B, R]``, in squared units of the input; negative inside a cell's ball.
         """
         points = np.atleast_2d(np.asarray(x, dtype=float))
         powers: FloatArray = (points**2).sum(axis=1)[:, None] - 2 * self._heights(points)
         return powers
 
     def nearest(self, x: ArrayLike) -> IntArray:
-        """The cell of least power distance of each point, ``[B, d]`` to ``int[B]``; of equal ones the first.
+        """The cell of least power distance of each point; of equal ones the first.
 
         Right at all scales: what all cells have in common is left out.
+
+        Arguments:
+            x: points, ``[B, d]``, or one, ``[d]``.
+
+        Returns:
+            ``int[B]``, numbers of cells.
         """
         points = np.atleast_2d(np.asarray(x, dtype=float))
         cells: IntArray = self._heights(points).argmax(axis=1)

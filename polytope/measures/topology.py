@@ -79,10 +79,15 @@ def level_set_topology(complex: RegionComplex, level: float = 0.0) -> Topology:
 def sublevel_topology(complex: RegionComplex, level: float = 0.0) -> Topology:
     r"""The sublevel set :math:`\{x : f(x) \le t\}` in the domain.
 
-    Arguments, errors: as of ``level_set_topology``.
+    Arguments:
+        complex: a complete complex of a scalar network in a bounded domain of one to three dimensions.
+        level: t.
 
     Returns:
         Numbers of faces and Betti numbers of dimensions 0 to d.
+
+    Raises:
+        ValueError, IncompleteComplexError, UnboundedDomainError, GeometryError: as of ``level_set_topology``.
 
     Example:
         >>> import polytope as pt
@@ -205,7 +210,7 @@ class DualGraph:
     Arguments:
         degrees: ``int[n]``, the number of regions with 0, 1, 2, ... neighbours.
         diameter: the most facets between two regions on a shortest way.
-        spectrum: the smallest eigenvalues of the normalised Laplacian, ascending.
+        spectrum: ``[k]``, the k smallest eigenvalues of the normalised Laplacian, ascending.
     """
 
     degrees: IntArray

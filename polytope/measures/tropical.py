@@ -48,7 +48,14 @@ class TropicalForm:
         return tuple((len(f), len(g)) for f, g in zip(self.F, self.G, strict=True))
 
     def __call__(self, x: Any) -> Numbers:
-        """The values ``[B, out]`` at points ``[B, d]``; exact for object arrays of fractions."""
+        """The network's values; exact where the form and the points are fractions.
+
+        Arguments:
+            x: points, ``[B, d]``: float64, or an object array of fractions.
+
+        Returns:
+            ``[B, out]``.
+        """
         columns = [f(x) - g(x) for f, g in zip(self.F, self.G, strict=True)]
         return np.stack(columns, axis=1)
 

@@ -30,9 +30,9 @@ class UnitUse:
     """What is known of every unit, in the order of a pattern.
 
     Arguments:
-        fixed: proved to be on one piece throughout the domain.
-        varying: proved to be on two pieces; a unit that is neither is open.
-        flat: whether the slope of the piece first seen is 0.
+        fixed: ``bool[units]``, proved to be on one piece throughout the domain.
+        varying: ``bool[units]``, proved to be on two pieces; a unit that is neither is open.
+        flat: ``bool[units]``, whether the slope of the piece first seen is 0.
         piece: ``int8[units]``, the piece first seen: the one of a fixed unit.
     """
 
@@ -47,11 +47,19 @@ class UnitUse:
         return bool((self.fixed | self.varying).all())
 
     def dead(self, units: slice = slice(None)) -> tuple[int, int]:
-        """Least and greatest possible number of dead units among some."""
+        """Least and greatest possible number of dead units among some.
+
+        Arguments:
+            units: which part of a pattern; by default all of it.
+        """
         return self._between(self.flat, units)
 
     def always_on(self, units: slice = slice(None)) -> tuple[int, int]:
-        """Least and greatest possible number of units among some that are always on one sloped piece."""
+        """Least and greatest possible number of units among some that are always on one sloped piece.
+
+        Arguments:
+            units: which part of a pattern; by default all of it.
+        """
         return self._between(~self.flat, units)
 
     def _between(self, kind: BoolArray, units: slice) -> tuple[int, int]:
@@ -100,6 +108,8 @@ def prove_units(
     leaves units open, the regions of the layers up to the last of them decide all, where the budget allows.
 
     Arguments:
+        network: the network.
+        domain: a polyhedron with interior in its input space.
         samples: random points looked at, near the centre of an unbounded domain.
         max_regions, max_seconds: budgets of the enumeration. With a budget some units may stay open.
 

@@ -34,7 +34,8 @@ def plot_complexity_map(
     Arguments:
         network: a network.
         window: a plane in its input space.
-        radius, frames: as in ``local_complexity``; the neighbourhoods lie in the input space.
+        radius: of the neighbourhoods, in the distance of the input space, where they lie.
+        frames: the number of directions, or a frame ``[P, d]``, as in ``local_complexity``.
         ax: where to draw; a new figure's axes by default.
         low, high: corners of the part of the plane that is drawn, in the window's coordinates.
         resolution: points along each side.

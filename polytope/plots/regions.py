@@ -43,7 +43,7 @@ def plot_regions(
         values: ``[R]``; by default :math:`\|J\|_F` of each region's affine map.
         label: what the numbers are; named beside the colour bar.
         cmap: a colour map of matplotlib.
-        polygons: the regions' outlines, where they are known already.
+        polygons: the regions' outlines, ``[v, 2]`` each, where they are known already.
 
     Returns:
         The axes; ``ax.figure.savefig(path)`` writes the picture.

@@ -211,7 +211,11 @@ class RegionComplex:
         return Facets(found.offsets, units, found.points[order], found.origin[order])
 
     def facet_points(self, region: int) -> FloatArray:
-        """A point in the relative interior of every facet of a region, ``[facets, d]``, in their order."""
+        """A point in the relative interior of every facet of a region, ``[facets, d]``, in their order.
+
+        Arguments:
+            region: its number, from 0.
+        """
         if self._points is not None:
             return self._points[self._span(region)]
         points = self._one_region(region).points
@@ -264,10 +268,16 @@ class RegionComplex:
         return sizes, errors
 
     def locate(self, x: ArrayLike) -> IntArray:
-        """The region of every point ``[B, d]``: ``int[B]``, -1 outside the domain.
+        """The region of every point.
 
         On a boundary the answer is the region that owns the tie, or one around the point. In an incomplete
         complex -1 also means that the point's region was not found.
+
+        Arguments:
+            x: points, ``[B, d]``, or one, ``[d]``.
+
+        Returns:
+            ``int[B]``, numbers of regions; -1 outside the domain.
         """
         points = np.atleast_2d(np.asarray(x, dtype=float))
         return locate(self.network, self.domain, self.boundaries, self._exact.exact, self._numbers, points)
@@ -289,6 +299,9 @@ class RegionComplex:
     def require_complete(self, question: str) -> None:
         """Refuse a question that a partial complex cannot answer.
 
+        Arguments:
+            question: what is asked, as the message names it.
+
         Raises:
             IncompleteComplexError: the enumeration was stopped by a budget.
         """
@@ -301,7 +314,12 @@ class RegionComplex:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """One region of a complex."""
+    """One region of a complex.
+
+    Arguments:
+        complex: the complex.
+        number: the region's place in it, from 0.
+    """
 
     complex: RegionComplex
     number: int

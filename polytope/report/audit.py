@@ -69,12 +69,26 @@ class Audit:
         return found
 
     def write_json(self, path: str | Path) -> Path:
-        """Write the report for machines; ``polytope/report/templates/report.schema.json`` describes it."""
+        """Write the report for machines; ``polytope/report/templates/report.schema.json`` describes it.
+
+        Arguments:
+            path: the file; one that exists is replaced.
+
+        Returns:
+            The same path.
+        """
         Path(path).write_text(json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         return Path(path)
 
     def write_html(self, path: str | Path) -> Path:
-        """Write the report for people: one file that opens from disk and loads nothing."""
+        """Write the report for people: one file that opens from disk and loads nothing.
+
+        Arguments:
+            path: the file; one that exists is replaced.
+
+        Returns:
+            The same path.
+        """
         text = page(self.report, self.windows, self.pictures)
         Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
         return Path(path)

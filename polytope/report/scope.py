@@ -29,7 +29,7 @@ class Scope:
         description: a phrase that completes "in ...".
         chosen_by: ``"user"`` or ``"default"``.
         kind: ``"box"``, ``"polytope"`` or ``"window"``.
-        low, high: the domain's ends, where it is a box.
+        low, high: the domain's ends, ``[k]``, where it is a box in k coordinates.
     """
 
     domain: Polyhedron
@@ -42,7 +42,12 @@ class Scope:
 
     @classmethod
     def of(cls, domain: Polyhedron, window: Slice | None = None) -> Scope:
-        """A domain as it is, in the coordinates of the window where there is one."""
+        """A domain as it is, in the coordinates of the window where there is one.
+
+        Arguments:
+            domain: a polyhedron in the window's coordinates, or in the input space.
+            window: the slice of the input space that is looked at; ``None`` for all of it.
+        """
         rows = f"{len(domain.A)} half-spaces in {domain.dim} dimensions"
         if window is None:
             return cls(domain, None, f"a polytope of {rows}", "user", "polytope")
@@ -50,6 +55,12 @@ class Scope:
 
     def restricted(self, network: Network) -> Network:
         """The network as a function of the domain's coordinates.
+
+        Arguments:
+            network: a network on the whole input space.
+
+        Returns:
+            The network itself where there is no window, else one of the window's coordinates.
 
         Raises:
             ValueError: the domain does not fit the network.

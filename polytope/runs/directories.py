@@ -120,6 +120,12 @@ def load_complex(directory: str | File) -> RegionComplex:
 
     Whatever the directory holds, nothing of it runs, and reading it takes a small multiple of its own size.
 
+    Arguments:
+        directory: what ``enumerate_regions`` was given as ``directory``.
+
+    Returns:
+        The complex; its arrays are read from the files when they are asked for.
+
     Raises:
         ValueError: there is none.
         CorruptFileError: a file is damaged, missing, or not of this run; what is read later is checked later.

@@ -25,8 +25,13 @@ from polytope.runs.batches import count_in_batches, enumerate_in_batches
 class RegionCount:
     """The number of regions lies in ``lower .. upper``; where ``complete``, both are the exact count.
 
-    ``seconds`` is the time of the search, ``engine`` what counted, ``statistics`` how many signs each test
-    decided, ``open_cells`` the branches of the search that a budget left, where the engine names them.
+    Arguments:
+        lower, upper: certified bounds on the number.
+        complete: whether the search came to its end.
+        seconds: time of the search.
+        engine: what counted.
+        statistics: how many signs each of its tests decided.
+        open_cells: the branches of the search that a budget left, where the engine names them.
     """
 
     lower: int
@@ -115,7 +120,21 @@ def count_regions(
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> RegionCount:
-    """The number of activation regions in a domain; keeps no region. Arguments as ``enumerate_regions``.
+    """The number of activation regions in a domain; keeps no region.
+
+    Arguments:
+        network: a piecewise-affine network.
+        domain: a polyhedron with interior in its input space.
+        engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound.
+        max_regions, max_seconds, max_memory: budgets, the last in bytes that this process may take.
+        executor: runs batches of the search: processes, or a Dask cluster's ``client.get_executor()``.
+        progress: called with the numbers of regions found and of open cells.
+
+    Returns:
+        Certified bounds on the number; they are equal where the search was complete.
+
+    Raises:
+        ValueError, EmptyDomainError, SolverError: as of ``enumerate_regions``.
 
     Example:
         >>> import polytope as pt

@@ -46,7 +46,7 @@ class Tracked:
 
     @property
     def born(self) -> IntArray:
-        """The numbers of the later regions whose pattern no earlier region has.
+        """The numbers of the later regions whose pattern no earlier region has, ``int[n]``.
 
         Raises:
             IncompleteComplexError: not all earlier regions are known.
@@ -56,7 +56,7 @@ class Tracked:
 
     @property
     def died(self) -> IntArray:
-        """The numbers of the earlier regions whose pattern no later region has.
+        """The numbers of the earlier regions whose pattern no later region has, ``int[n]``.
 
         Raises:
             IncompleteComplexError: not all later regions are known.

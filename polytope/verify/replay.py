@@ -50,9 +50,11 @@ Region = tuple[PatternArray, FloatArray, list[int], list[int], list[int], list[i
 
 @dataclass(frozen=True)
 class Proof:
-    """What was proved: ``regions`` is the exact number if ``complete``, else a lower bound.
+    """What was proved of the regions in a directory.
 
     Arguments:
+        regions: their exact number if ``complete``, else a lower bound.
+        complete: whether it was proved that there are no others.
         adjacent: pairs of regions that share a facet, where complete.
         implied: rows whose redundancy was proved.
     """

@@ -29,7 +29,7 @@ class ComplexityRecorder:
         radius, frames, layers, batch_size: as in ``local_complexity``; the frame is the same at all steps.
         at: the steps to record, or every how many.
         steps: the steps recorded so far.
-        means: at each of them the mean over the points, by layer.
+        means: at each of them the mean over the points, ``[layers]``.
 
     Example:
         >>> import torch
@@ -59,7 +59,11 @@ class ComplexityRecorder:
         return np.array(self.means)
 
     def record(self, step: int) -> None:
-        """Count now, and keep the means under this step."""
+        """Count now, and keep the means under this step.
+
+        Arguments:
+            step: the number under which the means are kept.
+        """
         found = local_complexity(
             self.module,
             self.x,
