@@ -72,11 +72,28 @@ class _TurnedConv(nn.Module):
         return turned.reshape(len(self.weight) * self.order, -1, *self.weight.shape[-2:])
 
     def forward(self, x: Tensor) -> Tensor:
-        """The convolution."""
+        """The convolution on a batch of images.
+
+        Arguments:
+            x: ``[B, C, H, W]``; C counts the group's elements where the input is on the group.
+
+        Returns:
+            ``[B, out |G|, H', W']``.
+        """
         return functional.conv2d(x, self.kernel(), _repeated(self.bias, self.order), padding=self.padding)
 
     def affine(self, shape: Shape) -> AffineMap:
-        """The convolution and the bias on flat images ``[C, H, W]``, and the shape of the result."""
+        """The convolution on flat images.
+
+        Arguments:
+            shape: of one image, ``(C, H, W)``.
+
+        Returns:
+            The linear map, the bias, and the shape of the result.
+
+        Raises:
+            ValueError: the layer reads values of another shape.
+        """
         kernel, bias = array(self.kernel()), _repeated(self.bias, self.order)
         if len(shape) != 3:
             raise ValueError(f"{type(self).__name__} reads images [C, H, W], not values of shape {shape}.")
@@ -112,7 +129,11 @@ class GroupConv2d(_TurnedConv):
 
     .. math:: F'(c, g, p) = \sum_{i, h, q} \kappa_{ci}(g^{-1} h, g^{-1} (q - p)) \, F(i, h, q) + b_c
 
-    ``[B, in |G|, H, W]`` to ``[B, out |G|, H', W']``. Arguments as for ``LiftingConv2d``.
+    ``[B, in |G|, H, W]`` to ``[B, out |G|, H', W']``.
+
+    Arguments:
+        group, kernel_size, padding, bias: as for ``LiftingConv2d``.
+        in_channels, out_channels: numbers of channels for each element of the group.
 
     Raises:
         ValueError: the group does not map the kernel's grid to itself.
@@ -129,6 +150,9 @@ class GroupPool(nn.Module):
     Arguments:
         group: the group.
         reduce: "max" or "sum".
+
+    Raises:
+        ValueError: there is no such ``reduce``.
     """
 
     def __init__(self, group: FiniteGroup, reduce: Literal["max", "sum"] = "max") -> None:
@@ -138,12 +162,32 @@ class GroupPool(nn.Module):
         self.order, self.reduce = len(group), reduce
 
     def forward(self, x: Tensor) -> Tensor:
-        """The pooled features."""
+        """The pooled features.
+
+        Arguments:
+            x: ``[B, c |G|, ...]``.
+
+        Returns:
+            ``[B, c, ...]``.
+
+        Raises:
+            ValueError: the channels are no multiple of the group's order.
+        """
         grouped = x.reshape(len(x), *self._grouped(tuple(x.shape[1:])))
         return torch.amax(grouped, 2) if self.reduce == "max" else grouped.sum(2)
 
     def bend(self, shape: Shape) -> Bend | None:
-        """The largest over the group, and the shape of the result; ``None`` for the sum."""
+        """The largest over the group, as an activation.
+
+        Arguments:
+            shape: of one input, ``(c |G|, ...)``.
+
+        Returns:
+            The activation and the shape of its result; ``None`` for the sum, which is affine.
+
+        Raises:
+            ValueError: the channels are no multiple of the group's order.
+        """
         channels, order, *rest = self._grouped(shape)
         if self.reduce == "sum":
             return None
@@ -151,7 +195,17 @@ class GroupPool(nn.Module):
         return max_groups(places.transpose(0, 2, 1).reshape(-1, order)), (channels, *rest)
 
     def affine(self, shape: Shape) -> AffineMap:
-        """The sum over the group, no bias, and the shape of the result."""
+        """The sum over the group on flat features; its bias is 0.
+
+        Arguments:
+            shape: of one input, ``(c |G|, ...)``.
+
+        Returns:
+            The linear map, the bias, and the shape of the result.
+
+        Raises:
+            ValueError: the channels are no multiple of the group's order.
+        """
         channels, order, *rest = self._grouped(shape)
         over = kron(np.ones((1, order)), eye_array(prod(rest)))
         out_shape = (channels, *rest)
@@ -170,6 +224,13 @@ class SetLinear(nn.Module):
     r"""Sets of n vectors to sets of n vectors, :math:`y_i = A x_i + B \sum_{j \ne i} x_j + b`.
 
     ``[B, n, in]`` to ``[B, n, out]``. These are all affine maps that commute with permutations.
+
+    Arguments:
+        in_features: coordinates of an element.
+        out_features: coordinates of its image.
+
+    Raises:
+        ValueError: a number is less than 1.
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -181,19 +242,43 @@ class SetLinear(nn.Module):
         self.bias = nn.Parameter(0.1 * torch.randn(out_features))
 
     def matrix(self, n: int) -> Tensor:
-        """The linear map of n vectors, ``[n out, n in]``: copies of A and B."""
+        """The linear map of n vectors: copies of A and B.
+
+        Arguments:
+            n: number of vectors.
+
+        Returns:
+            ``[n out, n in]``.
+        """
         own: Tensor = self.own
         rows = [[own if i == j else self.others for j in range(n)] for i in range(n)]
         return torch.cat([torch.cat(row, dim=1) for row in rows])
 
     def forward(self, x: Tensor) -> Tensor:
-        """The affine map, as one matrix."""
+        """The affine map, as one matrix.
+
+        Arguments:
+            x: ``[B, n, in]``.
+
+        Returns:
+            ``[B, n, out]``.
+        """
         n = x.shape[1]
         out = functional.linear(x.flatten(1), self.matrix(n), self.bias.repeat(n))
         return out.reshape(-1, n, len(self.own))
 
     def affine(self, shape: Shape) -> AffineMap:
-        """The linear map and the bias on flat sets ``[n, in]``, and the shape of the result."""
+        """The layer on flat sets.
+
+        Arguments:
+            shape: of one set, ``(n, in)``.
+
+        Returns:
+            The linear map, the bias, and the shape of the result.
+
+        Raises:
+            ValueError: the layer reads values of another shape.
+        """
         n = _set_size(self, shape)
         check_shape(self, shape, (n, self.own.shape[1]))
         return Dense(array(self.matrix(n))), np.tile(array(self.bias), n), (n, len(self.own))
@@ -221,6 +306,9 @@ class DeepSets(nn.Sequential):
         in_features: coordinates of an element.
         widths: channels of the hidden layers.
         out_features: number of outputs.
+
+    Raises:
+        ValueError: no hidden layer, or ``in_features`` or a width is less than 1.
     """
 
     def __init__(self, in_features: int, widths: Sequence[int], out_features: int) -> None:

@@ -25,7 +25,18 @@ def check_order(order: int, name: str = "order") -> int:
 
 
 def order_rotation(order: int, angle: ArrayLike) -> FloatArray:
-    r"""The matrices :math:`\rho(t)` on values of orders 0..L, ``[..., 2L+1, 2L+1]``."""
+    r"""The matrices :math:`\rho(t)` on values of orders 0..L.
+
+    Arguments:
+        order: L, at least 0.
+        angle: t, radians, ``[...]``.
+
+    Returns:
+        ``[..., 2L+1, 2L+1]``, orthogonal.
+
+    Raises:
+        ValueError: the order is negative.
+    """
     t = np.asarray(angle, dtype=float)
     out = np.zeros((*t.shape, 2 * order + 1, 2 * order + 1))
     out[..., 0, 0] = 1.0
@@ -41,7 +52,13 @@ def gauge_transform(field: ArrayLike, angle: ArrayLike) -> FloatArray:
 
     Arguments:
         field: ``[..., V, C, 2L+1]``.
-        angle: radians, counter-clockwise, one for each vertex.
+        angle: ``[V]``, radians, counter-clockwise, one for each vertex.
+
+    Returns:
+        ``[..., V, C, 2L+1]``.
+
+    Raises:
+        ValueError: shapes that do not fit.
     """
     values, k = np.asarray(field, dtype=float), np.asarray(angle, dtype=float)
     if values.ndim < 3 or values.shape[-1] % 2 == 0 or k.shape != (values.shape[-3],):
@@ -58,9 +75,15 @@ def kernel_basis(order_in: int, order_out: int) -> FloatArray:
     neighbour's logarithm: at the direction theta of v, :math:`\kappa = \eta(\theta) K_0 \rho(-\theta)`
     with any matrix :math:`K_0`; its dependence on the length of v is free.
 
+    Arguments:
+        order_in, order_out: highest angular orders of the fields, at least 0.
+
     Returns:
         ``[k, 2 order_out + 1, 2 order_in + 1, n_freq]`` with k = (2 order_out + 1)(2 order_in + 1): the
         factors of 1, cos theta, sin theta, cos 2 theta, ... up to the frequency order_in + order_out.
+
+    Raises:
+        ValueError: an order is not a whole number of at least 0.
     """
     rows, columns = 2 * check_order(order_out, "order_out") + 1, 2 * check_order(order_in, "order_in") + 1
     highest = order_in + order_out
@@ -76,9 +99,15 @@ def kernel_basis(order_in: int, order_out: int) -> FloatArray:
 def self_basis(order_in: int, order_out: int) -> FloatArray:
     r"""All maps at a point that commute with changes of frame, :math:`K \rho(k) = \eta(k) K`.
 
+    Arguments:
+        order_in, order_out: highest angular orders of the fields, at least 0.
+
     Returns:
         ``[2 min(order_in, order_out) + 1, 2 order_out + 1, 2 order_in + 1]``: the identity on order 0, and
         on every common order the identity and the quarter turn.
+
+    Raises:
+        ValueError: an order is not a whole number of at least 0.
     """
     common = min(check_order(order_in, "order_in"), check_order(order_out, "order_out"))
     out = np.zeros((2 * common + 1, 2 * order_out + 1, 2 * order_in + 1))

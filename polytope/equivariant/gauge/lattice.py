@@ -36,7 +36,18 @@ def checked_links(links: ArrayLike) -> Links:
 
 
 def transform_links(links: ArrayLike, omega: ArrayLike) -> Links:
-    r""":math:`\Omega(x) U_\mu(x) \Omega(x + \mu)^*` for ``omega [*shape]``."""
+    r"""The links after a gauge transformation, :math:`\Omega(x) U_\mu(x) \Omega(x + \mu)^*`.
+
+    Arguments:
+        links: ``[D, *shape]``, numbers of absolute value 1; real for Z2, complex for U(1).
+        omega: ``[*shape]``, one number of absolute value 1 for each site.
+
+    Returns:
+        ``[D, *shape]``.
+
+    Raises:
+        ValueError: a link is not in the group, or shapes differ.
+    """
     U, O = checked_links(links), np.asarray(omega)  # noqa: E741
     if O.shape != U.shape[1:]:
         raise ValueError(f"transform_links: omega has shape {O.shape}, the lattice {U.shape[1:]}.")
@@ -44,9 +55,18 @@ def transform_links(links: ArrayLike, omega: ArrayLike) -> Links:
 
 
 def plaquettes(links: ArrayLike) -> Links:
-    r"""The Wilson loops around elementary squares, ``[D (D-1) / 2, *shape]``, gauge invariant.
+    r"""The Wilson loops around elementary squares, which are gauge invariant.
 
     .. math:: U_\mu(x)\, U_\nu(x + \mu)\, U_\mu(x + \nu)^*\, U_\nu(x)^* .
+
+    Arguments:
+        links: ``[D, *shape]``, numbers of absolute value 1; real for Z2, complex for U(1).
+
+    Returns:
+        ``[D (D-1) / 2, *shape]``, pairs mu < nu in lexicographic order.
+
+    Raises:
+        ValueError: a wrong shape, or a link is not in the group.
     """
     U = checked_links(links)
     pairs = [(mu, nu) for mu in range(len(U)) for nu in range(mu + 1, len(U))]
@@ -71,6 +91,9 @@ class LatticeGaugeConv(EdgeConv):
     Arguments:
         links: ``[D, *shape]``.
         c_in, c_out: channels.
+
+    Raises:
+        ValueError: a link is not in the group, or a number of channels is less than 1.
     """
 
     carry: Tensor

@@ -48,7 +48,17 @@ class EdgeConv(nn.Module):
         return None
 
     def forward(self, field: Tensor) -> Tensor:
-        """``[B, *field_in]`` to ``[B, *field_out]``."""
+        """The layer on a batch of fields.
+
+        Arguments:
+            field: ``[B, *field_in]``.
+
+        Returns:
+            ``[B, *field_out]``.
+
+        Raises:
+            ValueError: a field of another shape.
+        """
         if field.shape[1:] != self.field_in:
             raise ValueError(
                 f"{type(self).__name__}: expected a field {['B', *self.field_in]}, got {list(field.shape)}."
@@ -62,7 +72,17 @@ class EdgeConv(nn.Module):
         return out if offset is None else out + offset
 
     def affine(self, shape: Shape) -> AffineMap:
-        """The linear map and the bias on flat fields, and the shape of the result."""
+        """The layer on flat fields.
+
+        Arguments:
+            shape: of one field, ``field_in``.
+
+        Returns:
+            The linear map, the bias, and the shape of the result.
+
+        Raises:
+            ValueError: the layer reads values of another shape.
+        """
         check_shape(self, shape, self.field_in)
         blocks = array(self.blocks())
         _, rows, columns = blocks.shape
@@ -92,6 +112,9 @@ class GaugeConv(EdgeConv):
         c_in, c_out: channels.
         order_in, order_out: highest angular orders of the fields.
         n_rings: number of radial weights.
+
+    Raises:
+        ValueError: an order, or a number of channels or rings, is out of range.
 
     References:
         P. de Haan, M. Weiler, T. Cohen, M. Welling, "Gauge equivariant mesh CNNs", 2021,
@@ -177,6 +200,9 @@ class RegularNonlinearity(nn.Sequential):
     Arguments:
         order: L.
         n_samples: at least 2L + 1.
+
+    Raises:
+        ValueError: too few samples for the order.
     """
 
     def __init__(self, order: int, n_samples: int):

@@ -195,7 +195,17 @@ class TangentBundle:
         return np.stack([c * along + s * across, c * across - s * along], axis=1)
 
     def turned(self, angle: ArrayLike) -> TangentBundle:
-        """The same mesh in another gauge: every frame turned by its angle, ``[V]``, counter-clockwise."""
+        """The same mesh in another gauge.
+
+        Arguments:
+            angle: ``[V]``, radians by which the frames are turned, counter-clockwise.
+
+        Returns:
+            The bundle with the angles added to its gauge.
+
+        Raises:
+            ValueError: angles of another shape, or not finite.
+        """
         return TangentBundle(self.vertices, self.faces, self.gauge + np.asarray(angle, dtype=float))
 
 

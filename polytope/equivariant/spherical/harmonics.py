@@ -51,6 +51,12 @@ def polar_quadrature(b: int, grid: str = "driscoll-healy") -> tuple[FloatArray, 
         b: the bandwidth of the grid.
         grid: ``"driscoll-healy"``, :math:`\beta_j = \pi (2j+1) / 4b`, or ``"gauss-legendre"``.
 
+    Returns:
+        ``(beta [2b], weights [2b])``, beta in radians, ascending.
+
+    Raises:
+        ValueError: b is not a whole number of at least 1, or there is no such grid.
+
     References:
         J. R. Driscoll, D. M. Healy, "Computing Fourier transforms and convolutions on the 2-sphere", 1994.
     """
@@ -71,12 +77,18 @@ def equal_angles(b: int) -> FloatArray:
 
 
 def spherical_harmonics(bandlimit: int, beta: ArrayLike, alpha: ArrayLike) -> FloatArray:
-    """All harmonics of degree below the bandlimit at points of the sphere, ``[..., b^2]``.
+    """All harmonics of degree below the bandlimit at points of the sphere.
 
     Arguments:
-        bandlimit: b.
-        beta: the angle from the z axis.
-        alpha: the angle about it, from the x axis.
+        bandlimit: b, at least 1; degrees below b are kept.
+        beta: the angle from the z axis, radians, ``[...]``.
+        alpha: the angle about it, from the x axis, radians, ``[...]``; the angles broadcast.
+
+    Returns:
+        ``[..., b^2]``, degree by degree, orders -l..l.
+
+    Raises:
+        ValueError: the bandlimit is not a whole number of at least 1.
     """
     degrees = range(check_bandlimit(bandlimit))
     columns = [np.sqrt(2 * k + 1) * WignerD(k, alpha, beta, 0.0)[..., k] for k in degrees]
@@ -84,7 +96,18 @@ def spherical_harmonics(bandlimit: int, beta: ArrayLike, alpha: ArrayLike) -> Fl
 
 
 def group_harmonics(bandlimit: int, alpha: ArrayLike, beta: ArrayLike, gamma: ArrayLike) -> FloatArray:
-    r"""All :math:`\sqrt{2l+1} D^l_{mn}` of degree below the bandlimit, ``[..., b (4b^2 - 1) / 3]``."""
+    r"""All :math:`\sqrt{2l+1} D^l_{mn}` of degree below the bandlimit at rotations.
+
+    Arguments:
+        bandlimit: b, at least 1; degrees below b are kept.
+        alpha, beta, gamma: Euler angles, radians, ``[...]``; they broadcast.
+
+    Returns:
+        ``[..., b (4b^2 - 1) / 3]``, degree by degree, ``[m, n]`` row by row.
+
+    Raises:
+        ValueError: the bandlimit is not a whole number of at least 1.
+    """
     matrices = []
     for l in range(check_bandlimit(bandlimit)):  # noqa: E741
         D = np.sqrt(2 * l + 1) * WignerD(l, alpha, beta, gamma)
@@ -139,22 +162,56 @@ def angles_of(points: ArrayLike) -> tuple[FloatArray, FloatArray]:
 
 
 def sphere_action(bandlimit: int, alpha: float, beta: float, gamma: float) -> FloatArray:
-    """The matrix of a rotation on coefficients of the sphere, ``[b^2, b^2]``: blocks D^l."""
+    """The matrix of a rotation on coefficients of the sphere: blocks D^l.
+
+    Arguments:
+        bandlimit: b, at least 1; degrees below b are kept.
+        alpha, beta, gamma: Euler angles of one rotation, radians.
+
+    Returns:
+        ``[b^2, b^2]``, orthogonal.
+
+    Raises:
+        ValueError: the bandlimit is not a whole number of at least 1.
+    """
     blocks = [WignerD(degree, alpha, beta, gamma) for degree in range(check_bandlimit(bandlimit))]
     return block_diag(*blocks)
 
 
 def group_action(bandlimit: int, alpha: float, beta: float, gamma: float) -> FloatArray:
-    """The matrix of a rotation on coefficients of the group: D^l acts on the left index m of ``[m, n]``."""
+    """The matrix of a rotation on coefficients of the group: D^l acts on the left index m of ``[m, n]``.
+
+    Arguments:
+        bandlimit: b, at least 1; degrees below b are kept.
+        alpha, beta, gamma: Euler angles of one rotation, radians.
+
+    Returns:
+        ``[n, n]``, orthogonal, n = b (4b^2 - 1) / 3.
+
+    Raises:
+        ValueError: the bandlimit is not a whole number of at least 1.
+    """
     degrees = range(check_bandlimit(bandlimit))
     return block_diag(*(np.kron(WignerD(k, alpha, beta, gamma), np.eye(2 * k + 1)) for k in degrees))
 
 
 def near_identity(max_beta: float, n_beta: int, n_alpha: int, n_gamma: int = 1) -> FloatArray:
-    r"""Rotations close to the identity, where a local kernel lives: ``(alpha, beta, gamma)``, ``[P, 3]``.
+    r"""Rotations close to the identity, where a local kernel lives.
 
-    The identity's circle of rotations about z, and ``n_beta`` rings of tilt up to ``max_beta`` radians, each
-    in ``n_alpha`` directions, each turned by ``n_gamma`` equal angles; P = (1 + n_beta n_alpha) n_gamma.
+    The identity's circle of rotations about z, and ``n_beta`` rings of tilt up to ``max_beta``, each in
+    ``n_alpha`` directions, each turned by ``n_gamma`` equal angles.
+
+    Arguments:
+        max_beta: the largest tilt, radians, in (0, pi].
+        n_beta: number of rings.
+        n_alpha: number of directions on each ring.
+        n_gamma: number of turns of each tilt.
+
+    Returns:
+        Euler angles ``(alpha, beta, gamma)``, radians, ``[P, 3]`` with P = (1 + n_beta n_alpha) n_gamma.
+
+    Raises:
+        ValueError: ``max_beta`` lies outside (0, pi], or a number is less than 1.
     """
     counts = {"n_beta": n_beta, "n_alpha": n_alpha, "n_gamma": n_gamma}
     for name, value in counts.items():

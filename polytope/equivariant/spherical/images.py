@@ -11,7 +11,15 @@ from polytope.ir.maps import FloatArray, IntArray
 
 
 def random_rotations(n: int, rng: np.random.Generator) -> FloatArray:
-    """Rotations from the uniform distribution on the group, ``[n, 3, 3]``, by unit quaternions."""
+    """Rotations from the uniform distribution on the group, by unit quaternions.
+
+    Arguments:
+        n: how many.
+        rng: source of randomness.
+
+    Returns:
+        Rotation matrices, ``[n, 3, 3]``.
+    """
     w, x, y, z = (q := rng.normal(size=(4, n))) / np.linalg.norm(q, axis=0)
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],

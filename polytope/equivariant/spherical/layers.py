@@ -60,7 +60,17 @@ class _SpectralConv(nn.Module):
         self.reset_parameters()
 
     def point_kernels(self, points: ArrayLike) -> FloatArray:
-        """The coefficients of kernels at single points, ``[P, n]``."""
+        """The coefficients of kernels at single points.
+
+        Arguments:
+            points: Euler angles ``(alpha, beta, gamma)``, radians, ``[P, 3]``.
+
+        Returns:
+            ``[P, n]``, n the number of coefficients of a signal.
+
+        Raises:
+            ValueError: points of another shape, none, or not finite.
+        """
         raise NotImplementedError
 
     def reset_parameters(self) -> None:
@@ -74,7 +84,14 @@ class _SpectralConv(nn.Module):
         nn.init.zeros_(self.bias)
 
     def parts(self, kernel: Tensor) -> Iterator[Tensor]:
-        """The kernel's coefficients by degree, ``[c_out, c_in, ...]``."""
+        """The kernel's coefficients by degree.
+
+        Arguments:
+            kernel: ``[c_out, c_in, n]``.
+
+        Returns:
+            ``[c_out, c_in, ...]`` for each degree.
+        """
         raise NotImplementedError
 
     def kernel(self) -> Tensor:
@@ -82,21 +99,53 @@ class _SpectralConv(nn.Module):
         return self.weight if self.basis is None else self.weight @ self.basis
 
     def mix(self, part: Tensor, kernel: Tensor) -> Tensor:
-        """The product of one degree: signals ``[B, c_in, ...]`` to ``[B, c_out, 2l+1, 2l+1]``."""
+        """The product of one degree, summed over the incoming channels.
+
+        Arguments:
+            part: the signals' coefficients, ``[B, c_in, ...]``.
+            kernel: the kernel's, ``[c_out, c_in, ...]``.
+
+        Returns:
+            ``[B, c_out, 2l+1, 2l+1]``.
+        """
         raise NotImplementedError
 
     def spectral(self, coefficients: Tensor) -> Tensor:
-        """Coefficients ``[B, c_in, n]`` to ``[B, c_out, b (4b^2 - 1) / 3]``, without the bias."""
+        """The layer on coefficients, without the bias.
+
+        Arguments:
+            coefficients: ``[B, c_in, n]``.
+
+        Returns:
+            ``[B, c_out, b (4b^2 - 1) / 3]``, b the bandlimit.
+        """
         signals = self.source_parts(coefficients)
         kernels = self.parts(self.kernel())
         return torch.cat([self.mix(f, k).flatten(2) for f, k in zip(signals, kernels, strict=True)], dim=2)
 
     def source_parts(self, coefficients: Tensor) -> Iterator[Tensor]:
-        """The signals' coefficients by degree."""
+        """The signals' coefficients by degree.
+
+        Arguments:
+            coefficients: ``[B, c_in, n]``.
+
+        Returns:
+            ``[B, c_in, ...]`` for each degree.
+        """
         raise NotImplementedError
 
     def forward(self, signal: Tensor) -> Tensor:
-        """Samples to samples."""
+        """Samples to samples.
+
+        Arguments:
+            signal: ``[B, c_in, *grid]``, on the grid of bandwidth b_in.
+
+        Returns:
+            ``[B, c_out, 2 b_out, 2 b_out, 2 b_out]``.
+
+        Raises:
+            ValueError: a signal of another shape.
+        """
         if signal.ndim != 2 + len(self.source.grid_shape) or signal.shape[1] != self.c_in:
             wanted = ["B", self.c_in, *self.source.grid_shape]
             raise ValueError(f"{type(self).__name__}: expected {wanted}, got {list(signal.shape)}.")
@@ -104,7 +153,17 @@ class _SpectralConv(nn.Module):
         return out + self.bias.reshape(-1, 1, 1, 1)
 
     def affine(self, shape: Shape) -> AffineMap:
-        """The linear map and the bias on flat signals ``[c_in, ...]``, and the shape of the result."""
+        """The layer on flat signals.
+
+        Arguments:
+            shape: of one signal, ``(c_in, *grid)``.
+
+        Returns:
+            The linear map, the bias, and the shape of the result.
+
+        Raises:
+            ValueError: the layer reads values of another shape.
+        """
         check_shape(self, shape, (self.c_in, *self.source.grid_shape))
         n = self.source.n_coefficients
         with torch.no_grad():
@@ -206,6 +265,9 @@ class SO3ToS2(nn.Module):
         reduce: ``"integrate"``, the average over gamma, :math:`f^l_m = g^l_{m0}`; ``"sum"``,
             :math:`f^l_m = \sum_n g^l_{mn}`.
         bandlimit: how many degrees are kept.
+
+    Raises:
+        ValueError: there is no such ``reduce``, or the bandlimit exceeds a bandwidth.
     """
 
     def __init__(self, b_in: int, b_out: int, reduce: str = "integrate", *, bandlimit: int | None = None):
@@ -218,18 +280,45 @@ class SO3ToS2(nn.Module):
         self.target = SphericalHarmonicTransform(b_out, bandlimit=kept)
 
     def spectral(self, coefficients: Tensor) -> Tensor:
-        """Coefficients ``[..., n]`` on the group to coefficients ``[..., b^2]`` on the sphere."""
+        """Coefficients on the group to coefficients on the sphere.
+
+        Arguments:
+            coefficients: ``[..., b (4b^2 - 1) / 3]``, b the bandlimit.
+
+        Returns:
+            ``[..., b^2]``.
+        """
         parts = matrices_of(coefficients, self.target.bandlimit)
         if self.reduce == "sum":
             return torch.cat([g.sum(dim=-1) for g in parts], dim=-1)
         return torch.cat([g[..., g.shape[-1] // 2] for g in parts], dim=-1)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """``[B, C, 2b, 2b, 2b]`` to ``[B, C, 2b, 2b]``."""
+        """Samples on the group to samples on the sphere.
+
+        Arguments:
+            signal: ``[B, C, 2b, 2b, 2b]``, b the bandwidth b_in.
+
+        Returns:
+            ``[B, C, 2b, 2b]``, b the bandwidth b_out.
+
+        Raises:
+            ValueError: a grid of another bandwidth.
+        """
         return self.target.to_grid(self.spectral(self.source.from_grid(signal)))
 
     def affine(self, shape: Shape) -> AffineMap:
-        """The linear map and the (zero) bias on flat signals ``[C, ...]``, and the shape of the result."""
+        """The layer on flat signals; its bias is 0.
+
+        Arguments:
+            shape: of one signal, ``(C, 2b, 2b, 2b)``.
+
+        Returns:
+            The linear map, the bias, and the shape of the result.
+
+        Raises:
+            ValueError: the layer reads values of another shape.
+        """
         channels = shape[0]
         check_shape(self, shape, (channels, *self.source.grid_shape))
         reducing = self.spectral(torch.eye(self.source.n_coefficients, dtype=torch.float64)).T
@@ -252,11 +341,31 @@ class SO3Integrate(nn.Module):
         self.source = SO3FourierTransform(b, bandlimit=1)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """The coefficient of degree 0."""
+        """The coefficient of degree 0.
+
+        Arguments:
+            signal: ``[B, C, 2b, 2b, 2b]``.
+
+        Returns:
+            ``[B, C]``.
+
+        Raises:
+            ValueError: a grid of another bandwidth.
+        """
         return self.source.from_grid(signal)[..., 0]
 
     def affine(self, shape: Shape) -> AffineMap:
-        """The linear map and the (zero) bias on flat signals ``[C, ...]``, and the shape of the result."""
+        """The layer on flat signals; its bias is 0.
+
+        Arguments:
+            shape: of one signal, ``(C, 2b, 2b, 2b)``.
+
+        Returns:
+            The linear map, the bias, and the shape of the result.
+
+        Raises:
+            ValueError: the layer reads values of another shape.
+        """
         check_shape(self, shape, (shape[0], *self.source.grid_shape))
         analysis, _ = self.source.maps(shape[0])
         return analysis, np.zeros(shape[0]), (shape[0],)

@@ -31,7 +31,17 @@ class Transform(nn.Module):
         self.n_coefficients = n_coefficients
 
     def from_grid(self, signal: Tensor) -> Tensor:
-        """Samples ``[..., *grid]`` to coefficients ``[..., n]``: exact for band-limited signals."""
+        """The coefficients of samples: exact for band-limited signals.
+
+        Arguments:
+            signal: samples, ``[..., *grid]``.
+
+        Returns:
+            ``[..., n]``.
+
+        Raises:
+            ValueError: the last axes are not the grid's.
+        """
         if signal.shape[-len(self.grid_shape) :] != self.grid_shape:
             raise ValueError(
                 f"{type(self).__name__}: expected samples of shape [..., {str(self.grid_shape)[1:-1]}] "
@@ -40,7 +50,17 @@ class Transform(nn.Module):
         return self._analyse(signal)
 
     def to_grid(self, coefficients: Tensor) -> Tensor:
-        """Coefficients ``[..., n]`` to samples ``[..., *grid]``."""
+        """The samples of coefficients.
+
+        Arguments:
+            coefficients: ``[..., n]``.
+
+        Returns:
+            ``[..., *grid]``.
+
+        Raises:
+            ValueError: the number of coefficients is another.
+        """
         if coefficients.shape[-1] != self.n_coefficients:
             raise ValueError(
                 f"{type(self).__name__}: expected {self.n_coefficients} coefficients for the bandlimit "
@@ -49,11 +69,22 @@ class Transform(nn.Module):
         return self._synthesise(coefficients)
 
     def forward(self, signal: Tensor) -> Tensor:
-        """``from_grid``."""
+        """``from_grid``.
+
+        Arguments:
+            signal: samples, ``[..., *grid]``.
+        """
         return self.from_grid(signal)
 
     def maps(self, channels: int) -> tuple[LinearMap, LinearMap]:
-        """``from_grid`` and ``to_grid`` on flat signals ``[channels, ...]``, as linear maps."""
+        """``from_grid`` and ``to_grid`` on flat signals ``[channels, ...]``, as linear maps.
+
+        Arguments:
+            channels: number of channels; all are transformed alike.
+
+        Returns:
+            The map from samples to coefficients, ``[channels * n, channels * grid]``, and the one back.
+        """
         raise NotImplementedError
 
     def _analyse(self, signal: Tensor) -> Tensor:
@@ -120,6 +151,9 @@ class SO3FourierTransform(Transform):
         b: the bandwidth of the grid.
         grid: ``"driscoll-healy"`` or ``"gauss-legendre"``.
         bandlimit: how many degrees are kept, at most b, which is the default; fewer than b oversample.
+
+    Raises:
+        ValueError: numbers that do not fit, or there is no such grid.
     """
 
     polar: Tensor

@@ -18,7 +18,13 @@ ComplexArray = NDArray[np.complex128]
 
 
 def rotation_matrix(alpha: ArrayLike, beta: ArrayLike, gamma: ArrayLike) -> FloatArray:
-    r""":math:`R_z(\alpha) R_y(\beta) R_z(\gamma)`, ``[..., 3, 3]``; the angles broadcast.
+    r"""Rotation matrices :math:`R_z(\alpha) R_y(\beta) R_z(\gamma)`.
+
+    Arguments:
+        alpha, beta, gamma: Euler angles, radians, ``[...]``; they broadcast.
+
+    Returns:
+        ``[..., 3, 3]``.
 
     Example:
         >>> np.allclose(rotation_matrix(np.pi / 2, 0, 0), [[0, -1, 0], [1, 0, 0], [0, 0, 1]])
@@ -41,6 +47,12 @@ def euler_angles(rotation: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArra
     r"""Angles :math:`(\alpha, \beta, \gamma)` of rotations ``[..., 3, 3]``, with :math:`\beta` in [0, pi].
 
     Where beta is 0 or pi only a combination of the other two is determined; gamma is then 0.
+
+    Arguments:
+        rotation: rotation matrices, ``[..., 3, 3]``.
+
+    Returns:
+        ``(alpha, beta, gamma)``, radians, each ``[...]``; alpha and gamma in [-pi, pi].
 
     Raises:
         ValueError: a matrix is not a rotation.
@@ -67,11 +79,14 @@ def WignerD(l: int, alpha: ArrayLike, beta: ArrayLike, gamma: ArrayLike) -> Floa
 
     Arguments:
         l: the degree, at least 0.
-        alpha, beta, gamma: radians; they broadcast.
+        alpha, beta, gamma: Euler angles, radians, ``[...]``; they broadcast.
 
     Returns:
         ``[..., 2l+1, 2l+1]``, by diagonalising Y, whose eigenvalues are the integers times i: there is no
         recursion, and no loss of digits with the degree.
+
+    Raises:
+        ValueError: the degree is negative, or not a whole number.
 
     References:
         X. M. Feng, P. Wang, W. Yang, G. R. Jin, "High-precision evaluation of Wigner's d matrix by exact
