@@ -28,6 +28,10 @@ class Flow(Chain):
         base: "normal", "laplace", or "uniform" on [0, 1]^D.
         shape: of one data point, where it is an image; ``(D,)`` by default.
 
+    Raises:
+        TypeError: something is no layer of this package.
+        ValueError: no layers, layers or a shape that do not fit each other, or an unknown base.
+
     Example:
         >>> from polytope.flows import ActNorm, Flow
         >>> flow = Flow([ActNorm(2)])
@@ -63,6 +67,12 @@ class Flow(Chain):
     def rows(self, points: Points) -> Tensor:
         """Points as finite rows ``[B, D]`` of the flow's own type.
 
+        Arguments:
+            points: ``[B, D]`` or ``[B, *shape]``.
+
+        Returns:
+            ``[B, D]``.
+
         Raises:
             ValueError: the shape is another, or a number is not finite.
         """
@@ -82,33 +92,65 @@ class Flow(Chain):
         return values.reshape(len(values), self.dim)
 
     def forward(self, z: Points) -> Moved:
-        """From base to data: ``(x, log |det dx/dz| [B])``.
+        """From base to data.
+
+        Arguments:
+            z: base points, ``[B, D]`` or ``[B, *shape]``.
+
+        Returns:
+            ``(x, log |det dx/dz| [B])``, x of the shape of z.
 
         Raises:
+            ValueError: points of another shape, or not finite.
             FlowError: a number overflows: the flow is not invertible there in its number type.
         """
         x, logdet = super().forward(self.rows(z))
         return _checked(x, logdet, "forward").reshape(np.shape(z)), logdet
 
     def inverse(self, x: Points) -> Moved:
-        """From data to base: ``(z, log |det dz/dx| [B])``.
+        """From data to base.
+
+        Arguments:
+            x: data points, ``[B, D]`` or ``[B, *shape]``.
+
+        Returns:
+            ``(z, log |det dz/dx| [B])``, z of the shape of x.
 
         Raises:
+            ValueError: points of another shape, or not finite.
             FlowError: a number overflows: the flow is not invertible there in its number type.
         """
         z, logdet = super().inverse(self.rows(x))
         return _checked(z, logdet, "inverse").reshape(np.shape(x)), logdet
 
     def log_prob(self, x: Points) -> Tensor:
-        """The log-density ``[B]`` of data points, in nats."""
+        """The log-density of data points.
+
+        Arguments:
+            x: data points, ``[B, D]`` or ``[B, *shape]``.
+
+        Returns:
+            ``[B]``, in nats.
+
+        Raises:
+            ValueError: points of another shape, or not finite.
+            FlowError: a number overflows: the flow is not invertible there in its number type.
+        """
         z, logdet = self.inverse(self.rows(x))
         return self.base.log_density(z) + logdet
 
     def sample(self, n: int, rng: np.random.Generator | None = None) -> Tensor:
-        """``[n, *shape]`` samples, without gradients.
+        """Samples of data points, without gradients.
 
         Arguments:
+            n: how many.
             rng: source of randomness; ``numpy.random.default_rng()`` where ``None``.
+
+        Returns:
+            ``[n, *shape]``.
+
+        Raises:
+            FlowError: a number overflows.
         """
         z = self.base.draw(rng or np.random.default_rng(), (n, self.dim))
         with torch.no_grad():

@@ -22,7 +22,18 @@ TOGETHER = 1 << 22  # numbers of Jacobians held at once
 
 
 def jacobian(flow: Flow, z: Points) -> FloatArray:
-    """The Jacobian dx/dz at base points ``[B, D]``, by automatic differentiation: ``[B, D, D]``.
+    """The Jacobian dx/dz at base points, by automatic differentiation.
+
+    Arguments:
+        flow: any flow, of R^D.
+        z: base points, ``[B, D]`` or ``[B, *shape]``.
+
+    Returns:
+        ``[B, D, D]``; row i holds the derivatives of x_i.
+
+    Raises:
+        ValueError: points of another shape, or not finite.
+        FlowError: a number overflows: the flow is not invertible there in its number type.
 
     Example:
         >>> from polytope import flows
@@ -50,13 +61,36 @@ def jacobian_at_data(flow: Flow, x: Points) -> FloatArray:
 
 
 def base_points(flow: Flow, x: Points) -> FloatArray:
-    """The base points of data points, ``[B, D]``."""
+    """The base points of data points.
+
+    Arguments:
+        flow: any flow, of R^D.
+        x: data points, ``[B, D]`` or ``[B, *shape]``.
+
+    Returns:
+        ``[B, D]``.
+
+    Raises:
+        ValueError: points of another shape, or not finite.
+        FlowError: a number overflows: the flow is not invertible there in its number type.
+    """
     with torch.no_grad():
         return np.asarray(flow.inverse(flow.rows(x))[0].cpu().numpy(), dtype=float)
 
 
 def inverse_induced_metric(flow: Flow, x: Points) -> FloatArray:
-    r"""The inverse of the metric that the flow induces, :math:`\gamma^{-1} = J J^T`, ``[B, D, D]``.
+    r"""The inverse of the metric that the flow induces, :math:`\gamma^{-1} = J J^T`.
+
+    Arguments:
+        flow: any flow, of R^D.
+        x: data points, ``[B, D]`` or ``[B, *shape]``.
+
+    Returns:
+        ``[B, D, D]``, symmetric.
+
+    Raises:
+        ValueError: points of another shape, or not finite.
+        FlowError: a number overflows: the flow is not invertible there in its number type.
 
     References: Dombrowski, Gerken, Müller, Kessel (2022), "Diffeomorphic Counterfactuals with Generative
         Models", https://arxiv.org/abs/2206.05075
@@ -67,9 +101,20 @@ def inverse_induced_metric(flow: Flow, x: Points) -> FloatArray:
 
 
 def jacobian_spectrum(flow: Flow, x: Points) -> FloatArray:
-    r"""The singular values of dx/dz at data points, descending: ``[B, D]``.
+    r"""The singular values of dx/dz at data points.
 
     Their logarithms add up to :math:`\log |\det J|`; their squares are the eigenvalues of the inverse metric.
+
+    Arguments:
+        flow: any flow, of R^D.
+        x: data points, ``[B, D]`` or ``[B, *shape]``.
+
+    Returns:
+        ``[B, D]``, descending.
+
+    Raises:
+        ValueError: points of another shape, or not finite.
+        FlowError: a number overflows: the flow is not invertible there in its number type.
     """
     return np.asarray(np.linalg.svd(jacobian_at_data(flow, x), compute_uv=False), dtype=float)
 
@@ -78,11 +123,16 @@ def tangent_normal_split(flow: Flow, x: Points, k: int) -> tuple[FloatArray, Flo
     """Orthonormal bases of the k directions in which data extend most, and of the others.
 
     Arguments:
-        x: data points, ``[B, D]``.
+        flow: any flow, of R^D.
+        x: data points, ``[B, D]`` or ``[B, *shape]``.
         k: dimension of the manifold, 0 < k < D.
 
     Returns:
         ``(tangent [B, D, k], normal [B, D, D - k])``, columns, by left singular vectors of the Jacobian.
+
+    Raises:
+        ValueError: k is out of range, or points are of another shape or not finite.
+        FlowError: a number overflows: the flow is not invertible there in its number type.
     """
     if not 0 < k < flow.dim:
         raise ValueError(f"tangent_normal_split: k must lie in 1..{flow.dim - 1}, not be {k}.")
@@ -91,15 +141,23 @@ def tangent_normal_split(flow: Flow, x: Points, k: int) -> tuple[FloatArray, Flo
 
 
 def natural_step(f: Score, flow: Flow, x: Points, step: float) -> FloatArray:
-    r"""The step :math:`x + \lambda\, \gamma^{-1} \nabla f(x)`, ``[B, D]``.
+    r"""The step :math:`x + \lambda\, \gamma^{-1} \nabla f(x)`.
 
     To first order it is a gradient step in base space. On a piecewise-linear flow it is that step exactly
     while the base point stays in one region.
 
     Arguments:
         f: a torch function ``[B, D]`` to ``[B]``.
-        x: data points, ``[B, D]``.
+        flow: any flow, of R^D.
+        x: data points, ``[B, D]`` or ``[B, *shape]``.
         step: lambda.
+
+    Returns:
+        ``[B, D]``.
+
+    Raises:
+        ValueError: f does not give one number for each point, or points misfit or are not finite.
+        FlowError: a number overflows: the flow is not invertible there in its number type.
     """
     rows = flow.rows(x).detach()
     slope = _slope(f, rows)
@@ -109,9 +167,20 @@ def natural_step(f: Score, flow: Flow, x: Points, step: float) -> FloatArray:
 
 
 def base_step(f: Score, flow: Flow, x: Points, step: float) -> FloatArray:
-    r"""The gradient step of f(g(z)) in base space, :math:`g(z + \lambda \nabla_z f(g(z)))`, ``[B, D]``.
+    r"""The gradient step of f(g(z)) in base space, :math:`g(z + \lambda \nabla_z f(g(z)))`.
 
-    Arguments as ``natural_step``.
+    Arguments:
+        f: a torch function ``[B, D]`` to ``[B]``.
+        flow: any flow, of R^D.
+        x: data points, ``[B, D]`` or ``[B, *shape]``.
+        step: lambda.
+
+    Returns:
+        The moved data points, ``[B, D]``.
+
+    Raises:
+        ValueError: f does not give one number for each point, or points misfit or are not finite.
+        FlowError: a number overflows: the flow is not invertible there in its number type.
     """
     z = flow.rows(base_points(flow, x))
 
@@ -150,6 +219,9 @@ def normal_eigenvalue_scaling(
     Returns:
         Slopes ``[2]`` of log geometric-mean eigenvalues, tangent and normal, against log delta, by least
         squares; and the means ``[n, 2]``. Estimates.
+
+    Raises:
+        ValueError: fewer than two widths, or one that is not positive.
 
     References: Dombrowski, Gerken, Müller, Kessel (2022), "Diffeomorphic Counterfactuals with Generative
         Models", https://arxiv.org/abs/2206.05075

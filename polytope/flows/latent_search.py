@@ -67,8 +67,8 @@ def counterfactual(
             for each point (a regressor, or a logit).
         flow: any flow.
         x: data points, ``[B, D]`` or ``[B, *shape]``.
-        target: a class, or one for each point; of a model with one value, the value to reach, from below or
-            from above.
+        target: a class, or one for each point, ``[B]``; of a model with one value, the value to reach, from
+            below or from above.
         space: where gradients are taken.
         optimiser: Adam, or plain gradient ascent.
         learning_rate, steps: of the optimiser.
@@ -204,6 +204,9 @@ def evaluate_counterfactual(
         manifold: reference points ``[N, D]``, or a function that gives the distances ``[B]`` of points.
         oracle: a classifier that had no part in the search, ``[B, D]`` to classes ``[B]``.
         target: the classes asked for, ``[B]`` or one; needed with an oracle.
+
+    Raises:
+        ValueError: an oracle without a target.
     """
     with torch.no_grad():
         density = flow.log_prob(found.x).numpy()

@@ -24,7 +24,7 @@ class Training:
     """What training recorded.
 
     Arguments:
-        losses: the mean of -log q over the batch of every step, in nats.
+        losses: ``[steps]``, the mean of -log q over the batch of every step, in nats.
         seconds: time taken.
     """
 
@@ -126,9 +126,17 @@ def bits_per_dimension(
     An upper bound on the bits of the discrete data, up to the sampling of the noise.
 
     Arguments:
+        flow: fitted to data of that form.
         data: ``[N, D]`` or ``[N, *shape]``, multiples of 1 / levels.
         levels: steps in a unit; log2 of it is added for each dimension.
         noise: ``[N, D]`` in [0, 1); zeros by default.
+
+    Returns:
+        Bits for each dimension, the mean over the data.
+
+    Raises:
+        ValueError: data of another shape, or not finite.
+        FlowError: a number overflows: the flow is not invertible there in its number type.
     """
     rows = flow.rows(data)
     if noise is not None:

@@ -73,8 +73,8 @@ def exact_counterfactual(
         margin: by how much the target must lead all others; log(p / (1 - p)) makes it p against any one.
         norm: 1, 2 or infinity.
         domain: of base space; all of it by default.
-        known: a base point that reaches the target, such as one of ``counterfactual``: an upper bound where
-            a budget ends the search.
+        known: a base point ``[D]`` that reaches the target, such as one of ``counterfactual``: an upper bound
+            where a budget ends the search.
         max_regions, max_seconds: budgets; the result is then an interval.
         progress: called with the numbers of regions found and of rows to look at.
 

@@ -23,6 +23,8 @@ def lower(flow: Flow, direction: Direction = "forward") -> Network:
     Raises:
         NotPiecewiseLinearError: a layer is not; the message names it.
         FlowError: a layer is singular.
+        TypeError: it is no flow.
+        ValueError: there is no such direction.
 
     Example:
         >>> from polytope import flows
@@ -45,9 +47,16 @@ def first_coupling_network(flow: Flow) -> Network:
     On a region of this network the layers up to that coupling have smooth conditioners (affine ones, but for
     bounded ends such as tanh). Behind it walls are curved, and there are no polytopes.
 
+    Arguments:
+        flow: with an affine coupling among its layers, and piecewise-linear layers in front of it.
+
+    Returns:
+        The network, from R^D to the outputs of both conditioners.
+
     Raises:
         ValueError: there is no affine coupling at the top level: ``lower`` gives the whole flow.
         NotPiecewiseLinearError: a layer in front of it, or a conditioner, is not piecewise linear.
+        TypeError: it is no flow.
     """
     checked_flow(flow, "first_coupling_network")
     before: list[Network] = []

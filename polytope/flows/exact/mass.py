@@ -73,6 +73,7 @@ def region_mass(
     Raises:
         NotPiecewiseLinearError: the flow is not piecewise linear.
         UnboundedDomainError: the domain is unbounded.
+        ValueError: ``samples`` is less than 1, or ``confidence`` outside (0, 1).
 
     Example:
         >>> import polytope as pt

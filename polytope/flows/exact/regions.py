@@ -44,7 +44,18 @@ class FlowRegions:
         return len(self.complex)
 
     def log_density(self, x: ArrayLike) -> FloatArray:
-        """The log-density of data points ``[B, D]`` by their regions; NaN outside the domain's image."""
+        """The log-density of data points by their regions.
+
+        Arguments:
+            x: data points, ``[B, D]`` or ``[B, *shape]``.
+
+        Returns:
+            ``[B]``, in nats; NaN outside the domain's image.
+
+        Raises:
+            ValueError: points of another shape, or not finite.
+            FlowError: a number overflows: the flow is not invertible there in its number type.
+        """
         with torch.no_grad():
             z = self.flow.inverse(self.flow.rows(x))[0]
             base = self.flow.base.log_density(z).numpy()

@@ -25,7 +25,10 @@ class Permute(Bijection):
     """Coordinates in another order: ``x[i] = z[index[i]]``; the log-determinant is 0.
 
     Arguments:
-        index: a permutation of ``0 .. D - 1``.
+        index: a permutation of ``0 .. D - 1``, ``int[D]``.
+
+    Raises:
+        ValueError: it is no permutation.
     """
 
     index: Tensor
@@ -58,6 +61,9 @@ class Squeeze2d(Permute):
 
     Arguments:
         shape: ``(channels, height, width)`` on the data side, height and width even.
+
+    Raises:
+        ValueError: height or width is odd.
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:

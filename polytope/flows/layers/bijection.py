@@ -21,6 +21,9 @@ class Bijection(nn.Module):
 
     Arguments:
         dim: D.
+
+    Raises:
+        ValueError: the dimension is not positive.
     """
 
     def __init__(self, dim: int) -> None:
@@ -30,20 +33,45 @@ class Bijection(nn.Module):
         self.dim = dim
 
     def forward(self, z: Tensor) -> Moved:
-        """``(x [B, D], log |det dx/dz| [B])``."""
+        """From base to data.
+
+        Arguments:
+            z: points on the base side, ``[B, D]``.
+
+        Returns:
+            ``(x [B, D], log |det dx/dz| [B])``.
+        """
         raise NotImplementedError
 
     def inverse(self, x: Tensor) -> Moved:
-        """``(z [B, D], log |det dz/dx| [B])``."""
+        """From data to base.
+
+        Arguments:
+            x: points on the data side, ``[B, D]``.
+
+        Returns:
+            ``(z [B, D], log |det dz/dx| [B])``.
+        """
         raise NotImplementedError
 
     def initialise(self, x: Tensor) -> None:
-        """Set what depends on the data from a first batch ``[B, D]`` on the layer's data side."""
+        """Set what depends on the data.
+
+        Arguments:
+            x: a first batch on the data side, ``[B, D]``.
+        """
 
     def network(self, direction: Direction) -> Network:
         """The map in one direction as a piecewise-linear network.
 
+        Arguments:
+            direction: "forward" (base to data) or "inverse" (data to base).
+
+        Returns:
+            The network, from R^D to R^D.
+
         Raises:
             NotPiecewiseLinearError: it is not one.
+            FlowError: the layer is singular, or holds numbers that are not finite.
         """
         raise NotPiecewiseLinearError(f"{type(self).__name__} is not piecewise linear in its input.")

@@ -84,6 +84,9 @@ class Split2d(Bijection):
         shape: ``(channels, height, width)``, channels even.
         layers: of dimension ``channels / 2 * height * width``, base side first.
 
+    Raises:
+        ValueError: the number of channels is odd, or the layers are of another dimension.
+
     References: Dinh, Sohl-Dickstein, Bengio (2017), "Density estimation using Real NVP", section 3.6,
         https://arxiv.org/abs/1605.08803
     """

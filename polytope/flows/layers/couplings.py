@@ -65,6 +65,9 @@ class AdditiveCoupling(_Coupling):
         mask: ``bool[D]``, true for the coordinates a, which pass.
         shift: t, a module from ``[B, len(a)]`` to ``[B, len(b)]``.
 
+    Raises:
+        ValueError: the mask lets all coordinates pass, or none.
+
     References: Dinh, Krueger, Bengio (2014), "NICE: Non-linear Independent Components Estimation",
         https://arxiv.org/abs/1410.8516
     """
@@ -101,6 +104,9 @@ class AffineCoupling(_Coupling):
     Arguments:
         mask: ``bool[D]``, true for the coordinates a, which pass.
         scale, shift: s and t, modules from ``[B, len(a)]`` to ``[B, len(b)]``.
+
+    Raises:
+        ValueError: the mask lets all coordinates pass, or none.
 
     References: Dinh, Sohl-Dickstein, Bengio (2017), "Density estimation using Real NVP",
         https://arxiv.org/abs/1605.08803
