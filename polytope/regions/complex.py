@@ -291,6 +291,9 @@ class RegionComplex:
 
         What was not found stays open: a search by ``LayerSplit`` can be resumed there.
 
+        Arguments:
+            directory: where the files go; made where it is missing.
+
         Raises:
             ValueError: the directory holds a complex already, or the network is affine.
         """

@@ -121,7 +121,7 @@ def load_complex(directory: str | File) -> RegionComplex:
     Whatever the directory holds, nothing of it runs, and reading it takes a small multiple of its own size.
 
     Arguments:
-        directory: what ``enumerate_regions`` was given as ``directory``.
+        directory: one that ``enumerate_regions`` or ``RegionComplex.save`` wrote into.
 
     Returns:
         The complex; its arrays are read from the files when they are asked for.
