@@ -59,6 +59,9 @@ def intrinsic_dimension(
         neighbours: k of ``mle``, at least 3.
         flows: for ``jacobian_gap`` one flow; for ``noise_slope`` flows by the width of their noise.
 
+    Returns:
+        The estimate over all points, and at each point where the method has one.
+
     Raises:
         ValueError: too few points, numbers that are not finite, or flows missing.
 

@@ -75,6 +75,9 @@ def counterfactual(
         stop: the probability to reach, of classifiers.
         record: keep the path.
 
+    Returns:
+        The last points of all paths, ``[B, D]``, and which of them reached the target.
+
     Raises:
         ValueError: shapes or options are wrong.
         FlowError: a path leaves the numbers in which the flow is invertible.
@@ -204,6 +207,9 @@ def evaluate_counterfactual(
         manifold: reference points ``[N, D]``, or a function that gives the distances ``[B]`` of points.
         oracle: a classifier that had no part in the search, ``[B, D]`` to classes ``[B]``.
         target: the classes asked for, ``[B]`` or one; needed with an oracle.
+
+    Returns:
+        One entry for each of the B counterfactuals.
 
     Raises:
         ValueError: an oracle without a target.

@@ -47,6 +47,12 @@ def nice(
         base: see ``Flow``.
         rng: source of the initial weights; ``numpy.random.default_rng(0)`` where ``None``.
 
+    Returns:
+        The flow, untrained.
+
+    Raises:
+        ValueError: fewer than two coordinates, or no coupling.
+
     References: Dinh, Krueger, Bengio (2014), "NICE: Non-linear Independent Components Estimation",
         https://arxiv.org/abs/1410.8516
 
@@ -90,6 +96,12 @@ def realnvp(
         normalised: an ``ActNorm`` behind every coupling.
         base, rng: see ``nice``.
 
+    Returns:
+        The flow, untrained.
+
+    Raises:
+        ValueError: fewer than two coordinates, no coupling, or a mask that lets all pass or none.
+
     References: Dinh, Sohl-Dickstein, Bengio (2017), "Density estimation using Real NVP",
         https://arxiv.org/abs/1605.08803
     """
@@ -125,6 +137,9 @@ def multiscale_realnvp(
         hidden: channels of the convolutional conditioners.
         additive: additive couplings: piecewise linear.
         base, rng: see ``nice``.
+
+    Returns:
+        The flow, untrained, of data of that shape.
 
     References: Dinh, Sohl-Dickstein, Bengio (2017), "Density estimation using Real NVP",
         https://arxiv.org/abs/1605.08803
@@ -164,6 +179,12 @@ def glow(
         hidden: channels of the convolutional conditioners.
         activation: "relu" or "leaky_relu".
         base, rng: see ``nice``.
+
+    Returns:
+        The flow, untrained, of data of that shape.
+
+    Raises:
+        ValueError: ``levels`` is less than 1, or 2^levels does not divide height and width.
 
     References: Kingma, Dhariwal (2018), "Glow: Generative Flow with Invertible 1x1 Convolutions",
         https://arxiv.org/abs/1807.03039

@@ -59,6 +59,9 @@ def fit(
         rng: source of batches and noise; ``numpy.random.default_rng(0)`` where ``None``.
         progress: called after every step.
 
+    Returns:
+        The losses and the time; the flow itself is changed.
+
     Raises:
         ValueError: no data, data of another shape, or with numbers that are not finite.
         FlowError: the loss is not finite any more.

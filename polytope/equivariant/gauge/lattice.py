@@ -120,7 +120,11 @@ class LatticeGaugeConv(EdgeConv):
         self.weight = nn.Parameter(spread * torch.randn(2 * D + 1, c_out, c_in, r, dtype=torch.float64))
 
     def blocks(self) -> Tensor:
-        """The weight of the edge's kind times the number on its link."""
+        """The weight of the edge's kind times the number on its link.
+
+        Returns:
+            ``[E, C_out * r, C_in * r]``; the edges from sites to themselves come first.
+        """
         weight = self.weight
         if weight.shape[-1] == 1:
             matrices = weight[..., None]

@@ -155,7 +155,11 @@ class GaugeConv(EdgeConv):
         self.scalar_bias = nn.Parameter(torch.zeros(c_out, dtype=torch.float64))
 
     def blocks(self) -> Tensor:
-        """Kernel after transport for edges, the maps that commute for points."""
+        """Kernel after transport for edges, the maps that commute for points.
+
+        Returns:
+            ``[E + V, C_out * n_out, C_in * n_in]``, the edges of the bundle first.
+        """
         kernels = torch.einsum("er,roiab->eoaib", self.rings, self.weight)
         kernels = torch.einsum("eac,eocib,ebd->eoaid", self.leaving, kernels, self.arriving)
         own = torch.einsum("oik,kab->oaib", self.self_weight, self.self_maps)
@@ -163,7 +167,11 @@ class GaugeConv(EdgeConv):
         return torch.cat([flat[0], flat[1].expand(self.field_in[0], -1, -1)])
 
     def offset(self) -> Tensor:
-        """A number added to order 0 of every channel: the only constant that no change of frame sees."""
+        """A number added to order 0 of every channel: the only constant that no change of frame sees.
+
+        Returns:
+            ``[C_out, n_out]``.
+        """
         return nn.functional.pad(self.scalar_bias[:, None], (0, self.field_out[-1] - 1))
 
 

@@ -98,7 +98,7 @@ class Representation:
 
     @cached_property
     def kernel(self) -> IntArray:
-        """The elements that act as the identity."""
+        """The elements that act as the identity, within the tolerance, ``int[n]``."""
         off = np.abs(self.matrices - np.eye(self.dim)).max(axis=(1, 2), initial=0.0)
         return np.flatnonzero(off <= self.tolerance)
 

@@ -65,7 +65,7 @@ class FiniteGroup:
 
     @cached_property
     def conjugacy_classes(self) -> list[IntArray]:
-        r"""The sets :math:`\{h g h^{-1}\}`, in the order of their first elements."""
+        r"""The sets :math:`\{h g h^{-1}\}`, ``int[n]`` each, in the order of their first elements."""
         every = np.arange(len(self))
         labels = self.table[self.table, self.inverse[:, None]].min(axis=0)  # least conjugate of each g
         return [every[labels == first] for first in np.unique(labels)]

@@ -74,6 +74,9 @@ def certify_equivariance(
         max_regions: budget for each element, ``None`` for no limit; a defect has more regions than f.
         max_seconds: budget for all.
 
+    Returns:
+        The certificate: for each element a proved upper bound, and a point where the defect is evaluated.
+
     Raises:
         ValueError: dimensions or groups differ.
         UnboundedDomainError: the domain is unbounded, and the layers do not follow the group.

@@ -82,6 +82,9 @@ def layerwise_symmetry(
         values: whether all units must be multiples of units. Otherwise units that no later layer reads must
             only bend in the same places, up to sign: enough for the regions to be mapped to regions.
 
+    Returns:
+        The action, or ``None`` if some unit follows no unit.
+
     Raises:
         ValueError: the matrix does not fit the input.
 

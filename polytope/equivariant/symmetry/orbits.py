@@ -46,6 +46,9 @@ def orbits(action: IntArray) -> Orbits:
     Arguments:
         action: ``int[G, R]``, the number of g R_i, or -1 where it is not in the list.
 
+    Returns:
+        The orbits, in the order of their first members.
+
     Example:
         >>> found = orbits(np.array([[0, 1, 2], [1, 0, 2]]))  # a swap, and one region that it keeps
         >>> found.label.tolist(), found.size.tolist()

@@ -67,6 +67,9 @@ def pieces_up_to_symmetry(
         tolerance: largest defect of the function, and largest difference of two equal maps where the result
             is not exact, relative to the largest entry.
 
+    Returns:
+        The number, whether it is exact, and the regions and the certificate that it rests on.
+
     Raises:
         ValueError: dimensions or groups differ, or the group does not preserve the domain.
         SymmetryError: the function is not equivariant; the message says where and by how much.

@@ -141,6 +141,9 @@ def enumerate_up_to_symmetry(
         max_regions, max_seconds, max_memory, progress: as for ``enumerate_regions``, of the part enumerated.
         tolerance: largest difference between rows of units that follow each other, relative to their size.
 
+    Returns:
+        The regions that meet the fundamental domain, with the numbers and orbits of all.
+
     Raises:
         ValueError: dimensions differ, or the group does not preserve the domain.
         SymmetryError: an element does not permute the units.

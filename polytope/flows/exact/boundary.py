@@ -43,6 +43,9 @@ def pullback_decision_boundary(classifier: Network | nn.Module, flow: Flow, doma
         flow: piecewise linear.
         domain: bounded, in base space.
 
+    Returns:
+        The facets of the boundary, in base and in data space.
+
     Raises:
         NotPiecewiseLinearError: the flow or the classifier is not piecewise linear.
         ValueError: they do not fit.

@@ -78,6 +78,9 @@ def exact_counterfactual(
         max_regions, max_seconds: budgets; the result is then an interval.
         progress: called with the numbers of regions found and of rows to look at.
 
+    Returns:
+        The nearest point known and bounds on the least distance; they agree where it is certified.
+
     Raises:
         NotPiecewiseLinearError: the flow or the model is not piecewise linear.
         ValueError: shapes or options are wrong.

@@ -70,6 +70,9 @@ def region_mass(
         domain: bounded, in base space.
         samples, confidence, rng: of estimates; ``numpy.random.default_rng(0)`` where ``None``.
 
+    Returns:
+        Masses of R regions, with ``values [R]``.
+
     Raises:
         NotPiecewiseLinearError: the flow is not piecewise linear.
         UnboundedDomainError: the domain is unbounded.
@@ -103,6 +106,9 @@ def class_mass(
     Arguments:
         classifier: a network from data to outputs, or a torch Sequential of piecewise-linear modules.
         flow, domain, samples, confidence, rng: see ``region_mass``.
+
+    Returns:
+        Masses of K classes, with ``values [K]``; K is 2 for a scalar output.
 
     Raises:
         NotPiecewiseLinearError: the flow or the classifier is not piecewise linear.

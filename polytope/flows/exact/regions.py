@@ -80,6 +80,9 @@ def flow_regions(
         max_regions, max_seconds: budgets; a search that one stops is not complete, and says so.
         progress: called with the numbers of regions found and of open cells.
 
+    Returns:
+        The regions, R of them, with ``logdet [R]``.
+
     Raises:
         NotPiecewiseLinearError: the flow is not piecewise linear.
         ValueError: the domain is of another dimension.

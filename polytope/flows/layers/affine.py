@@ -177,7 +177,11 @@ class LULinear(Bijection):
         return L, self.upper_entries.triu(1) + torch.diag(self.sign * self.log_diagonal.exp())
 
     def matrix(self) -> Tensor:
-        """The matrix on the channels."""
+        """The matrix W on the channels.
+
+        Returns:
+            ``[channels, channels]``.
+        """
         L, U = self._factors()
         return self.permutation @ L @ U
 
