@@ -15,6 +15,7 @@ import polytope as pt
 from polytope.engines.engine import Engine
 from polytope.errors import EmptyDomainError, GeometryError
 from polytope.measures.decision_boundary import classified
+from tests.random_properties import condition, stated
 from tests.rational import Cell, Twin, along, read, regions, rows_of, twin_of
 from tests.rational_measures import (
     bounded,
@@ -34,7 +35,6 @@ from tests.rational_measures import (
 )
 from tests.rational_programs import coordinates, rational, value
 
-Condition = tuple[list[float], float, bool]  # weights of outputs, limit, strict
 ENGINES: dict[str, Engine] = {
     "vertices": pt.LayerSplit(cells="vertices"),
     "simplex": pt.LayerSplit(cells="lp", solver="simplex"),
@@ -324,37 +324,10 @@ def properties(case: Case) -> None:
     rng = np.random.default_rng([case.seed, 3])
     ends = [extremes(case.twin.cells, k) for k in range(network.output_dim)]
     for prove in PROOFS:
-        conditions = [_condition(rng, ends) for _ in range(int(rng.integers(1, 3)))]
+        conditions = [condition(rng, ends) for _ in range(int(rng.integers(1, 3)))]
         right = "violated" if satisfiable(case.twin.cells, conditions) else "holds"
-        text = _stated(domain, network.output_dim, conditions)
+        text = stated(domain, network.output_dim, conditions)
         assert pt.check_property(network, text, prove=prove).status == right, text
-
-
-def _condition(rng: np.random.Generator, ends: list[tuple[Fraction, Fraction]]) -> Condition:
-    """``sign * Y_k <= limit``, or <, with a limit at the least value, next to it, or somewhere."""
-    k, sign = int(rng.integers(len(ends))), int(rng.choice([1, -1]))
-    least = sign * ends[k][sign < 0]
-    limit = float(least)
-    move = rng.integers(5)
-    if move < 2:
-        limit = float(np.nextafter(limit, np.inf if move else -np.inf))
-    elif move == 2:
-        limit += float(rng.random()) * float(ends[k][1] - ends[k][0])
-    weights = [float(sign) if j == k else 0.0 for j in range(len(ends))]
-    return weights, limit, bool(rng.integers(2))
-
-
-def _stated(domain: pt.Polyhedron, n_outputs: int, conditions: list[Condition]) -> str:
-    """The property that asks for an input of a box that satisfies conditions."""
-    high, low = domain.b[: domain.dim].tolist(), (-domain.b[domain.dim :]).tolist()
-    text = [f"(declare-const X_{i} Real)" for i in range(domain.dim)]
-    text += [f"(declare-const Y_{k} Real)" for k in range(n_outputs)]
-    text += [f"(assert (>= X_{i} {v!r}))" for i, v in enumerate(low)]
-    text += [f"(assert (<= X_{i} {v!r}))" for i, v in enumerate(high)]
-    for weights, limit, strict in conditions:
-        terms = " ".join(f"(* {c!r} Y_{k})" for k, c in enumerate(weights))
-        text.append(f"(assert ({'<' if strict else '<='} (+ {terms}) {limit!r}))")
-    return "\n".join(text)
 
 
 def complexity(case: Case) -> None:

@@ -13,7 +13,7 @@ from adapters.lowering.registry import Node
 from adapters.lowering.tracing import applied
 from adapters.torch.schema import checked_arguments
 from polytope.errors import CorruptFileError, InternalError, LoadError
-from tests.test_adapters_ops import floats, ints, model_of, node
+from tests.operator_cases import floats, ints, model_of, node
 
 
 def broken(t: Lowering, node: Node) -> Value:

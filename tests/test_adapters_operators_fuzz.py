@@ -13,7 +13,7 @@ from adapters import supported_ops
 from adapters.onnx.graph import read_graph
 from adapters.onnx.trace import trace
 from polytope.errors import LoadError
-from tests.test_adapters_ops import CASES, Case, model_of
+from tests.operator_cases import CASES, Case, model_of
 
 WHOLE = (-(2**62), -7, -2, -1, 0, 1, 2, 3, 5, 1000, 2**31, 2**62)
 WORDS = ("", "zzz", "linear", "cubic", "wrap", "reflect", "SAME_UPPER", "VALID", "CRD", "ij->ji", "...->...")

@@ -1,33 +1,30 @@
-"""Whatever comes, the native core answers or raises a documented error, and never ends the interpreter."""
+"""Fuzzing of the entries of the core: spoilt arrays end in documented errors."""
 
 from __future__ import annotations
 
-import ast
-import re
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from polytope import Layer, LayerSplit, Network, Polyhedron, _core, count_regions, enumerate_regions, mlp
+from polytope import Layer, LayerSplit, Network, Polyhedron, _core, enumerate_regions
 from polytope.core.flat_network import FlatNetwork
 from polytope.core.vertex_cells import vertex_problem
 from polytope.engines.simplex_search import problem as lp_problem
-from polytope.errors import EmptyDomainError, PolytopeError, UnboundedDomainError
+from polytope.errors import PolytopeError
 from polytope.ir import Dense, absolute, hard_tanh, max_groups, relu
 from tests.networks import seeds
 
 REFUSED = (ValueError, TypeError, MemoryError, OverflowError)  # of wrong arguments
+
+
 NUMBERS = (0, 1, -1, 2, 7, 127, 128, 10**6, 2**31, -(2**31), 2**62, -(2**63))
+
+
 REALS = (0.0, -1.0, np.nan, np.inf, -np.inf, 1e308, -1e308, 5e-324, 2.0**-1030, 1e-9, 1e30)
+
+
 FIELDS = (*FlatNetwork.INTEGERS, *FlatNetwork.SMALL, *FlatNetwork.FLOATS)
 
 
@@ -122,6 +119,30 @@ def search_options(rng: np.random.Generator) -> dict[str, Any]:
     return out
 
 
+def spoilt_arguments(rng: np.random.Generator, arguments: list[Any]) -> list[Any]:
+    k = rng.integers(len(arguments))
+    with np.errstate(all="ignore"):
+        arguments[k] = spoilt(rng, arguments[k])
+    return arguments
+
+
+def nasty_network(rng: np.random.Generator, d: int) -> Network:
+    """A network some of whose weights are huge, tiny, subnormal, infinite or not numbers."""
+    network = some_network(rng, d)
+    layers = []
+    for layer in network.layers:
+        maps = []
+        for linear in layer.maps:
+            matrix = np.array(linear.to_sparse().toarray())
+            hit = rng.random(matrix.shape) < 0.3
+            matrix[hit] = rng.choice(
+                REALS if rng.random() < 0.3 else [1e308, -1e300, 5e-324, 1e-310], int(hit.sum())
+            )
+            maps.append(Dense(matrix))
+        layers.append(Layer(layer.inputs, tuple(maps), layer.bias, layer.activation))
+    return Network((d,), tuple(layers))
+
+
 @pytest.mark.parametrize("seed", seeds(3000, quick=150))
 def test_spoilt_vertex_problems(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -164,13 +185,6 @@ def test_spoilt_lp_problems(seed: int) -> None:
 
     floats = bool(rng.integers(2))
     call(_core.explore_lp, net, *arguments, exact=exact, floats=floats, **search_options(rng))
-
-
-def spoilt_arguments(rng: np.random.Generator, arguments: list[Any]) -> list[Any]:
-    k = rng.integers(len(arguments))
-    with np.errstate(all="ignore"):
-        arguments[k] = spoilt(rng, arguments[k])
-    return arguments
 
 
 @pytest.mark.parametrize("seed", seeds(1000, quick=60))
@@ -238,23 +252,6 @@ def test_spoilt_crossing_layers(seed: int, kind: type) -> None:
         call(function, *spoilt_arguments(rng, arguments))
 
 
-def nasty_network(rng: np.random.Generator, d: int) -> Network:
-    """A network some of whose weights are huge, tiny, subnormal, infinite or not numbers."""
-    network = some_network(rng, d)
-    layers = []
-    for layer in network.layers:
-        maps = []
-        for linear in layer.maps:
-            matrix = np.array(linear.to_sparse().toarray())
-            hit = rng.random(matrix.shape) < 0.3
-            matrix[hit] = rng.choice(
-                REALS if rng.random() < 0.3 else [1e308, -1e300, 5e-324, 1e-310], int(hit.sum())
-            )
-            maps.append(Dense(matrix))
-        layers.append(Layer(layer.inputs, tuple(maps), layer.bias, layer.activation))
-    return Network((d,), tuple(layers))
-
-
 @pytest.mark.parametrize("seed", seeds(1000, quick=15))
 def test_nasty_weights(seed: int) -> None:
     """Both kinds of cells find the same patterns, or raise a documented error."""
@@ -273,30 +270,6 @@ def test_nasty_weights(seed: int) -> None:
     assert all(patterns == found[0] for patterns in found)
 
 
-@pytest.mark.parametrize("cells", ["vertices", "lp"])
-@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-def test_weights_that_are_no_numbers_are_refused(cells: str, number: float) -> None:
-    for W, b in (([[number]], [0.0]), ([[1.0]], [number])):
-        with pytest.raises(ValueError, match="finite"):
-            count_regions(mlp([(W, b), ([[1.0]], [0.0])]), Polyhedron.box([-1], [1]), LayerSplit(cells=cells))
-
-
-@pytest.mark.parametrize("cells", ["vertices", "lp"])
-def test_domains_that_are_no_bodies_are_refused(cells: str) -> None:
-    network = mlp([([[1.0, 1.0]], [0.0]), ([[1.0]], [0.0])])
-    flat = Polyhedron([[1, 0], [-1, 0], [0, 1], [0, -1]], [0, 0, 1, 1])
-    empty = Polyhedron([[1, 0], [-1, 0], [0, 1], [0, -1]], [-1, -1, 1, 1])
-    for domain in (flat, empty):
-        with pytest.raises(EmptyDomainError):
-            count_regions(network, domain, LayerSplit(cells=cells))
-    half = Polyhedron([[1, 0]], [1])
-    if cells == "lp":
-        assert count_regions(network, half, LayerSplit(cells=cells)).upper == 2
-        return
-    with pytest.raises(UnboundedDomainError):
-        count_regions(network, half, LayerSplit(cells=cells))
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_facets_are_matched_by_their_keys(workers: int) -> None:
     """Cells that share a key are a pair; a key of one cell alone, or a third time, is in none."""
@@ -310,128 +283,3 @@ def test_facets_are_matched_by_their_keys(workers: int) -> None:
     for wrong in ([0, 9], [1, 8], [0, 4, 2, 8], []):
         with pytest.raises(ValueError, match="begin"):
             _core.match(keys, np.array(wrong, np.int64), False, workers)
-
-
-def test_the_stub_names_what_is_there() -> None:
-    stub = ast.parse((Path(__file__).parents[1] / "polytope" / "_core.pyi").read_text(encoding="utf-8"))
-    named = {f.name: arguments(f) for f in stub.body if isinstance(f, ast.FunctionDef)}
-    for name, function in vars(_core).items():
-        if not name.startswith("_"):
-            said = [re.sub(r"ndarray\[[^]]*]|\\\d+", "None", text) for text, *_ in function.__nb_signature__]
-            for [of_core] in (ast.parse(f"{text}: ...").body for text in said):
-                assert isinstance(of_core, ast.FunctionDef)
-                assert arguments(of_core) == named[name], name
-    assert set(named) == {name for name in vars(_core) if not name.startswith("_")}
-
-
-def arguments(function: ast.FunctionDef) -> tuple[list[str], list[str]]:
-    """The names that a function takes, and those that it takes by name only."""
-    taken = function.args
-    return [a.arg for a in taken.posonlyargs + taken.args], [a.arg for a in taken.kwonlyargs]
-
-
-def test_a_layer_of_more_units_than_sixteen_bits_can_name() -> None:
-    n = 70_000
-    network = mlp([(np.ones((n, 1)), -np.arange(n) / n), (np.ones((1, n)), [0.0])])
-    found = enumerate_regions(network, Polyhedron.box([-0.5], [2.0]), LayerSplit(cells="vertices"))
-    assert len(found) == n + 1
-    assert len(found.neighbours) == n
-    bias = np.full(n, 5.0)  # bends outside the square, but for two
-    bias[-2:] = 0.25, -0.25
-    plane = mlp([(np.tile([0.5, 1.0], (n, 1)), bias), (np.ones((1, n)), [0.0])])
-    for cells in ("vertices", "lp"):
-        assert count_regions(plane, Polyhedron.box([-1, -1], [1, 1]), LayerSplit(cells=cells)).upper == 3
-
-
-@pytest.mark.parametrize("cells", ["vertices", "lp"])
-def test_a_search_too_deep_for_its_stack_is_refused(cells: str) -> None:
-    chain = [([[1.0]], [0.0])] + [([[1.0]], [-1e-4])] * 1000
-    network, box = mlp([*chain, ([[1.0]], [0.0])]), Polyhedron.box([-1], [1])
-
-    def count() -> int:
-        return count_regions(network, box, LayerSplit(cells=cells)).lower
-
-    assert count() == 1002
-    before = threading.stack_size(256 << 10)
-    try:
-        with ThreadPoolExecutor(1) as pool, pytest.raises(MemoryError, match="stack"):
-            pool.submit(count).result()
-    finally:
-        threading.stack_size(before)
-
-
-BEFORE = """
-import resource, numpy as np, polytope as pt
-rng = np.random.default_rng(1)
-W = [(rng.standard_normal((n, m)), rng.standard_normal(n)) for m, n in ((4, 40), (40, 40), (40, 1))]
-network, box = pt.mlp(W), pt.Polyhedron.box([-1] * 4, [1] * 4)
-small = pt.mlp([([[1.0] * 4], [0.0]), ([[1.0]], [0.0])])
-assert pt.count_regions(small, box).upper == 2
-"""
-REFUSE_MEMORY = (
-    BEFORE
-    + """
-pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (pages + ROOM, -1))
-try:
-    pt.enumerate_regions(network, box, pt.LayerSplit(cells=CELLS, workers=WORKERS))
-    print("enough")
-except MemoryError:
-    print("refused")
-assert pt.count_regions(small, box, pt.LayerSplit(cells=CELLS)).upper == 2
-print("goes on")
-"""
-)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are the system's")
-@pytest.mark.parametrize(("cells", "workers"), [("vertices", 1), ("vertices", 2), ("lp", 1)])
-def test_memory_refused(cells: str, workers: int) -> None:
-    program = REFUSE_MEMORY.replace("CELLS", repr(cells)).replace("WORKERS", str(workers))
-    said = subprocess.run(
-        [sys.executable, "-c", program.replace("ROOM", str(30 << 20))],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert said.stdout.split("\n")[:2] == ["refused", "goes on"], said.stderr
-
-
-INTERRUPT = (
-    BEFORE
-    + """
-import signal, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may ignore it
-print("starts", flush=True)
-try:
-    pt.count_regions(pt.mlp([(rng.standard_normal((n, m)), rng.standard_normal(n)) for m, n in LAYERS]),
-                     pt.Polyhedron.box([-1] * DIM, [1] * DIM), pt.LayerSplit(cells=CELLS, workers=WORKERS))
-except KeyboardInterrupt:
-    print("interrupted", time.time(), flush=True)
-assert pt.count_regions(small, box).upper == 2
-print("goes on")
-"""
-)
-LONG = {"vertices": (5, ((5, 200), (200, 200), (200, 1))), "lp": (10, ((10, 60), (60, 60), (60, 1)))}
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
-@pytest.mark.parametrize(("cells", "workers"), [("vertices", 1), ("vertices", 2), ("lp", 1)])
-def test_interrupt(cells: str, workers: int) -> None:
-    program = INTERRUPT.replace("CELLS", repr(cells)).replace("WORKERS", str(workers))
-    dim, layers = LONG[cells]
-    program = program.replace("LAYERS", repr(layers)).replace("DIM", str(dim))
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline() == "starts\n"
-        time.sleep(1.0)
-        sent = time.time()
-        running.send_signal(signal.SIGINT)
-        end = threading.Timer(120, running.kill)
-        end.start()
-        word, at = running.stdout.readline().split()
-        assert word == "interrupted"
-        assert float(at) - sent < 2.0, "a tenth of that where the machine has nothing else to do"
-        assert running.stdout.readline() == "goes on\n"
-        end.cancel()
-    assert running.returncode == 0

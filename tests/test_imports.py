@@ -149,7 +149,7 @@ def test_imports_run_in_no_circle() -> None:
 
 PYTHON = [
     file
-    for folder in ("polytope", "adapters", "examples", "benchmarks")
+    for folder in ("polytope", "adapters", "tests", "examples", "benchmarks")
     for file in ROOT.glob(f"{folder}/**/*.py")
 ]
 
@@ -157,6 +157,12 @@ PYTHON = [
 @pytest.mark.parametrize("file", PYTHON, ids=lambda file: file.relative_to(ROOT).as_posix())
 def test_no_file_is_long(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_no_test_imports_another() -> None:
+    for file in ROOT.glob("tests/*.py"):
+        for name in imports(file):
+            assert not name.startswith("tests.test_"), f"{file.name} imports {name}"
 
 
 USERS = [file for folder in ("examples", "benchmarks") for file in ROOT.glob(f"{folder}/**/*.py")]
