@@ -131,7 +131,7 @@ def test_fail_on_is_code_1_with_the_reason(tent: Path, tmp_path: Path) -> None:
 def test_complexity(tmp_path: Path) -> None:
     found = answer("complexity", MODEL, "--data", DIGITS, "--radius", 0.1)
     assert found["points"] == 360
-    assert [n["label"] for n in found["layers"]] == ["estimate", "bound"]  # type: ignore[attr-defined]
+    assert [n["label"] for n in found["layers"]] == ["estimate", "estimate"]  # type: ignore[attr-defined]
     assert polytope("complexity", MODEL, "--data", DIGITS, "--radius", 0).returncode == 2
     np.savez(tmp_path / "swapped.npz", X=np.zeros((2, 8, 8)))
     np.savez(tmp_path / "object.npz", X=np.array([{}], dtype=object))

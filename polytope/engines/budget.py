@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path as File
 from time import monotonic
 
+import numpy as np
+
 Progress = Callable[[int, int], None]  # regions found, open cells
 
 
@@ -40,6 +42,10 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("max_regions", "max_seconds", "max_memory"):
             limit = getattr(self, name)
+            if limit is not None and not isinstance(limit, int | float | np.number):
+                raise TypeError(f"{name}: a number is expected, not {limit!r}.")
+            if limit is not None and name != "max_seconds" and not float(limit).is_integer():
+                raise TypeError(f"{name}: a whole number is expected, not {limit!r}.")
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} must be positive, not {limit}.")
 

@@ -68,7 +68,9 @@ class Polyhedron:
             raise ValueError(
                 f"Polyhedron.box: low {lo.shape} and high {hi.shape} must be vectors of one length."
             )
-        if (wrong := np.flatnonzero(~(lo <= hi))).size:
+        if np.isnan(lo).any() or np.isnan(hi).any():
+            raise ValueError("Polyhedron.box: low and high must be numbers; one of them is NaN.")
+        if (wrong := np.flatnonzero(lo > hi)).size:
             i = int(wrong[0])
             raise ValueError(
                 f"Polyhedron.box: low[{i}] = {lo[i]:g} is above high[{i}] = {hi[i]:g}; swap them."

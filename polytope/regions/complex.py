@@ -52,11 +52,7 @@ class RegionComplex:
     seconds: float = 0.0
 
     def __repr__(self) -> str:
-        count = (
-            f"{len(self):,} regions, complete"
-            if self.complete
-            else f"{len(self):,} to {self.upper:,} regions"
-        )
+        count = f"{len(self):,}" + (" regions, complete" if self.complete else f" to {self.upper:,} regions")
         return f"RegionComplex({count}, in {self.domain.dim} dimensions, {self.network.n_units:,} units)"
 
     @property
@@ -233,11 +229,20 @@ class RegionComplex:
         """Labels ``int[R]`` of linear regions: regions joined across facets where their maps are equal.
 
         Equal means equal in exact arithmetic, for the network's float64 numbers.
+
+        Raises:
+            IncompleteComplexError: a region that was not found may join two that were.
         """
+        self.require_complete("Merging into linear regions")
         return joined_across(self._maps, self.neighbours)
 
     def pieces(self) -> int:
-        """Number of distinct affine maps, in exact arithmetic."""
+        """Number of distinct affine maps, in exact arithmetic.
+
+        Raises:
+            IncompleteComplexError: regions that were not found may have others.
+        """
+        self.require_complete("The number of affine pieces")
         return int(self._maps.max(initial=-1)) + 1
 
     @cached_property

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
-from polytope.labelled import Bound, Estimate, Number
+from polytope.labelled import Estimate, Number
 from polytope.measures.local_complexity.count import local_complexity
 from polytope.report.data_sections import ClassGroup, Group, LocalComplexityFacts
 
@@ -78,6 +78,5 @@ def _group(total: NDArray[np.int64], member: NDArray[np.bool_], one_layer: bool)
 
 
 def _mean(counts: NDArray[np.int64], *, first: bool) -> Number:
-    """All that bend in the first layer; the crossing count is a lower bound behind it."""
-    mean = float(counts.mean())
-    return Estimate(mean, SIGNS) if first else Bound(mean, note=SIGNS)
+    """All that bend in the first layer; behind it a lower bound, if the signs are right."""
+    return Estimate(float(counts.mean()), SIGNS if first else f"a lower bound, {SIGNS}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csgraph
 
+from polytope.exact.equal_maps import map_labels
 from polytope.ir.maps import FloatArray
 from polytope.labelled import Bound, Estimate, Exact, Missing, Number, interval
 from polytope.measures.topology import dual_graph
@@ -29,7 +30,7 @@ def region_numbers(complex: RegionComplex, sampled: int, clock: Clock) -> Region
     """
     lower, upper = max(complex.lower, sampled), complex.upper
     compared = _compared(complex, clock)
-    pieces = compared.pieces() if len(compared) else 0
+    pieces = _pieces_found(compared) if len(compared) else 0
     everything = complex.complete and len(compared) == len(complex)
     linear = interval(pieces, upper, "at least the affine pieces found, at most the activation regions")
     if everything and not _adjacency_refused(complex, clock):
@@ -37,11 +38,16 @@ def region_numbers(complex: RegionComplex, sampled: int, clock: Clock) -> Region
     return Regions(interval(lower, upper), linear, interval(pieces, pieces if everything else upper, EQUAL))
 
 
+def _pieces_found(complex: RegionComplex) -> int:
+    """The affine pieces among the regions that were found."""
+    return int(map_labels(complex.network, complex.patterns).max(initial=-1)) + 1
+
+
 def _compared(complex: RegionComplex, clock: Clock) -> RegionComplex:
     """The regions whose affine maps are compared: all, or as many as the clock lets pass."""
     size = complex.network.output_dim * (complex.network.input_dim + 1)
     most = LARGEST_MAPS // size
-    expected = estimated_seconds(complex, RegionComplex.pieces)
+    expected = estimated_seconds(complex, _pieces_found)
     if expected > max(clock.left, 0.0):
         most = min(most, int(len(complex) * max(clock.left, 0.0) / (2 * expected)))
     if most >= len(complex):

@@ -162,6 +162,19 @@ def count_regions(
 
 def _chosen(network: Network, domain: Polyhedron, engine: Engine | None) -> Engine:
     """The engine that does the work, once network and domain are looked at."""
+    if not isinstance(network, Network):
+        raise TypeError(
+            f"network: a Network is expected, not {type(network).__name__}. adapters.load(path) reads one "
+            "from a file, adapters.from_torch(module, example) from a module."
+        )
+    if not isinstance(domain, Polyhedron):
+        raise TypeError(
+            f"domain: a Polyhedron is expected, not {type(domain).__name__}: Polyhedron.box(low, high)."
+        )
+    if engine is not None and (isinstance(engine, type) or not hasattr(engine, "search")):
+        raise TypeError(
+            f"engine: an engine is expected, such as LayerSplit() or FacetFlip(start), not {engine!r}."
+        )
     if domain.dim != network.input_dim:
         raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
     refuse_infinite(network)

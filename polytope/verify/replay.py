@@ -96,7 +96,9 @@ def verify_certificate(directory: str | Path, progress: Callable[[int, int], Non
 def _verify(directory: Path, progress: Callable[[int, int], None] | None) -> Proof:
     manifest = read_manifest(directory / "manifest.json")
     if not manifest.certificate:
-        raise CertificateError(f"{directory} holds no certificate: enumerate again with certificate=True.")
+        raise CertificateError(
+            f"{directory} holds no certificate: enumerate again with certificate=True (--certificate)."
+        )
     shards = sorted(file.name for file in (directory / "regions").glob("*.parquet"))
     if shards != [f"shard-{n:06d}.parquet" for n in range(len(shards))]:
         raise CertificateError(f"{directory}: a shard is missing, {len(shards)} are there.")
