@@ -117,9 +117,9 @@ def _preactivation(layer: Layer, reads: Sequence[AffineMap]) -> AffineMap:
 def _touched(layer: Layer, reads: Sequence[AffineMap]) -> NDArray[np.bool_]:
     """Where a gradient, and where a constant, is made of anything, ``[n, 2]``."""
     count = np.zeros((len(layer.bias), 2))
-    for matrix, h in zip(layer.matrices, reads, strict=True):
+    for places, h in zip(layer.places, reads, strict=True):
         live = np.stack([(h.length != 0) | (h.tilt != 0), (h.c != 0) | (h.shift != 0)], axis=1)
-        count += product(sparse(matrix).astype(bool), live.astype(float))
+        count += product(places, live.astype(float))
     return count > 0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from polytope.ir.activations import Activation, PatternArray
 from polytope.ir.maps import FloatArray, LinearMap
-from polytope.ir.matrix import Matrix, compact, longest_row
+from polytope.ir.matrix import Matrix, compact, longest_row, ones
 
 TINY = 2.0**-60  # numbers below are handled with care
 
@@ -66,6 +66,11 @@ class Layer:
     def matrices(self) -> tuple[Matrix, ...]:
         """The maps as matrices, sparse ones where that takes less memory."""
         return tuple(compact(linear.to_sparse()) for linear in self.maps)
+
+    @cached_property
+    def places(self) -> tuple[Matrix, ...]:
+        """Where the matrices are not zero: the same matrices with ones there."""
+        return tuple(map(ones, self.matrices))
 
     @cached_property
     def terms(self) -> int:

@@ -39,6 +39,14 @@ def transposed_product(A: Matrix, X: FloatArray) -> FloatArray:
     return out
 
 
+def ones(A: Matrix) -> Matrix:
+    """Ones where a matrix is not zero."""
+    if isinstance(A, np.ndarray):
+        out: FloatArray = (A != 0).astype(float)
+        return out
+    return csr_array(((A.data != 0).astype(float), A.indices, A.indptr), shape=A.shape)
+
+
 def squares(A: Matrix) -> Matrix:
     """The squares of all entries."""
     if isinstance(A, np.ndarray):

@@ -12,7 +12,7 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.forward import UNDERFLOW, U
 from polytope.ir.maps import FloatArray
-from polytope.ir.matrix import product, sparse
+from polytope.ir.matrix import product
 from polytope.ir.sweep import outputs
 
 FIRST = 2.0**-900  # error of a coordinate: none, but what depends on coordinates must not pass for a constant
@@ -102,9 +102,9 @@ def _preactivation(layer: Layer, reads: Sequence[Columns]) -> Columns:
 def _touched(layer: Layer, reads: Sequence[Columns]) -> FloatArray:
     """Where values are made of others that are not constant, ``[n, B]``."""
     count: FloatArray = np.zeros((len(layer.bias), 1))
-    for matrix, h in zip(layer.matrices, reads, strict=True):
+    for places, h in zip(layer.places, reads, strict=True):
         assert h.error is not None, "bounds on errors were wanted"
-        count = count + product(sparse(matrix).astype(bool), ((h.error != 0) | (h.value != 0)).astype(float))
+        count = count + product(places, ((h.error != 0) | (h.value != 0)).astype(float))
     return count
 
 
