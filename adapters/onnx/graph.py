@@ -27,7 +27,6 @@ class Graph:
     initializers: Mapping[str, onnx.TensorProto]
     inputs: tuple[onnx.ValueInfoProto, ...]
     outputs: tuple[str, ...]
-    declared_outputs: tuple[str, ...]
     opset: int
     model: onnx.ModelProto
     inner: bool = False
@@ -59,7 +58,7 @@ def read_graph(model: onnx.ModelProto, until: Sequence[str] | None) -> Graph:
         raise CorruptFileError("The model declares no output.")
     _refuse_dangling(graph.node, known)
     nodes = ordered(graph.node, producer, outputs)
-    return Graph(nodes, initializers, inputs, outputs, declared, _opset(model), model)
+    return Graph(nodes, initializers, inputs, outputs, _opset(model), model)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -25,14 +25,14 @@ def _conversion(report: Report) -> str:
     ]
     if compared:
         tried, other = (sum(row[i] for row in compared) for i in (0, 2))
-        loaded = conversion.when_loaded
-        largest = max(
-            [row[1] for row in compared] + ([] if isinstance(loaded, Missing) else [ends(loaded)[1]])
-        )
+        differences, inputs = [row[1] for row in compared], f"{tried:,} inputs"
+        if not isinstance(conversion.when_loaded, Missing):
+            differences.append(ends(conversion.when_loaded)[1])
+            inputs += " and those tried when loading"
         classes = f"differs on {other:,}" if other else "never differs"
         return (
-            f"{what}; max. output difference to its own runtime {largest:.2g} on "
-            f"{tried:,} inputs and those tried when loading; the predicted class {classes}."
+            f"{what}; max. output difference to its own runtime {max(differences):.2g} on {inputs}; "
+            f"the predicted class {classes}."
         )
     error = conversion.when_loaded
     if isinstance(error, Missing) and error.reason == NO_RUNTIME:
