@@ -38,9 +38,9 @@ def read_npz(data: bytes, *, activation: str | Activation | None, input_shape: A
                 f"W{i} has shape {W.shape}; shape {wanted} was expected, with a row for each of the "
                 f"{len(b)} numbers of b{i}, and at least one number."
             )
-    bend = named_activation("relu" if activation is None else activation)
-    network = mlp(pairs, bend)
-    error, compared, tried = _difference(network, pairs, bend)
+    between = named_activation("relu" if activation is None else activation)
+    network = mlp(pairs, between)
+    error, compared, tried = _difference(network, pairs, between)
     on = f" on {compared} of {tried} inputs: float64 overflows on the others" if compared < tried else ""
     note = f"compared with the formula that the format stands for, in numpy{on}"
     if error is None:
@@ -149,14 +149,14 @@ def refuse_not_finite(array: Array, name: str, *, infinite: str = "", bound: boo
 
 
 def _difference(
-    network: Network, pairs: list[tuple[FloatArray, FloatArray]], bend: Activation
+    network: Network, pairs: list[tuple[FloatArray, FloatArray]], between: Activation
 ) -> tuple[float | None, int, int]:
     """The largest difference to the plain formula, if it is finite anywhere; on how many of how many."""
     x = np.random.default_rng(0).standard_normal((8, network.input_dim))
     h = x.T
     for i, (W, b) in enumerate(pairs):
         h = W @ h + b[:, None]
-        h = bend.values(h) if i + 1 < len(pairs) else h
+        h = between.values(h) if i + 1 < len(pairs) else h
     finite = np.isfinite(h).all(axis=0)
     worst = float(np.abs(network(x) - h.T)[finite].max()) if finite.any() else None
     return worst, int(finite.sum()), len(x)

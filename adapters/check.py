@@ -19,7 +19,7 @@ from polytope.errors import ImportMismatchError
 from polytope.ir import Network
 from polytope.ir.algebra import stored
 from polytope.ir.maps import FloatArray
-from polytope.ir.near_bends import straddling
+from polytope.ir.near_crossings import straddling
 
 Reference = Callable[[FloatArray], FloatArray]
 """The model itself: ``[B, d]`` to ``[B, out]``."""
@@ -270,5 +270,5 @@ def probes(network: Network, rng: np.random.Generator) -> tuple[FloatArray, Floa
     wide = 1000.0 * rng.standard_normal((count, d))
     if count == 1:
         return np.concatenate([edges[0], random[0], random[1]]), wide
-    bends = straddling(network, random[1], 4.0 * random[0][::-1] - 2.0) if count == 6 else np.zeros((0, d))
-    return np.concatenate([*edges, *random, 3.0 * random[1], bends]), wide
+    pairs = straddling(network, random[1], 4.0 * random[0][::-1] - 2.0) if count == 6 else np.zeros((0, d))
+    return np.concatenate([*edges, *random, 3.0 * random[1], pairs]), wide

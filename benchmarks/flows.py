@@ -125,7 +125,7 @@ def identities() -> Figures:
     }
 
 
-def bends(flow: flows.Flow, x: np.ndarray) -> np.ndarray:
+def pieces(flow: flows.Flow, x: np.ndarray) -> np.ndarray:
     """The sides of all LeakyReLU units of a flow's conditioners at data points, ``bool[B, units]``."""
     sides: list[np.ndarray] = []
 
@@ -152,21 +152,21 @@ def steps() -> Figures:
     smooth = disturbed(flows.realnvp(3, couplings=6, hidden=(32,)))
     x = smooth.sample(50, np.random.default_rng(0)).numpy()
     sizes = np.geomspace(1e-3, 1e-5, 5)
-    before = bends(smooth, x)
-    unbent = np.ones(len(x), dtype=bool)  # a kink of a conditioner adds a remainder of first order
+    before = pieces(smooth, x)
+    unchanged = np.ones(len(x), dtype=bool)  # a breakpoint of a conditioner adds a remainder of first order
     for size in sizes:
-        unbent &= (bends(smooth, flows.base_step(score, smooth, x, size)) == before).all(axis=1)
-    x = x[unbent]
+        unchanged &= (pieces(smooth, flows.base_step(score, smooth, x, size)) == before).all(axis=1)
+    x = x[unchanged]
     slope = np.polyfit(np.log(sizes), [np.log(np.linalg.norm(remainder(smooth, x, s))) for s in sizes], 1)[0]
-    bent = disturbed(flows.nice(3, couplings=4, hidden=(16,), knots=3))
-    x = bent.sample(200, np.random.default_rng(0)).numpy()
-    network = flows.lower(bent)
-    ends = [flows.base_points(bent, points) for points in (x, flows.base_step(score, bent, x, 1e-3))]
+    nice = disturbed(flows.nice(3, couplings=4, hidden=(16,), knots=3))
+    x = nice.sample(200, np.random.default_rng(0)).numpy()
+    network = flows.lower(nice)
+    ends = [flows.base_points(nice, points) for points in (x, flows.base_step(score, nice, x, 1e-3))]
     stayed = (network.pattern(ends[0]) == network.pattern(ends[1])).all(axis=1)
     return {
         "Real NVP: slope of the remainder, off 2": abs(float(slope) - 2),
-        "Real NVP: points whose conditioners did not bend, of 50": int(unbent.sum()),
-        "NICE inside a region: remainder": float(np.abs(remainder(bent, x, 1e-3)[stayed]).max()),
+        "Real NVP: points whose conditioners stay on their pieces, of 50": int(unchanged.sum()),
+        "NICE inside a region: remainder": float(np.abs(remainder(nice, x, 1e-3)[stayed]).max()),
         "points that stayed, of 200": int(stayed.sum()),
     }
 

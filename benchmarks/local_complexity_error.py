@@ -3,9 +3,9 @@
     python benchmarks/local_complexity_error.py --write benchmarks/results
 
 50 networks (ten of each of five architectures, He-initialised, biases of a tenth) and as many radii, four
-points each. *Exact* is the number of units that bend in the cross-polytope, by enumerating its regions.
+points each. *Exact* is the number of units with a crossing in the cross-polytope, by enumerating its regions.
 The crossing count looks at its vertices only, along the axes and their opposites. The gradient form is a
-density of the bends' volume: it is compared with the exact volume of the bends over the volume of the
+density of the crossings' volume: it is compared with the exact volume of the crossings over the volume of the
 neighbourhood, noise and radius being matched by s = r / sqrt(d). Enumeration is the reference, so the
 dimension is small.
 """
@@ -58,7 +58,7 @@ def measure(widths: tuple[int, ...], seed: int, radius: float) -> dict[str, Any]
         "exact_by_layer": exact.units_lower.sum(axis=0).tolist(),
         "crossing_by_layer": crossing.per_layer.sum(axis=0).tolist(),
         "exact_regions": exact.regions_lower.tolist(),
-        "exact_density": (exact.bend_volume / volume).tolist(),
+        "exact_density": (exact.crossing_volume / volume).tolist(),
         "gradient": sampled.total.tolist(),
         "seconds": {"exact": exact_seconds, "crossing": crossing_seconds},
     }

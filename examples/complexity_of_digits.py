@@ -2,8 +2,8 @@
 
     python examples/complexity_of_digits.py
 
-Local complexity is the number of units that bend in a small cross-polytope around an image: exact in the
-first layer, a lower bound in deeper ones.
+Local complexity is the number of units with a crossing in a small cross-polytope around an image: exact in
+the first layer, a lower bound in deeper ones.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ def main() -> None:
     with np.load(HERE / "data" / "digits_test.npz") as data:
         images, labels = data["X"].astype(float), data["y"]
     right = network(images).argmax(axis=1) == labels
-    print(f"{right.sum()} of {len(labels)} images classified right; {network.n_units} units bend")
+    print(f"{right.sum()} of {len(labels)} images classified right; {network.n_units} units")
     print("radius   mean count, right   mean count, wrong   by layer, all images")
     for radius in (0.01, 0.1, 0.5):
         counts = pt.local_complexity(network, images, radius, frames=16)

@@ -82,7 +82,7 @@ def share(number: Number, of: int) -> Number:
     if isinstance(number, Missing):
         return number
     if not of:
-        return Missing("no unit bends")
+        return Missing("no unit has an activation")
     match number:
         case Exact(value, note):
             return Exact(value / of, note)

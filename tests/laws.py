@@ -143,7 +143,7 @@ def _thin(cell: Cell) -> bool:
 
 
 def places(case: Case, engine: str) -> None:
-    """Points are located in regions that hold them, also on bends; points outside the domain in none."""
+    """Points are located in regions that hold them, also on crossings; points outside the domain in none."""
     complex, cells = case.complex(engine), case.twin.cells
     order, d = case.order(complex), case.domain.dim
     rng = np.random.default_rng([case.seed, 5])
@@ -331,7 +331,7 @@ def properties(case: Case) -> None:
 
 
 def complexity(case: Case) -> None:
-    """Regions and units that bend in a neighbourhood are those that there are."""
+    """Regions, and units with a crossing, in a neighbourhood are those that there are."""
     rng, network = np.random.default_rng([case.seed, 4]), case.network
     d = network.input_dim
     x = rng.integers(-8, 9, d) / 8.0
@@ -340,11 +340,11 @@ def complexity(case: Case) -> None:
     box, cross = pt.Polyhedron.box(x - size, x + size), pt.Polyhedron.cross_polytope(x, size)
     cells = regions(case.twin.layers, rows_of(box if shape == "box" else cross), d)
     seen = np.array([cell.pattern for cell in cells or ()])
-    bends = np.split((seen != seen[0]).any(axis=0), np.cumsum(network.widths)[:-1])
+    crossing = np.split((seen != seen[0]).any(axis=0), np.cumsum(network.widths)[:-1])
     found = pt.exact_local_complexity(network, x[None], size, shape=shape)
     assert found.complete.all()
     assert found.regions_lower.tolist() == [len(seen)]
-    assert found.units_lower.tolist() == [[int(layer.sum()) for layer in bends]]
+    assert found.units_lower.tolist() == [[int(layer.sum()) for layer in crossing]]
 
 
 def stops(case: Case, engine: str) -> None:

@@ -141,8 +141,8 @@ def layers(run: Path, rng: np.random.Generator) -> None:
     else:
         arrays |= {"square": np.arange(2), "zero": np.zeros(2)}
         same = {"kind": "Selection", "parts": {"index": {"array": "square"}, "n_inputs": 2}}
-        bend = held[0]["parts"]["activation"] if rng.random() < 0.5 else None
-        parts = {"maps": [same], "bias": {"array": "zero"}, "activation": bend}
+        activation = held[0]["parts"]["activation"] if rng.random() < 0.5 else None
+        parts = {"maps": [same], "bias": {"array": "zero"}, "activation": activation}
         rows = [json.dumps({"kind": "Layer", "parts": parts | {"inputs": [k]}}) for k in range(n)]
         tree["parts"]["layers"], tree["parts"]["input_shape"] = ["PLACE"], [2]
         text = json.dumps(tree).replace('"PLACE"', ",".join(rows))

@@ -38,7 +38,7 @@ class Nasty(NamedTuple):
     network: Network
     domain: Polyhedron
     numbers: str
-    bends: tuple[str, ...]
+    activations: tuple[str, ...]
     place: str
 
 
@@ -58,7 +58,7 @@ NUMBERS: dict[str, Callable[[Rng, Shape], FloatArray]] = {
 }
 STAIR = piecewise_linear([-1.0, 0.0, 0.5, 2.0], [0.0, 1.0, 0.0, 2.0, -1.0], [0.0, 1.0, 1.0, 0.0, 6.0])
 TWICE = piecewise_linear([0.0, 0.0, 1.0], [0.0, 5.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0])  # no room for piece 1
-BENDS: dict[str, Activation] = {
+ACTIVATIONS: dict[str, Activation] = {
     "relu": relu(),
     "leaky": leaky_relu(0.1),
     "absolute": absolute(),
@@ -73,7 +73,7 @@ BENDS: dict[str, Activation] = {
 }
 
 
-def _bend(rng: Rng, kind: str, n: int) -> tuple[Activation | None, int]:
+def _activation(rng: Rng, kind: str, n: int) -> tuple[Activation | None, int]:
     """An activation of n units, and how many pre-activations it reads."""
     if kind == "prelu":
         return prelu(rng.choice([0.3, 1.0, -0.5, 0.0, 2.0], n)), n
@@ -87,12 +87,12 @@ def _bend(rng: Rng, kind: str, n: int) -> tuple[Activation | None, int]:
         if sizes[0] < 3 and rng.random() < 0.3:  # a member of two groups
             groups[0, sizes[0]] = groups[-1, 0] if n > 1 else -1
         return max_groups(groups), int(ends[-1])
-    return BENDS.get(kind), n
+    return ACTIVATIONS.get(kind), n
 
 
 def _layer(rng: Rng, numbers: str, inputs: tuple[int, ...], widths: list[int], kind: str, n: int) -> Layer:
     """Rows of some numbers; some repeat others, times 1, -1, 2, 1/3 or 0."""
-    activation, rows = _bend(rng, kind, n)
+    activation, rows = _activation(rng, kind, n)
     draw = NUMBERS[numbers]
     W, b = draw(rng, (rows, sum(widths[k] for k in inputs))), draw(rng, rows) * (rng.random() < 0.75)
     for _ in range(int(rng.integers(0, 3))):
@@ -118,8 +118,10 @@ WIDEST = {1: 7, 2: 7, 3: 6, 4: 5, 5: 4}
 
 
 def _network(rng: Rng, numbers: str, d: int) -> tuple[Network, tuple[str, ...]]:
-    """One to three layers that bend, some with skips, and one or two outputs."""
-    kinds = tuple(map(str, rng.choice([*BENDS, "relu", "relu", "max", "prelu"], int(rng.integers(1, 4)))))
+    """One to three layers with activations, some with skips, and one or two outputs."""
+    kinds = tuple(
+        map(str, rng.choice([*ACTIVATIONS, "relu", "relu", "max", "prelu"], int(rng.integers(1, 4))))
+    )
     layers, widths, sizes = [], [d], [np.ones(d)]
     for number, kind in enumerate((*kinds, "")):
         n = int(rng.integers(2, WIDEST[d])) if kind else int(rng.integers(1, 3))
@@ -198,9 +200,11 @@ def nasty(seed: int, attempt: int = 0, numbers: str | None = None, place: str | 
     numbers = numbers or str(rng.choice(list(NUMBERS)))
     place = place or str(rng.choice(ALL_PLACES))
     d = int(rng.choice([1, 2, 2, 2, 3, 3, 4, 5]))
-    network, bends = _network(rng, numbers, d)
+    network, activations = _network(rng, numbers, d)
     if place in PLACES:
-        return Nasty(network, PLACES[place](rng, d), numbers, bends, place)
+        return Nasty(network, PLACES[place](rng, d), numbers, activations, place)
     half = 10.0 ** rng.integers(-10, 1, d) if place == "thin" else 10.0 ** rng.integers(-6, 4, d)
     away = np.zeros(d) if place == "thin" else rng.choice([-1, 1], d) * 10.0 ** rng.integers(3, 10, d)
-    return Nasty(_moved(network, away, half), Polyhedron.box(away - half, away + half), numbers, bends, place)
+    return Nasty(
+        _moved(network, away, half), Polyhedron.box(away - half, away + half), numbers, activations, place
+    )

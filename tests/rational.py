@@ -47,7 +47,7 @@ class Piece(NamedTuple):
 
 
 class TwinLayer(NamedTuple):
-    """``z = sum of matrices @ inputs + bias``; no ``units`` where nothing bends."""
+    """``z = sum of matrices @ inputs + bias``; no ``units`` in an affine layer."""
 
     inputs: tuple[int, ...]
     matrices: list[list[Affine]]
@@ -99,7 +99,7 @@ def _matrix(linear: LinearMap) -> list[Affine]:
 def _units(layer: Layer) -> list[list[Piece]]:
     """The pieces of the units of a layer, as its activation describes them."""
     activation = layer.activation
-    assert activation is not None, "the layer bends"
+    assert activation is not None, "the layer has an activation"
     units = []
     for unit in range(activation.n_units(len(layer.bias))):
         pieces = []
@@ -136,7 +136,7 @@ def combined(terms: Iterable[tuple[Fraction, Affine]], constant: Fraction, size:
 
 
 def preactivations(layer: TwinLayer, values: list[list[Affine]]) -> list[Affine]:
-    """What a layer bends, z, from the values of earlier layers."""
+    """The pre-activations z of a layer, from the values of earlier layers."""
     out, size = [], len(values[0][0])
     for i, bias in enumerate(layer.bias):
         terms = (
@@ -148,7 +148,7 @@ def preactivations(layer: TwinLayer, values: list[list[Affine]]) -> list[Affine]
     return out
 
 
-def bent(units: list[list[Piece]], z: list[Affine], pattern: Sequence[int]) -> list[Affine]:
+def activated(units: list[list[Piece]], z: list[Affine], pattern: Sequence[int]) -> list[Affine]:
     """What a layer puts out, h, on the pieces of a pattern."""
     chosen = [pieces[p] for pieces, p in zip(units, pattern, strict=True)]
     return [combined([(c.slope, z[c.source])], c.intercept, len(z[0])) for c in chosen]
@@ -171,7 +171,7 @@ def along(
         if layer.units is not None:
             here = tuple(_piece_ahead(pieces, z) for pieces in layer.units)
             pattern += here
-            z = bent(layer.units, z, here)
+            z = activated(layer.units, z, here)
         values.append(z)
     return pattern, values[-1]
 
@@ -211,7 +211,7 @@ def regions(
         else:
             z = preactivations(layers[len(values) - 1], values)
             for part, new, y in split(units, z, rows, x):
-                open_cells.append((pattern + part, rows + new, y, [*values, bent(units, z, part)]))
+                open_cells.append((pattern + part, rows + new, y, [*values, activated(units, z, part)]))
         if most is not None and len(done) + len(open_cells) > most:
             return None
     return done

@@ -16,12 +16,12 @@ PLANE = Polyhedron.whole_space(2)
 
 
 def lines(A: ArrayLike, b: ArrayLike, activation: Activation | None = None) -> Network:
-    """One layer that bends on ``A x + b = 0``, and the sum of its units."""
+    """One layer with an activation on ``A x + b = 0``, and the sum of its units."""
     return mlp([(A, b), (np.ones((1, len(np.asarray(b)))), [0.0])], activation)
 
 
 def unlike_columns() -> Place:
-    """A Unix time, an age and a balance as they are: bends through the middle of the box."""
+    """A Unix time, an age and a balance as they are: breakpoints through the middle of the box."""
     low, high = np.array([1.6e9, 18.0, 0.0]), np.array([1.7e9, 90.0, 250_000.0])
     rng = np.random.default_rng(0)
     A = rng.standard_normal((5, 3)) / ((high - low) / 2)
@@ -37,7 +37,7 @@ def small_box_far_away() -> Place:
 
 
 def long_box(wide: float, thin: float, seed: int) -> Place:
-    """Bends through the middle of a box of two very different sides."""
+    """Breakpoints through the middle of a box of two very different sides."""
     rng = np.random.default_rng(seed)
     A = rng.standard_normal((5, 2)) / [wide, thin]
     b = 0.1 * rng.standard_normal(5) - A @ np.array([wide / 2, thin / 2])
@@ -83,7 +83,7 @@ def padded_maximum(lowest: float) -> Place:
 
 
 def slab(thickness: float, domain: Polyhedron) -> Place:
-    """A unit with two bends next to each other."""
+    """A unit with two breakpoints next to each other."""
     return mlp([([[1.0, 0.5]], [0.0]), ([[-1.0]], [thickness / 2])], clip(0, thickness)), domain
 
 

@@ -115,7 +115,7 @@ def degenerate(rho: Representation, seed: int) -> Network:
 
 
 def one_sided(rho: Representation, seed: int) -> Network:
-    """|w x| spelled 2 relu(w x) - w x: bends in symmetric places, on units that are not permuted."""
+    """|w x| spelled 2 relu(w x) - w x: breakpoints in symmetric places, on units that are not permuted."""
     W = np.unique(lifted(rho, np.random.default_rng(seed).standard_normal((1, rho.dim))), axis=0)
     half = np.array([row for row in W if tuple(row) > tuple(-row)])
     return Network(
@@ -128,7 +128,7 @@ def one_sided(rho: Representation, seed: int) -> Network:
 
 
 def cross(n: int) -> Network:
-    """Cells |x_i| < 1/2 and > 1/2, each bend made by many equal units: 3^n regions."""
+    """Cells |x_i| < 1/2 and > 1/2, each crossing made by many equal units: 3^n regions."""
     rho = signed(n)
     first = lifted(rho, np.eye(n)[:1])
     return mlp([(first, np.full(len(rho), -0.5)), (np.ones((1, len(rho))), [0.0])])

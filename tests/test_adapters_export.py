@@ -48,7 +48,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "floor": clip(0.25, np.inf),
     "ceiling": clip(-np.inf, 0.25),
     "hard sigmoid": hard_sigmoid(),
-    "three bends": piecewise_linear([-1, 0, 0.5], [0.5, -1, 2, 0], [-0.5, -2, -2, -1]),
+    "three breakpoints": piecewise_linear([-1, 0, 0.5], [0.5, -1, 2, 0], [-0.5, -2, -2, -1]),
     "max groups": max_groups([[0, 1, 2], [3, 4, -1], [5, -1, -1], [11, 6, 7]]),
 }
 MAPS: dict[str, LinearMap] = {

@@ -236,7 +236,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "recurrent": (lambda: recurrent(bidirectional=True, num_layers=2), (4, 3)),
     "recurrent, without bias": (lambda: recurrent(bias=False), (4, 3)),
     "recurrent cell": (fn(lambda x, a: a(x, x.abs()), nn.RNNCell(3, 3, nonlinearity="relu")), (3,)),
-    "small bends": (fn(lambda x: F.threshold(-F.relu6(x), -1.0, -1.0).index_select(1, PLACES)), (3,)),
+    "small activations": (fn(lambda x: F.threshold(-F.relu6(x), -1.0, -1.0).index_select(1, PLACES)), (3,)),
     "layouts": (lambda: seq(nn.RReLU(), nn.Unflatten(1, (2, 1, 3)), Function(lambda x: x.squeeze(2))), (6,)),
     "sum of products": (fn(lambda x: torch.einsum("bij,jkl,k->bil", x, count(4, 3, 2), count(3))), (2, 4)),
     "warped": (fn(lambda x: F.grid_sample(x, warp(), mode="bicubic", align_corners=False)), (2, 6, 7)),

@@ -17,7 +17,7 @@ def worked() -> pt.Network:
 
 
 def test_worked_by_hand() -> None:
-    """From (0, 0) to (2, 2): the second unit bends at t = 1/4, so it counts for 3/4 of the way."""
+    """From (0, 0) to (2, 2): the second unit changes at t = 1/4, so it counts for 3/4 of the way."""
     found = pt.integrated_gradients(worked(), [[2.0, 2.0], [2.0, 0.0]], [0.0, 0.0])
     np.testing.assert_allclose(
         found, [[2 * (1 + 2 * 0.75), 2 * 2 * 0.75], [2 * (1 + 2 * 0.5), 0.0]], rtol=1e-14
@@ -41,12 +41,12 @@ def test_attributions_are_complete_and_equal_a_fine_sum(name: str) -> None:
     slopes = network.jacobian(path.reshape(-1, x.shape[1])).reshape(40, steps, -1, x.shape[1])
     coarse = (x - b) * slopes[rows, :, chosen].mean(axis=1)
     jump = np.abs(slopes).max() * np.abs(x - b).max()
-    assert np.abs(coarse - found).max() <= jump * 60 / steps  # a bend spoils one step at most
+    assert np.abs(coarse - found).max() <= jump * 60 / steps  # a crossing spoils one step at most
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_segments_through_degenerate_networks(seed: int) -> None:
-    """Ties at both ends, duplicates, many bends at one place: completeness holds."""
+    """Ties at both ends, duplicates, many crossings at one place: completeness holds."""
     network = integer(seed, 3, 8, 6, 2, activation=absolute() if seed % 2 else None)
     x = np.random.default_rng(seed).integers(-3, 4, (60, 3)).astype(float)
     found = pt.integrated_gradients(network, x, np.zeros(3), 1)
@@ -100,7 +100,7 @@ def test_the_explanation_is_the_region_s_map_and_inscribed_radius(name: str) -> 
         A, b = regions[place].halfspaces
         for norm, dual in ((1, np.inf), (2, 2), (np.inf, 1)):
             expected = ((b - A @ point) / np.linalg.norm(A, dual, axis=1)).min()
-            walls = (9 - np.abs(point)).min()  # the box is no bend
+            walls = (9 - np.abs(point)).min()  # the box is no crossing
             assert min(found.reach[norm][i], walls) == pytest.approx(expected, rel=1e-9)
 
 

@@ -92,11 +92,11 @@ def assert_equal_networks(network: Network, x: np.ndarray) -> None:
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation(name: str) -> None:
     rng = np.random.default_rng(1)
-    bend = ACTIVATIONS[name](8, rng)
-    width = bend.n_units(8)
+    activation = ACTIVATIONS[name](8, rng)
+    width = activation.n_units(8)
     layers = (
-        Layer((0,), (Dense(rng.normal(size=(8, 3))),), rng.normal(size=8), bend),
-        Layer((1,), (Dense(rng.normal(size=(8, width))),), rng.normal(size=8), bend),
+        Layer((0,), (Dense(rng.normal(size=(8, 3))),), rng.normal(size=8), activation),
+        Layer((1,), (Dense(rng.normal(size=(8, width))),), rng.normal(size=8), activation),
         Layer((2,), (Dense(rng.normal(size=(2, width))),), rng.normal(size=2)),
     )
     assert_equal_networks(Network((3,), layers), rng.normal(size=(40, 3)))
@@ -115,7 +115,7 @@ def test_every_map(name: str) -> None:
     assert_equal_networks(Network((d,), layers), rng.normal(size=(7, d)))
 
 
-def test_skips_and_bend_free_layers() -> None:
+def test_skips_and_affine_layers() -> None:
     rng = np.random.default_rng(3)
 
     def dense(out: int, n: int) -> Dense:

@@ -151,10 +151,10 @@ def test_networks_are_what_was_trained(activation: str, skip: bool) -> None:
         linear = nn.ModuleList(nn.Linear(w.shape[1], w.shape[0]).double() for w in weights)
         for layer, weight, own in zip(linear, weights, network.layers, strict=True):
             layer.weight.data, layer.bias.data = torch.tensor(weight), torch.tensor(own.bias)
-        bend = {"relu": torch.relu, "absolute": torch.abs, "hard_tanh": nn.Hardtanh()}.get(
+        between = {"relu": torch.relu, "absolute": torch.abs, "hard_tanh": nn.Hardtanh()}.get(
             activation, nn.LeakyReLU(0.1)
         )
-        expected = _forward(architecture, linear, bend, torch.tensor(data.x_test[:20]))
+        expected = _forward(architecture, linear, between, torch.tensor(data.x_test[:20]))
         np.testing.assert_allclose(network(data.x_test[:20]), expected.detach().numpy(), rtol=0, atol=1e-13)
         assert sum(p.numel() for p in linear.parameters()) == architecture.parameters(64, 10)
 

@@ -87,7 +87,7 @@ def test_audit_writes_both_files_and_prints_where(tmp_path: Path) -> None:
     assert report["search"]["complete"]
     assert report["not_done"] == []
     assert report["conversion"]["when_loaded"]["value"] < 1e-3
-    assert [kind["points"] for kind in report["conversion"]["kinds"]] == ["data", "random", "near a bend"]
+    assert [kind["points"] for kind in report["conversion"]["kinds"]] == ["data", "random", "near a crossing"]
     assert all(kind["largest"]["value"] < 1e-3 for kind in report["conversion"]["kinds"])
     assert report["local_complexity"]["points"] == 20
     assert report["distances"]["exact"] == 10

@@ -31,10 +31,10 @@ def broken_model(folder: Path, name: str) -> Path:
         path.mkdir()
     elif name in ("sigmoid.onnx", "nan.onnx"):
         weight = np.full((3, 2), np.nan if name == "nan.onnx" else 1.0, dtype=np.float32)
-        bend = "Relu" if name == "nan.onnx" else "Sigmoid"
+        kind = "Relu" if name == "nan.onnx" else "Sigmoid"
         nodes = [
             helper.make_node("Gemm", ["x", "W"], ["z"], transB=1),
-            helper.make_node(bend, ["z"], ["h"]),
+            helper.make_node(kind, ["z"], ["h"]),
             helper.make_node("Gemm", ["h", "V"], ["y"], transB=1),
         ]
         weights = [

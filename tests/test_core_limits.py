@@ -107,7 +107,7 @@ def test_a_layer_of_more_units_than_sixteen_bits_can_name() -> None:
     found = enumerate_regions(network, Polyhedron.box([-0.5], [2.0]), LayerSplit(cells="vertices"))
     assert len(found) == n + 1
     assert len(found.neighbours) == n
-    bias = np.full(n, 5.0)  # bends outside the square, but for two
+    bias = np.full(n, 5.0)  # breakpoints outside the square, but for two
     bias[-2:] = 0.25, -0.25
     plane = mlp([(np.tile([0.5, 1.0], (n, 1)), bias), (np.ones((1, n)), [0.0])])
     for cells in ("vertices", "lp"):

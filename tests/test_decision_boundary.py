@@ -83,18 +83,18 @@ def test_areas_do_not_depend_on_the_cells(seed: int) -> None:
 
 def test_classes_that_differ_by_little_beside_their_size() -> None:
     """1e11 + relu(x) is 1e11 + relu(-x) at x = 0 alone, and 1e11 on half of the square."""
-    bends = ([[1.0, 0.0], [-1.0, 0.0]], [0.0, 0.0])
-    found = pt.decision_boundary(pt.enumerate_regions(pt.mlp([bends, (np.eye(2), [1e11] * 2)]), box(2, 1.0)))
+    first = ([[1.0, 0.0], [-1.0, 0.0]], [0.0, 0.0])
+    found = pt.decision_boundary(pt.enumerate_regions(pt.mlp([first, (np.eye(2), [1e11] * 2)]), box(2, 1.0)))
     assert found.areas.tolist() == [2.0]
-    half = pt.mlp([bends, ([[1.0, 0.0], [0.0, 0.0]], [1e11] * 2)])
+    half = pt.mlp([first, ([[1.0, 0.0], [0.0, 0.0]], [1e11] * 2)])
     with pytest.raises(GeometryError, match="tie all over region"):
         pt.decision_boundary(pt.enumerate_regions(half, box(2, 1.0)))
-    almost = pt.mlp([bends, ([[1.0, 0.0], [0.0, 0.0]], [1e11, float(np.nextafter(1e11, 0))])])
+    almost = pt.mlp([first, ([[1.0, 0.0], [0.0, 0.0]], [1e11, float(np.nextafter(1e11, 0))])])
     assert len(pt.decision_boundary(pt.enumerate_regions(almost, box(2, 1.0)))) == 0
 
 
 def test_touching_is_no_boundary() -> None:
-    """|x| touches 0 and stays positive; relu(x) - relu(-x) = x changes sign on a bend, once."""
+    """|x| touches 0 and stays positive; relu(x) - relu(-x) = x changes sign on a breakpoint, once."""
     touching = pt.mlp([([[1.0, 0], [-1, 0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
     assert len(pt.decision_boundary(pt.enumerate_regions(touching, box(2, 1.0)))) == 0
     changing = pt.mlp([([[1.0, 0], [-1, 0]], [0.0, 0.0]), ([[1.0, -1.0]], [0.0])])

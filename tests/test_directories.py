@@ -102,7 +102,7 @@ def test_budgets_and_resuming(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small_batches")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_lp_cells_are_stored_and_resumed(name: str, tmp_path: Path) -> None:
-    """For every kind of bend: piece by piece the same regions, facets and neighbours as in one."""
+    """For every kind of activation: piece by piece the same regions, facets and neighbours as in one."""
     network = NETWORKS[name]()
     box = Polyhedron.box(*unit_box_of(network))
     expected = enumerate_regions(network, box, LP, max_regions=60)

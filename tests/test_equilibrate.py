@@ -33,8 +33,8 @@ def spoiled(network: Network, rng: np.random.Generator, most: int) -> tuple[Netw
             Dense(m.to_sparse().toarray() * 2.0 ** (size[:, None] - sizes[k]))
             for k, m in zip(layer.inputs, layer.maps, strict=True)
         )
-        bend = layer.activation and layer.activation.scaled(size)
-        layers.append(Layer(layer.inputs, maps, layer.bias * 2.0**size, bend))
+        activation = layer.activation and layer.activation.scaled(size)
+        layers.append(Layer(layer.inputs, maps, layer.bias * 2.0**size, activation))
         sizes.append(size[: layer.width])
     scale = 2.0 ** sizes[0]
     low, high = unit_box_of(network)

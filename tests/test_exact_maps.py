@@ -133,7 +133,7 @@ def test_sums_of_products_modulo_the_largest_prime_are_not_rounded() -> None:
         (([[1.0, 1e-300]], [1e300]), 2),
     ],
 )
-def test_a_bend_counts_however_small_it_is_beside_other_numbers(
+def test_a_change_of_slope_counts_however_small_it_is_beside_other_numbers(
     last: tuple[list[list[float]], list[float]], linear: int
 ) -> None:
     network = pt.mlp([([[1.0], [1.0]], [0.0, 10.0]), last])

@@ -70,7 +70,7 @@ def drawn(seed: int) -> Case:
         what = nasty(seed, attempt)
         twin = twin_of(what.network, what.domain, MOST)
         if twin is not None:
-            kind = (f"d = {what.domain.dim}", what.numbers, what.place, *what.bends)
+            kind = (f"d = {what.domain.dim}", what.numbers, what.place, *what.activations)
             return Case(f"seed {seed} ({', '.join(kind)})", seed, what.network, what.domain, twin)
     raise AssertionError(f"seed {seed} has no small network")
 

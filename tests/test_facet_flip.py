@@ -44,7 +44,7 @@ CASES = [(order, name) for order in ("hops", "distance") for name in NETWORKS]
 
 SLOW = {("distance", "convolutional"), ("distance", "integer_hard_tanh_2-5-5-1"), ("hops", "convolutional")}
 
-# what an order adds does not depend on the bend: the other bends, and degenerate ones, by hops alone
+# what an order adds does not depend on the activation: the others, and degenerate ones, by hops alone
 SLOW |= {("distance", f"{name}_2-5-5-1") for name in ("clip_below", "leaky", "absolute", "integer_absolute")}
 
 SLOW |= {("distance", "integer_3-5-4-1"), ("distance", "relu_4-5-5-1")}

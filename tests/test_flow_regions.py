@@ -88,9 +88,9 @@ def test_masses_are_the_frequencies_of_samples(base: flows.BaseName) -> None:
 
 
 def test_masses_in_three_dimensions_are_estimates() -> None:
-    """Between their bounds lie the exact masses of a product: here of a flow that bends one coordinate."""
-    bend = flows.MonotoneLinearSpline(3, [0.0], np.array([[1.0, 2.0], [1.0, 1.0], [1.0, 1.0]]))
-    found = flows.region_mass(flows.Flow([bend]), box(3, 2.0), samples=20_000, confidence=0.9999)
+    """Between their bounds lie the exact masses of a product: here of a flow that changes one coordinate."""
+    spline = flows.MonotoneLinearSpline(3, [0.0], np.array([[1.0, 2.0], [1.0, 1.0], [1.0, 1.0]]))
+    found = flows.region_mass(flows.Flow([spline]), box(3, 2.0), samples=20_000, confidence=0.9999)
     assert (found.label, found.samples, found.regions) == ("estimate", 20_000, 8)
     one = stats.norm.cdf(2) - stats.norm.cdf(-2)
     assert ((found.lower <= one**3 / 8) & (one**3 / 8 <= found.upper)).all()

@@ -90,7 +90,7 @@ def test_a_coupling_by_hand() -> None:
 
 
 def test_a_spline_by_hand() -> None:
-    """Slopes 1/2, 3, 1 with knots 0 and 1: a leaky ReLU that bends once more."""
+    """Slopes 1/2, 3, 1 with knots 0 and 1: a leaky ReLU with one breakpoint more."""
     layer = flows.MonotoneLinearSpline(1, [0.0, 1.0], [0.5, 3.0, 1.0])
     layer.offset.data.fill_(10.0)
     flow = flows.Flow([layer])

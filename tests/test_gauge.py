@@ -224,10 +224,12 @@ def nonlinearity_defect(n_samples: int, angles: Array) -> float:
     layer = RegularNonlinearity(2, n_samples)
     field = np.random.default_rng(7).normal(size=(len(angles), 4, 5))
 
-    def bent(values: Array) -> Array:
+    def activated(values: Array) -> Array:
         return np.asarray(layer(torch.from_numpy(values)))
 
-    return float(np.abs(bent(gauge_transform(field, angles)) - gauge_transform(bent(field), angles)).max())
+    return float(
+        np.abs(activated(gauge_transform(field, angles)) - gauge_transform(activated(field), angles)).max()
+    )
 
 
 def test_the_nonlinearity_is_exact_for_its_own_turns_and_nearly_for_others() -> None:
@@ -285,7 +287,7 @@ def test_a_neighbour_is_carried_along_its_link() -> None:
     assert out.tolist() == [0.5 + 20.0 - 30.0, 5.0 - 2.0 + 3.0]
 
 
-def test_a_chain_of_z2_convolutions_with_odd_bends_is_equivariant_and_piecewise_linear() -> None:
+def test_a_chain_of_z2_convolutions_with_odd_activations_is_equivariant_and_piecewise_linear() -> None:
     torch.manual_seed(2)
     links, omega = phases("Z2", 2, 3, 4), phases("Z2", 2, 3, 4)[1]
 

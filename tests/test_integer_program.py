@@ -66,7 +66,7 @@ def test_programs_without_an_answer_leave_what_was_found() -> None:
 
 
 def test_a_region_must_have_an_interior() -> None:
-    """Two equal units: HiGHS may find them on different sides of their bend, within its tolerance."""
+    """Two equal units: HiGHS may find them on different sides of their breakpoint, within its tolerance."""
     exact = ExactCells(mlp([([[1.0], [1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])]), -np.eye(1), np.ones(1))
     assert point_inside(exact.rows(np.array([0, 1], dtype=np.int8))) is None
     assert point_inside(exact.rows(np.array([1, 1], dtype=np.int8))) > 0

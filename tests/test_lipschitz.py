@@ -59,7 +59,7 @@ def test_a_function_of_known_slopes() -> None:
         assert bounds.lower == pytest.approx(expected, rel=1e-13)
         # the bounds cannot know that the two units of a pair are never on together
         assert expected <= bounds.upper <= 2 * expected
-    inside = pt.Polyhedron.box([0.5, 0.5], [1, 1])  # where no unit bends both bounds are tight
+    inside = pt.Polyhedron.box([0.5, 0.5], [1, 1])  # where no unit changes its piece both bounds are tight
     assert pt.lipschitz_bounds(net, inside).interval == pytest.approx(np.sqrt(10), rel=1e-9)
 
 

@@ -116,7 +116,7 @@ def test_a_frame_per_point_equals_patterns_at_the_vertices(name: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_float32_agrees_away_from_ties(name: str) -> None:
-    """The points are few and random: none has a vertex within 1e-6 of a bend."""
+    """The points are few and random: none has a vertex within 1e-6 of a crossing."""
     network = NETWORKS[name]
     x = np.random.default_rng(12).normal(size=(20, network.input_dim))
     double, single = (local_complexity(network, x, 0.3, dtype=t) for t in ("float64", "float32"))
@@ -185,20 +185,20 @@ def test_gradient_form_of_one_layer_is_the_density_of_its_hyperplanes() -> None:
 
 @pytest.mark.parametrize("name", ["mlp", "staircase", "absolute", "deep"])
 def test_gradient_form_in_one_dimension_counts_breakpoints(name: str) -> None:
-    r"""Co-area: as the noise goes to 0, the mean of the density over an interval counts the bends per length.
+    r"""Co-area: as the noise goes to 0, the mean of the density over an interval counts crossings per length.
 
     All breakpoints are simple on this line and farther from its ends than the noise reaches. The sum over
     a grid of spacing h is off by less than exp(-2 (pi s / h)^2), and slopes change within the noise of a
-    neighbouring bend: 3 % holds with room.
+    neighbouring crossing: 3 % holds with room.
     """
     base = NETWORKS[name]
     rng = np.random.default_rng(22)
     network = base.restrict(Slice(rng.normal(size=6), rng.normal(size=(1, 6))))
     grid = np.linspace(-2, 2, 40001)[:, None]
-    bends = (np.diff(network.pattern(grid), axis=0) != 0).sum()
+    crossings = (np.diff(network.pattern(grid), axis=0) != 0).sum()
     density = local_complexity(network, grid, 1e-3, method="gradient").total
-    assert bends > 5
-    assert density.mean() * 4 == pytest.approx(bends, rel=0.03)
+    assert crossings > 5
+    assert density.mean() * 4 == pytest.approx(crossings, rel=0.03)
 
 
 def test_gradient_form_refuses_max_groups() -> None:
@@ -227,7 +227,7 @@ def test_images_keep_their_shape_and_default_frames_fit_the_input() -> None:
     assert local_complexity(network, x[:0], 0.3).total.shape == (0,)
 
 
-def test_a_network_without_bends_has_none() -> None:
+def test_an_affine_network_has_none() -> None:
     counted = local_complexity(ir.mlp([(np.eye(2), np.zeros(2))]), np.zeros((4, 2)), 1.0)
     assert counted.per_layer.shape == (4, 0)
     assert counted.total.tolist() == [0, 0, 0, 0]

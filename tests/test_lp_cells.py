@@ -222,7 +222,7 @@ def test_columns_of_a_table_as_they_are(engine: LayerSplit) -> None:
 
 
 def test_small_coefficients_of_a_domain_count() -> None:
-    """The strip |x + 1e-10 y| <= 1 reaches x = 101 where y reaches 1e12: the bend at x = 50 cuts it."""
+    """The strip |x + 1e-10 y| <= 1 reaches x = 101 where y reaches 1e12: the breakpoint at x = 50 cuts it."""
     network = mlp([([[1.0, 0.0]], [-50.0]), ([[1.0]], [0.0])])
     rows = np.array([[1, 1e-10], [-1, -1e-10], [0, 1], [0, -1]])
     domain = Polyhedron(rows, np.array([1, 1, 1e12, 1e12]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import polytope as pt
-from polytope.measures.local_complexity.neighbourhood import bend_volume
+from polytope.measures.local_complexity.neighbourhood import crossing_volume
 from tests.networks import NETWORKS, seeded
 
 
@@ -38,28 +38,28 @@ def test_the_crossing_count_is_a_lower_bound(name: str) -> None:
     counted = pt.local_complexity(network, x, 0.7, frames=np.eye(network.input_dim))
     found = pt.exact_local_complexity(network, x, 0.7)
     assert found.complete.all()
-    if "integer" not in name:  # ties at vertices count as crossings without a bend inside
+    if "integer" not in name:  # ties at vertices count as crossings without one inside
         assert (counted.per_layer <= found.units_lower).all()
     assert (found.regions_lower >= 1 + (found.units_lower.sum(axis=1) > 0)).all()
 
 
-def test_bends_of_a_line_are_its_breakpoints() -> None:
+def test_crossings_of_a_line_are_its_breakpoints() -> None:
     network = seeded(5, 1, 6, 6, 1)
-    [found] = pt.exact_local_complexity(network, [[0.1]], 1.5).bend_volume
+    [found] = pt.exact_local_complexity(network, [[0.1]], 1.5).crossing_volume
     [regions] = pt.exact_local_complexity(network, [[0.1]], 1.5).regions_lower
     assert found == regions - 1
 
 
-def test_area_of_the_bends_in_a_cube() -> None:
+def test_area_of_the_crossings_in_a_cube() -> None:
     """Two planes: a square of area 4, and a rectangle along a diagonal."""
     network = pt.mlp([([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
-    area = bend_volume(pt.enumerate_regions(network, pt.Polyhedron.box([-1] * 3, [1] * 3)))
+    area = crossing_volume(pt.enumerate_regions(network, pt.Polyhedron.box([-1] * 3, [1] * 3)))
     assert area == pytest.approx(4 + 4 * np.sqrt(2), rel=1e-9)
 
 
 @pytest.mark.parametrize("shape", ["cross-polytope", "box"])
 @pytest.mark.parametrize("d", [2, 3, 4])
-def test_bends_within_rounding_of_each_other(d: int, shape: str) -> None:
+def test_crossings_within_rounding_of_each_other(d: int, shape: str) -> None:
     """A row, and rounded thirds and tenths of it: planes 1e-17 apart that meet, each measured."""
     rng = np.random.default_rng(d)
     row = rng.integers(1, 5, d + 1).astype(float)
@@ -67,19 +67,19 @@ def test_bends_within_rounding_of_each_other(d: int, shape: str) -> None:
     for x in 0.1 * rng.standard_normal((3, d)):
         one = pt.mlp([(W[:1, :d], W[:1, d] - W[:1, :d] @ x - W[:1, d]), (np.ones((1, 1)), [0.0])])
         several = pt.mlp([(W[:, :d], W[:, d] - W[:, :d] @ x - W[:, d]), (np.ones((1, 4)), [0.0])])
-        [area] = pt.exact_local_complexity(one, x[None], 0.5, shape=shape).bend_volume
+        [area] = pt.exact_local_complexity(one, x[None], 0.5, shape=shape).crossing_volume
         found = pt.exact_local_complexity(several, x[None], 0.5, shape=shape)
         n = found.units_lower.sum()
         assert found.complete.all()
         assert 1 <= n <= 4
-        # bends that coincide exactly are measured once; the others lie within 1e-15 of the first
-        assert any(found.bend_volume[0] == pytest.approx(k * area, rel=1e-9) for k in range(1, n + 1))
+        # crossings that coincide exactly are measured once; the others lie within 1e-15 of the first
+        assert any(found.crossing_volume[0] == pytest.approx(k * area, rel=1e-9) for k in range(1, n + 1))
         partial = pt.exact_local_complexity(several, x[None], 0.5, shape=shape, max_regions=2)
-        assert 0 <= partial.bend_volume[0] <= found.bend_volume[0] * (1 + 1e-9)
+        assert 0 <= partial.crossing_volume[0] <= found.crossing_volume[0] * (1 + 1e-9)
 
 
 def test_points_and_directions_are_taken_as_they_are() -> None:
-    """The bend of relu(x - 3 y) goes through (0.3, 0.1) if 3 * 0.1 is rounded; exactly it is off by 2e-17."""
+    """The crossing of relu(x - 3 y) goes through (0.3, 0.1) if 3 * 0.1 is rounded; it is off by 2e-17."""
     network = pt.mlp([([[1.0, -3.0]], [0.0]), ([[1.0]], [0.0])])
     x = np.array([[0.3, 0.1]])
     near = float(abs(Fraction(0.3) - 3 * Fraction(0.1)))
@@ -97,7 +97,7 @@ def test_a_budget_gives_intervals() -> None:
     assert (whole.regions_upper <= partial.regions_upper).all()
     assert (partial.units_lower <= whole.units_lower).all()
     assert (whole.units_upper <= partial.units_upper).all()
-    assert (partial.bend_volume <= whole.bend_volume).all()
+    assert (partial.crossing_volume <= whole.crossing_volume).all()
 
 
 def test_wrong_arguments_are_named() -> None:

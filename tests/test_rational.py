@@ -10,7 +10,7 @@ import pytest
 
 from polytope import Network, Polyhedron, mlp
 from polytope.ir import Dense, Layer
-from tests.nasty_networks import BENDS
+from tests.nasty_networks import ACTIVATIONS
 from tests.networks import KNOWN_REGIONS, NETWORKS, file_network, needs_shared, seeded, unit_box_of
 from tests.rational import Twin, along, read, regions, rows_of, twin_of
 from tests.rational_measures import (
@@ -72,8 +72,8 @@ def test_a_program_that_is_made_to_cycle() -> None:
 
 @pytest.mark.parametrize("name", ["relu", "absolute", "hard_tanh", "clip", "clip_below", "stair", "twice"])
 def test_pieces_are_those_of_the_activations(name: str) -> None:
-    """Where all numbers are dyadic float64 values are exact, on bends too."""
-    network = Network((1,), (Layer((0,), (Dense(np.eye(1)),), np.zeros(1), BENDS[name]),))
+    """Where all numbers are dyadic float64 values are exact, on breakpoints too."""
+    network = Network((1,), (Layer((0,), (Dense(np.eye(1)),), np.zeros(1), ACTIVATIONS[name]),))
     x = np.arange(-24, 25)[:, None] / 8
     for point, pattern, [y] in zip(x.tolist(), network.pattern(x).tolist(), network(x).tolist(), strict=True):
         seen, [(_, value)] = along(read(network), rational(point), [0])
@@ -82,7 +82,7 @@ def test_pieces_are_those_of_the_activations(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if "integer" not in name])
 def test_patterns_and_values_are_those_of_the_network(name: str) -> None:
-    """At random points, where no unit is within rounding of a bend."""
+    """At random points, where no unit is within rounding of a breakpoint."""
     network = NETWORKS[name]()
     layers, x = read(network), np.random.default_rng(0).uniform(-1, 1, (5, network.input_dim))
     for point, pattern, y in zip(x.tolist(), network.pattern(x).tolist(), network(x).tolist(), strict=True):

@@ -32,7 +32,7 @@ from polytope.labelled import (
 )
 from polytope.plots.planar import area, outlines
 from polytope.report.html import shown
-from polytope.report.model import bend_name
+from polytope.report.model import activation_name
 from polytope.report.schema import schema
 from polytope.report.scope import box_scope, default_scope, picked, window_scope
 
@@ -289,7 +289,7 @@ def test_an_end_too_large_to_write_is_its_logarithm() -> None:
             from_json(wrong)
 
 
-def test_bends_are_called_by_their_names() -> None:
+def test_activations_are_called_by_their_names() -> None:
     names = {
         "ReLU": relu(),
         "leaky ReLU, slope 0.1": leaky_relu(0.1),
@@ -297,17 +297,17 @@ def test_bends_are_called_by_their_names() -> None:
         "clip": clip(-1, 2),
         "maximum of 2": max_groups([[0, 1], [2, 3]]),
     }
-    assert [bend_name(activation, 4) for activation in names.values()] == list(names)
+    assert [activation_name(activation, 4) for activation in names.values()] == list(names)
 
 
 @pytest.mark.parametrize(
-    "bend", [relu(), absolute(), clip(-0.5, 0.5), max_groups([[0, 1, 2], [3, 4, 5], [6, 7, -1]])]
+    "activation", [relu(), absolute(), clip(-0.5, 0.5), max_groups([[0, 1, 2], [3, 4, 5], [6, 7, -1]])]
 )
-def test_outlines_have_the_areas_of_the_regions(bend: Activation) -> None:
+def test_outlines_have_the_areas_of_the_regions(activation: Activation) -> None:
     rng = np.random.default_rng(0)
-    width = bend.n_units(8)
+    width = activation.n_units(8)
     weights = [(rng.standard_normal((8, n)), rng.standard_normal(8)) for n in (2, width)]
-    net = pt.mlp([*weights, (np.ones((1, width)), [0.0])], bend)
+    net = pt.mlp([*weights, (np.ones((1, width)), [0.0])], activation)
     regions = pt.enumerate_regions(net, pt.Polyhedron([[1, 1], [-1, 0], [0, -1.0]], [1, 1, 1.0]))
     areas = [area(outline) for outline in outlines(regions)]
     np.testing.assert_allclose(areas, regions.volumes(), atol=1e-12, rtol=1e-7)  # rounding, also of hulls

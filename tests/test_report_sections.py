@@ -119,7 +119,7 @@ def test_with_little_time_a_piece_of_each_place_is_looked_at() -> None:
 
 
 def test_redundancy_worked_by_hand() -> None:
-    """Of relu(x), x + 3, relu(2 x), relu(x - 5) on [-1, 1] one bends, one repeats it, two are fixed."""
+    """Of relu(x), x + 3, relu(2 x), relu(x - 5) on [-1, 1] one crosses, one repeats it, two are fixed."""
     net = pt.mlp([([[1.0], [1.0], [2.0], [1.0]], [0.0, 3.0, 0.0, -5.0]), ([[1.0, 1, 1, 1]], [0.0])])
     found = audited(net, pt.Polyhedron.box([-1], [1]))["redundancy"]
     assert {name: n["value"] for name, n in found["domain"]["total"].items()} == {
@@ -161,10 +161,10 @@ def converted(network: pt.Network, x: ArrayLike, runtime: Runtime | None) -> dic
 
 
 @pytest.mark.parametrize("error", [0.0, 1e-3])
-def test_the_conversion_is_measured_at_data_random_points_and_bends(error: float) -> None:
+def test_the_conversion_is_measured_at_data_random_points_and_crossings(error: float) -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (50, 2))
     kinds = converted(HALF, x, lambda rows: HALF(rows) + error)
-    assert kinds.keys() == {"data", "random", "near a bend"}
+    assert kinds.keys() == {"data", "random", "near a crossing"}
     for kind in kinds.values():
         assert kind.largest == Estimate(pytest.approx(error))
         assert kind.other_class == Estimate(0)
@@ -284,7 +284,7 @@ def test_a_figure_without_its_section_says_why() -> None:
     for name in ("distance", "density", "local_complexity", "data_slope"):
         assert said[name] == Missing("it needs data points"), name
     assert said["accuracy"] == Missing("it needs data points with labels")
-    assert said["dead_units"] == Missing("no unit bends")
+    assert said["dead_units"] == Missing("no unit has an activation")
 
 
 @pytest.mark.parametrize(

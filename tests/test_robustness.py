@@ -123,7 +123,7 @@ def test_brute_force_over_a_complete_complex_agrees(name: str, norm: float) -> N
 
 @pytest.mark.parametrize("seed", range(2))
 def test_degenerate_networks(seed: int) -> None:
-    """Small integer weights: ties, duplicates, parallel bends; x on bends."""
+    """Small integer weights: ties, duplicates, parallel crossings; x on them."""
     network = integer(seed, 2, 6, 4, 3)
     domain = pt.Polyhedron.box([-2, -2], [2, 2])
     for x in ([0.0, 0.0], [0.5, -1.0]):
@@ -137,7 +137,7 @@ def test_degenerate_networks(seed: int) -> None:
             assert found.value <= away + 1e-12
             assert (
                 away <= found.value + 0.026 or found.value == np.inf
-            )  # the grid's step: all bends are on it or near
+            )  # the grid's step: all crossings are on it or near
 
 
 def attack(network: pt.Network, x: np.ndarray, radius: float) -> bool:

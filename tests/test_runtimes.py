@@ -1,4 +1,4 @@
-"""The runtime that a loaded network was compared with, and points on both sides of a bend."""
+"""The runtime that a loaded network was compared with, and points on both sides of a crossing."""
 
 import gc
 import pickle
@@ -12,7 +12,7 @@ from torch import nn
 
 import polytope as pt
 from adapters import from_torch, load, runtime
-from polytope.ir.near_bends import straddling
+from polytope.ir.near_crossings import straddling
 
 MODELS = Path(__file__).parents[1] / "examples" / "models"
 
@@ -47,7 +47,7 @@ def test_modules_and_networks_from_elsewhere_have_none() -> None:
     assert runtime(pt.mlp([([[1.0]], [0.0])])) is None
 
 
-def test_straddling_points_have_a_bend_between_them() -> None:
+def test_straddling_points_have_a_crossing_between_them() -> None:
     rng = np.random.default_rng(0)
     net = pt.mlp([(rng.standard_normal((16, 3)), rng.standard_normal(16)), (np.ones((1, 16)), [0.0])])
     start, end = 4 * rng.standard_normal((2, 20, 3))
@@ -55,12 +55,12 @@ def test_straddling_points_have_a_bend_between_them() -> None:
     np.testing.assert_allclose(
         np.linalg.norm(high - low, axis=1), 2.0**-20 * np.linalg.norm(end - start, axis=1)
     )
-    bent = (net.pattern(low) != net.pattern(high)).any(axis=1)
-    np.testing.assert_array_equal(bent, (net.pattern(start) != net.pattern(end)).any(axis=1))
-    assert (net.pattern(low) == net.pattern(start))[bent].all()
+    crossed = (net.pattern(low) != net.pattern(high)).any(axis=1)
+    np.testing.assert_array_equal(crossed, (net.pattern(start) != net.pattern(end)).any(axis=1))
+    assert (net.pattern(low) == net.pattern(start))[crossed].all()
 
 
-def test_straddling_points_of_deep_networks_are_at_the_first_bend() -> None:
+def test_straddling_points_of_deep_networks_are_at_the_first_crossing() -> None:
     """On a segment the cell of its start is an interval, which the second point of the pair has left."""
     torch.manual_seed(0)
     pooled = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 5))

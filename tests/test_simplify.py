@@ -11,7 +11,7 @@ from tests.examples import EXAMPLES
 from tests.networks import NETWORKS, SHARED, needs_shared, seeded
 
 
-def planted(seed: int, bend: Activation) -> tuple[pt.Network, dict[str, list[int]]]:
+def planted(seed: int, activation: Activation) -> tuple[pt.Network, dict[str, list[int]]]:
     """Units 0-5 and 12-15 ordinary; the others dead or fixed, always on, duplicate, unread on [-1, 1]^2."""
     rng = np.random.default_rng(seed)
     W, b = rng.standard_normal((12, 2)), rng.standard_normal(12) / 2
@@ -24,21 +24,21 @@ def planted(seed: int, bend: Activation) -> tuple[pt.Network, dict[str, list[int
     c[4] = c[0]
     out = rng.standard_normal((2, 5))
     out[:, 3] = 0.0
-    net = pt.mlp([(W, b), (V, c), (out, [0.1, 0.2])], bend)
+    net = pt.mlp([(W, b), (V, c), (out, [0.1, 0.2])], activation)
     return net, {"fixed": [6, 7], "duplicate": [8, 9, 16], "unread": [10, 11, 15]}
 
 
-@pytest.mark.parametrize("bend", [relu(), leaky_relu(0.1), absolute(), hard_tanh()], ids=str)
+@pytest.mark.parametrize("activation", [relu(), leaky_relu(0.1), absolute(), hard_tanh()], ids=str)
 @pytest.mark.parametrize("seed", range(2))
-def test_planted_units_go_and_the_function_stays(bend: Activation, seed: int) -> None:
-    net, units = planted(seed, bend)
+def test_planted_units_go_and_the_function_stays(activation: Activation, seed: int) -> None:
+    net, units = planted(seed, activation)
     box = pt.Polyhedron.box([-1, -1], [1, 1])
     regions = pt.enumerate_regions(net, box)
     found = pt.simplify(net, box)
     use = unit_use(regions)
     np.testing.assert_array_equal(found.dead | found.always_on, use.fixed)
     assert use.fixed[units["fixed"]].all()
-    scaled = bend.breakpoints.any()  # hard_tanh is no multiple of itself
+    scaled = activation.breakpoints.any()  # hard_tanh is no multiple of itself
     twins = [u for u in units["duplicate"] if not use.fixed[u] and not (scaled and u == 9)]
     assert (found.duplicate[twins] >= 0).all()
     assert (found.duplicate >= 0).sum() == len(twins)
@@ -67,7 +67,7 @@ def test_every_kind_of_network_is_equal_on_a_small_domain(name: str) -> None:
     assert again.network.n_units == found.network.n_units
 
 
-def test_an_affine_network_is_left_where_nothing_bends() -> None:
+def test_an_affine_network_is_left_as_it_is() -> None:
     """relu(x + 3) + relu(x - 3) on [-1, 1] is x + 3."""
     net = pt.mlp([([[1.0], [1.0]], [3.0, -3.0]), ([[1.0, 1.0]], [0.0])])
     found = pt.simplify(net, pt.Polyhedron.box([-1], [1]))
@@ -124,7 +124,7 @@ def test_digits_around_an_image() -> None:
 
 @needs_shared
 def test_acas_in_the_box_of_a_property() -> None:
-    """A complete proof: 67 of 300 units bend, and they alone cut the box into the same regions."""
+    """A complete proof: 67 of 300 units activation, and they alone cut the box into the same regions."""
     net = load(SHARED / "models" / "acasxu_1_1.onnx")
     stated = pt.read_input_box((SHARED / "models" / "vnnlib" / "acasxu_prop_3.vnnlib").read_text())
     box = pt.Polyhedron.box(stated.low, stated.high)

@@ -87,14 +87,14 @@ def test_two_lines_by_hand() -> None:
 
 
 def test_what_is_no_maximum_is_refused() -> None:
-    for bend in (hard_tanh(), prelu([2.0, 0.0, 0.0])):
-        network = seeded(0, 2, 3, 1, activation=bend)
+    for activation in (hard_tanh(), prelu([2.0, 0.0, 0.0])):
+        network = seeded(0, 2, 3, 1, activation=activation)
         with pytest.raises(ValueError, match="not convex"):
             pt.max_affine_form(network.layers[0])
         with pytest.raises(ValueError, match="not convex"):
             pt.centroids(network, [[0.0, 0.0]])
     network = integer(0, 2, 3, 1, activation=absolute())
-    with pytest.raises(ValueError, match="bends nothing"):
+    with pytest.raises(ValueError, match="is affine"):
         pt.max_affine_form(network.layers[1])
     with pytest.raises(ValueError, match="no layer 3"):
         pt.power_diagram(network, np.zeros(3, dtype=np.int8), 3)

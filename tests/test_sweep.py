@@ -59,7 +59,7 @@ def test_intervals_enclose(network: Network, x: FloatArray) -> None:
 
 @dataclass(eq=False)
 class Counts:
-    """Values as the numbers of their layers, negative in front of the bend; and what each layer read."""
+    """Values as the numbers of their layers, negative in front of the activation; what each layer read."""
 
     seen: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
 
@@ -68,14 +68,14 @@ class Counts:
         self.seen.append((number, tuple(reads)))
         return -number
 
-    def bend(self, number: int, layer: Layer, z: int) -> int:
+    def activate(self, number: int, layer: Layer, z: int) -> int:
         """The layer's number."""
         assert z == -number
         return number
 
 
 def test_layers_read_what_they_say(network: Network) -> None:
-    """Each layer once, in order; the negative numbers are those of layers that bend nothing."""
+    """Each layer once, in order; the negative numbers are those of affine layers."""
     counts = Counts()
     last = outputs(network, 0, counts)
     sign = [1 if k == 0 or network.layers[k - 1].activation else -1 for k in range(len(network.layers) + 1)]
@@ -96,7 +96,7 @@ class Kept:
         """A new value."""
         return Value(number, self.alive)
 
-    def bend(self, number: int, layer: Layer, z: Value) -> Value:
+    def activate(self, number: int, layer: Layer, z: Value) -> Value:
         """The same one."""
         return z
 
@@ -132,7 +132,7 @@ class Slopes:
         """Behind the transposed maps."""
         return (linear.apply_transpose(weights) for linear in layer.maps)
 
-    def bend(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
+    def activate(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
         """Times the slopes of the pieces."""
         pieces = layer.phi.affine(self.network.layer_pattern(number, self.pattern))
         out = np.zeros((len(layer.bias), weights.shape[1]))

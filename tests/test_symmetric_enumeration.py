@@ -129,7 +129,7 @@ def test_a_hand_count() -> None:
     assert sorted(len(s) for s in found.orbits.stabilizer) == [2, 2, 8]
 
 
-def test_a_unit_on_its_bend_all_over_a_region() -> None:
+def test_a_unit_on_its_breakpoint_all_over_a_region() -> None:
     """|relu(x - 1) - relu(-x - 1)| is 0 on [-1, 1]: x -> -x exchanges the pieces of |z|, but not there."""
     net = Network(
         (1,),

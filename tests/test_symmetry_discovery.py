@@ -137,7 +137,7 @@ def test_patterns_move_with_points(name: str) -> None:
         action = layerwise_symmetry(net, rho.matrices[g], values=False)
         assert action is not None
         same = action.move(net.pattern(x)) == net.pattern(x @ rho.matrices[g].T)
-        assert same.mean() > 0.99  # units on a bend all over a region own a tie by convention
+        assert same.mean() > 0.99  # units on a breakpoint all over a region own a tie by convention
 
 
 def test_outputs_are_permuted_too() -> None:
@@ -155,7 +155,7 @@ def test_outputs_are_permuted_too() -> None:
         output_representation(seeded(0, 2, 4, 1), swap)
 
 
-def test_other_bends() -> None:
+def test_other_activations() -> None:
     """|x| + |y| + |z| has all 48 signed permutations, max(x, 0) + ... only the 6 permutations."""
     eye = (np.eye(3), np.zeros(3))
     total = (np.ones((1, 3)), [0.0])

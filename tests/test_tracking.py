@@ -63,7 +63,7 @@ def test_it_is_the_search_from_scratch(changed: range, engine: Engine | None) ->
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_unchanged_network_is_not_searched(name: str) -> None:
-    """For every kind of layer and bend: equal checkpoints are noticed, and so is one changed number."""
+    """For every kind of layer and activation: equal checkpoints are noticed, and so is one changed number."""
     one, same = NETWORKS[name](), NETWORKS[name]()
     regions = enumerate_regions(one, Polyhedron.box(*unit_box_of(one)), max_regions=200)
     tracked = track(regions, same, max_regions=200)
@@ -75,8 +75,8 @@ def test_an_unchanged_network_is_not_searched(name: str) -> None:
     assert track(regions, same, max_regions=200).searched or not any(la.activation for la in same.layers)
 
 
-def test_two_bends_on_a_line() -> None:
-    """Bends at 0 and 1, then at 0 and -2: both units on stays, and so does neither."""
+def test_two_breakpoints_on_a_line() -> None:
+    """Breakpoints at 0 and 1, then at 0 and -2: both units on stays, and so does neither."""
     before, after = (mlp([([[1.0], [1.0]], [0.0, b]), ([[1.0, 1.0]], [0.0])]) for b in (-1.0, 2.0))
     tracked = track(enumerate_regions(before, Polyhedron.box([-3], [3])), after)
     assert tracked.previous.patterns[tracked.died].tolist() == [[1, 0]]

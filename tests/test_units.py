@@ -20,13 +20,13 @@ BOX = pt.Polyhedron.box([-0.3, -0.2], [0.3, 0.4])
 CUT_BOX = pt.Polyhedron(np.array([[1.0, 1], [-1, 0], [0, -1]]), np.array([0.5, 0.3, 0.3]))
 
 
-def network(bend: Activation, seed: int) -> Network:
-    """Eight pre-activations in each of two bending layers, some far from a bend."""
+def network(activation: Activation, seed: int) -> Network:
+    """Eight pre-activations in each of two layers with activations, some far from a crossing."""
     rng = np.random.default_rng(seed)
     layers, width = [], 2
     for number in range(2):
         map_ = Dense(rng.standard_normal((8, width)))
-        layers.append(Layer((number,), (map_,), 2 * rng.standard_normal(8), bend))
+        layers.append(Layer((number,), (map_,), 2 * rng.standard_normal(8), activation))
         width = layers[-1].width
     return Network((2,), (*layers, Layer((2,), (Dense(rng.standard_normal((1, width))),), np.zeros(1))))
 
@@ -58,7 +58,7 @@ def test_bounds_of_a_partial_complex_hold_the_exact_numbers(kind: str) -> None:
 
 
 def test_worked_by_hand() -> None:
-    """On [-1, 1]: x - 2 is dead, x + 2 always on, x bends; behind them x + 2 + relu(x) >= 1."""
+    """On [-1, 1]: x - 2 is dead, x + 2 always on, x changes; behind them x + 2 + relu(x) >= 1."""
     first = ([[1.0], [1.0], [1.0]], [-2.0, 2.0, 0.0])
     net = pt.mlp([first, ([[0.0, 1.0, 1.0], [0.0, -1.0, -1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
     use = unit_use(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1])))

@@ -89,15 +89,15 @@ def test_faces_of_degenerate_complexes(name: str) -> None:
     "name", ["3-16-16-1", "4-32-32-1", pytest.param("5-32-32-1", marks=pytest.mark.slow)]
 )
 def test_vertices_and_edges_counted_from_every_cell(name: str) -> None:
-    """A vertex on s bends belongs to 2^s cells, an edge on s bends too, and an edge has two ends."""
+    """A vertex on s crossings belongs to 2^s cells, an edge on s crossings too, and an edge has two ends."""
     network = file_network(name)
     box, d = Polyhedron.box(*unit_box_of(network)), network.input_dim
     found = explore(network, box, keep="vertices")
     ordinal = np.arange(len(found.facets.unit)) - np.repeat(
         found.facets.offsets[:-1], np.diff(found.facets.offsets)
     )
-    bends = np.where(found.facets.unit >= 0, np.int64(1) << ordinal, 0)
-    of_cell = np.bitwise_or.reduceat(bends, found.facets.offsets[:-1])
+    crossing = np.where(found.facets.unit >= 0, np.int64(1) << ordinal, 0)
+    of_cell = np.bitwise_or.reduceat(crossing, found.facets.offsets[:-1])
     there = found.vertices.incidences[:, 0] & np.repeat(of_cell, np.diff(found.vertices.offsets))
     on = np.array([bin(byte).count("1") for byte in range(256)])[there[:, None].view(np.uint8)].sum(axis=1)
     vertices = np.bincount(on, 0.5**on).sum()

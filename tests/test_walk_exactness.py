@@ -78,7 +78,7 @@ def test_constants_that_lose_every_maximum_change_nothing(lowest: float) -> None
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("width", "whole"), [(1e-12, False), (1e-9, True)])
 def test_a_thin_piece_lies_between_its_neighbours(engine: str, width: float, whole: bool) -> None:
-    """Both bends of one unit are next to every facet point: two rings of regions, never 0 beside 2."""
+    """Both breakpoints of one unit are next to every facet point: two rings of regions, never 0 beside 2."""
     network = mlp([([[1.0, 0.5]], [0.0]), ([[-1.0]], [width / 2])], clip(0, width))
     domain = Polyhedron.whole_space(2) if whole else UNIT_BOX
     regions = enumerate_regions(network, domain, ENGINES[engine])
@@ -201,7 +201,7 @@ def test_cells_far_out_in_the_plane(far: float) -> None:
 
 
 def test_points_on_and_beside_boundaries_are_located() -> None:
-    """On a bend the region that owns the tie; an ulp beside it the one that holds the point."""
+    """On a breakpoint the region that owns the tie; an ulp beside it the one that holds the point."""
     network = mlp([([[0.1, 0.2], [0.1, -0.3]], [-0.06, 0.0]), ([[1.0, 1.0]], [0.0])])
     regions = enumerate_regions(network, UNIT_BOX)
     rng = np.random.default_rng(0)

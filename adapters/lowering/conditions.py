@@ -94,7 +94,7 @@ def _hinged(t: Lowering, difference: Tensor, yes: Value, no: Value) -> Value:
     factors = _ratio(t, _tensor(t, gap, shape), difference).reshape(shape)
     if not factors.any():
         return no
-    return _sum(t, t.scale(t.bend(difference, relu()), factors), no)
+    return _sum(t, t.scale(t.activate(difference, relu()), factors), no)
 
 
 def _tensor(t: Lowering, x: Value, shape: tuple[int, ...]) -> Tensor:

@@ -1,7 +1,7 @@
-"""A traced graph becomes canonical layers: affine steps are folded, every bend closes a layer.
+"""A traced graph becomes canonical layers: affine steps are folded, every activation closes a layer.
 
 While a graph is traced, a tensor is an affine function of *values*: value 0 is the network's input,
-value l the output of layer l. Affine operators only change that function. A bend (pointwise, or the
+value l the output of layer l. Affine operators only change that function. An activation (pointwise, or the
 largest of a group) appends a layer and returns its output as a new value.
 """
 
@@ -212,7 +212,7 @@ class Lowering:
         return self.shift(total, bias.reshape(order.shape)) if bias.any() else total
 
     def settle(self, x: Tensor) -> Tensor:
-        """The tensor as a value of its own: a layer that bends nothing."""
+        """The tensor as a value of its own: an affine layer."""
         if len(x.terms) == 1 and x.terms[0][1] is None and x.bias is None:
             return x
         return self._close(x, None, x.shape)
@@ -223,8 +223,8 @@ class Lowering:
         several = len(x.terms) > 1 or depth(x.terms[0][1]) > 1 or stored(x.terms[0][1]) > 2**20
         return self.settle(x) if uses > 1 and costly and several else x
 
-    def bend(self, x: Tensor, activation: PiecewiseLinear) -> Tensor:
-        """A pointwise bend; one that changes nothing behind the same bend is left out."""
+    def activate(self, x: Tensor, activation: PiecewiseLinear) -> Tensor:
+        """A pointwise activation; one that changes nothing behind the same one is left out."""
         if self._already(x, activation):
             return x
         return self._close(x, activation, x.shape)

@@ -114,7 +114,7 @@ class _Names:
             z = part if not z else w.node("Add", z, part)
         return w.node("Add", z, w.constant(layer.bias)) if layer.bias.any() else z
 
-    def bend(self, number: int, layer: Layer, z: str) -> str:
+    def activate(self, number: int, layer: Layer, z: str) -> str:
         return _activation(self.writer, layer.phi, z)
 
 
@@ -196,11 +196,11 @@ def _activation(w: _Writer, activation: Activation, z: str) -> str:
     if isinstance(activation, MaxGroups):
         return _largest(w, activation, z)
     if isinstance(activation, PiecewiseLinear):
-        return _bend(w, activation, z)
+        return _pointwise(w, activation, z)
     raise UnsupportedOpError(f"An activation of kind {type(activation).__name__} cannot be written to ONNX.")
 
 
-def _bend(w: _Writer, f: PiecewiseLinear, z: str) -> str:
+def _pointwise(w: _Writer, f: PiecewiseLinear, z: str) -> str:
     """ReLU and clips as themselves; others as a sum of hinges, an affine part plus c max(z - t, 0) each."""
     tables = (f.breakpoints, f.slopes, f.intercepts)
     if all(len(t) == 1 for t in tables) and _is_clip(f):
@@ -212,9 +212,9 @@ def _bend(w: _Writer, f: PiecewiseLinear, z: str) -> str:
     out = w.node("Mul", z, w.constant(f.slopes[:, 0]))
     out = w.node("Add", out, w.constant(f.intercepts[:, 0])) if f.intercepts[:, 0].any() else out
     for k in range(f.breakpoints.shape[1]):
-        bends = np.isfinite(f.breakpoints[:, k])
-        steps = np.where(bends, f.slopes[:, k + 1] - f.slopes[:, k], 0.0)
-        shift = np.where(bends, f.breakpoints[:, k], 0.0)
+        finite = np.isfinite(f.breakpoints[:, k])
+        steps = np.where(finite, f.slopes[:, k + 1] - f.slopes[:, k], 0.0)
+        shift = np.where(finite, f.breakpoints[:, k], 0.0)
         hinge = w.node("Relu", w.node("Sub", z, w.constant(shift)) if shift.any() else z)
         out = w.node("Add", out, w.node("Mul", hinge, w.constant(steps)))
     return out

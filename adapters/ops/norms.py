@@ -12,7 +12,7 @@ from adapters.lowering.reasons import refusal
 from adapters.lowering.registry import Node, aten_op, onnx_op
 from adapters.ops.averages import averaged, axes_of, summed
 from adapters.ops.maximum import greatest
-from adapters.ops.pointwise import bent
+from adapters.ops.pointwise import activated
 from adapters.ops.windows import onnx_geometry
 from polytope.errors import NotPiecewiseLinearError
 from polytope.ir import absolute
@@ -22,7 +22,7 @@ from polytope.ir import absolute
 def reduce_l1(t: Lowering, node: Node) -> Value:
     """Sum of absolute values along axes; axes as attribute or (opset 18) input."""
     axes = axes_of(node, len(node[0].shape), since=18)
-    sizes = bent(t, node[0], absolute())
+    sizes = activated(t, node[0], absolute())
     return sizes if axes is None else summed(t, sizes, axes, keep=bool(node.get("keepdims", 1)), mean=False)
 
 
@@ -32,7 +32,7 @@ def lp_pool(t: Lowering, node: Node) -> Value:
     if int(node.get("p", 2)) != 1:
         raise NotPiecewiseLinearError(f"with p = {node.get('p', 2)} it is not piecewise linear; p = 1 is.")
     g = onnx_geometry(node, tuple(node.get("kernel_shape", ())), node[0].shape[2:])
-    sizes, ceil_mode = bent(t, node[0], absolute()), bool(node.get("ceil_mode", 0))
+    sizes, ceil_mode = activated(t, node[0], absolute()), bool(node.get("ceil_mode", 0))
     return averaged(t, sizes, g, ceil_mode=ceil_mode, count_padding=False, divisor=1)
 
 
@@ -50,7 +50,7 @@ def aten_norm(t: Lowering, node: Node) -> Value:
         return np.expand_dims(found, axes) if keep else np.asarray(found)
     if order not in (1.0, np.inf):
         raise refusal("ATen", node.op)
-    sizes = bent(t, x, absolute())
+    sizes = activated(t, x, absolute())
     if order == 1.0:
         return summed(t, sizes, axes, keep=keep, mean=False)
     return greatest(t, sizes, axes, keep=keep)

@@ -1,4 +1,4 @@
-"""Bends of single numbers: ReLU and its relatives, clips, absolute value."""
+"""Functions of single numbers: ReLU and its relatives, clips, absolute value."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from polytope.ir.maps import FloatArray
 _RELU = relu()
 
 
-def bent(t: Lowering, x: Value, activation: PiecewiseLinear) -> Value:
-    """A bend of a tensor, or of a constant."""
+def activated(t: Lowering, x: Value, activation: PiecewiseLinear) -> Value:
+    """An activation of a tensor, or of a constant."""
     if isinstance(x, Tensor):
-        return t.bend(x, activation)
+        return t.activate(x, activation)
     flat = np.asarray(x, dtype=float).reshape(-1, 1)
     return activation.values(flat).reshape(x.shape).astype(x.dtype)
 
@@ -29,19 +29,19 @@ def bent(t: Lowering, x: Value, activation: PiecewiseLinear) -> Value:
 @onnx_op("Relu")
 def relu_node(t: Lowering, node: Node) -> Value:
     """max(x, 0)."""
-    return bent(t, node[0], _RELU)
+    return activated(t, node[0], _RELU)
 
 
 @onnx_op("LeakyRelu")
 def leaky_relu_node(t: Lowering, node: Node) -> Value:
     """Identity where positive, alpha x elsewhere."""
-    return bent(t, node[0], leaky_relu(float(node.get("alpha", 0.01))))
+    return activated(t, node[0], leaky_relu(float(node.get("alpha", 0.01))))
 
 
 @onnx_op("Abs")
 def abs_node(t: Lowering, node: Node) -> Value:
     """|x|."""
-    return bent(t, node[0], absolute())
+    return activated(t, node[0], absolute())
 
 
 @onnx_op("PRelu", note="slope constant")
@@ -56,7 +56,7 @@ def prelu_node(t: Lowering, node: Node) -> Value:
 def sloped(t: Lowering, x: Value, slope: Array) -> Value:
     """PReLU with slopes that broadcast to x."""
     table = broadcast(np.asarray(slope, dtype=float), x.shape) if slope.size > 1 else slope
-    return bent(t, x, prelu(np.ravel(table)))
+    return activated(t, x, prelu(np.ravel(table)))
 
 
 @onnx_op("HardSigmoid")
@@ -86,7 +86,7 @@ def clipped(t: Lowering, x: Value, low: float, high: float) -> Value:
         warnings.warn(message, stacklevel=2)
     if low >= high:
         return np.full(x.shape, high)
-    return t.bend(x, clip_between(low, high))
+    return t.activate(x, clip_between(low, high))
 
 
 def floored(t: Lowering, x: Tensor, bound: Array) -> Value:
@@ -99,14 +99,14 @@ def floored(t: Lowering, x: Tensor, bound: Array) -> Value:
     if (level == -np.inf).all():
         return x
     if (level == level[:1]).all():
-        return t.bend(x, clip_between(float(level[0]), np.inf))
-    return t.bend(x, _ramps(level))
+        return t.activate(x, clip_between(float(level[0]), np.inf))
+    return t.activate(x, _ramps(level))
 
 
 def _ramps(level: FloatArray) -> PiecewiseLinear:
-    """max(z_j, level_j); a level of -inf bends nothing."""
-    bends = np.isfinite(level)
-    still = ~bends
+    """max(z_j, level_j); a level of -inf changes nothing."""
+    bounded = np.isfinite(level)
+    still = ~bounded
     slopes = np.stack([np.where(still, 1.0, 0.0), np.ones(len(level))], axis=1)
     intercepts = np.stack([np.where(still, 0.0, level), np.zeros(len(level))], axis=1)
     return PiecewiseLinear(np.where(still, np.inf, level)[:, None], slopes, intercepts)
@@ -120,7 +120,7 @@ def _x(node: Node) -> Value:
 @aten_op("relu")
 def aten_relu(t: Lowering, node: Node) -> Value:
     """max(x, 0)."""
-    return bent(t, _x(node), _RELU)
+    return activated(t, _x(node), _RELU)
 
 
 @aten_op("relu6")
@@ -132,7 +132,7 @@ def aten_relu6(t: Lowering, node: Node) -> Value:
 @aten_op("leaky_relu")
 def aten_leaky_relu(t: Lowering, node: Node) -> Value:
     """Identity where positive, slope x elsewhere."""
-    return bent(t, _x(node), leaky_relu(float(node.get("negative_slope", 0.01))))
+    return activated(t, _x(node), leaky_relu(float(node.get("negative_slope", 0.01))))
 
 
 @aten_op("prelu", "_prelu_kernel", note="weight constant")
@@ -146,7 +146,7 @@ def aten_prelu(t: Lowering, node: Node) -> Value:
 @aten_op("rrelu", note="inference")
 def aten_rrelu(t: Lowering, node: Node) -> Value:
     """Identity where positive, the mean of the two bounds times x elsewhere."""
-    return bent(
+    return activated(
         t, _x(node), leaky_relu((float(node.get("lower", 0.125)) + float(node.get("upper", 1 / 3))) / 2)
     )
 
@@ -154,7 +154,7 @@ def aten_rrelu(t: Lowering, node: Node) -> Value:
 @aten_op("abs")
 def aten_abs(t: Lowering, node: Node) -> Value:
     """|x|."""
-    return bent(t, _x(node), absolute())
+    return activated(t, _x(node), absolute())
 
 
 @aten_op("hardtanh")
@@ -193,7 +193,7 @@ def aten_softshrink(t: Lowering, node: Node) -> Value:
 def _softshrink(t: Lowering, x: Value, level: float, bias: float) -> Value:
     if level != bias:
         raise NotPiecewiseLinearError("it is discontinuous: its bias differs from its threshold lambd.")
-    return bent(t, x, piecewise_linear([-level, level], [1.0, 0.0, 1.0], [level, 0.0, -level]))
+    return activated(t, x, piecewise_linear([-level, level], [1.0, 0.0, 1.0], [level, 0.0, -level]))
 
 
 @onnx_op("ThresholdedRelu", note="only where it does not jump: alpha = 0")
@@ -201,4 +201,4 @@ def thresholded_relu(t: Lowering, node: Node) -> Value:
     """Identity above alpha, zero elsewhere."""
     if float(node.get("alpha", 1.0)) != 0.0:
         raise NotPiecewiseLinearError("it is discontinuous: its output jumps at alpha. Use Relu.")
-    return bent(t, node[0], _RELU)
+    return activated(t, node[0], _RELU)

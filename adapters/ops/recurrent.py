@@ -12,7 +12,7 @@ from adapters.lowering.reasons import SMOOTH
 from adapters.lowering.registry import Node, aten_op, fixed, onnx_op
 from adapters.ops.arithmetic import total
 from adapters.ops.linear import matmul
-from adapters.ops.pointwise import bent
+from adapters.ops.pointwise import activated
 from adapters.ops.shape import in_shape, permuted, taken
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
 from polytope.ir import relu
@@ -24,7 +24,7 @@ Weights = tuple[Array, Array, Array]
 def step(t: Lowering, x: Value, h: Value, weights: Weights) -> Value:
     """One step: ``x[batch, in]`` and ``h[batch, hidden]`` to the next h."""
     W, R, b = weights
-    return bent(t, total(t, total(t, matmul(t, x, W.T), matmul(t, h, R.T)), b), relu())
+    return activated(t, total(t, total(t, matmul(t, x, W.T), matmul(t, h, R.T)), b), relu())
 
 
 def unrolled(t: Lowering, x: Value, h: Value, weights: Weights, *, reverse: bool) -> list[Value]:

@@ -125,13 +125,13 @@ def network_from_state(state: Mapping[str, Any], *, activation: Any, input_shape
             "The file holds weights, no architecture. Give it: load(path, module=MyNetwork(), "
             "input_shape=(3, 32, 32)); linear layers one after the other: load(path, activation='relu')."
         )
-    bend = named_activation(activation)
-    if not isinstance(bend, PiecewiseLinear):
+    between = named_activation(activation)
+    if not isinstance(between, PiecewiseLinear):
         raise ValueError("activation must act on single numbers.")
     chain = _chain(unwrapped(state))
     note = _assumption(chain, activation)
     kinds = {str(t.dtype).removeprefix("torch.") for t in state.values() if t.is_floating_point()}
-    network = shaped(mlp([(W, b) for _, W, b in chain], bend), input_shape)
+    network = shaped(mlp([(W, b) for _, W, b in chain], between), input_shape)
     warnings.warn(f"{note} To check it: load(path, module=MyNetwork(), input_shape=(...)).", stacklevel=2)
     return replace(network, import_note=note, dtype=kinds.pop() if len(kinds) == 1 else "float32")
 
@@ -211,8 +211,8 @@ def _numbered(names: Sequence[str]) -> dict[str, list[tuple[int, str]]]:
 def _assumption(chain: Chain, activation: Any) -> str:
     """What a chain of layers is taken for, in a sentence."""
     names = _listed([name for name, _, _ in chain])
-    bend = activation if isinstance(activation, str) else "the given activation"
-    between = f"{bend} between all of them" if len(chain) > 1 else "no activation"
+    name = activation if isinstance(activation, str) else "the given activation"
+    between = f"{name} between all of them" if len(chain) > 1 else "no activation"
     gaps = [m for m in _numbered([name for name, _, _ in chain]).values() if len(m) > 1]
     agree = all(b - a > 1 for m in gaps for (a, _), (b, _) in pairwise(m))
     return (

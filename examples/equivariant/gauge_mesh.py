@@ -67,9 +67,9 @@ def main() -> None:
     out_turned = lower(turned, shape)(gauge_transform(field, turns)[None]).reshape(out.shape)
     print(f"convolution in both gauges: equal to {abs(out_turned - gauge_transform(out, turns)).max():.1e}")
     for samples in (5, 9, 17, 33):
-        bend = RegularNonlinearity(2, samples)
-        first = bend(torch.from_numpy(gauge_transform(out, turns))).numpy()
-        last = gauge_transform(bend(torch.from_numpy(out)).numpy(), turns)
+        nonlinearity = RegularNonlinearity(2, samples)
+        first = nonlinearity(torch.from_numpy(gauge_transform(out, turns))).numpy()
+        last = gauge_transform(nonlinearity(torch.from_numpy(out)).numpy(), turns)
         print(f"ReLU on {samples} directions, both gauges: equal to {abs(first - last).max():.1e}")
     network = lower(nn.Sequential(layer, RegularNonlinearity(2, 7), GaugeConv(bundle, 1, 1, 2, 0)), shape)
     print(f"lowered: a network of {network.n_units} units")

@@ -25,8 +25,8 @@ class RowActivation:
         ordered: whether each unit's piece grows with its own pre-activation, so that the pieces on a set
             are equal exactly if those of the smallest and of the largest z are.
         relu: whether every unit is ``max(z, 0)``.
-        kinks: for units that bend where z crosses numbers t: each t and whether the slope changes there
-            (1 or 0), both ``[n]`` or ``[1]``; ``None`` for others.
+        breakpoints: for units that change their piece where z crosses numbers t: each t and whether the slope
+            changes there (1 or 0), both ``[n]`` or ``[1]``; ``None`` for others.
     """
 
     pattern: Callable[[Tensor], Tensor]
@@ -34,7 +34,7 @@ class RowActivation:
     pull_back: Callable[[Tensor, Tensor], Tensor]
     ordered: bool
     relu: bool = False
-    kinks: tuple[tuple[Tensor, Tensor], ...] | None = None
+    breakpoints: tuple[tuple[Tensor, Tensor], ...] | None = None
 
 
 @singledispatch
@@ -46,21 +46,21 @@ def row_activation(activation: Activation, n: int, place: Place) -> RowActivatio
 
 @row_activation.register
 def _piecewise_linear(activation: PiecewiseLinear, n: int, place: Place) -> RowActivation:
-    breakpoints = [place.numbers(column) for column in activation.breakpoints.T]
+    thresholds = [place.numbers(column) for column in activation.breakpoints.T]
     slopes = [place.numbers(column) for column in activation.slopes.T]
     intercepts = [place.numbers(column) for column in activation.intercepts.T]
 
     def pattern(z: Tensor) -> Tensor:
-        if len(breakpoints) == 1:
-            return z > breakpoints[0]
+        if len(thresholds) == 1:
+            return z > thresholds[0]
         pieces = torch.zeros_like(z, dtype=torch.int8)
-        for t in breakpoints:
+        for t in thresholds:
             pieces += z > t
         return pieces
 
     def values(z: Tensor) -> Tensor:
         h = slopes[0] * z + intercepts[0]
-        for t, slope, intercept in zip(breakpoints, slopes[1:], intercepts[1:], strict=True):
+        for t, slope, intercept in zip(thresholds, slopes[1:], intercepts[1:], strict=True):
             h = torch.where(z > t, slope * z + intercept, h)
         return h
 
@@ -69,9 +69,9 @@ def _piecewise_linear(activation: PiecewiseLinear, n: int, place: Place) -> RowA
         return weights * table.gather(0, pieces.long()).unsqueeze(1)
 
     relu = _is_relu(activation)
-    bends = [(after != before).to(place.dtype) for before, after in pairwise(slopes)]
-    kinks = tuple(zip(breakpoints, bends, strict=True))
-    return RowActivation(pattern, torch.relu if relu else values, pull_back, True, relu, kinks)
+    changes = [(after != before).to(place.dtype) for before, after in pairwise(slopes)]
+    breakpoints = tuple(zip(thresholds, changes, strict=True))
+    return RowActivation(pattern, torch.relu if relu else values, pull_back, True, relu, breakpoints)
 
 
 def _is_relu(activation: PiecewiseLinear) -> bool:

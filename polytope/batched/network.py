@@ -1,9 +1,9 @@
 r"""A Network on torch: values, pre-activations, patterns and Jacobians of many points on any device.
 
 Points are rows, ``[N, width]``. Every linear map becomes a pair of functions, the map and its transpose;
-convolutions run as torch convolutions. A value :math:`h_k` is *affine* when no bend lies between it and
-the input. Each pre-activation is split as :math:`z_l = a_l(x) + \sum_{k\ \mathrm{bent}} A_{l,k} h_k` with
-the *affine part* :math:`a_l`, so that what is affine in the input can be computed once for many points
+convolutions run as torch convolutions. A value :math:`h_k` is *affine* when no activation lies between it and
+the input. Each pre-activation is split as :math:`z_l = a_l(x) + \sum_{k\ \mathrm{nonlinear}} A_{l,k} h_k`
+with the *affine part* :math:`a_l`, so that what is affine in the input can be computed once for many points
 :math:`x \pm r v` (see ``polytope.measures.local_complexity.count``).
 """
 
@@ -37,20 +37,20 @@ class RowLayer:
 
     Arguments:
         inputs, maps, bias, activation: as the layer's.
-        affine, bent: the maps with their places, split by whether they read an affine value.
+        affine, nonlinear: the maps with their places, split by whether they read an affine value.
     """
 
     inputs: tuple[int, ...]
     maps: tuple[RowMap, ...]
     affine: tuple[tuple[int, RowMap], ...]
-    bent: tuple[tuple[int, RowMap], ...]
+    nonlinear: tuple[tuple[int, RowMap], ...]
     bias: Tensor
     activation: RowActivation | None
 
     @property
     def phi(self) -> RowActivation:
-        """The activation of a layer that bends."""
-        assert self.activation is not None, "only layers with an activation bend"
+        """The activation of a layer that has one."""
+        assert self.activation is not None, "the layer has an activation"
         return self.activation
 
 
@@ -101,14 +101,14 @@ class BatchedNetwork:
     def _row_layer(self, layer: Layer) -> RowLayer:
         maps = [row_map(m, self.place) for m in layer.maps]
         affine = [k in self.affine_values for k in layer.inputs]
-        bend = layer.activation
+        activation = layer.activation
         return RowLayer(
             inputs=layer.inputs,
             maps=tuple(maps),
             affine=tuple((place, m) for place, m in enumerate(maps) if affine[place]),
-            bent=tuple((place, m) for place, m in enumerate(maps) if not affine[place]),
+            nonlinear=tuple((place, m) for place, m in enumerate(maps) if not affine[place]),
             bias=self.place.numbers(layer.bias),
-            activation=row_activation(bend, len(layer.bias), self.place) if bend else None,
+            activation=row_activation(activation, len(layer.bias), self.place) if activation else None,
         )
 
     def affine_parts(self, rows: Tensor, *, linear: bool = False) -> list[Tensor | None]:
@@ -129,8 +129,8 @@ class BatchedNetwork:
             assert z is not None, "every layer reads a value"
             yield number, z
 
-    def bends(self, parts: Sequence[Tensor | None]) -> Iterator[tuple[RowActivation, Tensor]]:
-        """The activation and ``z_l`` of each layer that bends, from the affine parts; then it stops."""
+    def activations(self, parts: Sequence[Tensor | None]) -> Iterator[tuple[RowActivation, Tensor]]:
+        """The activation and ``z_l`` of each layer that has one, from the affine parts; then it stops."""
         last = max((n for n, layer in enumerate(self.layers, start=1) if layer.activation), default=0)
         for number, z in self._swept(parts, last):
             activation = self.layers[number - 1].activation
@@ -138,16 +138,16 @@ class BatchedNetwork:
                 yield activation, z
 
     def pieces(self, rows: Tensor) -> list[Tensor]:
-        """The pattern of each layer that bends, ``bool or int8 [N, units]``."""
-        return [activation.pattern(z) for activation, z in self.bends(self.affine_parts(rows))]
+        """The pattern of each layer with an activation, ``bool or int8 [N, units]``."""
+        return [activation.pattern(z) for activation, z in self.activations(self.affine_parts(rows))]
 
     def __call__(self, x: ArrayLike, *, batch_size: int | None = None) -> FloatArray:
         """The network's values, ``[B, out]``."""
         out = [np.zeros((0, self.network.output_dim))]
-        bend = self.layers[-1].activation
+        activation = self.layers[-1].activation
         for rows in self._batches(x, batch_size):
             [z] = deque(self.steps(self.affine_parts(rows)), maxlen=1)
-            out.append(_numpy(bend.values(z) if bend else z))
+            out.append(_numpy(activation.values(z) if activation else z))
         return np.concatenate(out)
 
     def preactivations(self, x: ArrayLike, *, batch_size: int | None = None) -> list[FloatArray]:
@@ -180,20 +180,20 @@ class BatchedNetwork:
         """The outputs' gradients by every value ``h_k`` that they depend on, ``[n, out, width]``.
 
         Arguments:
-            pieces: the patterns of n points, by layer that bends.
+            pieces: the patterns of n points, by layer with an activation.
             n: the number of points.
         """
         out = self.network.output_dim
         weights = torch.eye(out, dtype=self.place.dtype, device=self.place.device).expand(n, out, out)
-        bend = self.layers[-1].activation
-        if bend:
-            weights = bend.pull_back(weights, pieces[-1])
+        activation = self.layers[-1].activation
+        if activation:
+            weights = activation.pull_back(weights, pieces[-1])
         return self.gradients(len(self.layers), weights, pieces)
 
     def gradients(self, number: int, weights: Tensor, pieces: Sequence[Tensor]) -> dict[int, Tensor]:
         """Gradients of combinations ``weights [N, m, n]`` of one layer's z by every value in front of it."""
-        bending = [k for k, layer in enumerate(self.layers, start=1) if layer.activation]
-        by_layer = dict(zip(bending, pieces, strict=False))
+        numbers = [k for k, layer in enumerate(self.layers, start=1) if layer.activation]
+        by_layer = dict(zip(numbers, pieces, strict=False))
         return dict(sweep_back(self.network, number, weights, _Gradients(self.layers, by_layer)))
 
     def _batches(self, x: ArrayLike, batch_size: int | None) -> Iterator[Tensor]:
@@ -217,13 +217,13 @@ class _IsAffine:
     def affine(self, number: int, layer: Layer, reads: Sequence[bool]) -> bool:
         return all(reads)
 
-    def bend(self, number: int, layer: Layer, z: bool) -> bool:
+    def activate(self, number: int, layer: Layer, z: bool) -> bool:
         return False
 
 
 @dataclass(frozen=True, eq=False)
 class _AffineParts:
-    """The affine parts of values, ``[N, width]``; ``None`` behind a bend."""
+    """The affine parts of values, ``[N, width]``; ``None`` behind an activation."""
 
     layers: tuple[RowLayer, ...]
     linear: bool
@@ -238,7 +238,7 @@ class _AffineParts:
             total += rows.bias
         return total
 
-    def bend(self, number: int, layer: Layer, z: Tensor | None) -> None:
+    def activate(self, number: int, layer: Layer, z: Tensor | None) -> None:
         return None
 
 
@@ -252,20 +252,20 @@ class _FromParts:
 
     def affine(self, number: int, layer: Layer, reads: Sequence[Tensor | None]) -> Tensor | None:
         rows, z = self.layers[number - 1], self.parts[number - 1]
-        for place, m in rows.bent:
+        for place, m in rows.nonlinear:
             h = reads[place]
-            assert h is not None, "a value behind a bend is known"
+            assert h is not None, "a value behind an activation is known"
             z = m.apply(h).add_(rows.bias if z is None else z)
         return z
 
-    def bend(self, number: int, layer: Layer, z: Tensor | None) -> Tensor | None:
+    def activate(self, number: int, layer: Layer, z: Tensor | None) -> Tensor | None:
         assert z is not None, "every layer reads a value"
         return z if number == self.unread else self.layers[number - 1].phi.values(z)
 
 
 @dataclass(frozen=True, eq=False)
 class _Gradients:
-    """Gradients of combinations by values, ``[N, m, width]``, on the pieces of every bending layer."""
+    """Gradients of combinations by values, ``[N, m, width]``, on the pieces of every activation."""
 
     layers: tuple[RowLayer, ...]
     pieces: dict[int, Tensor]
@@ -274,7 +274,7 @@ class _Gradients:
         for m in self.layers[number - 1].maps:
             yield m.apply_transpose(weights.flatten(0, 1)).reshape(*weights.shape[:2], -1)
 
-    def bend(self, number: int, layer: Layer, weights: Tensor) -> Tensor:
+    def activate(self, number: int, layer: Layer, weights: Tensor) -> Tensor:
         return self.layers[number - 1].phi.pull_back(weights, self.pieces[number])
 
     def plus(self, k: int, a: Tensor, b: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ Ends = tuple[FloatArray, FloatArray]
 
 
 def slope_ranges(network: Network, box: FloatArray) -> tuple[SlopeRanges | None, ...]:
-    """The slopes that the units of each layer can have over a box ``[2, d]``; ``None`` for no bends."""
+    """The slopes that units of each layer can have over a box ``[2, d]``; ``None`` for an affine layer."""
     return tuple(
         None if layer.activation is None else layer.activation.slope_ranges(*z)
         for layer, z in zip(network.layers, linear_bounds(network, box), strict=True)
@@ -57,9 +57,9 @@ class _Combinations:
             low, high = np.where(reached, ends(*found), 0.0)
             yield low, high
 
-    def bend(self, number: int, layer: Layer, weights: Ends) -> Ends:
+    def activate(self, number: int, layer: Layer, weights: Ends) -> Ends:
         slopes = self.ranges[number - 1]
-        assert slopes is not None, "a layer that bends has slopes"
+        assert slopes is not None, "a layer with an activation has slopes"
         return _times_slopes(*weights, slopes, len(layer.bias))
 
     def plus(self, k: int, a: Ends, b: Ends) -> Ends:

@@ -43,7 +43,7 @@ class Intervals:
         """The bounds of one layer's pre-activations from those of the values it reads."""
         return self.tighten(number, _preactivation(layer, reads))
 
-    def bend(self, number: int, layer: Layer, z: FloatArray) -> FloatArray:
+    def activate(self, number: int, layer: Layer, z: FloatArray) -> FloatArray:
         """The ranges of the activation's values."""
         return np.stack(layer.phi.value_ranges(*z))
 

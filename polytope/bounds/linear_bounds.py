@@ -33,7 +33,7 @@ class _Known:
 
     Arguments:
         box: ``[2, d]``.
-        lines: for the layers; ``None`` where nothing bends.
+        lines: for the layers; ``None`` for an affine layer.
         sizes, inner: largest absolute outputs and pre-activations.
     """
 
@@ -116,9 +116,9 @@ class _Combinations:
             self.total.room += _product_room(linear, absolute, self.known.sizes[k], weights)
             yield linear.apply_transpose(weights)
 
-    def bend(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
+    def activate(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
         lines = self.known.lines[number]
-        assert lines is not None, "a layer that bends has lines around its units"
+        assert lines is not None, "a layer with an activation has lines around its units"
         self.total.add(lines.below, lines.above, weights)
         weights, off = _through(lines, len(layer.bias), self.known.inner[number], weights)
         self.total.room += off

@@ -1,4 +1,4 @@
-"""``polytope complexity``: the density of bends near data."""
+"""``polytope complexity``: units with a crossing near data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def complexity(
     reading: Reading,
     as_json: options.AsJson = False,
 ) -> None:
-    """Count the units that bend near data points, by layer and by class."""
+    """Count the units with a crossing near data points, by layer and by class."""
     from polytope.report.complexity import complexity_facts
 
     with sentences():
@@ -41,8 +41,8 @@ def complexity(
     if as_json:
         print_json(plain(facts) | import_facts(network))
     else:
-        say(f"{facts.points:,} points, radius {radius:g}: mean number of units that bend")
-        layers = [(f"bending layer {i}", number) for i, number in enumerate(facts.layers, start=1)]
+        say(f"{facts.points:,} points, radius {radius:g}: mean number of units with a crossing")
+        layers = [(f"activation layer {i}", number) for i, number in enumerate(facts.layers, start=1)]
         for title, number in [("all layers", facts.total), *layers]:
             say(f"{title:18} {in_words(number)} ({number.label})")
     finish(complete=facts.points == facts.points_given)

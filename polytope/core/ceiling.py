@@ -29,9 +29,9 @@ class Ceiling:
         """The most regions of the network."""
         return self._later[0][self.dim]
 
-    def cell(self, number: int, open_bends: int) -> int:
-        """The most regions in a cell that so many bends of layer ``number`` (from 1) can still cut."""
-        ways = _binomials(open_bends, self.dim)
+    def cell(self, number: int, open_hyperplanes: int) -> int:
+        """The most regions in a cell that ``open_hyperplanes`` of layer ``number`` (from 1) can still cut."""
+        ways = _binomials(open_hyperplanes, self.dim)
         return self._cut(number, ways, self.dim, self._later[number])
 
     @cached_property
@@ -39,8 +39,8 @@ class Ceiling:
         """For every number of layers and k: the most regions that the layers behind make of k dimensions."""
         bounds = [[1] * (self.dim + 1)]
         for number, layer in reversed(list(enumerate(self.network.layers, start=1))):
-            bends = layer.activation.n_bends(layer.width) if layer.activation else 0
-            ways, last = _binomials(bends, self.dim), bounds[0]
+            hyperplanes = layer.activation.n_hyperplanes(layer.width) if layer.activation else 0
+            ways, last = _binomials(hyperplanes, self.dim), bounds[0]
             bounds.insert(0, [self._cut(number, ways, k, last) for k in range(self.dim + 1)])
         return bounds
 
@@ -69,7 +69,7 @@ def _binomials(n: int, k: int) -> list[int]:
 
 
 def _is_relu(activation: object) -> bool:
-    """Whether every unit bends once, and is constant on its first piece."""
+    """Whether every unit has one breakpoint, and is constant on its first piece."""
     return (
         isinstance(activation, PiecewiseLinear)
         and activation.breakpoints.shape[1] == 1

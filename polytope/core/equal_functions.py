@@ -2,7 +2,7 @@ r"""Which pre-activations are the same function of the input, because they are b
 
 Images with a constant background give convolutions thousands of equal values, and max groups thousands of
 ties that hold everywhere. Layer by layer, two pre-activations are equal if they have the same constant part
-and the same weights on equal units; two units are equal if they bend equal pre-activations in the same way.
+and the same weights on equal units; two units are equal if their activation and pre-activations are.
 """
 
 from __future__ import annotations

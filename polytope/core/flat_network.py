@@ -30,12 +30,12 @@ UNIT_PIECES, UNIT_MAX, UNIT_DOMAIN = 0, 1, 2
 
 
 class FlatNetwork:
-    """The arrays of the layers in front of the last bend; ``pre`` counts pre-activations over all layers.
+    """The arrays of the layers up to the last activation; ``pre`` counts pre-activations over all layers.
 
     Layer 0 is made of the rows of the domain (units of kind 2, of which only one side is kept).
 
     ============================ =====================================================================
-    kind, src, n_seg, tab [unit] its kind; the pre-activation (or row of the domain) it bends; its number of
+    kind, src, n_seg, tab [unit] its kind; the pre-activation (or row of the domain) it reads; its number of
                                  pieces (for rows the caller's number); where they start in the tables
     slope, icept, brk, label     tables of pieces: affine function, breakpoint above, number in patterns
     mem                          members of max groups
@@ -49,10 +49,10 @@ class FlatNetwork:
     alias, same [pre]            the unit that the pre-activation copies, or -1; the first pre-activation that
                                  is the same function of the input
     given [pre]                  1 where the pre-activation reads the input alone, so that Z0 is exact
-    plain [layer]                1 where all units bend once, at the same place and in the same way
+    plain [layer]                1 where all units have one breakpoint, the same, and the same pieces
     dom                          rows of the domain, a.x + c <= 0
     xmax                         largest absolute coordinates in the domain
-    of_ptr [pre], of_unit        the units that bend a pre-activation
+    of_ptr [pre], of_unit        the units that read a pre-activation
     dense_error                  bounds on the errors of ``dense``, if it has any
     lost                         see ``lost_by_underflow``
     par                          d, layers, words in a set of facets, units in a pattern, 1 if units are to be
@@ -106,7 +106,7 @@ def can_reduce(units: dict[str, NDArray[Any]], alias: IntArray, d: int) -> bool:
 
 
 def _units_of(units: dict[str, NDArray[Any]], n_pre: int) -> dict[str, IntArray]:
-    """For each pre-activation the units that bend it."""
+    """For each pre-activation the units that read it."""
     kind, src, n_seg, tab = units["kind"], units["src"], units["n_seg"], units["tab"]
     rows, owners = [src[kind == UNIT_PIECES]], [np.flatnonzero(kind == UNIT_PIECES)]
     for u in np.flatnonzero(kind == UNIT_MAX).tolist():
@@ -146,7 +146,7 @@ class _Pieces:
 
 
 def used_layers(network: Network) -> list[int]:
-    """Numbers (from 1) of the layers that bend, and of those that a bend depends on, in order."""
+    """Numbers (from 1) of the layers with activations, and of those that one depends on, in order."""
     used: set[int] = set()
     for number in range(len(network.layers), 0, -1):
         layer = network.layers[number - 1]
@@ -232,7 +232,7 @@ def _units(network: Network, numbers: list[int], cutting: list[tuple[int, int]])
 
 
 def _spans(pieces: _Pieces, act: object, n: int, shared: dict[int, tuple[int, int]]) -> list[tuple[int, int]]:
-    """Where the pieces of n units stand in the tables; a layer without a bend has one piece, h = z."""
+    """Where the pieces of n units stand in the tables; an affine layer has one piece, h = z."""
     if act is None:
         if 0 not in shared:
             shared[0] = pieces.add(np.array([]), np.array([1.0]), np.array([0.0]))

@@ -1,8 +1,8 @@
 r"""The network that is left of a large one on a small cell: its undecided units alone.
 
-Of the ten thousands of units of a convolutional network a few hundred bend on a small cell. With the
-others eliminated (core/reduction.hpp) a flip costs a few hundred additions, and the cell is searched at
-the speed of a small network. A cell of this cell, where fewer units bend, is reduced again, by dense algebra
+Of the ten thousands of units of a convolutional network a few hundred cross a breakpoint in a small cell.
+With the others eliminated (core/reduction.hpp) a flip costs a few hundred additions, and the cell is searched
+at the speed of a small network. A cell of this cell, where fewer do, is reduced again, by dense algebra
 (``eliminate``). Weights carry bounds on their errors; doubtful signs are decided in the given network.
 """
 

@@ -51,7 +51,7 @@ class FacetFlip:
 
     Example:
         >>> import polytope as pt
-        >>> net = pt.mlp([([[1.0], [1.0]], [0.0, -1.0]), ([[1.0, 1.0]], [0.0])])  # bends at 0 and 1
+        >>> net = pt.mlp([([[1.0], [1.0]], [0.0, -1.0]), ([[1.0, 1.0]], [0.0])])  # breakpoints at 0 and 1
         >>> regions = pt.enumerate_regions(net, pt.Polyhedron.whole_space(1), pt.FacetFlip([-2.0]))
         >>> regions.patterns.tolist()
         [[0, 0], [1, 0], [1, 1]]

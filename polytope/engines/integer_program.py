@@ -190,7 +190,7 @@ class _Columns:
     def affine(self, number: int, layer: Layer, reads: Sequence[IntArray]) -> IntArray:
         return _preactivations(self.model, layer, reads)
 
-    def bend(self, number: int, layer: Layer, z: IntArray) -> IntArray:
+    def activate(self, number: int, layer: Layer, z: IntArray) -> IntArray:
         return _units(self.model, layer, self.tables[number - 1], z)
 
 

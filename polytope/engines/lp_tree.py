@@ -113,7 +113,7 @@ class Tree:
 
     @cached_property
     def last(self) -> int:
-        """The number of the last layer that bends: behind it nothing is split."""
+        """The number of the last layer with an activation: behind it nothing is split."""
         return max((table.number for table in self.tables if len(table.unit)), default=0)
 
     def _root(self) -> Node:
@@ -193,7 +193,7 @@ class Tree:
         if not len(node.undecided):
             return node
         layer, table = self.network.layers[node.number - 1], self.tables[node.number - 1]
-        assert layer.activation is not None, "only units of a bending layer are undecided"
+        assert layer.activation is not None, "only units of a layer with an activation are undecided"
         at_center = node.z.map[:, :-1] @ node.cell.center + node.z.map[:, -1]
         guess = layer.activation.pattern(at_center[:, None])[:, 0]
         start = self.network.unit_offsets[node.number - 1]

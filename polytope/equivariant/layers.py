@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from polytope.equivariant.groups.representations import image_grid
 from polytope.equivariant.groups.tables import FiniteGroup
-from polytope.equivariant.lowering import AffineMap, Bend, Shape, array, check_shape
+from polytope.equivariant.lowering import AffineMap, Piecewise, Shape, array, check_shape
 from polytope.equivariant.spherical.harmonics import check_bandlimit
 from polytope.ir.activations import max_groups
 from polytope.ir.convolution import Convolution
@@ -176,7 +176,7 @@ class GroupPool(nn.Module):
         grouped = x.reshape(len(x), *self._grouped(tuple(x.shape[1:])))
         return torch.amax(grouped, 2) if self.reduce == "max" else grouped.sum(2)
 
-    def bend(self, shape: Shape) -> Bend | None:
+    def piecewise(self, shape: Shape) -> Piecewise | None:
         """The largest over the group, as an activation.
 
         Arguments:

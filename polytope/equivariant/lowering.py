@@ -1,7 +1,7 @@
-"""Torch layers to a ``Network``: what is affine becomes a map of a layer, what bends its activation.
+"""Torch layers to a ``Network``: what is affine becomes a map of a layer, the rest its activation.
 
 A layer of this package says what it is by one of two methods. ``affine(shape)`` gives the linear map and
-the bias on flat values of a shape (without the batch axis), and the shape of its result; ``bend(shape)``
+the bias on flat values of a shape (without the batch axis), and the shape of its result; ``piecewise(shape)``
 gives an activation and the shape of its result, or ``None`` if the layer has both and is affine.
 ``nn.Sequential`` and the few layers of torch below are understood as they are; everything else is refused
 by name.
@@ -28,7 +28,7 @@ Kind = TypeVar("Kind", bound=nn.Module)
 Shape = tuple[int, ...]
 AffineStep = tuple[Map, FloatArray]
 AffineMap = tuple[LinearMap, FloatArray, Shape]
-Bend = tuple[Activation, Shape]
+Piecewise = tuple[Activation, Shape]
 
 
 @runtime_checkable
@@ -40,14 +40,14 @@ class AffineLayer(Protocol):
 
 
 @runtime_checkable
-class BendingLayer(Protocol):
+class NonlinearLayer(Protocol):
     """A layer that is an activation."""
 
-    def bend(self, shape: Shape) -> Bend | None:
+    def piecewise(self, shape: Shape) -> Piecewise | None:
         """The activation, and the shape of its result, for values of one shape; ``None`` if it is affine."""
 
 
-_BENDS: dict[type[nn.Module], Callable[[Any], Activation]] = {
+_ACTIVATIONS: dict[type[nn.Module], Callable[[Any], Activation]] = {
     nn.ReLU: lambda layer: relu(),
     nn.LeakyReLU: lambda layer: leaky_relu(layer.negative_slope),
     nn.Hardtanh: lambda layer: hard_tanh(layer.min_val, layer.max_val),
@@ -80,14 +80,14 @@ def lower(module: nn.Module, input_shape: Shape) -> Network:
     pending: AffineStep | None = None
     width = prod(shape)
     for name, layer in _flat(module):
-        bend = _bend(layer, shape)
-        if bend is None:
+        step = _piecewise(layer, shape)
+        if step is None:
             linear, bias, shape = _affine(name, layer, shape)
             pending = (linear, bias) if pending is None else _behind(pending, linear, bias)
             continue
         linear, bias = pending or (None, np.zeros(width))
-        layers.append(Layer((len(layers),), (given(linear, width),), bias, bend[0]))
-        width, shape, pending = layers[-1].width, bend[1], None
+        layers.append(Layer((len(layers),), (given(linear, width),), bias, step[0]))
+        width, shape, pending = layers[-1].width, step[1], None
     if pending or not layers:
         linear, bias = pending or (None, np.zeros(width))
         layers.append(Layer((len(layers),), (given(linear, width),), bias))
@@ -103,11 +103,11 @@ def _flat(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
         yield from _flat(child, f"{name}.{key}" if name else key)
 
 
-def _bend(layer: nn.Module, shape: Shape) -> Bend | None:
-    """The activation of a layer that bends."""
-    if isinstance(layer, BendingLayer):
-        return layer.bend(shape)
-    make = _BENDS.get(type(layer))
+def _piecewise(layer: nn.Module, shape: Shape) -> Piecewise | None:
+    """The activation of a layer that is piecewise linear and not affine."""
+    if isinstance(layer, NonlinearLayer):
+        return layer.piecewise(shape)
+    make = _ACTIVATIONS.get(type(layer))
     return None if make is None else (make(layer), shape)
 
 
@@ -127,7 +127,7 @@ def _affine(name: str, layer: nn.Module, shape: Shape) -> tuple[Map, FloatArray,
     raise NotPiecewiseLinearError(
         f"Layer {name!r} ({type(layer).__name__}) is not known to be piecewise linear: it is none of torch's "
         "ReLU, LeakyReLU, Hardtanh, Softshrink, Linear, Flatten, Identity, and has no affine(shape) or "
-        "bend(shape). adapters.from_torch reads all modules of ordinary operators."
+        "piecewise(shape). adapters.from_torch reads all modules of ordinary operators."
     )
 
 

@@ -39,12 +39,12 @@ def pattern_behind(
         mine = which[(which >= start) & (which < stop)]
         if layer.activation is None or not len(mine):
             continue
-        bends, read = layer.activation.restricted(mine - start)
+        activation, read = layer.activation.restricted(mine - start)
         z = _preactivations(exact, number, read, out)
         rise = z.integers[:, pivot] * sign
         level = z.integers * size - rise[:, None] * row
         for place, unit in enumerate(mine.tolist()):
-            out[unit] = bends.beyond(place, int(pattern[unit]), level, rise, size << z.exponent)
+            out[unit] = activation.beyond(place, int(pattern[unit]), level, rise, size << z.exponent)
     return out
 
 

@@ -36,7 +36,7 @@ class ExactCells:
 
     def __init__(self, network: Network, A: FloatArray, b: FloatArray) -> None:
         self.network, self.exact = network, ExactNetwork(network)
-        self.bending = [n for n, layer in enumerate(network.layers, start=1) if layer.activation]
+        self.hidden = [n for n, layer in enumerate(network.layers, start=1) if layer.activation]
         both = np.concatenate([A, -b[:, None]], axis=1)
         self._n_pieces = [
             layer.activation.n_pieces(unit)
@@ -55,7 +55,7 @@ class ExactCells:
     def rows(self, pattern: PatternArray) -> list[ExactRow]:
         """All rows of the cell of a pattern: the domain's, then those of each unit's piece."""
         out = list(self.domain)
-        for number in self.bending:
+        for number in self.hidden:
             out += self._layer_rows(number, pattern)
         return out
 

@@ -154,7 +154,7 @@ class _Reach(OnPieces):
     def affine(self, number: int, layer: Layer, weights: FloatArray) -> Iterator[FloatArray]:
         return (_ones(linear.entrywise(_ones).apply_transpose(weights)) for linear in layer.maps)
 
-    def bend(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
+    def activate(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
         pieces, reached = self.pieces(number), weights.T > 0
         own = self.network.layer_pattern(number, self.signature)
         own[reached] = self.network.layer_pattern(number, self.patterns)[reached]

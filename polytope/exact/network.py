@@ -111,7 +111,7 @@ class ExactNetwork:
         known = self._values.get(key)
         if known is None:
             z, layer = self.preactivations(number, pattern), self.network.layers[number - 1]
-            known = z if layer.activation is None else _bent(layer, z, self._pieces(number, pattern))
+            known = z if layer.activation is None else _activated(layer, z, self._pieces(number, pattern))
             _keep(self._values, key, known)
         return known
 
@@ -153,7 +153,7 @@ class _Combination:
         self.constant = add(self.constant, _sum(times(dyadic(layer.bias), weights)))
         return (self.exact.apply_transpose(linear, weights) for linear in layer.maps)
 
-    def bend(self, number: int, layer: Layer, weights: Dyadic) -> Dyadic:
+    def activate(self, number: int, layer: Layer, weights: Dyadic) -> Dyadic:
         pieces = self.exact.network.layer_pattern(number, self.pattern)
         weights, extra = _through(layer, weights, pieces)
         self.constant = add(self.constant, extra)
@@ -209,7 +209,7 @@ def _constants(bias: IntegerVector, d: int) -> Dyadic:
     return Dyadic(out, values.exponent)
 
 
-def _bent(layer: Layer, z: Dyadic, pattern: PatternArray) -> Dyadic:
+def _activated(layer: Layer, z: Dyadic, pattern: PatternArray) -> Dyadic:
     """The outputs of a layer on its pieces, from its pre-activations."""
     pieces = layer.phi.affine(pattern)
     slope = dyadic(pieces.slope)

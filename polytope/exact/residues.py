@@ -98,7 +98,7 @@ class _Combinations(OnPieces):
                 pulled = self.modulo.reduced(factor.apply_transpose(pulled))
             yield pulled
 
-    def bend(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
+    def activate(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
         pieces, each = self.pieces(number), weights.reshape(len(weights), -1, self.m)
         if pieces.intercept.any():
             self._add_constant(self.modulo.times(pieces.intercept[:, :, None], each).sum(axis=0))
@@ -162,7 +162,7 @@ class _Bits:
             parts.append((size, denominator))
         return max(s for s, _ in parts) + ceil(log2(len(parts))), max(e for _, e in parts)
 
-    def bend(self, number: int, layer: Layer, z: tuple[int, int]) -> tuple[int, int]:
+    def activate(self, number: int, layer: Layer, z: tuple[int, int]) -> tuple[int, int]:
         slope, intercept = _piece_bits(layer.phi, layer.width)
         return max(z[0] + slope[0], intercept[0]) + 1, max(z[1] + slope[1], intercept[1])
 

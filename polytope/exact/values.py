@@ -114,11 +114,11 @@ class _Columns:
             z = add(z, self.exact.apply(linear, h))
         return z
 
-    def bend(self, number: int, layer: Layer, z: Dyadic) -> Dyadic:
-        return _bent(layer.phi, z, self.choose(number, z), self.factors)
+    def activate(self, number: int, layer: Layer, z: Dyadic) -> Dyadic:
+        return _activated(layer.phi, z, self.choose(number, z), self.factors)
 
 
-def _bent(activation: Activation, z: Dyadic, pattern: PatternArray, factors: IntegerVector) -> Dyadic:
+def _activated(activation: Activation, z: Dyadic, pattern: PatternArray, factors: IntegerVector) -> Dyadic:
     """The outputs of a layer from its pre-activations, columns times their factors."""
     pieces = activation.affine(pattern)
     slope, intercept = dyadic(pieces.slope), dyadic(pieces.intercept)

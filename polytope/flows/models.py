@@ -42,7 +42,7 @@ def nice(
         activation: "relu" or "leaky_relu".
         scaled: end in a scale and a shift of every coordinate (``ActNorm``).
         linear: an ``LULinear`` in front of every coupling.
-        knots: bends of a ``MonotoneLinearSpline`` behind every second coupling; 0 for none. With them
+        knots: breakpoints of a ``MonotoneLinearSpline`` behind every second coupling; 0 for none. With them
             regions have log-determinants of their own.
         base: see ``Flow``.
         rng: source of the initial weights; ``numpy.random.default_rng(0)`` where ``None``.

@@ -103,19 +103,20 @@ class _Exponents:
         power = _power(self.network, number, reads, self.most)
         maps = tuple(linear.scaled(-power, size) for linear, size in zip(layer.maps, reads, strict=True))
         bias = times_power(layer.bias, -power) if power.any() else layer.bias
-        bend = layer.activation and layer.activation.scaled(-power)
-        self.layers.append(Layer(layer.inputs, maps, bias, bend))
+        scaled = layer.activation and layer.activation.scaled(-power)
+        self.layers.append(Layer(layer.inputs, maps, bias, scaled))
         return power
 
-    def bend(self, number: int, layer: Layer, z: IntArray) -> IntArray:
+    def activate(self, number: int, layer: Layer, z: IntArray) -> IntArray:
         return z[layer.phi.affine(np.zeros(layer.width, dtype=np.int8)).source]
 
 
 def _power(network: Network, number: int, reads: Sequence[IntArray], most: int) -> IntArray:
     """For each pre-activation of a layer the exponent p of its size, ``z = 2**p z'``; 0 where it is ordinary.
 
-    The size is that of the weights: a bias that is much larger only says that a unit bends far away. Members
-    of groups have one exponent, and so have all units where others would break up a convolution; outputs 0.
+    The size is that of the weights: a bias that is much larger only says that breakpoints are far away.
+    Members of groups have one exponent, and so have all units where others would break up a convolution;
+    outputs 0.
     """
     layer = network.layers[number - 1]
     size = np.full(len(layer.bias), NO_EXPONENT)

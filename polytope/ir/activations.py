@@ -49,11 +49,11 @@ def absolute() -> PiecewiseLinear:
 
 
 def prelu(slopes: ArrayLike) -> PiecewiseLinear:
-    """``z`` where positive, ``slopes[j] * z`` elsewhere; a unit of slope 1 does not bend."""
+    """``z`` where positive, ``slopes[j] * z`` elsewhere; a unit of slope 1 has no breakpoint."""
     below = np.atleast_1d(np.asarray(slopes, dtype=float)).ravel()
-    no_bend = np.where(below == 1.0, np.inf, 0.0)
+    thresholds = np.where(below == 1.0, np.inf, 0.0)
     pieces = np.stack([below, np.ones_like(below)], axis=1)
-    return PiecewiseLinear(no_bend[:, None], pieces, np.zeros((1, 2)).repeat(len(below), axis=0))
+    return PiecewiseLinear(thresholds[:, None], pieces, np.zeros((1, 2)).repeat(len(below), axis=0))
 
 
 def hard_tanh(low: float = -1.0, high: float = 1.0) -> PiecewiseLinear:
@@ -62,7 +62,7 @@ def hard_tanh(low: float = -1.0, high: float = 1.0) -> PiecewiseLinear:
 
 
 def clip(low: float, high: float) -> PiecewiseLinear:
-    """``min(max(z, low), high)``; an infinite bound bends nothing and has no piece."""
+    """``min(max(z, low), high)``; an infinite bound has no breakpoint and no piece."""
     if not low < high:
         raise ValueError(f"clip: the lower bound {low} must be below the upper bound {high}.")
     below = [low] if np.isfinite(low) else []

@@ -92,7 +92,7 @@ class _Combinations(OnPieces):
         self.constant += (layer.bias @ weights).reshape(-1, self.m)
         return (linear.apply_transpose(weights) for linear in layer.maps)
 
-    def bend(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
+    def activate(self, number: int, layer: Layer, weights: FloatArray) -> FloatArray:
         pieces = self.pieces(number)
         each = weights.reshape(len(weights), -1, self.m)
         self.constant += np.einsum("ub,ubm->bm", pieces.intercept, each)

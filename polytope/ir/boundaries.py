@@ -1,4 +1,4 @@
-"""Where units bend: every boundary between two pieces of a layer's units, once, as a function of z."""
+"""Where units change pieces: every boundary between two of their pieces, once, as a function of z."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class LayerBoundaries:
 
 @lru_cache(maxsize=4)  # slices of one search ask again and again
 def boundaries(network: Network) -> tuple[LayerBoundaries, ...]:
-    """The boundaries of every layer; a layer that does not bend has none."""
+    """The boundaries of every layer; a layer without an activation has none."""
     return tuple(
         _layer_boundaries(number, layer.activation, layer.width if layer.activation else 0)
         for number, layer in enumerate(network.layers, start=1)

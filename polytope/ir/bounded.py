@@ -126,7 +126,7 @@ class _Bounded(OnPieces):
         for linear, absolute, n in zip(layer.maps, layer.absolute_maps, terms, strict=True):
             yield (linear.apply_transpose(w), absolute.apply_transpose(_room(w, e, n)))
 
-    def bend(self, number: int, layer: Layer, weights: Pair) -> Pair:
+    def activate(self, number: int, layer: Layer, weights: Pair) -> Pair:
         pieces, (w, e) = self.pieces(number), weights
         each = w.reshape(len(w), -1, self.m)
         around = _room(w, e, 1 if pieces.own else len(w)).reshape(each.shape)

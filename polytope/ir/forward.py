@@ -49,13 +49,13 @@ class AffineMap:
 def preactivation_maps(
     network: Network, pattern: PatternArray, *, outputs: bool = False
 ) -> Iterator[tuple[int, AffineMap]]:
-    """The number of every layer that bends, with z as a function of x on the cell; ``(0, outputs)`` if asked.
+    """The number of every hidden layer, with z as a function of x on the cell; ``(0, outputs)`` if asked.
 
     Arguments:
         pattern: ``int8[units]``.
     """
-    bending = [n for n, layer in enumerate(network.layers, start=1) if layer.activation]
-    last = len(network.layers) if outputs else max(bending, default=0)
+    numbers = [n for n, layer in enumerate(network.layers, start=1) if layer.activation]
+    last = len(network.layers) if outputs else max(numbers, default=0)
     domain = _Functions(network, pattern, 0 if outputs else last)
     for number, layer, z, h in sweep(network, _identity(network.input_dim), domain, last=last):
         if layer.activation is not None:
@@ -75,10 +75,10 @@ class _Functions:
     def affine(self, number: int, layer: Layer, reads: Sequence[AffineMap]) -> AffineMap:
         return _of_input(layer) if layer.copies_input else _preactivation(layer, reads)
 
-    def bend(self, number: int, layer: Layer, z: AffineMap) -> AffineMap:
+    def activate(self, number: int, layer: Layer, z: AffineMap) -> AffineMap:
         if number == self.unread:
             return z
-        return _bent(layer, z, self.network.layer_pattern(number, self.pattern))
+        return _activated(layer, z, self.network.layer_pattern(number, self.pattern))
 
 
 @lru_cache(maxsize=4)
@@ -123,7 +123,7 @@ def _touched(layer: Layer, reads: Sequence[AffineMap]) -> NDArray[np.bool_]:
     return count > 0
 
 
-def _bent(layer: Layer, z: AffineMap, pattern: PatternArray) -> AffineMap:
+def _activated(layer: Layer, z: AffineMap, pattern: PatternArray) -> AffineMap:
     """The layer's outputs on its pieces; factors of 0 and 1 round nothing."""
     pieces = layer.phi.affine(pattern)
     source, slope = pieces.source, pieces.slope

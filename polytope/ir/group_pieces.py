@@ -45,7 +45,7 @@ class MaxGroups(Activation):
         """One for each group."""
         return len(self.members)
 
-    def n_bends(self, n: int) -> int:
+    def n_hyperplanes(self, n: int) -> int:
         """One for each pair of members of each group."""
         size = (self.members >= 0).sum(axis=1)
         return int((size * (size - 1) // 2).sum())

@@ -18,13 +18,13 @@ TINY = 2.0**-60  # numbers below are handled with care
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One affine step and its bends.
+    """One affine step and its activation.
 
     Arguments:
         inputs: which earlier values it reads; 0 is the network's input, l the output of layer l (from 1).
         maps: one linear map for each input.
         bias: ``[n]``, added to the sum of the maps.
-        activation: ``None`` for a layer that bends nothing.
+        activation: ``None`` for an affine layer.
     """
 
     inputs: tuple[int, ...]
@@ -43,8 +43,8 @@ class Layer:
         kinds = ", ".join(
             f"{type(m).__name__} of value {k}" for k, m in zip(self.inputs, self.maps, strict=True)
         )
-        bend = type(self.activation).__name__ if self.activation else "affine"
-        return f"Layer({self.width} outputs, {kinds}, {bend})"
+        kind = type(self.activation).__name__ if self.activation else "affine"
+        return f"Layer({self.width} outputs, {kinds}, {kind})"
 
     @property
     def width(self) -> int:
@@ -53,8 +53,8 @@ class Layer:
 
     @property
     def phi(self) -> Activation:
-        """The activation of a layer that bends."""
-        assert self.activation is not None, "only layers with an activation bend"
+        """The activation of a layer that has one."""
+        assert self.activation is not None, "the layer has an activation"
         return self.activation
 
     @cached_property

@@ -1,4 +1,4 @@
-r"""The one container: layers :math:`z_l = \sum_k A_{l,k} h_k + b_l` with bends :math:`h_l = \phi_l(z_l)`.
+r"""One container: layers :math:`z_l = \sum_k A_{l,k} h_k + b_l` with activations :math:`h_l = \phi_l(z_l)`.
 
 ``h_0`` is the flattened input. A layer may read several earlier values, so skips and concatenations
 are ordinary layers. Inside, B points are the columns of an array ``[width, B]``; at the public border
@@ -90,12 +90,12 @@ class Network:
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
-        """Number of units of each layer that bends, in order."""
+        """Number of units of each layer with an activation, in order."""
         return tuple(layer.width for layer in self.layers if layer.activation)
 
     @property
     def n_units(self) -> int:
-        """Number of units that bend: the length of a pattern."""
+        """Number of units in the layers with activations: the length of a pattern."""
         return sum(self.widths)
 
     @cached_property
@@ -335,13 +335,13 @@ def mlp(weights: Sequence[tuple[ArrayLike, ArrayLike]], activation: Activation |
         raise ValueError("mlp: at least one layer is needed.")
     layers = []
     for number, (W, b) in enumerate(weights):
-        bend = None if number == len(weights) - 1 else (activation or relu())
+        between = None if number == len(weights) - 1 else (activation or relu())
         matrix, bias = np.array(W, dtype=float), np.array(b, dtype=float)
         if matrix.ndim != 2 or bias.ndim != 1:
             raise ValueError(
                 f"mlp: layer {number} needs a matrix and a vector, got {matrix.shape}, {bias.shape}."
             )
-        layers.append(Layer((number,), (Dense(matrix),), bias, bend))
+        layers.append(Layer((number,), (Dense(matrix),), bias, between))
     return Network((layers[0].maps[0].shape[1],), tuple(layers))
 
 

@@ -86,8 +86,8 @@ class Activation(ABC):
         """Number of outputs for n pre-activations."""
 
     @abstractmethod
-    def n_bends(self, n: int) -> int:
-        """Number of hyperplanes, in the space of n pre-activations, that the units bend on at most."""
+    def n_hyperplanes(self, n: int) -> int:
+        """Most hyperplanes, in the space of n pre-activations, on which units change pieces."""
 
     @abstractmethod
     def n_pieces(self, unit: int) -> int:
@@ -167,7 +167,7 @@ class Activation(ABC):
 
     @abstractmethod
     def is_uniform(self) -> bool:
-        """Whether all units bend at the same values, each of its own pre-activation alone."""
+        """Whether all units have the same breakpoints, each of its own pre-activation alone."""
 
 
 def unit_index(pattern: PatternArray) -> IntArray:

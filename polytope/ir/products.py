@@ -13,13 +13,13 @@ from polytope.ir.network import Network
 
 
 def unfolded(network: Network) -> Network:
-    """The same function, whose layers in front of the last bend read by maps whose matrices are exact.
+    """The same function, whose layers up to the last activation read by maps whose matrices are exact.
 
-    Patterns are the same; layers that bend nothing stand for the factors.
+    Patterns are the same; affine layers stand for the factors.
     """
-    bending = max((n for n, layer in enumerate(network.layers, start=1) if layer.activation), default=0)
+    last = max((n for n, layer in enumerate(network.layers, start=1) if layer.activation), default=0)
     factors = [
-        [_factors(linear) for linear in layer.maps] if number <= bending else [[m] for m in layer.maps]
+        [_factors(linear) for linear in layer.maps] if number <= last else [[m] for m in layer.maps]
         for number, layer in enumerate(network.layers, start=1)
     ]
     if all(len(maps) == 1 for of_layer in factors for maps in of_layer):

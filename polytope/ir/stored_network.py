@@ -229,10 +229,10 @@ assert all([*PARTS[kind]] == [f.name for f in fields(kind)] for kind in KINDS.va
 
 def _check_activation(layer: Layer) -> None:
     """Raise a ``ValueError`` unless the activation has a row for each unit, and groups of what is there."""
-    bend, n = layer.activation, len(layer.bias)
-    if isinstance(bend, PiecewiseLinear):
-        tables = (bend.breakpoints, bend.slopes, bend.intercepts)
+    activation, n = layer.activation, len(layer.bias)
+    if isinstance(activation, PiecewiseLinear):
+        tables = (activation.breakpoints, activation.slopes, activation.intercepts)
         if any(len(table) not in (1, n) for table in tables):
             raise ValueError(f"an activation has other rows than one, or one for each of {n} units.")
-    if isinstance(bend, MaxGroups) and bend.members.max() >= n:
+    if isinstance(activation, MaxGroups) and activation.members.max() >= n:
         raise ValueError(f"a group names a member that is not among {n} pre-activations.")

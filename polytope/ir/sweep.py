@@ -24,14 +24,14 @@ class Domain(Protocol[V]):
     def affine(self, number: int, layer: Layer, reads: Sequence[V]) -> V:
         """The pre-activations of a layer from the values that it reads, in the order of ``layer.inputs``."""
 
-    def bend(self, number: int, layer: Layer, z: V) -> V:
-        """The outputs of a layer that bends from its pre-activations."""
+    def activate(self, number: int, layer: Layer, z: V) -> V:
+        """The outputs of a layer with an activation from its pre-activations."""
 
 
 def sweep(
     network: Layered, start: V, domain: Domain[V], *, last: int | None = None
 ) -> Iterator[tuple[int, Layer, V, V]]:
-    """The number, the layer, z and h of every layer in order; h is z where nothing bends.
+    """The number, the layer, z and h of every layer in order; h is z in an affine layer.
 
     A value is dropped after its last use.
 
@@ -44,7 +44,7 @@ def sweep(
     values = {0: start}
     for number, layer in enumerate(network.layers[:last], start=1):
         z = domain.affine(number, layer, [values[k] for k in layer.inputs])
-        h = z if layer.activation is None else domain.bend(number, layer, z)
+        h = z if layer.activation is None else domain.activate(number, layer, z)
         values[number] = h
         yield number, layer, z, h
         del z, h  # so that no more is kept than what is still read
@@ -60,7 +60,7 @@ class Floats:
         """The sum of the maps of the values, and the bias."""
         return layer.preactivation(reads)
 
-    def bend(self, number: int, layer: Layer, z: FloatArray) -> FloatArray:
+    def activate(self, number: int, layer: Layer, z: FloatArray) -> FloatArray:
         """The activation's values."""
         return layer.phi.values(z)
 
@@ -80,8 +80,8 @@ class BackwardDomain(Protocol[V]):
     def affine(self, number: int, layer: Layer, weights: V) -> Iterable[V]:
         """Combinations of a layer's pre-activations as those of each value that it reads, in order."""
 
-    def bend(self, number: int, layer: Layer, weights: V) -> V:
-        """Combinations of the outputs of a layer that bends as combinations of its pre-activations."""
+    def activate(self, number: int, layer: Layer, weights: V) -> V:
+        """Combinations of an activation's outputs as combinations of its pre-activations."""
 
     def plus(self, k: int, a: V, b: V) -> V:
         """The sum of two combinations of the value h_k."""
@@ -110,7 +110,7 @@ def sweep_back(
         weights = waiting.pop(number)
         yield number, weights
         if number and (layer := network.layers[number - 1]).activation is not None:
-            weights = domain.bend(number, layer, weights)
+            weights = domain.activate(number, layer, weights)
 
 
 def to_input(network: Layered, number: int, weights: V, domain: BackwardDomain[V]) -> V:
@@ -123,5 +123,5 @@ def outputs_to_input(network: Layered, weights: V, domain: BackwardDomain[V]) ->
     """Combinations of the network's outputs as combinations of the input."""
     number = len(network.layers)
     if (layer := network.layers[-1]).activation is not None:
-        weights = domain.bend(number, layer, weights)
+        weights = domain.activate(number, layer, weights)
     return to_input(network, number, weights, domain)

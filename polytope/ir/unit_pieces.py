@@ -1,4 +1,4 @@
-"""Units that each bend at values of their own pre-activation: ReLU and its kin."""
+"""Units with breakpoints of their own pre-activation: ReLU and its kin."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ class PiecewiseLinear(Activation):
         """As many as pre-activations."""
         return n
 
-    def n_bends(self, n: int) -> int:
+    def n_hyperplanes(self, n: int) -> int:
         """One for each finite breakpoint of each unit."""
-        bends = np.isfinite(self.breakpoints).sum(axis=1)
-        return int(bends.sum()) * (n if len(bends) == 1 else 1)
+        finite = np.isfinite(self.breakpoints).sum(axis=1)
+        return int(finite.sum()) * (n if len(finite) == 1 else 1)
 
     def n_pieces(self, unit: int) -> int:
         """One more than the unit's finite breakpoints."""
@@ -128,7 +128,7 @@ class PiecewiseLinear(Activation):
                 yield z, product + constant, off, begin <= end
 
     def enclosure(self, low: FloatArray, high: FloatArray) -> Enclosure:
-        """The slope of the chord between the ends, shifted to the lowest and the highest bend."""
+        """The slope of the chord between the ends, shifted to the lowest and the highest breakpoint."""
         with np.errstate(all="ignore"):
             first, last = self.values(np.stack([low, high], axis=1)).T
             slope = np.where(high > low, last - first, 0.0) / np.where(high > low, high - low, 1.0)
@@ -205,8 +205,8 @@ class PiecewiseLinear(Activation):
 
     def is_convex(self) -> bool:
         """Whether slopes ascend at every finite breakpoint."""
-        bends = np.isfinite(self.breakpoints)
-        return bool((~bends | (np.diff(self.slopes, axis=1) >= 0)).all())
+        finite = np.isfinite(self.breakpoints)
+        return bool((~finite | (np.diff(self.slopes, axis=1) >= 0)).all())
 
     def is_uniform(self) -> bool:
         """Whether one row of breakpoints stands for all units."""

@@ -1,4 +1,4 @@
-r"""Attribution: integrated gradients bend by bend, and the affine explanation of a prediction with its reach.
+r"""Attribution: integrated gradients piece by piece, and affine explanations of predictions with their reach.
 
 ``import polytope`` must not load torch, so the torch side is imported where it is used.
 """
@@ -27,15 +27,15 @@ def integrated_gradients(
     device: str = "cpu",
     batch_size: int | None = None,
 ) -> FloatArray:
-    r"""Integrated gradients, :math:`(x - b)_i \int_0^1 \partial_i f(b + t (x - b)) \, dt`, bend by bend.
+    r"""Integrated gradients, :math:`(x - b)_i \int_0^1 \partial_i f(b + t (x - b)) \, dt`, piece by piece.
 
     On a segment a piecewise-affine network has finitely many pieces: the integral is the sum of the
     gradients between breakpoints, weighted by the lengths of the pieces. No number of steps is chosen, and
     the attributions of a point add up to f(x) - f(b) up to rounding (completeness).
 
     An **estimate** of high accuracy: breakpoints, and the pieces between them, are found in float64, on any
-    device, and not proved. Where bends are nearer to each other or to the segment than rounding, the gradient
-    of a neighbouring piece may count.
+    device, and not proved. Where crossings are nearer to each other or to the segment than rounding, the
+    gradient of a neighbouring piece may count.
 
     Arguments:
         network: the network.
@@ -43,11 +43,11 @@ def integrated_gradients(
         baseline: where the segments start, ``[B, d]``, or one point ``[d]`` for all.
         output: the output explained: one for all points, or ``int[B]``, such as the predicted classes.
         device: a torch device name, such as ``"cpu"`` or ``"cuda"``; the arithmetic is float64.
-        batch_size: segments worked on together; ``None`` takes fewer where many units can bend.
+        batch_size: segments worked on together; ``None`` takes fewer where many units can have crossings.
 
     Returns:
-        ``[B, d]``. A segment that runs inside a bend (b and x on one bend of a unit) has the gradient of the
-        piece that owns the tie.
+        ``[B, d]``. A segment that runs along a crossing (b and x on the same breakpoint of a unit) has the
+        gradient of the piece that owns the tie.
 
     Raises:
         ValueError: x or the baseline is no array of points, or there is no such output.
@@ -92,8 +92,8 @@ class LinearExplanation:
         gradient: ``[B, d]``. An **estimate**: the pieces of units, and what follows from them, in float64.
         intercept: ``[B]``. An **estimate** likewise.
         reach: for the norms 1, 2 and infinity the largest radius, ``[B]``, of a ball around the point in
-            which no unit changes its piece: there the function is the network. Infinite where nothing bends.
-            An **estimate**.
+            which no unit changes its piece: there the function is the network. Infinite for an affine
+            network. An **estimate**.
     """
 
     outputs: NDArray[np.int64]

@@ -39,11 +39,11 @@ class RegionBounds:
         montufar: the same number: Montufar (2017) proved it for deep networks.
         raghu: the same with d in every layer.
         serra: counts that a unit that is off lowers the dimension of all later layers; needs ReLU, and is
-            ``montufar`` for bends that do not.
+            ``montufar`` for activations without one.
         hinz: the same idea as histograms of image dimensions, pushed through the layers.
         trivial: ``2^N`` patterns of N units.
         lower: regions that some network of these widths has; ``None`` where no construction applies
-            (a layer before the last narrower than d, or bends other than ReLU).
+            (a layer before the last narrower than d, or activations other than ReLU).
     """
 
     zaslavsky: int
@@ -94,8 +94,8 @@ def region_bounds(network: Network | None = None, *, widths: Sequence[int] | Non
     montufar, rank = 1, d
     for step in steps:
         rank = min(rank, step.width)
-        montufar *= _cells(step.width, rank) if step.bends else 1
-    only_relu = all(step.off for step in steps[:-1]) and (steps[-1].off or not steps[-1].bends)
+        montufar *= _cells(step.width, rank) if step.hidden else 1
+    only_relu = all(step.off for step in steps[:-1]) and (steps[-1].off or not steps[-1].hidden)
     return RegionBounds(
         zaslavsky=montufar,
         montufar=montufar,
@@ -117,10 +117,10 @@ def _of_widths(widths: Sequence[int]) -> Network:
 
 @dataclass(frozen=True)
 class _Step:
-    """A layer: its width, whether it bends, and whether a piece of every unit is constant."""
+    """A layer: its width, whether it has an activation, and whether a piece of every unit is constant."""
 
     width: int
-    bends: bool
+    hidden: bool
     off: bool
 
 
@@ -129,13 +129,13 @@ def _step(network: Network, i: int) -> _Step:
     if layer.inputs != (i,):
         raise ValueError(f"region_bounds: layer {i + 1} does not read the layer before it alone.")
     if layer.activation is None:
-        return _Step(layer.width, bends=False, off=False)
+        return _Step(layer.width, hidden=False, off=False)
     n = len(layer.bias)
     units = range(layer.width)
     low = layer.activation.affine(np.zeros(layer.width, dtype=np.int8))
     if not low.own or any(layer.activation.n_pieces(unit) > 2 for unit in units):
         raise ValueError(f"region_bounds: layer {i + 1} has units of more than two pieces.")
-    return _Step(n, bends=True, off=bool((low.slope == 0).all()))
+    return _Step(n, hidden=True, off=bool((low.slope == 0).all()))
 
 
 def _cells(n: int, d: int) -> int:
@@ -150,7 +150,7 @@ def _hinz(dimension: int, steps: Sequence[_Step]) -> int:
         n = step.width
         clipped = np.array([0] * (dimension + 1), dtype=object)
         np.add.at(clipped, np.minimum(np.arange(dimension + 1), n), histogram)
-        if not step.bends:
+        if not step.hidden:
             histogram = clipped
             continue
         push = np.zeros((dimension + 1, dimension + 1), dtype=object)

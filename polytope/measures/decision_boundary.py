@@ -93,8 +93,8 @@ def decision_boundary(complex: RegionComplex) -> DecisionBoundary:
 def classified(network: Network) -> Network:
     """The network with one more unit, the last: 1 where a scalar output is positive, else the winner."""
     k = network.output_dim
-    bend = relu() if k == 1 else max_groups(np.arange(k)[None])
-    return network.then(Network((k,), (Layer((0,), (Dense(np.eye(k)),), np.zeros(k), bend),)))
+    comparison = relu() if k == 1 else max_groups(np.arange(k)[None])
+    return network.then(Network((k,), (Layer((0,), (Dense(np.eye(k)),), np.zeros(k), comparison),)))
 
 
 def _changes(found: VertexCells, winner: IntArray) -> tuple[IntArray, IntArray]:

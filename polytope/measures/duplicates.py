@@ -16,8 +16,8 @@ from polytope.measures.units import BoolArray
 def duplicates(activation: Activation, table: csr_array, fixed: BoolArray) -> tuple[IntArray, FloatArray]:
     """For each unit an earlier one that it is a multiple of, or -1, and the factor, else 1.
 
-    Units bend alike and the rows of what they read are proportional; equal, where a unit of twice the
-    pre-activation is not twice the unit.
+    Units have the same activation and the rows of what they read are proportional; equal, where a unit of
+    twice the pre-activation is not twice the unit.
 
     Arguments:
         activation: of the layer.

@@ -110,7 +110,7 @@ def effective_radius(complex: RegionComplex) -> Labelled:
 
     Example:
         >>> import polytope as pt
-        >>> net = pt.mlp([([[1.0], [1.0]], [-2.0, 3.0]), ([[1.0, 1.0]], [0.0])])  # bends at 2 and -3
+        >>> net = pt.mlp([([[1.0], [1.0]], [-2.0, 3.0]), ([[1.0, 1.0]], [0.0])])  # breakpoints at 2 and -3
         >>> effective_radius(pt.enumerate_regions(net, pt.Polyhedron.whole_space(1)))
         3.0
     """

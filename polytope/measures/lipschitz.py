@@ -207,7 +207,7 @@ def _greatest(network: Network, patterns: PatternArray, p: float, q: float) -> t
 def _steepest(
     network: Network, domain: Polyhedron, n: int, rng: np.random.Generator, p: float, q: float
 ) -> tuple[float, FloatArray]:
-    """A lower bound on the greatest norm at n random points clear of all bends, and where; 0 if none is."""
+    """A lower bound on the greatest norm at n random points off all crossings, and where; 0 if none is."""
     tables = boundaries(network)
     best, witness = 0.0, domain.inscribed_ball[0]
     for points in random_points(domain, n, rng):
@@ -273,7 +273,7 @@ class _Constants:
             total += constant * norm if norm else 0.0
         return total
 
-    def bend(self, number: int, layer: Layer, z: float) -> float:
+    def activate(self, number: int, layer: Layer, z: float) -> float:
         _, factor = self._factors(number, layer)
         return z * factor if factor else 0.0
 

@@ -31,7 +31,7 @@ class Simplified:
         always_on: ``bool[units]``, units that are on one sloped piece throughout, replaced by affine maps of
             what they read.
         duplicate: ``int[units]``, the unit that each is a positive multiple of, or -1.
-        unread: ``bool[units]``, units that bend, but that no output depends on.
+        unread: ``bool[units]``, hidden units that no output depends on.
         difference: largest difference of the two networks' outputs at the points that were tried, relative
             to the size of the terms that they are sums of: rounding. An **estimate**.
     """
@@ -81,9 +81,9 @@ def simplify(
 
     A unit fixed on piece p is :math:`s_p z + t_p` throughout: a constant if it is dead, else an affine map
     that its readers take over. A *duplicate* is a positive multiple of another unit of its layer: in what
-    is left their rows are proportional in rational arithmetic, and they bend alike. An *unread* unit has
-    only zero weights ahead. Readers' weights are sums and products of the given ones: the two networks agree
-    up to rounding on the domain, and may differ outside.
+    is left their rows are proportional in rational arithmetic, and their activations are the same. An
+    *unread* unit has only zero weights ahead. Readers' weights are sums and products of the given ones: the
+    two networks agree up to rounding on the domain, and may differ outside.
 
     Arguments:
         network: the network.
@@ -160,7 +160,7 @@ class _New:
     def affine(self, number: int, layer: Layer, reads: Sequence[_Values]) -> _Values:
         return _preactivation(layer, reads)
 
-    def bend(self, number: int, layer: Layer, z: _Values) -> _Values:
+    def activate(self, number: int, layer: Layer, z: _Values) -> _Values:
         first = self.network.unit_offsets[number - 1]
         span = slice(first, self.network.unit_offsets[number])
         fixed = self.use.fixed[span]
@@ -169,8 +169,8 @@ class _New:
         stays = np.flatnonzero(~fixed & (twins[0] < 0))
         self.kept.append(stays + first)
         if len(stays):
-            bend, sources = layer.phi.restricted(stays)
-            self.layers.append(_layer(z.rows(sources), self.widths, bend))
+            restricted, sources = layer.phi.restricted(stays)
+            self.layers.append(_layer(z.rows(sources), self.widths, restricted))
             self.widths.append(len(stays))
         return _outputs(layer.phi, z, self.use.piece[span], stays, twins, len(self.layers), self.widths)
 
@@ -217,11 +217,11 @@ def _outputs(
     place[stays] = np.arange(len(stays))
     same = np.flatnonzero(twins[0] >= 0)
     place[same] = place[twins[0][same]]
-    bends = np.flatnonzero(place >= 0)
+    twin = np.flatnonzero(place >= 0)
     out = fixed.scaled((place < 0).astype(float), np.zeros(len(piece)))
-    if len(bends):
+    if len(twin):
         shape = (len(piece), widths[number])
-        out.factors[number] = csr_array((twins[1][bends], (bends, place[bends])), shape=shape)
+        out.factors[number] = csr_array((twins[1][twin], (twin, place[twin])), shape=shape)
     for f in out.factors.values():
         f.eliminate_zeros()
     return out
@@ -235,7 +235,7 @@ def _without_unread(network: Network) -> tuple[Network, NDArray[np.bool_]]:
     ]
     read[-1][:] = True
     number, last, domain = len(network.layers), network.layers[-1], _Read()
-    wanted = read[-1] if last.activation is None else domain.bend(number, last, read[-1])
+    wanted = read[-1] if last.activation is None else domain.activate(number, last, read[-1])
     for k, units in sweep_back(network, number, wanted, domain):
         read[k] = units
     wanted = np.concatenate(
@@ -252,7 +252,7 @@ class _Read:
         for linear in layer.maps:
             yield np.asarray(abs(linear.to_sparse()[sources]).sum(axis=0)).ravel() > 0
 
-    def bend(self, number: int, layer: Layer, weights: BoolArray) -> BoolArray:
+    def activate(self, number: int, layer: Layer, weights: BoolArray) -> BoolArray:
         out, units = np.zeros(len(layer.bias), dtype=bool), np.flatnonzero(weights)
         if len(units):
             out[layer.phi.restricted(units)[1]] = True
@@ -271,13 +271,13 @@ def _pruned(network: Network, read: list[NDArray[np.bool_]]) -> Network:
         units = np.flatnonzero(read[old])
         if not len(units):
             continue
-        bend, sources = layer.activation.restricted(units) if layer.activation else (None, units)
+        restricted, sources = layer.activation.restricted(units) if layer.activation else (None, units)
         factors = {
             number[k]: csr_array(linear.to_sparse()[sources][:, np.flatnonzero(read[k] if k else everything)])
             for k, linear in zip(layer.inputs, layer.maps, strict=True)
             if k in number
         }
-        layers.append(_layer(_Values(factors, layer.bias[sources]), [network.input_dim], bend))
+        layers.append(_layer(_Values(factors, layer.bias[sources]), [network.input_dim], restricted))
         number[old] = len(layers)
     return replace(network, layers=tuple(layers))
 
@@ -308,7 +308,7 @@ class _Terms:
         )
         return layer.preactivation([h for h, _ in reads]), size
 
-    def bend(self, number: int, layer: Layer, z: Terms) -> Terms:
+    def activate(self, number: int, layer: Layer, z: Terms) -> Terms:
         pieces = layer.phi.affine(layer.phi.pattern(z[0]))
         read = np.take_along_axis(z[1], pieces.source, axis=0)
         return layer.phi.values(z[0]), np.abs(pieces.slope) * read + np.abs(pieces.intercept)

@@ -55,7 +55,7 @@ def max_affine_form(layer: Layer) -> MaxAffine:
         layer: one whose units' slopes ascend (ReLU, leaky, absolute value), or max groups.
 
     Raises:
-        ValueError: the layer bends nothing, or a unit is not convex.
+        ValueError: the layer is affine, or a unit is not convex.
 
     Example:
         >>> import polytope as pt
@@ -135,7 +135,7 @@ def power_diagram(network: Network, region: Region | PatternArray, layer: int) -
         layer: the layer, from 1; its units are convex.
 
     Raises:
-        ValueError: there is no such layer, it bends nothing, or a unit of it is not convex.
+        ValueError: there is no such layer, it is affine, or a unit of it is not convex.
 
     Example:
         >>> import polytope as pt
@@ -167,12 +167,12 @@ def centroids(
     Arguments:
         network: the network.
         x: points, ``[B, d]``.
-        layer: the layer l, from 1; ``None`` is the last one that bends. Its units are convex.
+        layer: the layer l, from 1; ``None`` is the last one with an activation. Its units are convex.
         dtype, device: torch type of the arithmetic, and where it is done.
         batch_size: points worked on together; ``None`` chooses.
 
     Raises:
-        ValueError: there is no such layer, it bends nothing, or a unit of it is not convex.
+        ValueError: there is no such layer, it is affine, or a unit of it is not convex.
 
     Example:
         >>> import polytope as pt
@@ -203,7 +203,7 @@ def _convex(layer: Layer) -> Activation:
     """The activation of a layer, if every unit is a maximum of its pieces."""
     activation = layer.activation
     if activation is None:
-        raise ValueError("This layer bends nothing; the spline view is of layers that do.")
+        raise ValueError("This layer is affine; the spline view is of layers with an activation.")
     if not activation.is_convex():
         raise ValueError("This layer has a unit that is not convex, so it is no maximum of its pieces.")
     return activation

@@ -1,4 +1,4 @@
-r"""The tropical view: a network of convex bends as a difference F - G of tropical signomials.
+r"""The tropical view: a network of convex activations as a difference F - G of tropical signomials.
 
 With :math:`A = A^+ - A^-` a layer :math:`z = A (F - G) + b` is :math:`H' - G'` with
 :math:`H' = A^+ F + A^- G + b` and :math:`G' = A^+ G + A^- F`, and ReLU gives :math:`F' = \max(H', G')`. Any
@@ -151,8 +151,8 @@ class _Differences:
             parts.append(h)
         return _affine(maps, layer.bias, parts, self.sums)
 
-    def bend(self, number: int, layer: Layer, z: Differences) -> Differences:
-        return _bent(layer.phi, *z, self.sums)
+    def activate(self, number: int, layer: Layer, z: Differences) -> Differences:
+        return _activated(layer.phi, *z, self.sums)
 
 
 def _affine(
@@ -184,7 +184,9 @@ def _affine(
     return out, numbers
 
 
-def _bent(activation: Activation, z: list[Pair], numbers: list[tuple[int, int]], sums: _Sums) -> Differences:
+def _activated(
+    activation: Activation, z: list[Pair], numbers: list[tuple[int, int]], sums: _Sums
+) -> Differences:
     """Outputs of convex units: the maximum of their pieces ``s (H - G) + t``, each with all subtrahends."""
     if not activation.is_convex():
         raise ValueError("tropical_form: a unit is not convex; it is no difference of this form.")

@@ -1,4 +1,4 @@
-r"""How the units are used in a domain: dead (constant), always on (affine), or bending.
+r"""How the units are used in a domain: dead (constant), always on (affine), or crossing a breakpoint.
 
 A unit that is on one piece p throughout the domain is *fixed*; it is *dead* if the slope of p is 0, and
 *always on* otherwise. A complete complex decides every unit. Elsewhere a fixed unit is proved by interval

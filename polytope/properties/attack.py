@@ -23,7 +23,7 @@ def descend(
     """A point of the domain where the largest of some outputs is small, ``(x [d], largest)``.
 
     Arguments:
-        network: outputs are conditions, satisfied where they are at most 0; its last layer bends nothing.
+        network: outputs are conditions, satisfied where they are at most 0; its last layer is affine.
         box: ``[2, d]``, around the domain.
         domain: where points must lie; steps that leave it are not counted.
         rows: ``int[k]``, the outputs that matter.

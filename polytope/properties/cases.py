@@ -143,10 +143,10 @@ class CaseGroup:
 
     def _enumerate(self, possible: Sequence[int], size: FloatArray, budget: Budget, workers: int) -> Outcome:
         """Every region, cut where conditions pass what they are watched from; a counterexample ends it."""
-        k, bent = len(self.strict), watched(self.conditions, size)
+        k, split = len(self.strict), watched(self.conditions, size)
         touching = Touching(self.conditions, self.inputs.domain)
         regions, decided = 0, True
-        for patterns, points, complete in _slices(bent, self.inputs.domain, budget, workers):
+        for patterns, points, complete in _slices(split, self.inputs.domain, budget, workers):
             regions += len(patterns)
             decided &= complete
             off = patterns[:, -k:] == 0

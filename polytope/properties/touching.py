@@ -19,7 +19,7 @@ class Touching:
     """Exact answers about the cells of a network whose outputs are conditions, met where at most 0.
 
     Arguments:
-        conditions: its last layer bends nothing.
+        conditions: its last layer is affine.
         domain: what the cells are part of.
     """
 

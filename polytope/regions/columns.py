@@ -46,7 +46,7 @@ def walk(network: Network, start: Columns, choose: Choose) -> Columns:
 
     Arguments:
         start: points, and directions or bounds on errors where they are wanted.
-        choose: is asked for the pieces of every bending layer, from its number and pre-activations.
+        choose: is asked for the pieces of every hidden layer, from its number and pre-activations.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite proves nothing
         return outputs(network, start, _OnPieces(choose))
@@ -61,7 +61,7 @@ class _OnPieces:
     def affine(self, number: int, layer: Layer, reads: Sequence[Columns]) -> Columns:
         return _preactivation(layer, reads)
 
-    def bend(self, number: int, layer: Layer, z: Columns) -> Columns:
+    def activate(self, number: int, layer: Layer, z: Columns) -> Columns:
         return _behind(layer, self.choose(number, z), z)
 
 

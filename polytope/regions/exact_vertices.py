@@ -40,7 +40,7 @@ class ExactVertices:
     def points(self, vertex: int) -> tuple[Point, ...]:
         """The vertex, by its place among all; several points where its error bound leaves open which it is.
 
-        All lie in the cell, within the bound, and on a row of every unit that bends on a facet through it.
+        All lie in the cell, within the bound, and on a row of every unit that changes on a facet through it.
         """
         if vertex not in self._known:
             self._known[vertex] = tuple(self._meetings(vertex))

@@ -56,7 +56,7 @@ def told_patterns(
 
     def read(number: int, z: Columns) -> PatternArray:
         activation = network.layers[number - 1].activation
-        assert activation is not None, "only bending layers have pieces"
+        assert activation is not None, "only layers with activations have pieces"
         pieces = activation.pattern(z.value)
         patterns[network.unit_offsets[number - 1] : network.unit_offsets[number]] = pieces
         value, error = boundary_values(tables[number - 1], z)

@@ -7,7 +7,7 @@ column              type                                meaning
 =================== =================================== ==================================================
 ``pattern``         ``fixed_size_binary[units]``        the piece of every unit, one byte each
 ``interior_point``  ``fixed_size_list<double>[d]``      a point strictly inside
-``facet_unit``      ``list<int32>``                     a unit whose bend carries the facet, or -(row + 1)
+``facet_unit``      ``list<int32>``                     a unit that changes on the facet, or -(row + 1)
 ``facet_key``       ``list<uint64>``                    equal on the two sides of a facet, 0 on the boundary
 ``carrier``         ``list<int32>``                     (LP cells) what can carry facets, in place of them
 ``facet_row``       ``list<uint16>``                    (certificate) which row of the unit's piece it is

@@ -26,7 +26,7 @@ def complexity_facts(
     radius: float,
     seconds: float | None = None,
 ) -> LocalComplexityFacts:
-    """Mean number of units that bend near a point.
+    """Mean number of units with a crossing near a point.
 
     Arguments:
         x, labels: points ``[n, d]`` and perhaps their classes, ``int[n]``.
@@ -78,5 +78,5 @@ def _group(total: NDArray[np.int64], member: NDArray[np.bool_], one_layer: bool)
 
 
 def _mean(counts: NDArray[np.int64], *, first: bool) -> Number:
-    """All that bend in the first layer; behind it a lower bound, if the signs are right."""
+    """All of the first layer; behind it a lower bound, if the signs are right."""
     return Estimate(float(counts.mean()), SIGNS if first else f"a lower bound, {SIGNS}")

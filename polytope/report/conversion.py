@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from polytope.engines.sampling import random_points
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
-from polytope.ir.near_bends import straddling
+from polytope.ir.near_crossings import straddling
 from polytope.labelled import Estimate, Missing, Number
 from polytope.report.data_sections import Compared, Conversion
 from polytope.report.subject import Subject
@@ -19,12 +19,12 @@ from polytope.report.subject import Subject
 MOST_POINTS = 1024
 CHUNK = 32  # points between two looks at the clock
 HALVINGS = 24  # pairs of points are 2^-24 of their segment apart: the resolution of float32
-Kind = Literal["data", "random", "near a bend"]
+Kind = Literal["data", "random", "near a crossing"]
 NO_RUNTIME = "the network does not come from a file that was compared with its runtime"
 
 
 def conversion_facts(subject: Subject, seconds: float) -> Conversion:
-    """The largest differences at data points, at random points, and at points on both sides of a bend.
+    """The largest differences at data points, at random points, and at points on both sides of a crossing.
 
     Every input is rounded to the file's number type first, so both sides see the same numbers.
 
@@ -35,7 +35,7 @@ def conversion_facts(subject: Subject, seconds: float) -> Conversion:
     kinds: dict[Kind, FloatArray | None] = {
         "data": subject.points,
         "random": _random(subject, rng),
-        "near a bend": _near_bends(subject, rng),
+        "near a crossing": _near_crossings(subject, rng),
     }
     compared = (
         _compared(subject, name, x, seconds / len(kinds)) for name, x in kinds.items() if x is not None
@@ -62,8 +62,8 @@ def _random(subject: Subject, rng: np.random.Generator) -> FloatArray | None:
     return t if window is None else np.asarray(window.lift(t))
 
 
-def _near_bends(subject: Subject, rng: np.random.Generator) -> FloatArray | None:
-    """Close pairs on both sides of a bend, on segments between data points, or random ones."""
+def _near_crossings(subject: Subject, rng: np.random.Generator) -> FloatArray | None:
+    """Close pairs on both sides of a crossing, on segments between data points, or random ones."""
     x = subject.points if subject.points is not None else _random(subject, rng)
     if x is None or len(x) < 2 or not subject.network.n_units:
         return None

@@ -33,7 +33,7 @@ class DataFacts:
 class Compared:
     """The network against the file's runtime, on one kind of inputs."""
 
-    points: Literal["data", "random", "near a bend"]
+    points: Literal["data", "random", "near a crossing"]
     tried: Some
     largest: Number
     relative: Annotated[Number, About("to the largest output of the same input")]
@@ -131,7 +131,7 @@ class ClassGroup(Group):
 
 @dataclass(frozen=True)
 class LocalComplexityFacts:
-    """Units that bend near data points."""
+    """Units with a crossing near data points."""
 
     radius: Annotated[float, About(limits={"exclusiveMinimum": 0})]
     directions: Count

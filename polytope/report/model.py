@@ -39,11 +39,11 @@ def _layer(number: int, layer: Layer) -> LayerFacts:
         reads=tuple(layer.inputs),
         maps=tuple(type(linear).__name__.lower() for linear in layer.maps),
         outputs=layer.width,
-        bend=bend_name(layer.activation, len(layer.bias)) if layer.activation else None,
+        activation=activation_name(layer.activation, len(layer.bias)) if layer.activation else None,
     )
 
 
-def bend_name(activation: Activation, n: int) -> str:
+def activation_name(activation: Activation, n: int) -> str:
     """What the first unit of a layer does, in words, read off its pieces."""
     pieces = activation.n_pieces(0)
     pattern = np.zeros(activation.n_units(n), dtype=np.int8)

@@ -26,7 +26,7 @@ class LayerFacts:
     reads: Annotated[tuple[Some, ...], About("0 is the input, l the output of layer l")]
     maps: tuple[str, ...]
     outputs: Count
-    bend: str | None
+    activation: str | None
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ModelFacts:
     input_shape: tuple[int, ...]
     input_dim: Number
     output_dim: Number
-    units: Annotated[Number, About("units that bend")]
+    units: Annotated[Number, About("units in the layers with activations: the length of a pattern")]
     layers: tuple[LayerFacts, ...]
 
 

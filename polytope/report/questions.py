@@ -135,7 +135,7 @@ class Answers:
         return density_facts(self.subject, self.radius, self.clock)
 
     def local_complexity(self) -> LocalComplexityFacts | None:
-        """Units that bend near data points."""
+        """Units with a crossing near data points."""
         self.begin("local complexity")
         subject, clock = self.subject, self.clock
         if subject.points is None or not subject.network.n_units:

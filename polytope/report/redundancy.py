@@ -58,7 +58,7 @@ def _box_use(subject: Subject, clock: Clock) -> UnitUse | None:
     rng = np.random.default_rng(0)
     inner = np.concatenate([*random_points(box, 256, rng)])
     x = subject.points[:256]
-    near = x + 1e-3 * (inner[: len(x)] - x)  # off the bends that data with zeros lie on
+    near = x + 1e-3 * (inner[: len(x)] - x)  # off the breakpoints that data with zeros lie on
     patterns, _ = clear_patterns(subject.network, boundaries(subject.network), np.concatenate([near, inner]))
     return seen_units(subject.network, box, patterns)
 
@@ -106,7 +106,7 @@ def _simplified(
     elif clock.left <= 0:
         why = "the budget was spent"
     elif not network.n_units:
-        why = "no unit bends"
+        why = "no unit has an activation"
     if why or use is None:
         clock.refuse("what simplify would save", why)
         return Saved(where, *(Missing(why),) * 6)

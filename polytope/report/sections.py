@@ -18,7 +18,7 @@ from polytope.report.data_sections import (
 from polytope.report.fields import About, Some
 from polytope.report.network_sections import Adjacency, DomainFacts, ModelFacts, Redundancy, Regions, Search
 
-VERSION: Final = 3
+VERSION: Final = 4
 MOST_COORDINATES = 32
 """Coordinates of a counterexample that are written."""
 
@@ -80,7 +80,7 @@ class Report:
     """All that an audit found."""
 
     schema: Literal["polytope-audit"] = "polytope-audit"
-    schema_version: Literal[3] = VERSION
+    schema_version: Literal[4] = VERSION
     created: Annotated[str, About("UTC, ISO 8601")]
     verdict: Annotated[tuple[str, ...], About(limits={"minItems": 3, "maxItems": 3})] = ()
     checks: Annotated[
@@ -110,7 +110,7 @@ class Report:
     local_complexity: Annotated[
         LocalComplexityFacts | None,
         About(
-            "means over data points of the number of units that bend nearby; null without data",
+            "means over data points of the number of units with a crossing nearby; null without data",
             missing=NO_DATA,
         ),
     ]

@@ -102,7 +102,7 @@ def _too_large(network: Network) -> bool:
 def _at_points(subject: Subject, clock: Clock) -> tuple[Slopes | None, float]:
     """The norms of the Jacobians at data points, and the greatest of those that a region surely has.
 
-    A point so near to a bend that float64 cannot tell its side may be given the slope of no region.
+    A point so near to a crossing that float64 cannot tell its side may be given the slope of no region.
     """
     if subject.points is None:
         return None, 0.0
@@ -118,7 +118,9 @@ def _at_points(subject: Subject, clock: Clock) -> tuple[Slopes | None, float]:
         clock.refuse(f"slopes at {len(x) - len(found):,} of {len(x):,} data points", "the time was used")
 
     def labelled(value: float) -> Number:
-        return Exact(value) if known.all() else Estimate(value, "some points lie on bends, up to rounding")
+        return (
+            Exact(value) if known.all() else Estimate(value, "some points lie on crossings, up to rounding")
+        )
 
     facts = Slopes(len(found), labelled(float(np.median(found))), labelled(float(found.max())))
     return facts, float(found[known].max(initial=0.0))

@@ -16,7 +16,7 @@ def _conversion(report: Report) -> str:
     model, conversion = report.model, report.conversion
     name = model.file.name if model.file else "The model"
     size = f"{in_words(model.input_dim)} inputs, {in_words(model.output_dim)} outputs"
-    what = f"{name} is a piecewise-linear network with {size} and {in_words(model.units)} units that bend"
+    what = f"{name} is a piecewise-linear network with {size} and {in_words(model.units)} units"
     found = [(kind.tried, kind.largest, kind.other_class) for kind in conversion.kinds]
     compared = [
         (tried, largest.value, other.value)

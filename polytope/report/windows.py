@@ -60,7 +60,7 @@ class Window:
         polygons: their outlines.
         maps: their affine maps in the plane's coordinates, ``(J [R, out, 2], c [R, out])``.
         share: side of the part that is drawn, as a share of the window's.
-        complexity: ``int[R]``, units that bend near the middle of a region; ``None`` where left out.
+        complexity: ``int[R]``, units with a crossing near the middle of a region; ``None`` where left out.
         radius: of that, in the input space.
     """
 

@@ -108,8 +108,10 @@ def _stored(directory: File, manifest: Manifest, network: Network) -> StoredRegi
         certificate=manifest.certificate,
     )
     frontier = frontier_of(directory, most_regions(network), columns)
-    bends = [(layer.activation, layer.width) for layer in network.layers if layer.activation]
-    pieces = np.array([bend.n_pieces(unit) for bend, width in bends for unit in range(width)], np.int64)
+    activations = [(layer.activation, layer.width) for layer in network.layers if layer.activation]
+    pieces = np.array(
+        [activation.n_pieces(unit) for activation, width in activations for unit in range(width)], np.int64
+    )
     return StoredRegions(
         directory, pieces, network.input_dim, len(manifest.b), frontier, manifest.engine, manifest.statistics
     )
@@ -150,10 +152,12 @@ def _network(directory: File, manifest: Manifest) -> Network:
 def most_regions(network: Network) -> int:
     """The most regions that the network can have; of one with large tables, a bound that takes no time.
 
-    A layer of n bends cuts a cell of d dimensions into at most ``2**n`` parts, and ``(n + 1)**d``.
+    A layer of n hyperplanes cuts a cell of d dimensions into at most ``2**n`` parts, and ``(n + 1)**d``.
     """
     d = network.input_dim
-    bends = [layer.activation.n_bends(len(layer.bias)) if layer.activation else 0 for layer in network.layers]
-    if sum((d + 1) * (min(n, d) + 1) for n in bends) <= MOST_PRODUCTS:
+    hyperplanes = [
+        layer.activation.n_hyperplanes(len(layer.bias)) if layer.activation else 0 for layer in network.layers
+    ]
+    if sum((d + 1) * (min(n, d) + 1) for n in hyperplanes) <= MOST_PRODUCTS:
         return Ceiling(network, d).whole
-    return 1 << sum(min(n, d * (n + 1).bit_length()) for n in bends)
+    return 1 << sum(min(n, d * (n + 1).bit_length()) for n in hyperplanes)

@@ -76,13 +76,13 @@ def track(
 ) -> Tracked:
     """The regions of the next checkpoint in the same domain, and what changed.
 
-    ======================================== ==========================================================
-    what changed since ``previous``          what is done
-    ======================================== ==========================================================
-    nothing in or before the last layer that the earlier regions, if complete, are taken over: they do
-    bends (a head that is trained alone)     not depend on what comes behind
-    anything else                            searched as if there were no earlier result
-    ======================================== ==========================================================
+    ========================================= ==========================================================
+    what changed since ``previous``           what is done
+    ========================================= ==========================================================
+    nothing up to the last layer with an      the earlier regions, if complete, are taken over: they do
+    activation (a head that is trained alone) not depend on what comes behind
+    anything else                             searched as if there were no earlier result
+    ========================================= ==========================================================
 
     Elsewhere no use of an earlier result was found that makes a complete search faster (figures in
     benchmarks/results/tracking.md). The search shares its work among neighbours in the tree and takes 1-10 us
@@ -101,8 +101,8 @@ def track(
     Example:
         >>> import polytope as pt
         >>> before, after = (pt.mlp([([[1.0], [1.0]], [0.0, b]), ([[1.0, 1.0]], [0.0])]) for b in (-1.0, 2.0))
-        >>> regions = pt.enumerate_regions(before, pt.Polyhedron.box([-3], [3]))  # bends at 0 and 1
-        >>> tracked = pt.track(regions, after)  # bends at -2 and 0
+        >>> regions = pt.enumerate_regions(before, pt.Polyhedron.box([-3], [3]))  # breakpoints at 0 and 1
+        >>> tracked = pt.track(regions, after)  # breakpoints at -2 and 0
         >>> len(tracked.stayed), len(tracked.born), len(tracked.died)
         (2, 1, 1)
     """
@@ -112,7 +112,7 @@ def track(
             f"The earlier network has {old.input_dim} inputs and layers of {old.widths} units, the later one "
             f"{network.input_dim} and {network.widths}: their patterns cannot be compared."
         )
-    if previous.complete and _bends_alike(old, network):
+    if previous.complete and _same_pieces(old, network):
         same = RegionComplex(network, previous.domain, previous.found)
         return Tracked(previous, same, searched=False)
     found = enumerate_regions(
@@ -126,8 +126,8 @@ def track(
     return Tracked(previous, found, searched=True)
 
 
-def _bends_alike(one: Network, other: Network) -> bool:
-    """Whether all layers up to the last that bends are equal, number by number."""
+def _same_pieces(one: Network, other: Network) -> bool:
+    """Whether all layers up to the last with an activation are equal, number by number."""
     last = max((i for i, layer in enumerate(one.layers, start=1) if layer.activation), default=0)
     pairs = zip(one.layers[:last], other.layers[:last], strict=True)
     return all(fingerprint(a) == fingerprint(b) for a, b in pairs)

@@ -55,7 +55,11 @@ def plot_benchmark(lines: Sequence[Line], axes: Sequence[Axes]) -> None:
 
 def _name(axes: Sequence[Axes], names: list[str], down: bool) -> None:
     """Titles, and the names of the architectures: below each panel, or once from top to bottom."""
-    titles = ("accuracy on test images", "activation regions of a window", "units that bend near an image")
+    titles = (
+        "accuracy on test images",
+        "activation regions of a window",
+        "units with a crossing near an image",
+    )
     for number, (ax, title) in enumerate(zip(axes, titles, strict=True)):
         ax.set_title(title, fontsize="medium")
         ax.grid(axis="x" if down else "y", alpha=0.3)

@@ -152,8 +152,8 @@ def markdown(bench: Bench, lines: Sequence[Line], radius: float) -> str:
         f"[{measure.low:g}, {measure.high:g}]^2 of the plane through three test images, mean over "
         f"{measure.windows} windows: exact counts, but for those marked ≥, which a budget ended. *x first* "
         "is the geometric mean of the ratio to the first epoch, seed by seed. *Local complexity* is the mean "
-        f"number of units seen to bend within {radius:.3g} of a test image: all of the first layer, a "
-        "lower bound behind it. *Bound* is the least published one on the regions of a plane. Means over "
+        f"number of units seen with a crossing within {radius:.3g} of a test image: all of the first layer, "
+        "a lower bound behind it. *Bound* is the least published one on the regions of a plane. Means over "
         f"seeds are estimates, given with {LEVEL:.0%} confidence intervals (Student's t)."
     )
     head = "| hidden layers | parameters | epoch | accuracy | regions | x first | linear regions |"

@@ -15,7 +15,7 @@ from polytope.studies.spec import Architecture, TrainingSpec
 
 SLOPE = 0.1  # of leaky_relu on the negative side
 
-BENDS: dict[str, tuple[Activation, nn.Module]] = {
+ACTIVATIONS: dict[str, tuple[Activation, nn.Module]] = {
     "relu": (relu(), nn.ReLU()),
     "leaky_relu": (leaky_relu(SLOPE), nn.LeakyReLU(SLOPE)),
     "absolute": (absolute(), nn.PReLU(init=-1.0).requires_grad_(False)),
@@ -35,7 +35,7 @@ def checkpoints(
     """
     generator = torch.Generator().manual_seed(seed)
     linear = _linear(architecture, data, generator)
-    bend = BENDS[architecture.activation][1]
+    module = ACTIVATIONS[architecture.activation][1]
     x, y = torch.tensor(data.x, dtype=torch.float32), torch.tensor(data.y)
     optimizer = torch.optim.Adam(linear.parameters(), lr=training.learning_rate, fused=True)
     for epoch in range(training.epochs[-1] + 1):
@@ -47,7 +47,7 @@ def checkpoints(
             order = torch.randperm(len(x), generator=generator)
             for start in range(0, len(x), training.batch):
                 some = order[start : start + training.batch]
-                loss = nn.functional.cross_entropy(_forward(architecture, linear, bend, x[some]), y[some])
+                loss = nn.functional.cross_entropy(_forward(architecture, linear, module, x[some]), y[some])
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
@@ -85,11 +85,11 @@ def _linear(architecture: Architecture, data: Data, generator: torch.Generator) 
     return layers
 
 
-def _forward(architecture: Architecture, linear: nn.ModuleList, bend: nn.Module, x: Tensor) -> Tensor:
+def _forward(architecture: Architecture, linear: nn.ModuleList, between: nn.Module, x: Tensor) -> Tensor:
     """The outputs; with skips, every layer reads the sum of all hidden layers before it."""
-    hidden: Tensor = bend(linear[0](x))
+    hidden: Tensor = between(linear[0](x))
     for layer in list(linear)[1:-1]:
-        new = bend(layer(hidden))
+        new = between(layer(hidden))
         hidden = hidden + new if architecture.skip else new
     out: Tensor = linear[-1](hidden)
     return out
@@ -97,7 +97,7 @@ def _forward(architecture: Architecture, linear: nn.ModuleList, bend: nn.Module,
 
 def _network(architecture: Architecture, linear: nn.ModuleList) -> Network:
     """The same function in canonical form."""
-    bend = BENDS[architecture.activation][0]
+    activation = ACTIVATIONS[architecture.activation][0]
     layers = []
     for number, layer in enumerate(linear):
         assert isinstance(layer, nn.Linear), "it was made so"
@@ -105,7 +105,7 @@ def _network(architecture: Architecture, linear: nn.ModuleList) -> Network:
         bias = layer.bias.detach().double().numpy().copy()
         reads = tuple(range(1, number + 1)) if architecture.skip and number else (number,)
         last = number == len(linear) - 1
-        layers.append(Layer(reads, (weight,) * len(reads), bias, None if last else bend))
+        layers.append(Layer(reads, (weight,) * len(reads), bias, None if last else activation))
     first = linear[0]
     assert isinstance(first, nn.Linear), "it was made so"
     return Network((first.in_features,), tuple(layers), dtype="float32")

@@ -208,7 +208,7 @@ class Cells:
         if key not in self._functions:
             layer = self.network.layers[number - 1]
             pieces = self.network.layer_pattern(number, pattern)
-            self._keep(key, _bent(layer, self._preactivations(number, pattern), pieces))
+            self._keep(key, _activated(layer, self._preactivations(number, pattern), pieces))
         return self._functions[key]
 
     def _keep(self, key: tuple[bool, int, bytes], value: Table) -> None:
@@ -226,7 +226,7 @@ def _constants(values: Table, d: int) -> Table:
     return Table(out, values.power)
 
 
-def _bent(layer: Layer, z: Table, pieces: PatternArray) -> Table:
+def _activated(layer: Layer, z: Table, pieces: PatternArray) -> Table:
     """``slope * z + intercept`` of each unit's piece."""
     if layer.activation is None:
         return z

@@ -25,8 +25,8 @@ from polytope.equivariant.symmetry.layerwise import LayerwiseAction, follow
 from polytope.equivariant.symmetry.matching import UnitSearch
 from polytope.errors import SymmetryError
 from polytope.ir import Network, piecewise_linear
-from polytope.ir.bends import members, same_bend
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.same_activation import members, same_activation
 
 Signed = tuple[tuple[int, ...], tuple[int, ...]]  # coordinate i goes to places[i], times signs[i]
 POWERS = ((1, 0, 0), (2, 0, 0), (1, 0, 1), (2, 0, 1), (1, 1, 0), (2, 1, 0), (1, 1, 1), (2, 2, 0), (3, 1, 0))
@@ -173,7 +173,9 @@ def _invariants(net: Expanded) -> tuple[FloatArray, IntArray]:
             size = np.abs(rows).max()
             if rows[:, :-1].any() and net.representative[layer.first + unit] == layer.first + unit:
                 parts.append(rows / size)
-                turned = same_bend(layer.activation, unit, unit, -1.0, [0], values=False, tolerance=1e-9)
+                turned = same_activation(
+                    layer.activation, unit, unit, -1.0, [0], values=False, tolerance=1e-9
+                )
                 flips = flips or turned is not None
     if not parts:
         parts, flips = [net.output[:, [*range(d), net.output.shape[1] - 1]].toarray()], True

@@ -1,6 +1,6 @@
 r"""A network as rows over its input and its units: :math:`z_l = R_l \, (x, h_1, \dots, h_{l-1}, 1)`.
 
-Layers that bend nothing are folded away. Units that are constant, and units that are multiples of earlier
+Affine layers are folded away. Units that are constant, and units that are multiples of earlier
 ones of their layer, are written in terms of what they are multiples of, so that equal functions of the
 input have equal rows however a network spells them.
 """
@@ -18,22 +18,22 @@ from scipy.sparse import csr_array, eye_array, hstack, vstack
 from polytope.equivariant.symmetry.matching import Match, UnitSearch
 from polytope.equivariant.symmetry.rounding import product
 from polytope.ir import Activation, Layer, Network, Sparse
-from polytope.ir.bends import members
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.same_activation import members
 from polytope.ir.sweep import outputs
 
 EQUAL = 2.0**-50  # rows that agree so far are those of one function
 
 
 @dataclass(frozen=True, eq=False)
-class BendingLayer:
-    """One layer that bends.
+class NonlinearLayer:
+    """One layer with an activation.
 
     Arguments:
         rows: ``[n, d + U + 1]``, its pre-activations over the input, all U units, and 1.
-        activation: how they bend.
+        activation: of these units.
         first: the number of its first unit in a pattern.
-        read: whether units of later layers read it; otherwise only where it bends matters to the regions.
+        read: whether units of later layers read it; otherwise only its breakpoints matter to the regions.
     """
 
     rows: csr_array
@@ -52,7 +52,7 @@ class Expanded:
     """A network over its input and units.
 
     Arguments:
-        layers: those that bend.
+        layers: those with activations.
         output: ``[out, d + U + 1]``.
         representative: ``int[U]``, the unit that a unit is a multiple of; itself, or -1 for a constant one.
         factor: ``[U]``, that multiple.
@@ -61,7 +61,7 @@ class Expanded:
     """
 
     input_dim: int
-    layers: tuple[BendingLayer, ...]
+    layers: tuple[NonlinearLayer, ...]
     output: csr_array
     representative: IntArray
     factor: FloatArray
@@ -94,7 +94,7 @@ def expanded(network: Network, *, all_values: bool = True) -> Expanded:
     for rows, activation, first in raw:
         reduced, unrounded = product(rows, reduction)
         read = reads[d + first : d + first + activation.n_units(rows.shape[0])]
-        layer = BendingLayer(reduced, activation, first, bool(read.any()))
+        layer = NonlinearLayer(reduced, activation, first, bool(read.any()))
         layers.append(layer)
         entries = [(k, k, 1.0) for k in range(last + 1)]
         constant = _constants(layer)
@@ -115,10 +115,10 @@ def expanded(network: Network, *, all_values: bool = True) -> Expanded:
 
 def with_outputs(network: Network, rows: csr_array) -> Network:
     """The network with other outputs, ``rows [out, d + U + 1]`` over its input, its units, and 1."""
-    d, bending = network.input_dim, [n for n, la in enumerate(network.layers, start=1) if la.activation]
-    ends = [0, d, *(d + network.unit_offsets[n] for n in bending)]
+    d, hidden = network.input_dim, [n for n, la in enumerate(network.layers, start=1) if la.activation]
+    ends = [0, d, *(d + network.unit_offsets[n] for n in hidden)]
     maps = tuple(Sparse(csr_array(rows[:, a:b])) for a, b in pairwise(ends))
-    last = Layer((0, *bending), maps, rows[:, [rows.shape[1] - 1]].toarray()[:, 0])
+    last = Layer((0, *hidden), maps, rows[:, [rows.shape[1] - 1]].toarray()[:, 0])
     return replace(
         network,
         layers=(*network.layers, last),
@@ -129,20 +129,20 @@ def with_outputs(network: Network, rows: csr_array) -> Network:
 
 
 def _folded(network: Network) -> tuple[list[tuple[csr_array, Activation, int]], csr_array, bool]:
-    """Rows of the layers that bend, and of the output; whether nothing was rounded."""
+    """Rows of the layers with activations, and of the output; whether nothing was rounded."""
     d = network.input_dim
     domain = _Rows(network, d + network.n_units + 1)
     last = outputs(network, _unit_rows(0, d, domain.width), domain)
-    return domain.bending, last, domain.exact
+    return domain.hidden, last, domain.exact
 
 
 @dataclass(eq=False)
 class _Rows:
-    """Values as rows over the input, the units, and 1; what bends; and whether nothing was rounded so far."""
+    """Values as rows over the input, the units, and 1; the hidden layers; whether nothing was rounded."""
 
     network: Network
     width: int
-    bending: list[tuple[csr_array, Activation, int]] = field(default_factory=list)
+    hidden: list[tuple[csr_array, Activation, int]] = field(default_factory=list)
     exact: bool = True
 
     def affine(self, number: int, layer: Layer, reads: Sequence[csr_array]) -> csr_array:
@@ -156,9 +156,9 @@ class _Rows:
         one = _unit_rows(self.width - 1, 1, self.width)
         return self._product(hstack([*maps, csr_array(layer.bias[:, None])]), vstack([*parts, one]))
 
-    def bend(self, number: int, layer: Layer, z: csr_array) -> csr_array:
+    def activate(self, number: int, layer: Layer, z: csr_array) -> csr_array:
         first = self.network.unit_offsets[number - 1]
-        self.bending.append((z, layer.phi, first))
+        self.hidden.append((z, layer.phi, first))
         return _unit_rows(self.network.input_dim + first, layer.width, self.width)
 
     def _product(self, A: Any, B: Any) -> csr_array:
@@ -172,7 +172,7 @@ def _unit_rows(first: int, n: int, width: int) -> csr_array:
     return csr_array((np.ones(n), (np.arange(n), first + np.arange(n))), shape=(n, width))
 
 
-def _constants(layer: BendingLayer) -> dict[int, float]:
+def _constants(layer: NonlinearLayer) -> dict[int, float]:
     """Units whose pre-activations do not depend on the input, and their values."""
     n, width = layer.rows.shape
     bias = layer.rows[:, [width - 1]].toarray()[:, 0]
@@ -183,7 +183,7 @@ def _constants(layer: BendingLayer) -> dict[int, float]:
     return {int(unit): float(values[unit]) for unit in np.flatnonzero(fixed)}
 
 
-def _multiples(layer: BendingLayer, constant: set[int]) -> dict[int, Match]:
+def _multiples(layer: NonlinearLayer, constant: set[int]) -> dict[int, Match]:
     """Units that are multiples of an earlier one: of which, and how."""
     search = UnitSearch(layer.rows, layer.activation, EQUAL)
     found: dict[int, Match] = {}

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from polytope.equivariant.symmetry.expanded import BendingLayer, Expanded, expanded
+from polytope.equivariant.symmetry.expanded import Expanded, NonlinearLayer, expanded
 from polytope.equivariant.symmetry.matching import Match, UnitSearch
 from polytope.equivariant.symmetry.rounding import product
 from polytope.ir import Network
@@ -32,7 +32,7 @@ class LayerwiseAction:
         matrix: ``[d, d]``, the map of the input, ``rho(g)``.
         source, scale: ``int[U]``, ``[U]``: unit i at rho(g) x is ``scale[i]`` times unit ``source[i]`` at x.
         pieces: ``int8[U, p]``, the piece that unit i is on at rho(g) x, for each piece of its source at x.
-        widths: units of each layer that bends.
+        widths: units of each layer with an activation.
         output: ``[out, d + U + 1]``, the outputs at rho(g) x over the input, the units at x, and 1.
         error: largest difference between rows that were matched, relative to their size.
         exact: whether all are proved to be equal in exact arithmetic, for the weights and matrix as they are.
@@ -48,7 +48,7 @@ class LayerwiseAction:
     exact: bool
 
     def matrices(self) -> list[FloatArray]:
-        """The monomial matrices ``M_l [n_l, n_l]`` of the layers that bend, in order."""
+        """The monomial matrices ``M_l [n_l, n_l]`` of the layers with activations, in order."""
         ends = np.cumsum([0, *self.widths])
         out = []
         for first, last in pairwise(ends.tolist()):
@@ -80,7 +80,7 @@ def layerwise_symmetry(
         matrix: ``[d, d]``, the map of the input.
         tolerance: largest difference between rows, relative to their largest entry.
         values: whether all units must be multiples of units. Otherwise units that no later layer reads must
-            only bend in the same places, up to sign: enough for the regions to be mapped to regions.
+            only have the same breakpoints, up to sign: enough for the regions to be mapped to regions.
 
     Returns:
         The action, or ``None`` if some unit follows no unit.
@@ -145,7 +145,7 @@ class _InputAction:
 
 
 def _followed(
-    net: Expanded, layer: BendingLayer, moved: csr_array, tolerance: float
+    net: Expanded, layer: NonlinearLayer, moved: csr_array, tolerance: float
 ) -> dict[int, Match] | None:
     """For each representative unit of a layer the one that it follows, each unit at most once."""
     own = net.representative[layer.first : layer.first + layer.n_units] == layer.first + np.arange(
@@ -167,7 +167,7 @@ def _followed(
 
 def _spread(
     net: Expanded,
-    layer: BendingLayer,
+    layer: NonlinearLayer,
     found: dict[int, Match],
     source: IntArray,
     scale: FloatArray,

@@ -1,4 +1,4 @@
-r"""Units found by what they read: rows equal up to scale, bends alike.
+r"""Units found by what they read: rows equal up to scale, the same activation.
 
 Rows are compared along one random direction first, so a layer of n units is searched in about n log n steps.
 """
@@ -13,8 +13,8 @@ from scipy.sparse import csr_array
 
 from polytope.equivariant.symmetry.rounding import is_multiple
 from polytope.ir import Activation
-from polytope.ir.bends import members, same_bend
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.same_activation import members, same_activation
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Match:
         unit: the other.
         scale, factor: as said.
         pieces: the piece of the unit for each piece of the other.
-        error: largest difference of rows and bends, relative to the largest entries.
+        error: largest difference of rows and activations, relative to the largest entries.
         exact: whether there is none, in exact arithmetic.
     """
 
@@ -63,7 +63,7 @@ class UnitSearch:
         """For each of some units, described by ``rows [n, w]``, those of the layer that it follows.
 
         Arguments:
-            values: whether values must be proportional, or only bends in the same places.
+            values: whether values must be proportional, or only breakpoints equal.
         """
         size, shadow = self._measure(rows)
         for unit in units.tolist():
@@ -90,12 +90,12 @@ class UnitSearch:
         if paired is None:
             return None
         places, error, exact = paired
-        bend = same_bend(
+        same = same_activation(
             self._activation, unit, other, scale, places, values=values, tolerance=self._tolerance
         )
-        if bend is None:
+        if same is None:
             return None
-        return Match(other, scale, bend.factor, bend.pieces, max(error, bend.error), exact and bend.exact)
+        return Match(other, scale, same.factor, same.pieces, max(error, same.error), exact and same.exact)
 
     def _paired(
         self, rows: csr_array, unit: int, other: int, scale: float, size: float

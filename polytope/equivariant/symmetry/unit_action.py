@@ -14,8 +14,8 @@ from polytope.errors import SymmetryError
 from polytope.exact.cells import ExactCells
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
-from polytope.ir.bends import members
 from polytope.ir.maps import IntArray
+from polytope.ir.same_activation import members
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ def _closed(
 
 
 def settle_ties(network: Network, patterns: PatternArray, units: IntArray) -> PatternArray:
-    """Patterns in which units that lie on a bend all over a region own the piece that the convention says.
+    """Patterns in which units on a breakpoint all over a region own the piece that the convention says.
 
     A unit whose pieces a symmetry exchanges may be constant, or tie with another member of its group, on a
     whole region; the piece that counts there is then not the image of the piece before.
@@ -103,7 +103,7 @@ def settle_ties(network: Network, patterns: PatternArray, units: IntArray) -> Pa
         for number, layer in enumerate(network.layers, start=1):
             first, last = network.unit_offsets[number - 1 : number + 1]
             for unit in units[(units >= first) & (units < last)].tolist():
-                assert layer.activation is not None, "units bend"
+                assert layer.activation is not None, "units have an activation"
                 read = members(layer.activation, len(layer.bias))[unit - first]
                 z = cells.preactivations(number, row)
                 maps = z.integers[read[read >= 0]]

@@ -17,7 +17,7 @@ def compose(networks: Iterable[Network]) -> Network:
 
 
 def _after(first: Network, second: Network) -> Network:
-    """``second`` after ``first``; a last layer that bends nothing joins the layer that alone reads it."""
+    """``second`` after ``first``; a last affine layer joins the layer that alone reads it."""
     last, reader = first.layers[-1], second.layers[0]
     if last.activation is not None or second.last_use[0] > 1 or len(reader.inputs) > 1:
         return first.then(second)

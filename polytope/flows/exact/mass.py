@@ -126,8 +126,8 @@ def class_mass(
     """
     whole = behind_flow(classifier, flow, "class_mass")
     n = whole.output_dim
-    bend = max_groups(np.arange(n)[None]) if n > 1 else relu()
-    winner = Network((n,), (Layer((0,), (identity(n),), np.zeros(n), bend),))
+    winner_of = max_groups(np.arange(n)[None]) if n > 1 else relu()
+    winner = Network((n,), (Layer((0,), (identity(n),), np.zeros(n), winner_of),))
     complex = enumerate_regions(compose([whole, winner]), domain)
     label = complex.patterns[:, -1].astype(np.int64)
     return _masses(complex, label, max(n, 2), flow.base, samples, confidence, rng)

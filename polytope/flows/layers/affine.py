@@ -239,7 +239,7 @@ def gaussian_layer(loc: Tensor, log_scale: Tensor) -> ActNorm:
 
 
 def affine_network(linear: LinearMap, bias: FloatArray) -> Network:
-    """A network of one layer that bends nothing."""
+    """A network of one affine layer."""
     return Network((linear.shape[1],), (Layer((0,), (linear,), bias),))
 
 

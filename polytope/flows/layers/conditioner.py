@@ -63,7 +63,7 @@ def mlp_conditioner(
     bounded: bool = False,
     rng: np.random.Generator | None = None,
 ) -> nn.Sequential:
-    """Dense layers with bends between them; ``bounded`` ends in tanh (for log-scales).
+    """Dense layers with activations between them; ``bounded`` ends in tanh (for log-scales).
 
     The last layer starts small, so that a new coupling is near the identity.
 
@@ -77,7 +77,7 @@ def mlp_conditioner(
     widths = [n_in, *hidden, n_out]
     for number, (m, n) in enumerate(pairwise(widths)):
         linear = nn.Linear(m, n, device="meta", dtype=torch.float64).to_empty(device="cpu")
-        parts += [_drawn(linear, m, generator, last=number == len(hidden)), _bend(activation)]
+        parts += [_drawn(linear, m, generator, last=number == len(hidden)), _module(activation)]
     parts.pop()
     return nn.Sequential(*parts, *([nn.Tanh()] if bounded else []))
 
@@ -98,7 +98,7 @@ def conv_conditioner(
         conv = nn.Conv2d(m, n, size, padding=size // 2, device="meta", dtype=torch.float64)
         parts += [
             _drawn(conv.to_empty(device="cpu"), m * size**2, generator, last=number == 2),
-            _bend(activation),
+            _module(activation),
         ]
     parts[-1] = nn.Flatten()
     return nn.Sequential(*parts, *([nn.Tanh()] if bounded else []))
@@ -116,7 +116,7 @@ def _drawn(module: nn.Module, fan_in: int, rng: np.random.Generator, *, last: bo
     return module
 
 
-def _bend(activation: ActivationName) -> nn.Module:
+def _module(activation: ActivationName) -> nn.Module:
     if activation not in ("relu", "leaky_relu"):
         raise ValueError(f"The activation must be 'relu' or 'leaky_relu', not {activation!r}.")
     return nn.ReLU() if activation == "relu" else nn.LeakyReLU(LEAK)

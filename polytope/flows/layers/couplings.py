@@ -143,7 +143,7 @@ class AffineCoupling(_Coupling):
         """The scale's and the shift's network on all of R^D, without bounded ends such as tanh.
 
         Raises:
-            NotPiecewiseLinearError: a conditioner bends otherwise before its end.
+            NotPiecewiseLinearError: a conditioner has another activation before its end.
         """
         a = self.passing.cpu().numpy()
         pick = Network((self.dim,), (Layer((0,), (Selection(a, self.dim),), np.zeros(len(a))),))

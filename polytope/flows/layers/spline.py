@@ -22,7 +22,7 @@ class MonotoneLinearSpline(Bijection):
 
     Arguments:
         dim: D.
-        knots: number K of bends of each coordinate, or their places on the base side, ``[K]`` or ``[D, K]``.
+        knots: number K of breakpoints a coordinate, or their places on the base side, ``[K]`` or ``[D, K]``.
         slopes: ``[K + 1]`` or ``[D, K + 1]``, all positive; ones by default.
 
     Raises:
@@ -66,7 +66,7 @@ class MonotoneLinearSpline(Bijection):
         return _along(x, values, places, 1 / slopes)
 
     def network(self, direction: Direction) -> Network:
-        """Units that bend at the knots."""
+        """Units with their breakpoints at the knots."""
         tables = (np.asarray(t.detach().cpu().numpy(), dtype=float) for t in self._tables())
         places, values, slopes = tables
         if direction == "inverse":

@@ -1,1 +1,1 @@
-"""Local complexity: how densely a network bends around points."""
+"""Local complexity: how densely crossings of units lie around points."""

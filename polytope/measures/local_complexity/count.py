@@ -1,4 +1,4 @@
-r"""Local complexity: how much a network bends in a small neighbourhood of each point.
+r"""Local complexity: how many crossings of units lie in a small neighbourhood of each point.
 
 ``import polytope`` must not load torch, so the torch side is imported where it is used.
 """
@@ -31,8 +31,8 @@ class LocalComplexity:
     """Local complexity around each point.
 
     Arguments:
-        per_layer: ``[B, layers]``, one column for each layer that bends: numbers of units for the crossing
-            count, densities for the gradient form.
+        per_layer: ``[B, layers]``, one column for each layer with an activation: numbers of units for the
+            crossing count, densities for the gradient form.
         method: what was computed.
         sensitivity: where the arithmetic was not float64, the mean over some points of the differences
             between these numbers and those in float64, summed over the layers: an estimate of what
@@ -52,8 +52,8 @@ class LocalComplexity:
             return "crossing count of observed units: units that change sign near a point, not regions"
         return {
             "crossing": "crossing count, by signs in float64: all of layer 1, a lower bound behind it",
-            "gradient": "expected density of the bends at a point under noise on the biases",
-            "exact": "exact number of units that bend in the neighbourhood",
+            "gradient": "expected density of crossings at a point under noise on the biases",
+            "exact": "exact number of units that cross a breakpoint in the neighbourhood",
         }[self.method]
 
     @property
@@ -79,23 +79,24 @@ def local_complexity(
     rechecked: int = 16,
     rng: np.random.Generator | None = None,
 ) -> LocalComplexity:
-    r"""How much a network bends near each point, by layer: a count of units, or a density of bends.
+    r"""The crossings near each point, by layer: a count of units, or a density.
 
     ``method="crossing"`` counts the units that change piece among the vertices :math:`x \pm r v_1, \dots, x
     \pm r v_P`: for a ReLU unit, its pre-activation takes both signs there. The vertices span a
-    cross-polytope around x. In the first layer all units that bend inside are counted: a piece is a convex
-    set there, so a unit that is on one piece at all vertices is on it on the whole cross-polytope. In deeper
-    layers the count is a **lower bound**. Both are by the signs that float64 gives; where they must be
-    proved, ask ``exact_local_complexity``. The layers counted are those that bend
+    cross-polytope around x. In the first layer all units with a crossing inside are counted: a piece is a
+    convex set there, so a unit that is on one piece at all vertices is on it on the whole cross-polytope. In
+    deeper layers the count is a **lower bound**. Both are by the signs that float64 gives; where they must be
+    proved, ask ``exact_local_complexity``. The layers counted are those with an activation
     (``network.widths``), each unit once; a max group counts if its winner changes.
 
-    ``method="gradient"`` is the expected density of bends at x when the biases get normal noise of standard
-    deviation r: :math:`\sum_j \|\nabla z_j(x)\| \, \varphi_r(z_j(x) - t)` over the units j and their
+    ``method="gradient"`` is the expected density of crossings at x when the biases get normal noise of
+    standard deviation r: :math:`\sum_j \|\nabla z_j(x)\| \, \varphi_r(z_j(x) - t)` over the units j and their
     breakpoints t, where a small change of :math:`z_j` is felt by the output. Its mean over inputs of density
-    p estimates the p-weighted (d-1)-volume of the bends.
+    p estimates the p-weighted (d-1)-volume of the crossings.
 
-    ``method="exact"`` is the **exact** number of units that bend inside the cross-polytope, by enumerating
-    the regions there: for few directions. ``exact_local_complexity`` has budgets, regions and volumes.
+    ``method="exact"`` is the **exact** number of units that cross a breakpoint inside the cross-polytope, by
+    enumerating the regions there: for few directions. ``exact_local_complexity`` has budgets, regions and
+    volumes.
 
     Other single-input PyTorch modules (GELU, SiLU, transformer blocks) are handled by recording chosen
     pre-activations, at parameters and in evaluation mode as they are: counted are the units that change
@@ -240,7 +241,7 @@ def _exact(
     shared_frame: bool,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """The units that bend inside the cross-polytopes, ``int[B, layers]``."""
+    """The units with a crossing inside the cross-polytopes, ``int[B, layers]``."""
     from polytope.ir.frames import drawn_frames
     from polytope.measures.local_complexity.neighbourhood import exact_local_complexity
 

@@ -121,7 +121,7 @@ def _both_signs(image: Tensor) -> Tensor:
 
 
 def _crossed(net: BatchedNetwork, centre: list[Tensor | None], offsets: list[Tensor | None]) -> Tensor:
-    """For each layer that bends, how many units are not on one piece at all vertices, ``int[B, layers]``.
+    """For each hidden layer, how many units are not on one piece at all vertices, ``int[B, layers]``.
 
     The vertices go through the network a block at a time, and only what is compared is kept.
     """
@@ -134,39 +134,39 @@ def _crossed(net: BatchedNetwork, centre: list[Tensor | None], offsets: list[Ten
             None if part is None or offset is None else (part + offset[start : start + step]).flatten(0, 1)
             for part, offset in zip(centre, offsets, strict=True)
         ]
-        for column, (bend, z) in enumerate(net.bends(parts)):
-            here = _summary(bend, z.reshape(-1, n_points, z.shape[1]))
-            seen[column] = _joined(bend, seen[column], here) if column in seen else here
-    bends = [layer.activation for layer in net.layers if layer.activation]
-    counts = torch.zeros(n_points, len(bends), dtype=torch.int64, device=net.place.device)
-    for column, bend in enumerate(bends):
-        counts[:, column] = _differ(bend, seen[column]).sum(dim=1)
+        for column, (activation, z) in enumerate(net.activations(parts)):
+            here = _summary(activation, z.reshape(-1, n_points, z.shape[1]))
+            seen[column] = _joined(activation, seen[column], here) if column in seen else here
+    activations = [layer.activation for layer in net.layers if layer.activation]
+    counts = torch.zeros(n_points, len(activations), dtype=torch.int64, device=net.place.device)
+    for column, activation in enumerate(activations):
+        counts[:, column] = _differ(activation, seen[column]).sum(dim=1)
     return counts
 
 
-def _summary(bend: RowActivation, z: Tensor) -> tuple[Tensor, Tensor]:
+def _summary(activation: RowActivation, z: Tensor) -> tuple[Tensor, Tensor]:
     """What tells whether units keep their piece over vertices, ``z [vertices, B, n]``.
 
     Where a unit's piece grows with z, the smallest and the largest z; else the piece at the first vertex
     and whether another one was met.
     """
-    if bend.ordered:
+    if activation.ordered:
         return (z[0], z[0]) if len(z) == 1 else (z.amin(0), z.amax(0))
-    pieces = bend.pattern(z.flatten(0, 1)).reshape(*z.shape[:2], -1)
+    pieces = activation.pattern(z.flatten(0, 1)).reshape(*z.shape[:2], -1)
     return pieces[0], (pieces != pieces[0]).any(0)
 
 
 def _joined(
-    bend: RowActivation, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]
+    activation: RowActivation, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """The summary of two sets of vertices together."""
-    if bend.ordered:
+    if activation.ordered:
         return one[0].minimum(other[0]), one[1].maximum(other[1])
     return one[0], one[1] | other[1] | (one[0] != other[0])
 
 
-def _differ(bend: RowActivation, summary: tuple[Tensor, Tensor]) -> Tensor:
+def _differ(activation: RowActivation, summary: tuple[Tensor, Tensor]) -> Tensor:
     """Which units were met on two pieces, ``bool[B, units]``."""
-    if bend.ordered:
-        return bend.pattern(summary[0]) != bend.pattern(summary[1])
+    if activation.ordered:
+        return activation.pattern(summary[0]) != activation.pattern(summary[1])
     return summary[1]

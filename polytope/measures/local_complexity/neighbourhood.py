@@ -1,4 +1,4 @@
-r"""Exact local complexity: units, regions and the volume of the bends in a neighbourhood of each point."""
+r"""Exact local complexity: units, regions and the volume of crossings in a neighbourhood of each point."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Shape = Literal["cross-polytope", "box"]
 
 @dataclass(frozen=True, eq=False)
 class ExactComplexity:
-    """What bends in the neighbourhood of each point; intervals where a budget stopped the search.
+    """The crossings in the neighbourhood of each point; intervals where a budget stopped the search.
 
     Arguments:
-        units_lower, units_upper: ``int[B, layers]``, units that bend inside, by layer that bends.
+        units_lower, units_upper: ``int[B, layers]``, units with a crossing inside, by hidden layer.
         regions_lower, regions_upper: ``int[B]``, activation regions.
-        bend_volume: ``[B]``, the volume of the bends inside, of one dimension less than the neighbourhood: an
-            **estimate** in float64; of those bends that were found where not complete.
+        crossing_volume: ``[B]``, the volume of the crossings inside, of one dimension less than the
+            neighbourhood: an **estimate** in float64; of those that were found where not complete.
         complete: ``bool[B]``, whether the numbers of units and regions of a point are exact.
     """
 
@@ -40,7 +40,7 @@ class ExactComplexity:
     units_upper: NDArray[np.int64]
     regions_lower: NDArray[np.int64]
     regions_upper: NDArray[np.int64]
-    bend_volume: FloatArray
+    crossing_volume: FloatArray
     complete: NDArray[np.bool_]
 
 
@@ -55,7 +55,7 @@ def exact_local_complexity(
     max_regions: int | None = None,
     max_seconds: float | None = None,
 ) -> ExactComplexity:
-    r"""Units, regions and bends in the neighbourhoods of points, by enumerating the regions there.
+    r"""Units, regions and crossings in the neighbourhoods of points, by enumerating the regions there.
 
     The neighbourhood of x is the cross-polytope :math:`\mathrm{conv}\{x \pm r v_p\}` whose vertices the
     crossing count looks at, or the box :math:`\{x + \sum_p t_p v_p : |t_p| \le r\}`. With fewer directions
@@ -78,7 +78,7 @@ def exact_local_complexity(
         >>> import polytope as pt
         >>> net = pt.mlp([([[1.0, 0.0], [0.0, 1.0]], [0.0, -0.5]), ([[1.0, 1.0]], [0.0])])
         >>> found = exact_local_complexity(net, [[0.0, 0.0], [0.0, 0.5]], 0.25)
-        >>> found.regions_lower.tolist(), found.units_lower.tolist(), found.bend_volume.tolist()
+        >>> found.regions_lower.tolist(), found.units_lower.tolist(), found.crossing_volume.tolist()
         ([2, 4], [[1], [2]], [0.5, 1.0])
     """
     points = checked_points(network, x)
@@ -121,7 +121,7 @@ def exact_local_complexity(
 
 
 def _around(complex: RegionComplex) -> tuple[list[int], list[int], tuple[int, int], float]:
-    """Least and greatest numbers of units by layer, of regions, and the volume of the bends."""
+    """Least and greatest numbers of units by layer, of regions, and the volume of the crossings."""
     widths = complex.network.widths
     if not len(complex):
         return [0] * len(widths), list(widths), (complex.lower, complex.upper), 0.0
@@ -129,21 +129,21 @@ def _around(complex: RegionComplex) -> tuple[list[int], list[int], tuple[int, in
     ends = np.cumsum((0, *widths))
     low = [int(use.varying[a:b].sum()) for a, b in pairwise(ends)]
     high = [int((~use.fixed[a:b]).sum()) for a, b in pairwise(ends)]
-    return low, high, (complex.lower, complex.upper), bend_volume(complex)
+    return low, high, (complex.lower, complex.upper), crossing_volume(complex)
 
 
-def bend_volume(complex: RegionComplex) -> float:
-    """The (d-1)-volume of the bends inside the bounded domain of a complex, up to rounding.
+def crossing_volume(complex: RegionComplex) -> float:
+    """The (d-1)-volume of the crossings inside the bounded domain of a complex, up to rounding.
 
-    A bend is a facet that two regions share; where several units bend on it, it is measured once. In one
-    dimension this is the number of points at which some unit bends. Of a partial complex only the facets of
-    the regions found are measured: those towards regions that are missing count half, and those thinner than
-    rounding not at all.
+    A crossing is a facet that two regions share; where several units change on it, it is measured once. In
+    one dimension this is the number of points at which some unit changes its piece. Of a partial complex only
+    the facets of the regions found are measured: those towards regions that are missing count half, and those
+    thinner than rounding not at all.
 
     Example:
         >>> import polytope as pt
         >>> net = pt.mlp([([[1.0, 1.0]], [0.0]), ([[1.0]], [0.0])])
-        >>> round(bend_volume(pt.enumerate_regions(net, pt.Polyhedron.box([-1, -1], [1, 1]))), 12)
+        >>> round(crossing_volume(pt.enumerate_regions(net, pt.Polyhedron.box([-1, -1], [1, 1]))), 12)
         2.828427124746
     """
     if complex.complete and suits_vertices(complex.domain):
@@ -164,7 +164,7 @@ def bend_volume(complex: RegionComplex) -> float:
 def _facet_volume(A: FloatArray, b: FloatArray, row: int, inside: FloatArray) -> float:
     """The volume of the facet of ``{A x <= b}`` on one row (of unit length), around a point inside it.
 
-    In coordinates of the facet it is a cell of a network without bends, in a domain of one dimension less.
+    In coordinates of the facet it is a cell of an affine network, in a domain of one dimension less.
     """
     d = A.shape[1]
     if d == 1:

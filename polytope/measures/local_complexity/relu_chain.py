@@ -19,10 +19,10 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class ReluChain:
-    """A network whose bends are ReLU layers one after the other, dense from the second on.
+    """A network whose activations are ReLU layers one after the other, dense from the second on.
 
     Arguments:
-        net: the network on torch; its first layer that bends may be any affine map of the input.
+        net: the network on torch; its first layer with an activation may be any affine map of the input.
         weights: the matrices of the layers from the second on, transposed, ``[n, m]``.
         biases: their biases.
         squares: the squares of the last matrix, transposed, ``[n, m]``.
@@ -39,7 +39,7 @@ class ReluChain:
         if net.place.device.type != "cpu" or net.dtype not in ("float32", "float64"):
             return None
         layers = [(k, layer) for k, layer in enumerate(net.layers, start=1) if layer.activation]
-        if len(layers) < 2 or not layers[0][1].affine or layers[0][1].bent:
+        if len(layers) < 2 or not layers[0][1].affine or layers[0][1].nonlinear:
             return None
         matrices, biases = [], []
         for (before, _), (_, layer) in pairwise(layers):
@@ -58,7 +58,7 @@ class ReluChain:
         parts = self.net.affine_parts(self.net.place.numbers(moves), linear=True)
         first = next(k for k, layer in enumerate(self.net.layers) if layer.activation)
         part = parts[first]
-        assert part is not None, "the first layer that bends reads the input"
+        assert part is not None, "the first hidden layer reads the input"
         return np.ascontiguousarray(part.numpy())
 
     def count(self, points: FloatArray, offsets: Reals, batch: int) -> IntArray:
@@ -68,7 +68,7 @@ class ReluChain:
         """
         net = self.net
         rows = net.place.numbers(points)
-        centre = [np.ascontiguousarray(z.numpy()) for _, z in net.bends(net.affine_parts(rows))]
+        centre = [np.ascontiguousarray(z.numpy()) for _, z in net.activations(net.affine_parts(rows))]
         counts = np.zeros((len(centre), len(points)), dtype=np.int64)
         room = [
             np.empty((batch, 2 * len(offsets), len(b)), offsets.dtype)

@@ -1,8 +1,8 @@
-r"""Many segments through a network at once: where it bends on each, and gradients between the bends.
+r"""Many segments through a network at once: where units change pieces on each, and gradients in between.
 
-Along a segment all values are piecewise affine. Layer after layer, the segment is cut where a bend function
-:math:`g_k(z) = u z_i + v z_j - t` of the layer changes sign; between cuts every later value is affine again,
-so values at new cuts are interpolated.
+Along a segment all values are piecewise affine. Layer after layer, the segment is cut where a boundary
+function :math:`g_k(z) = u z_i + v z_j - t` of the layer changes sign; between cuts every later value is
+affine again, so values at new cuts are interpolated.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from polytope.batched.network import BatchedNetwork
 from polytope.ir.maps import FloatArray, IntArray
 
 
-class BendFunctions(Protocol):
-    """The bend functions ``coefficients . z[index] - offset`` of one layer, as arrays.
+class BoundaryFunctions(Protocol):
+    """The boundary functions ``coefficients . z[index] - offset`` of one layer, as arrays.
 
     ``index``, ``coefficients``: ``[m, 2]``; ``offset``: ``[m]``; ``unit``: ``int[m]``; ``pieces``: for each
     unit and piece the functions that bound it, by number, with signs and whether strictly.
@@ -48,8 +48,8 @@ class BendFunctions(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class BendTensors:
-    """The bend functions of one layer on a device; ``bounds [m, pieces]``: which bound which piece."""
+class BoundaryTensors:
+    """The boundary functions of one layer on a device; ``bounds [m, pieces]``: which bound which piece."""
 
     first: Tensor
     second: Tensor
@@ -59,8 +59,8 @@ class BendTensors:
     bounds: Tensor
 
     @classmethod
-    def of(cls, net: BatchedNetwork, table: BendFunctions) -> BendTensors | None:
-        """The tables as tensors; ``None`` for a layer that does not bend."""
+    def of(cls, net: BatchedNetwork, table: BoundaryFunctions) -> BoundaryTensors | None:
+        """The tables as tensors; ``None`` for a layer without an activation."""
         if not table.pieces:
             return None
         most = max(len(of_unit) for of_unit in table.pieces)
@@ -112,20 +112,20 @@ class _Cuts:
 
 
 def cuts(
-    net: BatchedNetwork, bends: Sequence[BendTensors | None], start: Tensor, end: Tensor
+    net: BatchedNetwork, boundaries: Sequence[BoundaryTensors | None], start: Tensor, end: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Where the network bends on segments, ends included: the segment of each place, and the place in 0..1.
+    """Where units change pieces on segments, ends included: the segment of each place, and the place in 0..1.
 
     Arguments:
-        bends: the bend functions of every layer, ``None`` where it does not bend.
+        boundaries: the boundary functions of every layer, ``None`` where it has no activation.
         start, end: ``[B, d]``.
     """
     count = len(start)
     owner = torch.arange(count, device=start.device).repeat_interleave(2)
     ends = torch.stack([start, end], dim=1).flatten(0, 1)
     found = _Cuts(owner, start.new_tensor([0.0, 1.0]).repeat(count), {0: ends})
-    last = max((k for k, table in enumerate(bends, start=1) if table), default=0)
-    for number, (layer, table) in enumerate(zip(net.layers[:last], bends, strict=False), start=1):
+    last = max((k for k, table in enumerate(boundaries, start=1) if table), default=0)
+    for number, (layer, table) in enumerate(zip(net.layers[:last], boundaries, strict=False), start=1):
         z = sum(m.apply(found.values[k]) for k, m in zip(layer.inputs, layer.maps, strict=True)) + layer.bias
         assert isinstance(z, Tensor), "every layer reads a value"
         found.values[number] = z
@@ -137,8 +137,8 @@ def cuts(
     return found.owner, found.t
 
 
-def _cut(found: _Cuts, number: int, table: BendTensors) -> None:
-    """Cut where bend functions of a layer change sign, each on its own interval of the present cuts."""
+def _cut(found: _Cuts, number: int, table: BoundaryTensors) -> None:
+    """Cut where boundary functions of a layer change sign, each on its own interval of the present cuts."""
     g = table.values(found.values[number])
     inside = found.owner[1:] == found.owner[:-1]
     change = (g[1:] * g[:-1] < 0) & inside[:, None]
@@ -149,7 +149,7 @@ def _cut(found: _Cuts, number: int, table: BendTensors) -> None:
 
 def mean_gradients(
     net: BatchedNetwork,
-    tables: Sequence[BendFunctions],
+    tables: Sequence[BoundaryFunctions],
     start: FloatArray,
     end: FloatArray,
     outputs: IntArray,
@@ -158,25 +158,29 @@ def mean_gradients(
     """The mean gradient of one output along each segment, ``[B, d]``.
 
     Arguments:
-        tables: the bend functions of every layer.
+        tables: the boundary functions of every layer.
         start, end: ``[B, d]``.
         outputs: ``int[B]``, the output of each segment.
         batch_size: segments worked on together.
     """
-    bends = [BendTensors.of(net, table) for table in tables]
+    boundaries = [BoundaryTensors.of(net, table) for table in tables]
     out = [np.zeros((0, start.shape[1]))]
     for i in range(0, len(start), batch_size):
         some = slice(i, i + batch_size)
         ends = net.place.numbers(start[some]), net.place.numbers(end[some])
-        out.append(_mean(net, bends, *ends, net.place.indices(outputs[some])).cpu().numpy())
+        out.append(_mean(net, boundaries, *ends, net.place.indices(outputs[some])).cpu().numpy())
     return np.concatenate(out)
 
 
 def _mean(
-    net: BatchedNetwork, bends: Sequence[BendTensors | None], start: Tensor, end: Tensor, outputs: Tensor
+    net: BatchedNetwork,
+    boundaries: Sequence[BoundaryTensors | None],
+    start: Tensor,
+    end: Tensor,
+    outputs: Tensor,
 ) -> Tensor:
     """The mean gradients of some segments."""
-    owner, t = cuts(net, bends, start, end)
+    owner, t = cuts(net, boundaries, start, end)
     inside = (owner[1:] == owner[:-1]) & (t[1:] > t[:-1])
     owner, length, middle = owner[1:][inside], (t[1:] - t[:-1])[inside], (t[1:] + t[:-1])[inside] / 2
     widest = max(net.network.input_dim, *(len(layer.bias) for layer in net.layers))
@@ -206,46 +210,49 @@ def output_gradient(net: BatchedNetwork, rows: Tensor, outputs: Tensor) -> Tenso
     """The gradient of one output at each point, ``[N, d]``."""
     pieces = net.pieces(rows)
     weights = torch.nn.functional.one_hot(outputs, net.network.output_dim).to(rows.dtype)[:, None]
-    bend = net.layers[-1].activation
-    if bend:
-        weights = bend.pull_back(weights, pieces[-1])
+    activation = net.layers[-1].activation
+    if activation:
+        weights = activation.pull_back(weights, pieces[-1])
     return net.gradients(len(net.layers), weights, pieces)[0][:, 0]
 
 
 def clearances(
     net: BatchedNetwork,
-    tables: Sequence[BendFunctions],
+    tables: Sequence[BoundaryFunctions],
     points: FloatArray,
     exponents: Sequence[float],
     batch_size: int | None,
 ) -> FloatArray:
-    """The distances from each point to the nearest bend of its region, ``[B, norms]``.
+    """The distances from each point to the nearest crossing around its region, ``[B, norms]``.
 
     Arguments:
-        tables: the bend functions of every layer.
+        tables: the boundary functions of every layer.
         points: ``[B, d]``.
-        exponents: of the norms of the bends' gradients: the duals of the distances' norms.
+        exponents: of the norms of the boundary functions' gradients: the duals of the distances' norms.
         batch_size: points worked on together; ``None`` keeps the gradients of a layer near 256 MB.
     """
-    bends = [BendTensors.of(net, table) for table in tables]
+    boundaries = [BoundaryTensors.of(net, table) for table in tables]
     widest = max([1, *(len(table.unit) for table in tables)])
     step = batch_size or max(1, 2**25 // (widest * net.network.input_dim))
     out = [np.zeros((0, len(exponents)))]
     for i in range(0, len(points), step):
         rows = net.place.numbers(points[i : i + step])
-        out.append(_clearances(net, bends, rows, exponents).cpu().numpy())
+        out.append(_clearances(net, boundaries, rows, exponents).cpu().numpy())
     return np.concatenate(out)
 
 
 def _clearances(
-    net: BatchedNetwork, bends: Sequence[BendTensors | None], rows: Tensor, exponents: Sequence[float]
+    net: BatchedNetwork,
+    boundaries: Sequence[BoundaryTensors | None],
+    rows: Tensor,
+    exponents: Sequence[float],
 ) -> Tensor:
     """The distances of some points."""
-    known = list(net.bends(net.affine_parts(rows)))
+    known = list(net.activations(net.affine_parts(rows)))
     pieces = [activation.pattern(z) for activation, z in known]
     nearest = rows.new_full((len(rows), len(exponents)), torch.inf)
-    bending = [(number, table) for number, table in enumerate(bends, start=1) if table is not None]
-    for (number, table), (_, z), piece in zip(bending, known, pieces, strict=True):
+    known_tables = [(number, table) for number, table in enumerate(boundaries, start=1) if table is not None]
+    for (number, table), (_, z), piece in zip(known_tables, known, pieces, strict=True):
         units = torch.eye(z.shape[1], dtype=z.dtype, device=z.device).expand(len(rows), -1, -1)
         slopes = table.slopes(net.gradients(number, units, pieces)[0])
         level = table.values(z).abs()

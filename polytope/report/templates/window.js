@@ -210,7 +210,7 @@ class View {
       return;
     }
     const best = r.classes === null ? "" : ` · largest output ${r.numbers.output[i]}`;
-    const complexity = r.numbers.complexity === null ? "" : ` · ${r.numbers.complexity[i]} units bend within ${number(r.radius)}`;
+    const complexity = r.numbers.complexity === null ? "" : ` · ${r.numbers.complexity[i]} units with a crossing within ${number(r.radius)}`;
     const head = element("p", `Region ${i} of ${r.n}${best} · gradient norm ${number(r.numbers.norm[i])}${complexity}`);
     const where = element("p", `at t = (${number(t[0])}, ${number(t[1])}), where f(t) = a t₁ + b t₂ + c:`);
     const table = element("table"), top = element("tr"), body = element("tbody");

@@ -1,4 +1,4 @@
-r"""When two units bend alike: :math:`\phi_i(s z) = t \, \phi_j(z)`, piece by piece."""
+r"""Two units of the same activation up to scale: :math:`\phi_i(s z) = t \, \phi_j(z)`, piece by piece."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from polytope.ir.maps import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
-class SameBend:
+class SameActivation:
     """Unit i reads s times what unit j reads, and is then t times unit j.
 
     Arguments:
@@ -35,7 +35,7 @@ def members(activation: Activation, n: int) -> IntArray:
     return np.arange(n)[:, None]
 
 
-def same_bend(
+def same_activation(
     activation: Activation,
     i: int,
     j: int,
@@ -44,19 +44,19 @@ def same_bend(
     *,
     values: bool,
     tolerance: float,
-) -> SameBend | None:
+) -> SameActivation | None:
     """How unit i follows unit j whose pre-activations it reads times ``scale``; ``None`` if it does not.
 
     Arguments:
         scale: s, not 0.
         places: for each pre-activation that i reads, the place among those of j that it is a multiple of.
-        values: whether values must be proportional; otherwise only their bends must be in the same places.
+        values: whether values must be proportional; otherwise only their breakpoints must be equal.
         tolerance: largest relative difference of breakpoints, slopes and intercepts.
     """
     if isinstance(activation, MaxGroups):
         if scale <= 0 or len(places) != activation.n_pieces(j):
             return None
-        return SameBend(scale, tuple(int(p) for p in np.argsort(places)), 0.0, True)
+        return SameActivation(scale, tuple(int(p) for p in np.argsort(places)), 0.0, True)
     assert isinstance(activation, PiecewiseLinear), "there are two kinds of activations"
     mine, theirs = _table(activation, i, scale), _table(activation, j, 1.0)
     if len(mine[0]) != len(theirs[0]):
@@ -76,7 +76,9 @@ def same_bend(
     same = _table(activation, i, 1.0)
     homogeneous = scale > 0 and not same[0].any() and not same[2].any()
     unrounded = abs(scale) == 1 or (homogeneous and all(map(np.array_equal, same, theirs)))
-    return SameBend(factor, tuple(order if scale > 0 else reversed(order)), error, error == 0 and unrounded)
+    return SameActivation(
+        factor, tuple(order if scale > 0 else reversed(order)), error, error == 0 and unrounded
+    )
 
 
 def _table(activation: PiecewiseLinear, unit: int, scale: float) -> tuple[FloatArray, FloatArray, FloatArray]:

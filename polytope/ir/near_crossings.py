@@ -17,25 +17,25 @@ _LARGEST_BLOCK = 2**21
 
 
 def straddling(network: Network, start: FloatArray, end: FloatArray, rounds: int = 16) -> FloatArray:
-    r"""Points on both sides of the first bend met on each segment, ``[2 B, d]``.
+    r"""Points on both sides of the first crossing met on each segment, ``[2 B, d]``.
 
-    Up to its first bend a network is affine: on the segment, :math:`z_l(s) = z_l(0) + s z_l'`. So one sweep
-    gives every pre-activation with its slope, and where its unit leaves its piece.
+    Up to the first crossing a network is affine: on the segment, :math:`z_l(s) = z_l(0) + s z_l'`. So one
+    sweep gives every pre-activation with its slope, and where its unit leaves its piece.
 
     Arguments:
-        start, end: ``[B, d]``; where nothing bends in between, both points are near the end.
+        start, end: ``[B, d]``; where no unit changes in between, both points are near the end.
         rounds: the two points are 2^-rounds of their segment apart.
     """
     step = 2.0**-rounds * (end - start)
     widest = max(1, *(max(layer.width, len(layer.bias)) for layer in network.layers))
     size = max(1, _LARGEST_BLOCK // widest)
     blocks = range(0, len(start), size)
-    counts = [_steps_to_bend(network, start[i : i + size], step[i : i + size], 2**rounds) for i in blocks]
+    counts = [_steps_to_crossing(network, start[i : i + size], step[i : i + size], 2**rounds) for i in blocks]
     count = np.concatenate([*counts, np.zeros(0, dtype=np.int64)])[:, None]
     return np.concatenate([start + (count - 1) * step, start + count * step])
 
 
-def _steps_to_bend(network: Network, start: FloatArray, step: FloatArray, most: int) -> IntArray:
+def _steps_to_crossing(network: Network, start: FloatArray, step: FloatArray, most: int) -> IntArray:
     """How many steps it takes from each point ``[B, d]`` until a unit is on another piece, at most."""
     steps = _Steps(np.full(len(start), most))
     outputs(network, np.concatenate([start, step]).T, steps)
@@ -56,7 +56,7 @@ class _Steps:
         z[:, : columns // 2] += layer.bias[:, None]
         return z
 
-    def bend(self, number: int, layer: Layer, z: FloatArray) -> FloatArray:
+    def activate(self, number: int, layer: Layer, z: FloatArray) -> FloatArray:
         level, rise = np.split(z, 2, axis=1)
         on = layer.phi.pattern(level)
         self.count = _earlier(layer.phi, level, rise, on, self.count)
