@@ -60,6 +60,8 @@ _HOMES = {
     "LipschitzBounds": "polytope.measures.lipschitz",
     "output_bounds": "polytope.bounds.output_bounds",
     "check_property": "polytope.properties.decide",
+    "check_properties": "polytope.properties.competition",
+    "competition_result": "polytope.properties.competition",
     "PropertyCheck": "polytope.properties.decide",
     "region_bounds": "polytope.measures.counting",
     "RegionBounds": "polytope.measures.counting",
@@ -173,6 +175,8 @@ if TYPE_CHECKING:
     from polytope.plots.regions import plot_decision_boundary as plot_decision_boundary
     from polytope.plots.regions import plot_regions as plot_regions
     from polytope.plots.solid import plot_regions_3d as plot_regions_3d
+    from polytope.properties.competition import check_properties as check_properties
+    from polytope.properties.competition import competition_result as competition_result
     from polytope.properties.decide import PropertyCheck as PropertyCheck
     from polytope.properties.decide import check_property as check_property
     from polytope.properties.vnnlib import read_input_box as read_input_box

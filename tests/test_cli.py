@@ -202,3 +202,20 @@ def test_a_property_is_decided_and_its_counterexample_confirmed(tmp_path: Path) 
     assert polytope("check", MODEL, never, "--enumerate", "--max-seconds", "1e-9").returncode == 4
     wrong = polytope("check", MODEL, property_file(tmp_path, 3, "(>= Y_0 0)"))
     assert (wrong.returncode, wrong.stderr.strip()[:30]) == (2, "The property declares 3 output")
+
+
+def test_several_properties_and_their_results(tmp_path: Path) -> None:
+    wins = property_file(tmp_path, 10, "(>= Y_0 -1000)").rename(tmp_path / "wins.vnnlib")
+    never = property_file(tmp_path, 10, "(>= Y_0 1000)").rename(tmp_path / "never.vnnlib")
+    found = answer("check", MODEL, wins, never, "--result", tmp_path / "results", code=1)["properties"]
+    assert [found[str(file)]["status"] for file in (wins, never)] == ["violated", "holds"]
+    assert (tmp_path / "results" / "never.txt").read_text() == "unsat\n"
+    lines = (tmp_path / "results" / "wins.txt").read_text().splitlines()
+    assert (lines[0], len(lines), lines[1][:6], lines[-1][-2:]) == ("sat", 75, "((X_0 ", "))")
+    done = polytope("check", MODEL, never, "--result", tmp_path / "one.txt")
+    assert (done.returncode, (tmp_path / "one.txt").read_text()) == (0, "unsat\n")
+    both = polytope("check", MODEL, never, wins)
+    assert [line.split(":")[0] for line in both.stdout.splitlines()] == ["never.vnnlib", "wins.vnnlib"]
+    missing = polytope("check", MODEL, tmp_path / "none.vnnlib")
+    assert missing.returncode == 2
+    assert "There is no file" in missing.stderr

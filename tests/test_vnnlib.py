@@ -31,7 +31,8 @@ ENCLOSED = [
     ("(assert (and (>= X_0 0) (<= X_0 1) (>= X_1 0) (<= X_1 1) (<= X_0 X_1)))", [[0, 1], [0, 1]]),
 ]
 REFUSED = [
-    ("hello", "not a VNN-LIB property"),
+    ("hello", "no file 'hello'"),
+    ("hello (assert)", "not a VNN-LIB property"),
     ("", "declares no inputs"),
     ("(declare-const X_1 Real)", "without gaps"),
     (DECLARED + "(assert (<= X_0 1", "never closed"),
@@ -70,11 +71,3 @@ def test_properties_of_published_benchmarks_have_boxes() -> None:
     assert box.exact
     assert len(boxes["mnistfc_prop_0_0.03"].low) == 784
     assert not boxes["lindex_200"].exact
-
-
-def test_a_property_of_the_second_version_is_named_as_such() -> None:
-    text = """(vnnlib-version <2.0>)
-    (declare-network f (declare-input X float32 [1, 2]) (declare-output Y float32 [1, 2]))
-    (assert (<= X[0, 0] 1.0))"""
-    with pytest.raises(ValueError, match=r"VNN-LIB 2\.0"):
-        read_input_box(text)

@@ -1,9 +1,10 @@
-"""``polytope check``: a VNN-LIB property, decided."""
+"""``polytope check``: VNN-LIB properties, decided."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,41 +16,105 @@ from polytope.cli.options import Reading
 from polytope.cli.reading import load
 from polytope.cli.results import finish, import_facts, print_json, say
 from polytope.cli.terminal import FAILED, sentences
+from polytope.ir import Network
+from polytope.properties.vnnlib_property import Property
 from polytope.report.files import property_from
+
+if TYPE_CHECKING:
+    from polytope.properties.decide import PropertyCheck
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """How properties are decided, and where the answers go."""
+
+    enumerate_all: Annotated[
+        bool,
+        typer.Option("--enumerate", help="Prove by complete enumeration even if bound propagation suffices."),
+    ] = False
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Threads of the search.")] = 1
+    max_seconds: options.MaxSeconds = None
+    result: Annotated[
+        Path | None,
+        typer.Option(
+            "--result",
+            metavar="FILE",
+            help="Write sat, unsat, timeout or unknown, and the counterexample, as VNN-COMP wants them; "
+            "with several properties a folder, for one file each.",
+            show_default=False,
+        ),
+    ] = None
 
 
 @grouped
 def check(
     model: options.Model,
-    stated: Annotated[Path, typer.Argument(metavar="PROPERTY", help="VNN-LIB file.", show_default=False)],
+    stated: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PROPERTY...", help="VNN-LIB files, of version 1.0 or 2.0, also .gz.", show_default=False
+        ),
+    ],
     *,
-    enumerate_all: Annotated[
-        bool,
-        typer.Option("--enumerate", help="Prove by complete enumeration even if bound propagation suffices."),
-    ] = False,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Threads of the search.")] = 1,
-    max_seconds: options.MaxSeconds = None,
+    deciding: Deciding,
     reading: Reading,
     as_json: options.AsJson = False,
 ) -> None:
-    """Verify a VNN-LIB property (exit code 1 if violated); counterexamples are replayed in onnxruntime."""
-    from polytope.properties.decide import check_property
+    """Verify VNN-LIB properties (exit code 1 if violated); counterexamples are replayed in onnxruntime.
+
+    The time limit is for each of them.
+    """
     from polytope.report.property import property_facts, property_verdict
 
     with sentences(), Console(stderr=True).status("deciding the property"):
+        properties = {file: property_from(file) for file in stated}
+        results = _result_files(list(properties), deciding.result)
         network = load(model, reading)
-        found = check_property(
-            network,
-            property_from(stated),
-            max_seconds=max_seconds,
-            workers=workers,
-            prove="enumeration" if enumerate_all else "any",
-            runtime=adapters.runtime(network),
-        )
+        found = {
+            file: _decided(network, one, deciding, results.get(file)) for file, one in properties.items()
+        }
     if as_json:
-        print_json(property_facts(found) | import_facts(network))
+        facts = {str(file): property_facts(one) for file, one in found.items()}
+        only = next(iter(facts.values()))
+        print_json((only if len(facts) == 1 else {"properties": facts}) | import_facts(network))
     else:
-        say(property_verdict(found))
-    if found.status == "violated":
+        for file, one in found.items():
+            say((f"{file.name}: " if len(found) > 1 else "") + property_verdict(one))
+    if any(one.status == "violated" for one in found.values()):
         raise typer.Exit(FAILED)
-    finish(complete=found.status == "holds")
+    finish(complete=all(one.status == "holds" for one in found.values()))
+
+
+def _decided(network: Network, stated: Property, how: Deciding, result: Path | None) -> PropertyCheck:
+    """One property, and its result file."""
+    from polytope.properties.competition import competition_result
+    from polytope.properties.decide import check_property
+
+    found = check_property(
+        network,
+        stated,
+        max_seconds=how.max_seconds,
+        workers=how.workers,
+        prove="enumeration" if how.enumerate_all else "any",
+        runtime=adapters.runtime(network),
+    )
+    if result is not None:
+        text = competition_result(found, stated, max_seconds=how.max_seconds)
+        result.write_text(text, encoding="utf-8")
+    return found
+
+
+def _result_files(stated: list[Path], result: Path | None) -> dict[Path, Path]:
+    """Where the result of each property goes; the folder of several is made."""
+    if result is None:
+        return {}
+    if len(stated) == 1:
+        result.parent.mkdir(parents=True, exist_ok=True)
+        return {stated[0]: result}
+    names = [file.name.removesuffix(".gz").removesuffix(".vnnlib") + ".txt" for file in stated]
+    if len(set(names)) < len(names):
+        raise ValueError(
+            "Two properties have the same name; check them apart, each with a --result of its own."
+        )
+    result.mkdir(parents=True, exist_ok=True)
+    return {file: result / name for file, name in zip(stated, names, strict=True)}

@@ -63,7 +63,7 @@ def check_property(
 
     Arguments:
         network: the network; the statement is about its float64 weights, read as real numbers.
-        vnnlib: the property's text, a file, or what ``read_property`` made of one.
+        vnnlib: a file, the property's text, or what ``read_property`` made of one.
         max_seconds: budget; a check that it stops is undecided.
         workers: threads of the search, in bounded domains of up to six dimensions.
         prove: "enumeration" proves by all regions of the inputs even where bounds would do; "any" takes what
@@ -73,8 +73,8 @@ def check_property(
         rng: source of randomness of the descent; ``numpy.random.default_rng(0)`` where ``None``.
 
     Raises:
-        ValueError: the text is no such property, it declares other inputs or outputs than the network's, or
-            there is no such kind of proof.
+        ValueError: there is no such file, the text is no such property, it declares other inputs or outputs
+            than the network's, or there is no such kind of proof.
 
     References: Katz, Barrett, Dill, Julian, Kochenderfer (2017), "Reluplex" (the properties of ACAS Xu),
         https://arxiv.org/abs/1702.01135
@@ -88,7 +88,7 @@ def check_property(
     """
     if prove not in ("any", "enumeration"):
         raise ValueError(f"check_property: prove must be 'any' or 'enumeration', not {prove!r}.")
-    stated = vnnlib if isinstance(vnnlib, Property) else read_property(_text(vnnlib))
+    stated = vnnlib if isinstance(vnnlib, Property) else read_property(vnnlib)
     for what, here, there in (
         ("inputs", stated.n_inputs, network.input_dim),
         ("outputs", stated.n_outputs, network.output_dim),
@@ -111,10 +111,6 @@ def check_property(
         return PropertyCheck("undecided", None, None, None, regions, None, budget.seconds)
     proof: Proof = "enumeration" if regions else "bounds"
     return PropertyCheck("holds", None, None, None, regions, proof, budget.seconds)
-
-
-def _text(vnnlib: str | Path) -> str:
-    return vnnlib.read_text(encoding="utf-8") if isinstance(vnnlib, Path) else vnnlib
 
 
 def _violated(

@@ -1,8 +1,7 @@
 r"""The input box :math:`l_i \le x_i \le u_i` that a VNN-LIB property states.
 
-Only the constraints on single inputs ``X_i`` are read; what is said about outputs is left aside. Where a
-property states several boxes (an ``or``), the answer is the smallest box around them, and says so. The
-text is tokenised and never evaluated.
+Only the constraints on single inputs are read; what is said about outputs is left aside. Where a
+property states several boxes (an ``or``), the answer is the smallest box around them, and says so.
 
 References: Demarchi, Guidotti, Pulina, Tacchella (2023), "Supporting Standardization of Neural Networks
 Verification with VNNLIB and CoCoNet", https://www.vnnlib.org
@@ -13,19 +12,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from pathlib import Path
 
 import numpy as np
 
 from polytope.ir.maps import FloatArray
+from polytope.properties.vnnlib_networks import Statements, statements
+from polytope.properties.vnnlib_text import Term, asserted, finite_number, head_of, property_text, shown
 
-Term: TypeAlias = "str | list[Term]"
 Ranges = dict[int, tuple[float, float]]  # input -> (low, high); an input that is not named is free
 
-_TOKEN = re.compile(r"[()]|[^\s()]+")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 INPUT = re.compile(r"X_(\d{1,9})")
-_DEPTH = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,23 +46,23 @@ class _Reading:
     exact: bool = True
 
 
-def read_input_box(text: str) -> InputBox:
-    """The input box of a VNN-LIB property.
+def read_input_box(vnnlib: str | Path) -> InputBox:
+    """The input box of a VNN-LIB property, of version 1.0 or 2.0.
 
     Arguments:
-        text: the content of a ``.vnnlib`` file.
+        vnnlib: the property's text, or a file, ``.vnnlib`` or ``.vnnlib.gz``.
 
     Raises:
-        ValueError: the text is not VNN-LIB, or it leaves an input without a bound.
+        ValueError: there is no such file, the text is not VNN-LIB, or it leaves an input without a bound.
 
     Example:
         >>> read_input_box("(declare-const X_0 Real) (assert (<= X_0 2)) (assert (>= X_0 -1.5))").low
         array([-1.5])
     """
-    statements = parsed(text)
+    stated = statements(property_text(vnnlib))
     inputs = sorted(
         int(name[1])
-        for s in statements
+        for s in stated.terms
         if head_of(s) in ("declare-const", "declare-fun") and (name := INPUT.fullmatch(str(s[1])))
     )
     if not inputs:
@@ -75,63 +72,25 @@ def read_input_box(text: str) -> InputBox:
     if inputs != list(range(len(inputs))):
         raise ValueError("The property's inputs must be declared once each, as X_0, X_1, ... without gaps.")
     reading = _Reading()
-    conditions = [asserted(s) for s in statements if head_of(s) == "assert"]
+    conditions = [asserted(s) for s in stated.terms if head_of(s) == "assert"]
     ranges = _all_of(conditions, reading)
     if ranges is None:
         raise ValueError(
             "The property's input bounds contradict each other: a lower one is above an upper one."
         )
-    return _box(ranges, len(inputs), exact=reading.exact)
+    return _box(ranges, len(inputs), stated, exact=reading.exact)
 
 
-def _box(ranges: Ranges, d: int, *, exact: bool) -> InputBox:
+def _box(ranges: Ranges, d: int, stated: Statements, *, exact: bool) -> InputBox:
     bounds = np.array([ranges.get(i, (-np.inf, np.inf)) for i in range(d)])
     open_ends = np.argwhere(~np.isfinite(bounds))
     if len(open_ends):
         i, side = open_ends[0].tolist()
-        raise ValueError(
-            f"The property gives input X_{i} no {('lower', 'upper')[side]} bound; a box needs both."
-        )
+        name, end = stated.input_name(i), ("lower", "upper")[side]
+        raise ValueError(f"The property gives input {name} no {end} bound; a box needs both.")
     if beyond := [i for i in ranges if i >= d]:
         raise ValueError(f"The property bounds X_{beyond[0]}, which it does not declare.")
     return InputBox(bounds[:, 0].copy(), bounds[:, 1].copy(), exact)
-
-
-def parsed(text: str) -> list[Term]:
-    """Nested lists of words, one for each top-level pair of parentheses."""
-    stack: list[list[Term]] = [[]]
-    for line in text.splitlines():
-        for word in _TOKEN.findall(line.partition(";")[0]):
-            if word == "(":
-                stack.append([])
-                if len(stack) > _DEPTH:
-                    raise ValueError(f"The property nests parentheses deeper than {_DEPTH}.")
-            elif word == ")":
-                if len(stack) == 1:
-                    raise ValueError("The property closes a parenthesis that was never opened.")
-                done = stack.pop()
-                stack[-1].append(done)
-            elif len(stack) == 1:
-                raise ValueError(f"This is not a VNN-LIB property: {word[:40]!r} stands outside parentheses.")
-            else:
-                stack[-1].append(word)
-    if len(stack) > 1:
-        raise ValueError("The property is cut short: a parenthesis is never closed.")
-    if any(head_of(term) in ("vnnlib-version", "declare-network") for term in stack[0]):
-        raise ValueError("The property is written in VNN-LIB 2.0; only VNN-LIB 1.0 is read.")
-    return stack[0]
-
-
-def head_of(term: Term) -> str:
-    """The first word of a list of two or more."""
-    return term[0] if isinstance(term, list) and len(term) > 1 and isinstance(term[0], str) else ""
-
-
-def asserted(term: Term) -> Term:
-    """The condition of an assert."""
-    if len(term) != 2:
-        raise ValueError("An assert in the property does not hold exactly one condition.")
-    return term[1]
 
 
 def _ranges(term: Term, reading: _Reading) -> Ranges | None:
@@ -141,7 +100,7 @@ def _ranges(term: Term, reading: _Reading) -> Ranges | None:
         return _all_of(term[1:], reading)
     if head == "or":
         return _any_of(term[1:], reading)
-    if head in ("<=", ">=", "<", ">", "=") and len(term) == 3:
+    if head in ("<=", ">=", "<", ">", "=", "==", "!=") and len(term) == 3:
         return _comparison(head, term[1], term[2], reading)
     raise ValueError(f"The property holds a condition of an unknown form: {shown(term)}.")
 
@@ -177,7 +136,9 @@ def _comparison(sign: str, left: Term, right: Term, reading: _Reading) -> Ranges
         value = finite_number(number)
         if name and value is not None:
             upper = sign[0] == ("<" if not reverse else ">")
-            if sign == "=":
+            if sign == "!=":
+                break
+            if sign in ("=", "=="):
                 return {int(name[1]): (value, value)}
             return {int(name[1]): (-np.inf, value) if upper else (value, np.inf)}
     if _names_input(left) or _names_input(right):
@@ -185,24 +146,7 @@ def _comparison(sign: str, left: Term, right: Term, reading: _Reading) -> Ranges
     return {}
 
 
-def finite_number(term: Term) -> float | None:
-    """A finite number, also as ``(- 1.5)``."""
-    if isinstance(term, list):
-        inner = finite_number(term[1]) if head_of(term) == "-" and len(term) == 2 else None
-        return None if inner is None else -inner
-    if not _NUMBER.fullmatch(term):
-        return None
-    value = float(term)
-    return value if np.isfinite(value) else None
-
-
 def _names_input(term: Term) -> bool:
     if isinstance(term, str):
         return INPUT.fullmatch(term) is not None
     return any(_names_input(part) for part in term)
-
-
-def shown(term: Term) -> str:
-    """A term as messages show it."""
-    words = term if isinstance(term, str) else f"({head_of(term) or '...'} ...)"
-    return repr(words[:40])

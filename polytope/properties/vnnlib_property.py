@@ -1,9 +1,9 @@
 r"""VNN-LIB properties: the unsafe set as a union of cases, each a polyhedron in inputs and outputs.
 
 A property asks whether some input satisfies all its asserts; such an input is a counterexample. Linear
-constraints over ``X_i`` and ``Y_j`` with ``and`` and ``or`` become a list of cases
-:math:`\{(x, y) : l \le x \le u,\ A x \le b,\ C (x, y) \le e\}`. The text is tokenised and never evaluated.
-Each number in it is read as the float64 nearest to it; sums and products of them are exact.
+constraints over inputs and outputs with ``and`` and ``or`` become a list of cases
+:math:`\{(x, y) : l \le x \le u,\ A x \le b,\ C (x, y) \le e\}`. Each number in the text is read as the
+float64 nearest to it; sums and products of them are exact.
 
 References: Demarchi, Guidotti, Pulina, Tacchella (2023), "Supporting Standardization of Neural Networks
 Verification with VNNLIB and CoCoNet", https://www.vnnlib.org
@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import prod
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polytope.ir.maps import FloatArray
-from polytope.properties.vnnlib import Term, asserted, finite_number, head_of, parsed, shown
+from polytope.properties.vnnlib_networks import Tensor, statements
+from polytope.properties.vnnlib_text import Term, asserted, finite_number, head_of, property_text, shown
 
 Linear = dict[str, Fraction]  # variable -> coefficient; the constant is under ""
 MOST_CASES = 10_000
@@ -61,23 +63,28 @@ class Property:
 
     Arguments:
         n_inputs, n_outputs: as declared.
-        cases: a counterexample satisfies one of them; none of them has an empty box.
+        cases: a counterexample satisfies one of them; none of them has an empty box. Where there are none,
+            the asserts contradict each other, and the property holds.
+        inputs, outputs: as version 2.0 declares them; empty for a property of version 1.0.
     """
 
     n_inputs: int
     n_outputs: int
     cases: tuple[Case, ...]
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
 
 
-def read_property(text: str) -> Property:
-    """The cases of a VNN-LIB property.
+def read_property(vnnlib: str | Path) -> Property:
+    """The cases of a VNN-LIB property, of version 1.0 or 2.0.
 
     Arguments:
-        text: the content of a ``.vnnlib`` file.
+        vnnlib: the property's text, or a file, ``.vnnlib`` or ``.vnnlib.gz``.
 
     Raises:
-        ValueError: the text is not VNN-LIB, a constraint is not linear, an input has no bound, there are
-            more than 10,000 cases, or numbers in it add up to one that float64 cannot hold.
+        ValueError: there is no such file, the text is not VNN-LIB, a constraint is not linear, an input has
+            no bound, there are more than 10,000 cases, or numbers in it add up to one that float64 cannot
+            hold.
 
     Example:
         >>> case, = read_property('''(declare-const X_0 Real) (declare-const Y_0 Real)
@@ -85,9 +92,9 @@ def read_property(text: str) -> Property:
         >>> case.low.tolist(), case.high.tolist(), case.C.tolist(), case.e.tolist()
         ([-1.0], [1.0], [[1.0, -1.0]], [-2.0])
     """
-    statements = parsed(text)
+    stated = statements(property_text(vnnlib))
     declared = [
-        _VARIABLE.fullmatch(str(s[1])) for s in statements if head_of(s) in ("declare-const", "declare-fun")
+        _VARIABLE.fullmatch(str(s[1])) for s in stated.terms if head_of(s) in ("declare-const", "declare-fun")
     ]
     names = [name for name in declared if name]
     sizes = {}
@@ -99,14 +106,15 @@ def read_property(text: str) -> Property:
                 "without gaps."
             )
         sizes[letter] = len(numbers)
-    condition: Term = ["and", *[asserted(s) for s in statements if head_of(s) == "assert"]]
+    condition: Term = ["and", *[asserted(s) for s in stated.terms if head_of(s) == "assert"]]
     d, out = sizes["X"], sizes["Y"]
     cases = [_case(atoms, d, out) for atoms in _cases(condition)]
     kept = tuple(case for case in cases if (case.low <= case.high).all())
     for case in kept:
         if (free := np.flatnonzero(~np.isfinite(case.low) | ~np.isfinite(case.high))).size:
-            raise ValueError(f"The property leaves input X_{free[0]} without a bound; a check needs a box.")
-    return Property(d, out, kept)
+            name = stated.input_name(int(free[0]))
+            raise ValueError(f"The property leaves input {name} without a bound; a check needs a box.")
+    return Property(d, out, kept, stated.inputs, stated.outputs)
 
 
 def _cases(term: Term) -> list[list[tuple[Linear, bool]]]:
@@ -120,10 +128,12 @@ def _cases(term: Term) -> list[list[tuple[Linear, bool]]]:
         joined = [case for part in term[1:] for case in _cases(part)]
         _check_number(len(joined))
         return joined
-    if head in ("<=", ">=", "<", ">", "=") and len(term) == 3:
+    if head in ("<=", ">=", "<", ">", "=", "==", "!=") and len(term) == 3:
         left, right = _linear(term[1]), _linear(term[2])
         upper, lower = _minus(left, right), _minus(right, left)
-        if head == "=":
+        if head == "!=":
+            return [[(upper, True)], [(lower, True)]]
+        if head in ("=", "=="):
             return [[(upper, False), (lower, False)]]
         return [[(upper if head[0] == "<" else lower, len(head) == 1)]]
     raise ValueError(f"The property holds a condition of an unknown form: {shown(term)}.")
@@ -142,16 +152,19 @@ def _linear(term: Term) -> Linear:
     if isinstance(term, str):
         if _VARIABLE.fullmatch(term):
             return {term: Fraction(1)}
+        if term[:1] in "+-.0123456789":
+            raise ValueError(f"The property holds {term[:40]!r}, which is no number that float64 can hold.")
         raise ValueError(f"The property names {term[:40]!r}, which is neither X_i, Y_j nor a number.")
     head, parts = head_of(term), [_linear(part) for part in term[1:]]
     if head == "+":
         return _sum(parts)
     if head == "-" and parts:
         return _minus(parts[0], _sum(parts[1:])) if len(parts) > 1 else _scaled(parts[0], Fraction(-1))
-    if head == "*" and len(parts) == 2:
-        for number, other in (parts, parts[::-1]):
-            if set(number) <= {""}:
-                return _scaled(other, number.get("", Fraction(0)))
+    if head == "*" and parts:
+        factors = [part.get("", Fraction(0)) for part in parts if set(part) <= {""}]
+        others = [part for part in parts if not set(part) <= {""}]
+        if len(others) <= 1:
+            return _scaled(others[0] if others else {"": Fraction(1)}, prod(factors, start=Fraction(1)))
     raise ValueError(f"The property holds an expression that is not linear: {shown(term)}.")
 
 

@@ -16,6 +16,7 @@ from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.properties.vnnlib import read_input_box
 from polytope.properties.vnnlib_property import Property, read_property
+from polytope.properties.vnnlib_text import property_text
 from polytope.report.scope import Scope, box_scope
 
 LARGEST_TEXT = 2**28
@@ -59,7 +60,7 @@ def domain_from_vnnlib(path: Path, network: Network) -> Scope:
     Raises:
         ValueError: the file holds no such box, or one of another dimension.
     """
-    text = text_of(path)
+    text = property_text(path)
     try:
         box = read_input_box(text)
     except ValueError as error:
@@ -79,7 +80,7 @@ def property_from(path: Path) -> Property:
     Raises:
         ValueError: the file is no such property.
     """
-    text = text_of(path)
+    text = property_text(path)
     try:
         return read_property(text)
     except ValueError as error:

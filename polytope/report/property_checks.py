@@ -9,8 +9,8 @@ from typing import Literal
 from polytope.ir.maps import FloatArray
 from polytope.properties.decide import PropertyCheck, check_property
 from polytope.properties.vnnlib_property import read_property
+from polytope.properties.vnnlib_text import property_text
 from polytope.report.clock import Clock
-from polytope.report.files import text_of
 from polytope.report.sections import MOST_COORDINATES, PropertyFacts
 from polytope.report.subject import Subject
 
@@ -31,7 +31,7 @@ def property_facts(subject: Subject, files: Sequence[Path], clock: Clock) -> tup
 
 
 def _checked(subject: Subject, file: Path, limit: float | None, clock: Clock) -> PropertyFacts:
-    text = text_of(file)
+    text = property_text(file)
     try:
         stated = read_property(text)
         found = check_property(subject.network, stated, max_seconds=limit, runtime=subject.runtime)
