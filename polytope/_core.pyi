@@ -23,6 +23,7 @@ def explore(
     most: int,
     seconds: float,
     workers: int,
+    cases: Sequence[Sequence[int]],
     exact: Callable[[list[Name], Name, Integers], float],
     reduce: Callable[[dict[str, Any]], int] | None,
     attend: Callable[[int], bool] | None,

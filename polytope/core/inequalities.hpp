@@ -61,6 +61,10 @@ struct LpTally {
 class InequalityGeometry {
  public:
   using Cell = Inequalities;
+  Index most_influential(Index) const { return -1; }
+  static constexpr Index UNSEEN = 1;
+  bool seeks() const { return false; }
+  bool can_hold(const Cell&, Index, const Item*, Index, const double*&) { return true; }
   static constexpr bool COUNTS_LAST_UNIT = true;  // the last unit of the last layer need not be split to be counted
 
   // Without floats every sign is asked of exact arithmetic: slow, for comparison.

@@ -190,6 +190,81 @@ POLYTOPE_CLONES void dot_products(double* __restrict out, const double* __restri
   }
 }
 
+// ROWS rows of the product at once, eight columns at a time, so that b is read once for all of them.
+template <int ROWS>
+[[gnu::always_inline]] inline void multiply_rows(double* out, const double* a, const double* b, Index n, Index width) {
+  const Index whole = width / 8 * 8;
+  for (Index j = 0; j < whole; j += 8) {
+    Eight sum[ROWS] = {};
+    for (Index r = 0; r < n; ++r) {
+      const Eight column = load(b + r * width + j);
+      for (int i = 0; i < ROWS; ++i) sum[i] += column * a[i * n + r];
+    }
+    for (int i = 0; i < ROWS; ++i) store(out + i * width + j, sum[i]);
+  }
+  for (Index j = whole; j < width; ++j)
+    for (int i = 0; i < ROWS; ++i) {
+      double sum = 0;
+      for (Index r = 0; r < n; ++r) sum += a[i * n + r] * b[r * width + j];
+      out[i * width + j] = sum;
+    }
+}
+
+POLYTOPE_CLONES void multiply(double* __restrict out, const double* __restrict a, const double* __restrict b, Index m,
+                              Index n, Index width) {
+  Index i = 0;
+  for (; i + 4 <= m; i += 4) multiply_rows<4>(out + i * width, a + i * n, b, n, width);
+  for (; i < m; ++i) multiply_rows<1>(out + i * width, a + i * n, b, n, width);
+}
+
+POLYTOPE_CLONES Relaxed relax(double* __restrict weight, const double* __restrict sum,
+                              const double* __restrict slope_below, const double* __restrict slope_above,
+                              const double* __restrict constant_below, const double* __restrict constant_above,
+                              const double* __restrict error, Index n) {
+  const Index whole = n / 8 * 8;
+  Eight constant{}, size{}, off{};
+  for (Index j = 0; j < whole; j += 8) {
+    const Eight s = load(sum + j), zero{}, up = s > zero ? s : zero, down = s - up;
+    const Eight a = load(constant_below + j), b = load(constant_above + j);
+    const Eight w = up * load(slope_below + j) + down * load(slope_above + j);
+    store(weight + j, w);
+    constant += up * a + down * b;
+    size += up * (a < zero ? -a : a) - down * (b < zero ? -b : b);
+    off += (w < zero ? -w : w) * load(error + j);
+  }
+  Relaxed out{0, 0, 0};
+  for (int i = 0; i < 8; ++i) {
+    out.constant += constant[i];
+    out.size += size[i];
+    out.error += off[i];
+  }
+  for (Index j = whole; j < n; ++j) {
+    const double up = sum[j] > 0 ? sum[j] : 0, down = sum[j] - up;
+    weight[j] = up * slope_below[j] + down * slope_above[j];
+    out.constant += up * constant_below[j] + down * constant_above[j];
+    out.size += up * std::fabs(constant_below[j]) - down * std::fabs(constant_above[j]);
+    out.error += std::fabs(weight[j]) * error[j];
+  }
+  return out;
+}
+
+POLYTOPE_CLONES double least_of_row(const double* __restrict x, Index n, const double* __restrict g, Index d) {
+  const Index whole = n / 8 * 8;
+  Eight least = Eight{} + std::numeric_limits<double>::infinity();
+  for (Index i = 0; i < whole; i += 8) {
+    Eight v = Eight{} + g[d];
+    for (Index t = 0; t < d; ++t) v += load(x + t * n + i) * g[t];
+    least = v < least ? v : least;
+  }
+  double out = least_of(least);
+  for (Index i = whole; i < n; ++i) {
+    double v = g[d];
+    for (Index t = 0; t < d; ++t) v += x[t * n + i] * g[t];
+    out = std::min(out, v);
+  }
+  return out;
+}
+
 POLYTOPE_CLONES double greatest_between(const double* __restrict a, const double* __restrict b, double share, Index n) {
   Eight most = Eight{} - HUGE_VAL;
   for (Index i = 0; i < n; i += 8) {

@@ -44,6 +44,17 @@ Quotients quotients(const double* x, const double* y, bool mirrored, Index n);
 void nearly_within(Bits* out, const Bits* sets, Index n);
 // out[k] = sum_i planes[k * stride + i] weight[i]
 void dot_products(double* out, const double* planes, Index stride, const double* weight, Index d, Index n);
+// out[i][j] = sum_r a[i][r] b[r][j], for m rows of n numbers and n rows of width
+void multiply(double* out, const double* a, const double* b, Index m, Index n, Index width);
+// weight[j] = sum[j] * slope of the line below where sum[j] is positive, else of the line above; the sums of the same
+// with constants, of their sizes, and of |weight[j]| error[j]
+struct Relaxed {
+  double constant, size, error;
+};
+Relaxed relax(double* weight, const double* sum, const double* slope_below, const double* slope_above,
+              const double* constant_below, const double* constant_above, const double* error, Index n);
+// The least of g x + g[d] at n >= 1 points x[t * n + i]
+double least_of_row(const double* x, Index n, const double* g, Index d);
 // The greatest of a[i] + share * (b[i] - a[i])
 double greatest_between(const double* a, const double* b, double share, Index n);
 

@@ -392,18 +392,39 @@ class Limits {
   nb::object attend_;
 };
 
+// Cases of rows of the last layer, one after the other.
+class Flat {
+ public:
+  Flat(const Network& net, const std::vector<std::vector<Index>>& cases) {
+    const Index rows = net.layers > 1 ? net.pre_begin[net.layers] - net.pre_begin[net.layers - 1] : 0;
+    for (const std::vector<Index>& rows_of : cases) {
+      for (Index row : rows_of) {
+        require(is_in(row, 0, rows), "a case names a row that the last layer does not have");
+        row_.push_back(row);
+      }
+      begin_.push_back(Index(row_.size()));
+    }
+  }
+  Cases cases() const { return {begin_, row_}; }
+
+ private:
+  std::vector<Index> begin_{0}, row_;
+};
+
 nb::dict explore(nb::object network, Input<double> planes, Input<Index> incidence, Input<Index> rec_i,
                  Input<double> rec_f, int keep, std::vector<std::vector<Index>> paths, Index most, double seconds,
-                 int workers, nb::object exact, nb::object reduce, nb::object attend) {
+                 int workers, std::vector<std::vector<Index>> cases, nb::object exact, nb::object reduce,
+                 nb::object attend) {
   check_request(keep, workers);
   Fields fields(network);
   const Network net = read_network(fields);
+  const Flat flat(net, cases);
   const Root root = read_root(net, planes, incidence, rec_i, rec_f);
   Limits limits(most, seconds, attend);
   AskPython ask(exact);
   ReduceInPython reducer(reduce);
   double margin = 0x1p20;
-  Index n_exact = 0;
+  Index n_exact = 0, n_left_out = 0;
   bool crowded = false;
   Result result;
   {
@@ -411,7 +432,10 @@ nb::dict explore(nb::object network, Input<double> planes, Input<Index> incidenc
     Team<VertexGeometry> team(
         [&](Sink& sink) {
           auto geometry = std::make_unique<VertexGeometry>(net, sink, limits.control, ask, reducer);
-          geometry->own = std::make_unique<Undecided>(geometry->state, reducer);
+          if (cases.empty())
+            geometry->own = std::make_unique<Undecided>(geometry->state, reducer);
+          else if (!net.early)
+            geometry->sought = std::make_unique<Sought>(geometry->state, flat.cases());
           return geometry;
         },
         [&](VertexGeometry& geometry, Search<VertexGeometry>& search) {
@@ -421,6 +445,7 @@ nb::dict explore(nb::object network, Input<double> planes, Input<Index> incidenc
         [&](const VertexGeometry& geometry) {
           margin = std::min(margin, geometry.state.margin);
           n_exact += geometry.state.n_exact;
+          n_left_out += geometry.n_left_out;
           crowded |= geometry.crowded;
         },
         keep, limits.control);
@@ -431,6 +456,7 @@ nb::dict explore(nb::object network, Input<double> planes, Input<Index> incidenc
   out["margin"] = margin;
   out["exact"] = n_exact;
   out["crowded"] = crowded;
+  out["left_out"] = n_left_out;
   return out;
 }
 
@@ -668,7 +694,7 @@ NB_MODULE(_core, m) {
   m.doc() = "The native core of polytope: one search over cells, with exact signs.";
   m.def("explore", &explore, nb::arg("network"), nb::arg("planes"), nb::arg("incidence"), nb::arg("rec_i"),
         nb::arg("rec_f"), nb::kw_only(), nb::arg("keep"), nb::arg("paths"), nb::arg("most"), nb::arg("seconds"),
-        nb::arg("workers"), nb::arg("exact"), nb::arg("reduce").none(), nb::arg("attend").none());
+        nb::arg("workers"), nb::arg("cases"), nb::arg("exact"), nb::arg("reduce").none(), nb::arg("attend").none());
   m.def("match", &match_keys, nb::arg("keys"), nb::arg("begin"), nb::arg("places"), nb::arg("workers"));
   m.def("volumes", &cell_volumes, nb::arg("vertex_begin"), nb::arg("vertices"), nb::arg("errors"),
         nb::arg("incidences"), nb::arg("facet_begin"));

@@ -87,6 +87,7 @@ class Reducer:
             most=2**62,
             seconds=max(seconds, 0.0),
             workers=1,
+            cases=[],
             exact=inner.sign,
             reduce=inner.count,
             attend=None,

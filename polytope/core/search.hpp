@@ -80,6 +80,8 @@ class Search {
     Index n_items;
     Item split;  // the unit that the parent was split by, on the pieces left to it
     Ahead ahead;
+    Index unseen = 0;  // splits since the cell was last asked for what is sought
+    const double* ends = nullptr;  // of rows, on the cell that was asked last
   };
   struct Frame {  // a split: branches that are still to be entered
     Index next, number;
@@ -125,6 +127,7 @@ class Search {
       return;
     }
     tell_later(node, list);
+    if (geometry_.seeks() && node.split.unit >= 0 && node.layer > 0 && !forced() && !can_hold(node, list)) return;
     if (list.n_kept == 0)
       layer_done(node);
     else if (!look_ahead(node, list) && !own_network(node, list))
@@ -145,6 +148,16 @@ class Search {
     const auto n = geometry_.cells_below(node.cell, node.layer, list.kept, list.n_kept, watch);
     if (n) watch.count(*n);
     return n.has_value();
+  }
+
+  // Whether the cell can hold what is sought, looked at every few splits; chooses the unit to split.
+  bool can_hold(Node& node, List& list) {
+    if (++node.unseen < Geometry::UNSEEN) return true;
+    node.unseen = 0;
+    if (!geometry_.can_hold(node.cell, node.layer, list.kept, list.n_kept, node.ends)) return false;
+    const Index unit = geometry_.most_influential(node.layer);
+    if (unit >= 0) find(list, unit);
+    return true;
   }
 
   // Fix units of later layers where that pays; whether the cell was searched in a network of its own.
@@ -356,13 +369,13 @@ class Search {
     const Ahead ahead{node.ahead.free, node.ahead.since + 1};
     if (group) {
       item.low = std::int32_t(c);
-      this->node({node.cell, node.layer, frame.items, frame.n_items, item, ahead});
+      this->node({node.cell, node.layer, frame.items, frame.n_items, item, ahead, node.unseen, node.ends});
       return;
     }
     const Index p = item.breakpoint;
     (c == 0 ? item.high : item.low) = std::int32_t(c == 0 ? p : p + 1);
     Cell part = geometry_.part(node.cell, item.unit, p, p + 1, crossing(item.unit, p), both, int(c));
-    this->node({part, node.layer, frame.items, frame.n_items, item, ahead});
+    this->node({part, node.layer, frame.items, frame.n_items, item, ahead, node.unseen, node.ends});
   }
 
   bool find(List& list, Index u) {
@@ -377,7 +390,7 @@ class Search {
   // All units of the layer are decided: enter the next layer, or hand in the cell.
   void layer_done(Node& node) {
     if (node.layer + 1 < net().layers) {
-      enter(node.cell, node.layer + 1, node.ahead);
+      enter(node.cell, node.layer + 1, node.ahead, node.ends);
       return;
     }
     if (keeps()) geometry_.emit(node.cell);
@@ -385,14 +398,15 @@ class Search {
   }
 
   // Decide the units of the layer that are clear on the cell; list the others; tell later layers.
-  void enter(Cell& cell, Index layer, Ahead ahead) {
+  void enter(Cell& cell, Index layer, Ahead ahead, const double* ends = nullptr) {
     const Index n = net().width(layer);
     Item* items = s().arena.template take<Item>(n);
     Index* settled = s().arena.template take<Index>(n);
     Index n_items = 0, n_settled = 0;
     geometry_.enter(cell, layer, ahead.free, items, n_items, settled, n_settled);
     geometry_.push(settled, n_settled, layer);
-    node({cell, layer, items, n_items, NOTHING, ahead});
+    if (geometry_.seeks() && !forced() && !geometry_.can_hold(cell, layer, items, n_items, ends)) return;
+    node({cell, layer, items, n_items, NOTHING, ahead, 0, ends});
   }
 
   // Breakpoints of a unit between two of its pieces; of a maximum, all pairs of members.

@@ -136,6 +136,7 @@ def explore(
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
     start: Sequence[Path] = ROOT,
+    cases: Sequence[Sequence[int]] = (),
 ) -> VertexCells:
     r"""All cells of a network in a bounded polytope of dimension 1 to 12.
 
@@ -148,6 +149,8 @@ def explore(
         progress: called now and then with (cells found, branches open).
         workers: threads; the search runs without the interpreter's lock.
         start: ``open_cells`` of an earlier, stopped search with the same network and domain.
+        cases: rows of the network's last layer, which bends. Where there are any, cells on which some row of
+            every case is positive throughout may be left out: a region that meets a case is found.
 
     Raises:
         EmptyDomainError: the domain has no interior.
@@ -169,7 +172,9 @@ def explore(
     while True:
         problem = vertex_problem(inner, even, words)
         limit = np.inf if deadline is None else max(deadline - time.monotonic(), 0.0)
-        raw = search(inner, problem, KEEP[keep], paths, max_regions or MOST_REGIONS, limit, workers, attend)
+        raw = search(
+            inner, problem, KEEP[keep], paths, max_regions or MOST_REGIONS, limit, workers, attend, cases
+        )
         if raw["lost"]:
             raise ValueError("A branch to start from is not one of this network on this domain.")
         if not raw["crowded"]:
@@ -214,6 +219,7 @@ def search(
     seconds: float,
     workers: int,
     attend: Callable[[int], bool] | None,
+    cases: Sequence[Sequence[int]] = (),
 ) -> dict[str, Any]:
     """One call of the core."""
     exact = ExactSigns(network, problem.net)
@@ -225,6 +231,7 @@ def search(
         most=most,
         seconds=seconds,
         workers=workers,
+        cases=[list(rows) for rows in cases],
         exact=exact.value,
         reduce=reducer.count,
         attend=attend,
@@ -325,6 +332,7 @@ def _collected(
     owners = [raw["facet_units"][offsets[i] : offsets[i + 1]] for i in doubtful]
     points[doubtful] = proved_inside(network, domain, some, points[doubtful], owners)
     corners = raw.get("vertices", np.zeros((0, d + 1)))
+    left_out = {"cells_left_out": raw["left_out"]} if raw["left_out"] else {}
     return VertexCells(
         engine=VERTEX_CELLS,
         n_regions=raw["regions"],
@@ -344,7 +352,7 @@ def _collected(
             errors=np.broadcast_to(corners[:, d:], (len(corners), d)),
             incidences=raw.get("incidences", np.zeros((0, words), np.uint64)).view(np.int64),
         ),
-        statistics={"exact_signs": raw["exact"], "smallest_margin": raw["margin"]},
+        statistics={"exact_signs": raw["exact"], "smallest_margin": raw["margin"]} | left_out,
         open_cells=left.cells,
         open_bounds=left.bounds,
     )

@@ -4,6 +4,7 @@
 #include "early.hpp"
 #include "polygon.hpp"
 #include "reduction.hpp"
+#include "sought.hpp"
 
 namespace polytope {
 
@@ -33,6 +34,7 @@ class VertexGeometry {
   }
 
   State state;
+  Index n_left_out = 0;  // cells that cannot hold what is sought
   bool crowded = false;  // a vertex lies on more facets than its set has bits
   double measure = 0;    // how evenly the row that was examined last cuts the cell: less is better
 
@@ -84,6 +86,19 @@ class VertexGeometry {
     return own ? own->cells(c, layer, items, n, watch) : std::nullopt;
   }
   std::unique_ptr<OwnNetwork> own;
+
+  static constexpr Index UNSEEN = 2;  // splits between two looks for what is sought
+  bool seeks() const { return sought != nullptr; }
+  // Whether the cell can hold what is sought; the ends of rows become those on this cell.
+  bool can_hold(const Cell& c, Index layer, const Item* undecided, Index n, const double*& ends) {
+    double* found = state.arena.take<double>(2 * state.net.n_pre());
+    const bool may = sought->any(c, layer, undecided, n, ends, found);
+    ends = found;
+    n_left_out += !may;
+    return may;
+  }
+  Index most_influential(Index layer) const { return sought->most_influential(layer); }
+  std::unique_ptr<Sought> sought;  // where not all regions are
 
   void emit(const Cell& c) { polytope::emit(state, c); }
 

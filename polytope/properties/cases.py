@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +39,19 @@ from polytope.properties.touching import Touching
 from polytope.properties.vnnlib_property import Case
 from polytope.runs.enumerate import enumerate_regions
 
-SLICE = 100_000  # regions looked at together
+FIRST_SLICE, SLICE = 100, 100_000  # regions looked at together, few at first: one counterexample is enough
 ABOVE = (
     2.0**-32
 )  # from how far above 0 conditions are watched, in shares of what they can be; any share is right
+
+
+Shown = Literal["bounds", "branching", "enumeration"]
+"""What shows that a property holds: bounds for all inputs at once, bounds for each of many cells and the few
+regions that are left over, or every region; each needs more than the one before."""
+
+
+Slice = tuple[PatternArray, FloatArray, bool]
+"""Patterns and interior points of some regions, and whether the budget sufficed so far."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +60,14 @@ class Outcome:
 
     Arguments:
         witness: the counterexample, or the float64 input next to it.
+        shown: what shows that there is none.
         is_float: whether the witness itself is one.
     """
 
     witness: FloatArray | None
     decided: bool
     regions: int = 0
+    shown: Shown = "bounds"
     is_float: bool = True
 
 
@@ -139,14 +151,19 @@ class CaseGroup:
             found = self._tried(number, t)
             if found is not None:
                 return found
-        return self._enumerate(possible, np.maximum(np.abs(low), np.abs(high)), budget, workers)
+        split = watched(self.conditions, np.maximum(np.abs(low), np.abs(high)))
+        branch = not thorough and suits_vertices(self.inputs.domain)
+        cases = [self.rows[number] for number in possible] if branch else []
+        slices = _slices(split, self.inputs.domain, cases, budget, workers)
+        found = self._looked_through(possible, slices, budget)
+        return replace(found, shown="branching" if branch else "enumeration")
 
-    def _enumerate(self, possible: Sequence[int], size: FloatArray, budget: Budget, workers: int) -> Outcome:
-        """Every region, cut where conditions pass what they are watched from; a counterexample ends it."""
-        k, split = len(self.strict), watched(self.conditions, size)
+    def _looked_through(self, possible: Sequence[int], slices: Iterator[Slice], budget: Budget) -> Outcome:
+        """Regions, cut where conditions pass what they are watched from; a counterexample ends it."""
+        k = len(self.strict)
         touching = Touching(self.conditions, self.inputs.domain)
         regions, decided = 0, True
-        for patterns, points, complete in _slices(split, self.inputs.domain, budget, workers):
+        for patterns, points, complete in slices:
             regions += len(patterns)
             decided &= complete
             off = patterns[:, -k:] == 0
@@ -203,27 +220,28 @@ def watched(conditions: Network, size: FloatArray) -> Network:
 
 
 def _slices(
-    network: Network, domain: Polyhedron, budget: Budget, workers: int
-) -> Iterator[tuple[PatternArray, FloatArray, bool]]:
-    """Patterns and interior points of all regions, some at a time, and whether the budget sufficed."""
+    network: Network, domain: Polyhedron, cases: Sequence[IntArray], budget: Budget, workers: int
+) -> Iterator[Slice]:
+    """All regions; where there are cases, at least those on which no row of some case is positive."""
     if not suits_vertices(domain):
         left = None if budget.max_seconds is None else max(budget.max_seconds - budget.seconds, 1e-3)
         found = enumerate_regions(network, domain, LayerSplit(), max_seconds=left)
         yield found.patterns, found.interior_points, found.complete
         return
     deadline = None if budget.max_seconds is None else budget.started + budget.max_seconds
-    start = ROOT
+    start, together = ROOT, FIRST_SLICE
     while start:
         cells = explore(
             network,
             domain,
             keep="cells",
-            max_regions=SLICE,
+            max_regions=together,
             deadline=deadline,
             workers=workers,
             start=start,
+            cases=[rows.tolist() for rows in cases],
         )
-        start = cells.open_cells
+        start, together = cells.open_cells, min(10 * together, SLICE)
         stopped = bool(start) and budget.spent(0)
         yield cells.patterns, cells.interior_points, not stopped
         if stopped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,11 +13,11 @@ from polytope.engines.budget import Budget
 from polytope.exact.network import ExactNetwork
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
-from polytope.properties.cases import Outcome, settle
+from polytope.properties.cases import Outcome, Shown, settle
 from polytope.properties.vnnlib_property import Case, Property, read_property
 
 Status = Literal["violated", "holds", "undecided"]
-Proof = Literal["enumeration", "bounds", "witness"]
+Proof = Shown | Literal["witness"]
 Runtime = Callable[[FloatArray], FloatArray]
 
 
@@ -32,8 +32,9 @@ class PropertyCheck:
         confirmed: whether the ``runtime`` given satisfies the asserts there too; ``None`` if none was given.
         regions: regions that the proof looked at; 0 where bounds or a counterexample settled it. Where the
             property holds by enumeration, all regions of the network, cut along the conditions.
-        proof: what the status rests on: "enumeration" of all regions, "bounds" on outputs or inputs alone (or
-            the values at the only input allowed), or a "witness"; ``None`` where undecided.
+        proof: what the status rests on: "bounds" on outputs or inputs alone (or the values at the only input
+            allowed), "branching" (bounds on the outputs in each of many cells, and all regions of those where
+            bounds do not suffice), "enumeration" of all regions, or a "witness"; ``None`` where undecided.
         seconds: the time taken.
         rounded: whether the witness is only the nearest float64 point to a counterexample, which has other
             coordinates: where asserts hold with equality at a point that no float64 is.
@@ -101,15 +102,17 @@ def check_property(
     for case in stated.cases:
         groups.setdefault(case.domain_key, []).append(case)
     decided, regions, exact = True, 0, ExactNetwork(network)
+    shown: set[Shown] = {"bounds"}
     for cases in groups.values():
         found = settle(exact, cases, budget, workers, prove == "enumeration", generator)
         regions += found.regions
         decided &= found.decided
+        shown.add(found.shown)
         if found.witness is not None:
             return _violated(network, found, stated, runtime, regions, budget.seconds)
     if not decided:
         return PropertyCheck("undecided", None, None, None, regions, None, budget.seconds)
-    proof: Proof = "enumeration" if regions else "bounds"
+    proof = next(kind for kind in get_args(Shown)[::-1] if kind in shown)
     return PropertyCheck("holds", None, None, None, regions, proof, budget.seconds)
 
 

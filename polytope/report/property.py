@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from polytope.properties.decide import PropertyCheck
+from polytope.properties.decide import Proof, PropertyCheck
+
+_BASES: dict[Proof, str] = {
+    "bounds": "bounds",
+    "branching": "bounds on parts of the inputs and a look at the {regions:,} regions left over",
+    "enumeration": "all {regions:,} regions",
+}
 
 
 def property_facts(found: PropertyCheck) -> dict[str, Any]:
@@ -21,7 +27,8 @@ def property_verdict(found: PropertyCheck) -> str:
     if found.status == "undecided":
         return f"Undecided after {found.seconds:.1f} s and {found.regions:,} regions."
     if found.status == "holds":
-        basis = f"all {found.regions:,} regions" if found.proof == "enumeration" else "bounds"
+        assert found.proof is not None, "what holds is proved"
+        basis = _BASES[found.proof].format(regions=found.regions)
         return f"The property holds: no input satisfies all asserts, proved by {basis}."
     assert found.witness is not None, "a violated property has a counterexample"
     seen = {
