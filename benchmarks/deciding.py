@@ -82,12 +82,12 @@ def cpu_seconds() -> float:
 
 def ours(model: Path, stated: Path, limit: float) -> Run:
     """One property decided by this package."""
-    import polytope as pt
     from adapters import load, runtime
+    from polytope import check_property
 
     before = cpu_seconds()
     network = load(model)
-    found = pt.check_property(network, stated, max_seconds=limit, runtime=runtime(network))
+    found = check_property(network, stated, max_seconds=limit, runtime=runtime(network))
     facts = {"status": found.status, "confirmed": found.confirmed, "proof": found.proof}
     return facts | {"regions": found.regions, "cpu_run": cpu_seconds() - before}
 

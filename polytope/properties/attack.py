@@ -13,14 +13,14 @@ from polytope.ir import Network
 from polytope.ir.backward import pull_back
 from polytope.ir.maps import FloatArray, IntArray
 
-STARTS, STEPS = 64, 40
+POINTS, STARTS, STEPS = 1024, 16, 30
 ENTRIES = 1 << 25  # numbers that one round of gradients may hold
 
 
 def descend(
     network: Network, box: FloatArray, domain: Polyhedron, rows: IntArray, rng: np.random.Generator
 ) -> tuple[FloatArray, float]:
-    """A point of the domain where the largest of some outputs is small, ``(x [d], largest)``.
+    """A point of the domain where the largest of some outputs is small, ``(x [d], largest)``; negative is enough.
 
     Arguments:
         network: outputs are conditions, satisfied where they are at most 0; its last layer is affine.
@@ -30,9 +30,10 @@ def descend(
         rng: source of randomness.
     """
     center, radius = box.mean(axis=0), np.ptp(box, axis=0) / 2
-    starts = max(1, min(STARTS, ENTRIES // (max(network.input_dim, *network.widths, 1))))
-    x = center + radius * rng.uniform(-1, 1, size=(starts, network.input_dim))
+    points = max(1, min(POINTS, ENTRIES // (max(network.input_dim, *network.widths, 1))))
+    x = center + radius * rng.uniform(-1, 1, size=(points, network.input_dim))
     x[0] = domain.inscribed_ball[0]
+    x = x[np.argsort(network(x)[:, rows].max(axis=1))[:STARTS]]
     best, value = x[0], np.inf
     for step in range(STEPS):
         worst = network(x)[:, rows]
@@ -42,6 +43,8 @@ def descend(
             i = int(np.where(inside, largest, np.inf).argmin())
             if largest[i] < value:
                 best, value = x[i].copy(), float(largest[i])
+        if value < 0:
+            break
         weights = np.zeros((network.output_dim, len(x), 1))
         weights[rows[worst.argmax(axis=1)], np.arange(len(x)), 0] = 1.0
         J, _ = pull_back(network, len(network.layers), weights, network.pattern(x))
