@@ -20,7 +20,9 @@ ENTRIES = 1 << 25  # numbers that one round of gradients may hold
 def descend(
     network: Network, box: FloatArray, domain: Polyhedron, rows: IntArray, rng: np.random.Generator
 ) -> tuple[FloatArray, float]:
-    """A point of the domain where the largest of some outputs is small, ``(x [d], largest)``; negative is enough.
+    """A point of the domain where the largest of some outputs is small, ``(x [d], largest)``.
+
+    It ends at the first point where all are negative.
 
     Arguments:
         network: outputs are conditions, satisfied where they are at most 0; its last layer is affine.
