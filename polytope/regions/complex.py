@@ -40,6 +40,9 @@ from polytope.regions.vertices_again import facet_points, volumes
 class RegionComplex:
     """The activation regions of a network in a domain.
 
+    ``len`` counts activation regions, the labels of ``merged`` linear regions, ``pieces`` affine maps.
+    ``docs/definitions.md`` says which published definitions these are.
+
     Arguments:
         network, domain: what was asked.
         found: what a search found, in memory or in a directory.
