@@ -29,7 +29,7 @@ def conditioned(network: Network, inside: FloatArray, seed: int, share: float) -
 
 
 def meeting(network: Network, domain: Polyhedron, wanted: Cases, **options: object) -> tuple[set[bytes], int]:
-    """Patterns of the regions on which no row of some case is positive, and how many regions were returned."""
+    """Patterns of the regions on which no row of some case is positive; how many regions were returned."""
     found = explore(network, domain, keep="cells", **options)  # type: ignore[arg-type]
     assert found.complete
     off = found.patterns[:, -4:] == 0

@@ -694,7 +694,8 @@ NB_MODULE(_core, m) {
   m.doc() = "The native core of polytope: one search over cells, with exact signs.";
   m.def("explore", &explore, nb::arg("network"), nb::arg("planes"), nb::arg("incidence"), nb::arg("rec_i"),
         nb::arg("rec_f"), nb::kw_only(), nb::arg("keep"), nb::arg("paths"), nb::arg("most"), nb::arg("seconds"),
-        nb::arg("workers"), nb::arg("cases"), nb::arg("exact"), nb::arg("reduce").none(), nb::arg("attend").none());
+        nb::arg("workers"), nb::arg("cases") = std::vector<std::vector<Index>>(), nb::arg("exact"),
+        nb::arg("reduce").none(), nb::arg("attend").none());
   m.def("match", &match_keys, nb::arg("keys"), nb::arg("begin"), nb::arg("places"), nb::arg("workers"));
   m.def("volumes", &cell_volumes, nb::arg("vertex_begin"), nb::arg("vertices"), nb::arg("errors"),
         nb::arg("incidences"), nb::arg("facet_begin"));

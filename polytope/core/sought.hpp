@@ -14,6 +14,7 @@
 #include <functional>
 #include <span>
 
+#include "enclosed.hpp"
 #include "loops.hpp"
 #include "state.hpp"
 
@@ -311,7 +312,9 @@ class Sought {
     stage.under.clear();
     for (Index u : units_) {
       Enclosed e;
-      if (!(net_.kind[u] == PIECES ? enclose_pieces(u, e) : enclose_maximum(u, e))) return false;
+      const bool known = net_.kind[u] == PIECES ? enclose_pieces(net_, low_, high_, u, e)
+                                                : enclose_maximum(net_, low_, high_, u, e);
+      if (!known) return false;
       if (e.slope[0] == 0 && e.slope[1] == 0 && e.constant[0] == 0 && e.constant[1] == 0) continue;
       stage.units.push_back(u);
       stage.read.rows.push_back(e.row);
@@ -324,78 +327,6 @@ class Sought {
     }
     weigh(stage, stage.read);
     return true;
-  }
-
-  struct Enclosed {  // lines over one row, from below and above, and how far the unit can be from each
-    Index row;
-    double slope[2], constant[2], gap[2] = {0, 0};
-  };
-
-  // Of the chord and of the pieces at both ends, the slope that is best in the middle; constants by the corners.
-  bool enclose_pieces(Index u, Enclosed& out) const {
-    const Index at = net_.table[u], n = net_.n_pieces[u];
-    out.row = net_.source[u];
-    const double low = low_[out.row], high = high_[out.row];
-    if (!(low <= high)) return false;
-    Index s = 0;
-    while (s < n - 1 && low > net_.breakpoint[at + s]) ++s;
-    Index e = s;
-    while (e < n - 1 && !(high < net_.breakpoint[at + e])) ++e;
-    if (s == e) {
-      for (int side = 0; side < 2; ++side) {
-        out.slope[side] = net_.slope[at + s];
-        out.constant[side] = net_.intercept[at + s];
-      }
-      return true;
-    }
-    if (!(high - low < INF)) return false;
-    const auto value = [&](Index p, double z) { return net_.slope[at + p] * z + net_.intercept[at + p]; };
-    const double chord = high > low ? (value(e, high) - value(s, low)) / (high - low) : 0;
-    const double middle = 0.5 * low + 0.5 * high;
-    double best[2] = {-INF, INF};
-    for (double slope : {chord, net_.slope[at + s], net_.slope[at + e]}) {
-      double ends[2] = {INF, -INF};
-      const auto corner = [&](Index p, double z) {
-        const double h = value(p, z), y = h - slope * z;
-        const double size = std::fabs(h) + std::fabs(net_.intercept[at + p]) + std::fabs(slope * z);
-        const double off = 0x1p-50 * size + net_.lost;
-        ends[0] = std::min(ends[0], y - off);
-        ends[1] = std::max(ends[1], y + off);
-      };
-      corner(s, low);
-      corner(e, high);
-      for (Index p = s; p < e; ++p) {
-        corner(p, net_.breakpoint[at + p]);
-        corner(p + 1, net_.breakpoint[at + p]);
-      }
-      for (int side = 0; side < 2; ++side) {
-        const double here = slope * middle + ends[side];
-        if (side ? !(here < best[1]) : !(here > best[0])) continue;
-        best[side] = here;
-        out.slope[side] = slope;
-        out.constant[side] = ends[side];
-        out.gap[side] = ends[1] - ends[0];
-      }
-    }
-    return best[0] > -INF && best[1] < INF;
-  }
-
-  // At least the member that is surely large; at most the largest that any can be.
-  bool enclose_maximum(Index u, Enclosed& out) const {
-    const Index* members = net_.members.data() + net_.table[u];
-    const Index n = net_.n_pieces[u];
-    Index best = members[0];
-    for (Index p = 1; p < n; ++p)
-      if (low_[members[p]] > low_[best]) best = members[p];
-    double most = high_[best];
-    bool alone = true;
-    for (Index p = 0; p < n; ++p) {
-      most = std::max(most, high_[members[p]]);
-      alone &= members[p] == best || high_[members[p]] <= low_[best];
-    }
-    out = {best, {1, alone ? 1.0 : 0.0}, {0, alone ? 0.0 : most}};
-    if (!alone) out.gap[0] = out.gap[1] = most - low_[best];
-    return low_[best] > -INF && most < INF;
   }
 
   // Whether some case has no row that is positive all over the cell.
