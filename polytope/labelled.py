@@ -165,32 +165,6 @@ def to_json(number: Number) -> dict[str, Any]:
     return found | ({"note": number.note} if number.note else {})
 
 
-def from_json(found: dict[str, Any]) -> Number:
-    """The number that ``to_json`` wrote; an end that was too large to write is not known any more.
-
-    Raises:
-        ValueError: it is no such object.
-
-    Example:
-        >>> from_json({"label": "bound", "lower": 3, "upper": None})
-        Bound(lower=3, upper=inf, note='')
-    """
-    given = {name: value for name, value in found.items() if name not in ("label", "log10_upper")}
-    try:
-        match found["label"]:
-            case "exact":
-                return Exact(**given)
-            case "estimate":
-                return Estimate(**given)
-            case "bound":
-                return Bound(**given | {"upper": inf if given["upper"] is None else given["upper"]})
-            case "not computed":
-                return Missing(**given)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{found!r} is not a labelled number.") from error
-    raise ValueError(f"{found['label']!r} is not a label: exact, bound, estimate and not computed are.")
-
-
 class Labelled(float):
     """A plain float that carries its ``number``, and proved ends ``lower .. upper`` of the true one.
 

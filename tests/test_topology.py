@@ -17,7 +17,7 @@ from polytope.exact.facets import value_at
 from polytope.ir import Network
 from polytope.measures.topology import _boundary, _rank, _signed, _spectrum
 from polytope.regions.exact_vertices import ExactVertices, meeting
-from polytope.regions.faces import face_counts, face_lattice
+from polytope.regions.faces import face_lattice
 from tests.networks import NETWORKS, box, diamond, integer, seeded
 
 
@@ -144,7 +144,8 @@ def test_vertices_within_rounding_of_each_other_are_told_apart(seed: int) -> Non
         edges += max(sum(value_at(line, p) == 0 for p in points) - 1, 0)
     domain = box(2, 2.0)
     exact = ExactVertices(network, domain, explore(network, domain, keep="vertices"))
-    assert face_counts(exact)[:2] == (len(points), edges)
+    lattice = face_lattice(exact)
+    assert (len(lattice.vertices), lattice.boundary[0].shape[0]) == (len(points), edges)
     close = [p for p in points if abs(p[0] - Fraction(x[0])) + abs(p[1] - Fraction(x[1])) < 1e-12]
     assert len(close) > 1
 
@@ -204,12 +205,14 @@ def test_components_and_holes_on_a_grid() -> None:
 
 
 @pytest.mark.parametrize("name", ["relu_1-6-6-1", "relu_2-5-5-1", "integer_2-5-4-1", "integer_3-5-4-1"])
-def test_the_lattice_has_the_faces_that_are_counted(name: str) -> None:
+def test_edges_have_two_ends_and_faces_satisfy_euler(name: str) -> None:
     network = NETWORKS[name]()
     domain = box(network.input_dim, 1.0)
     found = ExactVertices(network, domain, explore(network, domain, keep="vertices"))
     lattice = face_lattice(found)
-    assert (len(lattice.vertices), *(m.shape[0] for m in lattice.boundary)) == face_counts(found)
+    counts = [len(lattice.vertices), *(m.shape[0] for m in lattice.boundary)]
+    assert sum((-1) ** k * n for k, n in enumerate(counts)) == 1
+    assert counts[-1] == found.found.n_regions
     ends = np.diff(lattice.boundary[0].indptr)
     assert (ends == 2).all()
 

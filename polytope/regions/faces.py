@@ -1,65 +1,23 @@
-r"""Faces of every dimension of a complex of vertex cells, with :math:`\sum_k (-1)^k f_k = 1`.
+r"""Faces of every dimension of a complex of vertex cells, d <= 3, with :math:`\sum_k (-1)^k f_k = 1`.
 
-Where exactly d facets of a cell meet at each vertex, a face is named by what is constant on it: the pieces of
-the units that do not vanish there, the units that do, and the rows of the domain that hold it. All cells
-around a face give it the same name. Elsewhere (d <= 3) vertices are identified across the facets that cells
-share, by proved error bounds or exactly, and an edge is named by its ends.
+Vertices are identified across the facets that cells share, by proved error bounds or exactly, and an edge is
+named by its ends.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from polytope.core.vertex_cells import VertexCells
-from polytope.errors import GeometryError, IncompleteComplexError
+from polytope.errors import GeometryError
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.exact_vertices import ExactVertices, Point
 
 APART = "Vertices of one cell on the same facets are nearer to each other than float64 numbers can tell."
-
-
-def face_counts(exact: ExactVertices, *, seed: int = 0) -> tuple[int, ...]:
-    r"""The numbers of faces of dimension 0 to d, vertices first.
-
-    Arguments:
-        exact: a complete search with ``keep="vertices"``. Above three dimensions exactly d facets of a cell
-            must meet at each of its vertices, and every unit must bend once.
-        seed: of the random words by which faces are compared; two names agree by chance with probability
-            :math:`2^{-64}`.
-
-    Raises:
-        IncompleteComplexError: the search was stopped.
-        GeometryError: the complex is degenerate, and has more than three dimensions or vertices that error
-            bounds do not tell apart; or the numbers do not satisfy Euler's relation.
-
-    Example:
-        >>> import polytope as pt
-        >>> from polytope.core.vertex_cells import explore
-        >>> net = pt.mlp([([[1.0, 1.0], [1.0, -2.0]], [0.1, 0.0]), ([[1.0, 1.0]], [0.0])])
-        >>> box = pt.Polyhedron.box([-1, -1], [1, 1])
-        >>> face_counts(ExactVertices(net, box, explore(net, box, keep="vertices")))
-        (9, 12, 4)
-    """
-    found = exact.found
-    if not found.complete:
-        raise IncompleteComplexError(
-            "Faces can only be counted in a complete complex: search without a limit."
-        )
-    plain = _is_plain(found)
-    if not plain and found.interior_points.shape[1] > 3:
-        raise GeometryError("The complex is degenerate: its faces are counted in up to three dimensions.")
-    numbers = _by_names(found, seed) if plain else _by_vertices(exact)
-    if sum((-1) ** k * n for k, n in enumerate(numbers)) != 1:
-        raise GeometryError(
-            f"The numbers of faces {numbers} break Euler's relation: the complex is degenerate."
-        )
-    return numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,38 +93,6 @@ def _incidence(row: IntArray, column: IntArray, shape: tuple[int, int]) -> csr_a
     return csr_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=shape)
 
 
-def _by_names(found: VertexCells, seed: int) -> tuple[int, ...]:
-    d = found.interior_points.shape[1]
-    place, vertex = corners(found)
-    facets = place[np.argsort(vertex, kind="stable")].reshape(-1, d)
-    cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertices.offsets))
-    names, changes = _random_names(found, seed)
-    counts = [found.n_regions]
-    for codimension in range(1, d + 1):
-        keys = [
-            names[cell] + changes[facets[:, chosen]].sum(axis=1, dtype=np.uint64)
-            for chosen in map(list, combinations(range(d), codimension))
-        ]
-        counts.append(len(np.unique(np.concatenate(keys))))
-    return tuple(counts[::-1])
-
-
-def _by_vertices(exact: ExactVertices) -> tuple[int, ...]:
-    """The numbers in up to three dimensions, where all faces but edges and vertices are facets or cells."""
-    found = exact.found
-    d = found.interior_points.shape[1]
-    shared = found.pairs(places=True)
-    vertices, label = _vertices(exact, shared)
-    n_facets = len(found.facets.unit) - len(shared)
-    if d == 1:
-        return vertices, found.n_regions
-    if d == 2:
-        return vertices, n_facets, found.n_regions
-    spans = zip(found.vertices.offsets[:-1].tolist(), found.vertices.offsets[1:].tolist(), strict=True)
-    edges = [np.sort(label[a:b][_edges_of(found.vertices.incidences[a:b])], axis=1) for a, b in spans]
-    return vertices, len(np.unique(np.concatenate(edges), axis=0)), n_facets, found.n_regions
-
-
 def _vertices(exact: ExactVertices, shared: IntArray) -> tuple[int, IntArray]:
     """The number of different points among the cells' vertices, and which of them each is."""
     found = exact.found
@@ -218,14 +144,6 @@ def _edges_of(incidences: IntArray) -> IntArray:
     return edges
 
 
-def _is_plain(found: VertexCells) -> bool:
-    """Whether d facets of a cell meet at each of its vertices, units bend once, and no bend meets others."""
-    meeting = np.unpackbits(found.vertices.incidences.view(np.uint8), axis=1).sum(axis=1)
-    simple = bool((meeting == found.interior_points.shape[1]).all())
-    once = bool(found.patterns.max(initial=0) <= 1)
-    return simple and once and not found.statistics["exact_signs"] and not len(found.facets.more)
-
-
 def corners(found: VertexCells) -> tuple[IntArray, IntArray]:
     """The places of facets and the vertices on them, by ascending places."""
     words = found.vertices.incidences.view(np.uint64)
@@ -235,25 +153,3 @@ def corners(found: VertexCells) -> tuple[IntArray, IntArray]:
     place = found.facets.offsets[cell[vertex]] + ordinal
     order = np.argsort(place, kind="stable")
     return place[order], vertex[order]
-
-
-def _random_names(found: VertexCells, seed: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """A word for every cell, and for every facet what going onto it changes in the word."""
-    rng = np.random.default_rng(seed)
-    units = found.patterns.shape[1]
-    pieces = int(found.patterns.max(initial=0)) + 1
-    words: NDArray[np.uint64] = np.array(rng.integers(2**64, size=(units, pieces), dtype=np.uint64))
-    bent: NDArray[np.uint64] = np.array(rng.integers(2**64, size=units, dtype=np.uint64))
-    last = min(int(found.facets.unit.min(initial=0)), 0)
-    rows: NDArray[np.uint64] = np.array(rng.integers(2**64, size=1 - last, dtype=np.uint64))
-    names = np.zeros(found.n_regions, dtype=np.uint64)
-    for u in range(units):
-        names += words[u, found.patterns[:, u]]
-    cell = np.repeat(np.arange(found.n_regions), np.diff(found.facets.offsets))
-    unit = found.facets.unit.astype(np.int64)
-    inner = np.flatnonzero(unit >= 0)
-    changes: NDArray[np.uint64] = np.take(rows, np.where(unit < 0, -unit, 0))
-    changes[inner] = bent[unit[inner]] - words[unit[inner], found.patterns[cell[inner], unit[inner]]]
-    for facet, more in found.facets.more.tolist():
-        changes[facet] += bent[more] - words[more, found.patterns[cell[facet], more]]
-    return names, changes
