@@ -46,7 +46,7 @@ def load(
     Raises:
         LoadError: the file's format is not read, or it is broken (``CorruptFileError``), asks for something
             unsafe (``UnsafeFileError``), is not piecewise linear (``NotPiecewiseLinearError``), or uses an
-            operator without a rule (``UnsupportedOpError``).
+            operator that is not supported (``UnsupportedOpError``).
         ValueError: an option does not fit the file.
 
     Example:

@@ -2,7 +2,7 @@
 
 PolytopeError
 ├── LoadError                    a model file or module could not become a Network
-│   ├── UnsupportedOpError       an operator, or a variant of one, that has no rule
+│   ├── UnsupportedOpError       an operator, or a variant of one, that is not supported
 │   ├── NotPiecewiseLinearError  an operator that is not piecewise affine
 │   ├── ImportMismatchError      the converted network computes something else than the model
 │   ├── UnsafeFileError          the file asks for code, or for data outside its folder
@@ -33,7 +33,7 @@ class LoadError(PolytopeError):
 
 
 class UnsupportedOpError(LoadError):
-    """The model uses an operator, or a variant of one, for which there is no rule."""
+    """The model uses an operator, or a variant of one, that is not supported."""
 
 
 class NotPiecewiseLinearError(LoadError):

@@ -23,8 +23,8 @@ _WHY = {
     "p = 1": "other norms are not piecewise linear",
     "order 1": "other norms are not piecewise linear",
     "running statistics": "it divides by the spread of its own input",
-    "no ": "no rule",
-    "without accumulation": "no rule",
+    "no ": "not supported",
+    "without accumulation": "not supported",
     "natural": "runtimes disagree",
     "as written": "its index must belong to its geometry",
 }
@@ -58,7 +58,7 @@ TESTED_ATEN = frozenset(
 def why(entry: Entry) -> str:
     """Why what a restriction leaves out is refused."""
     note, sentence = entry.note, str(refusal(entry.table, entry.op))
-    if note == "constants only" and "there is no rule" not in sentence:
+    if note == "constants only" and "polytope ops" not in sentence:
         return sentence.rstrip(".")
     found = dict.fromkeys(reason for words, reason in _WHY.items() if words in note)
     return "; ".join(found)
@@ -101,7 +101,7 @@ def supported_ops_markdown() -> str:
     refused = [row for row in refused_ops() if (row[0], row[1]) not in known]
     return (
         _table(heads, [tuple(row[name] for name in names) for row in supported_ops()])
-        + "\nRefused where they depend on the input; all others are refused because there is no rule:\n\n"
+        + "\nRefused where they depend on the input; no other operator is supported:\n\n"
         + _table(("table", "operator", "why"), refused)
     )
 

@@ -143,9 +143,9 @@ _SENTENCES: tuple[tuple[tuple[str, ...], type[LoadError], str], ...] = (
     (
         _CONTROL,
         UnsupportedOpError,
-        "it is control flow, which has no rule. Export the model with the flow unrolled.",
+        "it is control flow, which is not supported. Export the model with the flow unrolled.",
     ),
-    (_LISTS, UnsupportedOpError, "it makes or reads a list of tensors, which has no rule."),
+    (_LISTS, UnsupportedOpError, "it makes or reads a list of tensors, which is not supported."),
 )
 
 
@@ -155,9 +155,7 @@ def refusal(table: str, op: str) -> LoadError:
     for names, kind, sentence in _SENTENCES:
         if base in names:
             return kind(sentence)
-    return UnsupportedOpError(
-        f"there is no rule for {table} operator {op}; `polytope ops` lists those there are."
-    )
+    return UnsupportedOpError(f"{table} operator {op} is not supported; `polytope ops` lists those that are.")
 
 
 def refused_ops() -> list[tuple[str, str, str]]:

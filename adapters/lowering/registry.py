@@ -137,7 +137,7 @@ def rule_for(table: str, op: str) -> Rule:
 
     Raises:
         NotPiecewiseLinearError: the operator is smooth, or jumps.
-        UnsupportedOpError: there is no rule for it.
+        UnsupportedOpError: it is not supported.
     """
     tables = _loaded()[table]
     entry = tables.get(op) or (tables.get(op.rstrip("_")) if table == "ATen" else None)

@@ -119,7 +119,9 @@ def _bits(tensor: onnx.TensorProto) -> int:
     if tensor.data_type not in _BITS:
         kinds = onnx.TensorProto.DataType.items()
         name = next((n for n, number in kinds if number == tensor.data_type), str(tensor.data_type))
-        raise UnsupportedOpError(f"Tensor {tensor.name!r} holds numbers of type {name}, which has no rule.")
+        raise UnsupportedOpError(
+            f"Tensor {tensor.name!r} holds numbers of type {name}, which is not supported."
+        )
     return _BITS[tensor.data_type]
 
 

@@ -23,7 +23,7 @@ def without_functions(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [n for body in (model.graph.node, *(f.node for f in model.functions)) for n in body]
     if any(a.HasField("g") or a.graphs for n in nodes for a in n.attribute):
         raise UnsupportedOpError(
-            "The model has control flow next to functions of its own, which has no rule."
+            "The model has control flow next to functions of its own, which is not supported."
         )
     size = _unfolded_size(model)
     if size > _LARGEST:

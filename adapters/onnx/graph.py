@@ -37,7 +37,7 @@ def read_graph(model: onnx.ModelProto, until: Sequence[str] | None) -> Graph:
     graph = model.graph
     if graph.sparse_initializer:
         raise UnsupportedOpError(
-            "The model has sparse initialisers, which have no rule. Export it with dense ones."
+            "The model has sparse initialisers, which are not supported. Export it with dense ones."
         )
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     inputs = tuple(i for i in graph.input if i.name not in initializers)

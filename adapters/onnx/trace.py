@@ -78,7 +78,7 @@ def _value(graph: Graph, values: Mapping[str, Value], name: str, infinite: str) 
     if name in values:
         return values[name]
     if name not in graph.initializers:
-        raise UnsupportedOpError(f"Tensor {name!r} is an output that its node has no rule for.")
+        raise UnsupportedOpError(f"Tensor {name!r} is an output of its node that is not supported.")
     return array_of(graph.initializers[name], infinite=infinite)
 
 

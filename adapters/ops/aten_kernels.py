@@ -41,7 +41,7 @@ def aten_move(t: Lowering, node: Node) -> Value:
     if isinstance(others.get("indices"), list):
         others["indices"] = [i for v in others["indices"] for i in _positions(v)]
     if others.get("reduce") is not None or others.get("accumulate"):
-        raise UnsupportedOpError("it adds to what is there, which has no rule.")
+        raise UnsupportedOpError("it adds to what is there, which is not supported.")
     if not data:
         return np.asarray(_run(t, node.op, others))
     parts = [v if isinstance(v, Tensor) else np.asarray(v) for v in (others.pop(name) for name in data)]

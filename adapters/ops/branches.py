@@ -13,7 +13,7 @@ def branch(t: Lowering, node: Node) -> Outputs:
     """The branch that a constant condition chooses."""
     if isinstance(node[0], Tensor | Condition):
         raise UnsupportedOpError(
-            "its condition depends on the input, which has no rule. Export the model with the flow unrolled."
+            "its condition depends on the input, which is not supported: export it with the flow unrolled."
         )
     chosen = "then_branch" if node.constant(0).item() else "else_branch"
     found: Outputs = node.attributes[chosen]()

@@ -60,7 +60,7 @@ def cast(t: Lowering, node: Node) -> Value:
         return x.astype(ml_dtypes.bfloat16).astype(np.float32)
     kinds = {**FLOATS, **INTEGERS, 9: np.bool_}
     if to not in kinds:
-        raise UnsupportedOpError(f"it casts to number type {to}, which has no rule.")
+        raise UnsupportedOpError(f"it casts to number type {to}, which is not supported.")
     return x.astype(kinds[to])
 
 
@@ -98,7 +98,7 @@ def constant(t: Lowering, node: Node) -> Value:
             kind = np.float32 if "float" in name else np.int64
             value = node.get(name)
             return value if isinstance(value, np.ndarray) else np.asarray(value, dtype=kind)
-    raise UnsupportedOpError("it holds a sparse tensor or text, which have no rule.")
+    raise UnsupportedOpError("it holds a sparse tensor or text, which are not supported.")
 
 
 @onnx_op("ConstantOfShape", note="shape constant")

@@ -75,7 +75,7 @@ def gather_nd(t: Lowering, node: Node) -> Value:
 def _placed(t: Lowering, node: Node, put: Callable[[Array, Array], None]) -> Value:
     """The data with updates in places that ``put`` fills in both."""
     if node.get("reduction", b"none") != b"none":
-        raise UnsupportedOpError(f"its reduction {node.get('reduction').decode()!r} has no rule.")
+        raise UnsupportedOpError(f"its reduction {node.get('reduction').decode()!r} is not supported.")
     data, updates = node[0], node[2]
     n = prod(data.shape)
     joined = t.concat([in_shape(v, (prod(v.shape),)) for v in (data, updates)], 0)

@@ -19,7 +19,7 @@ def dequantize(t: Lowering, node: Node) -> Value:
     if isinstance(node[0], Tensor):
         raise NotPiecewiseLinearError("its whole numbers depend on the input: they jump.")
     if node.get("block_size"):
-        raise UnsupportedOpError("its blocks have no rule.")
+        raise UnsupportedOpError("its blocks are not supported.")
     x, scale, zero = node.constant(0).astype(float), node[1], node.constant_or_none(2)
     axis = int(node.get("axis", 1)) % max(x.ndim, 1)
     shape = (-1, *[1] * (x.ndim - axis - 1)) if len(scale.shape) == 1 and x.ndim else scale.shape

@@ -68,12 +68,12 @@ def rnn(t: Lowering, node: Node) -> tuple[Value, ...]:
     if {*others} & {*SMOOTH}:
         raise NotPiecewiseLinearError(f"its activation {others[0]} is not piecewise linear; Relu is.")
     if others:
-        raise UnsupportedOpError(f"its activation {others[0]} has no rule; Relu has one.")
+        raise UnsupportedOpError(f"its activation {others[0]} is not supported; Relu is.")
     x, batch_first = node[0], bool(node.get("layout", 0))
     x = permuted(t, x, (1, 0, 2)) if batch_first else x
     lengths, (W, R) = node.constant_or_none(4), (node.constant(i).astype(float) for i in (1, 2))
     if node.get("clip") is not None or (lengths is not None and (lengths != x.shape[0]).any()):
-        raise UnsupportedOpError("its clip, or sequences of different lengths, have no rule.")
+        raise UnsupportedOpError("its clip, or sequences of different lengths, are not supported.")
     b = node.constant_or_none(3)
     _refuse_unfitting(x, W, R, b)
     sums = np.zeros(R.shape[:2]) if b is None else b.reshape(len(R), 2, -1).sum(axis=1)

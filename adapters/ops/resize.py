@@ -74,7 +74,7 @@ class Way:
     def __post_init__(self) -> None:
         known = self.coordinates in _COORDINATES or self.crop
         if not known or self.rounding not in _ROUNDINGS or self.mode not in ("nearest", "linear", "cubic"):
-            raise UnsupportedOpError(f"its mode {self.mode!r} with {self.coordinates!r} has no rule.")
+            raise UnsupportedOpError(f"its mode {self.mode!r} with {self.coordinates!r} is not supported.")
 
     def places(self, x: FloatArray, axis: int, n: int, m: int, scale: float) -> FloatArray:
         """Where in an axis of n entries the entries x of m lie."""

@@ -78,7 +78,7 @@ def sampled(t: Lowering, x: Value, grid: object, mode: str, padding: str, *, cor
     if places.shape[0] != n or places.shape[-1] != len(sizes):
         raise CorruptFileError(f"Its grid of shape {list(places.shape)} does not fit {list(x.shape)}.")
     if mode not in _SUPPORT or padding not in ("zeros", "border", "reflection"):
-        raise UnsupportedOpError(f"its mode {mode!r} with padding {padding!r} has no rule.")
+        raise UnsupportedOpError(f"its mode {mode!r} with padding {padding!r} is not supported.")
     t.spend(n * channels * prod(out) * _SUPPORT[mode] ** len(sizes))
     parts = [
         kron(eye_array(channels), _matrix(g.reshape(-1, len(sizes)), sizes, mode, padding, corners=corners))
@@ -103,7 +103,7 @@ def aten_grid_sampler(t: Lowering, node: Node) -> Value:
     modes, paddings = ("linear", "nearest", "cubic"), ("zeros", "border", "reflection")
     mode, padding = int(node.get("interpolation_mode", 0)), int(node.get("padding_mode", 0))
     if not (0 <= mode < len(modes) and 0 <= padding < len(paddings)):
-        raise UnsupportedOpError(f"its mode {mode} with padding {padding} has no rule.")
+        raise UnsupportedOpError(f"its mode {mode} with padding {padding} is not supported.")
     corners = bool(node.get("align_corners"))
     return sampled(t, node.get("input"), node.get("grid"), modes[mode], paddings[padding], corners=corners)
 

@@ -240,7 +240,7 @@ def pad(t: Lowering, node: Node) -> Value:
 def padded(t: Lowering, x: Value, widths: Sequence[tuple[int, int]], mode: str, value: float) -> Value:
     """Pad, or crop where a width is negative."""
     if mode not in ("constant", "reflect", "edge", "wrap"):
-        raise UnsupportedOpError(f"its mode {mode!r} has no rule.")
+        raise UnsupportedOpError(f"its mode {mode!r} is not supported.")
     crop = tuple(slice(max(0, -a), n - max(0, -b)) for (a, b), n in zip(widths, x.shape, strict=True))
     more = [(max(0, a), max(0, b)) for a, b in widths]
     t.spend(prod(n + a + b for n, (a, b) in zip(x.shape, more, strict=True)))

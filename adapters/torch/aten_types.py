@@ -24,7 +24,7 @@ def number_type(dtype: Any) -> np.dtype[Any]:
     """A number type as numpy has it."""
     name = type_name(dtype)
     if name not in (*_NAMES, "bool", "bfloat16"):
-        raise UnsupportedOpError(f"Its number type {name} has no rule.")
+        raise UnsupportedOpError(f"Its number type {name} is not supported.")
     return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
 
 

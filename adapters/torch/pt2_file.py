@@ -155,7 +155,7 @@ def _array(archive: zipfile.ZipFile, folder: str, name: str, entry: Tree) -> Arr
         raise UnsafeFileError(f"Tensor {name!r} is stored as a pickle, which is never unpacked. {_AGAIN}")
     kind, layout = meta["dtype"].whole(), meta.get("layout")
     if kind not in _KINDS or (layout is not None and layout.value != _STRIDED):
-        raise UnsupportedOpError(f"Tensor {name!r} is of a number type or layout that has no rule.")
+        raise UnsupportedOpError(f"Tensor {name!r} is of a number type or layout that is not supported.")
     shape = tuple(s["as_int"].whole() for s in meta["sizes"])
     strides = tuple(s["as_int"].whole() for s in meta["strides"])
     start = meta["storage_offset"]["as_int"].whole()

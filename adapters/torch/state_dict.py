@@ -232,7 +232,7 @@ def _numbers(tensor: Any, key: str) -> Array:
 def real(tensor: Any, key: str) -> Any:
     """A tensor of real numbers, sparse ones filled in; quantised, complex and absent numbers are refused."""
     if tensor.is_quantized or tensor.is_complex():
-        raise UnsupportedOpError(f"Tensor {key!r} is quantised or complex, which has no rule.")
+        raise UnsupportedOpError(f"Tensor {key!r} is quantised or complex, which is not supported.")
     if tensor.is_meta:
         raise CorruptFileError(
             f"Tensor {key!r} holds no numbers: it was saved from the meta device. Save the trained weights."

@@ -24,7 +24,7 @@ from polytope.report.checks import FIGURES
 FIGURE_HELP = "; ".join(f"{name}: {figure.meaning}" for name, figure in FIGURES.items()) + "."
 
 LOOK, LONG = "Analysis", "Enumeration and certificates"
-MANY, READ = "Compare architectures", "What can be read"
+MANY, READ = "Compare architectures", "Supported operators"
 
 app = typer.Typer(
     add_completion=False,
@@ -37,7 +37,7 @@ app = typer.Typer(
     ),
     epilog="Exit codes: 0 done, 1 check failed, 2 usage, 3 file refused, 4 stopped by a budget, 70 a defect.",
 )
-app.command(rich_help_panel=LOOK, epilog="Figures for --fail-on. " + FIGURE_HELP)(audit)
+app.command(rich_help_panel=LOOK, epilog="Metrics for --fail-on. " + FIGURE_HELP)(audit)
 app.command(rich_help_panel=LOOK)(count)
 app.command(rich_help_panel=LONG)(regions)
 app.command(rich_help_panel=LONG)(verify)

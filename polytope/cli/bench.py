@@ -21,7 +21,8 @@ def bench(
         Path | None, typer.Option("--data", help=".npz with images and labels, where the file asks for one.")
     ] = None,
     max_seconds: Annotated[
-        float | None, typer.Option("--max-seconds", help="Begin no further run after so long.")
+        float | None,
+        typer.Option("--max-seconds", help="Time limit in seconds: no further run begins after it."),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:

@@ -51,7 +51,7 @@ class Watch:
     _last: tuple[int, int] = (0, 0)
 
     def regions(self, found: int, open_cells: int) -> None:
-        """The search has found so many regions and keeps so many cells open."""
+        """What the search has found: ``regions``, and ``open_cells`` that it still has to search."""
         self._last = (found, open_cells)
         now = monotonic()
         if now - self._started >= PATIENCE and now - self._drawn >= STEP:

@@ -108,7 +108,7 @@ class Watch(Protocol):
         """A new question is begun."""
 
     def regions(self, found: int, open_cells: int) -> None:
-        """The search has found so many regions, and has so many cells open."""
+        """What the search has found: ``regions``, and ``open_cells`` that it still has to search."""
 
 
 class Silence:

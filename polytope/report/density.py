@@ -97,7 +97,7 @@ def _counted(
 
 
 def _affordable(subject: Subject, places: Callable[[float], Iterator[Place]], seconds: float) -> float:
-    """The share of each place for which so many seconds should be enough, tried on a small one."""
+    """The share of each place that should fit into the seconds, tried on a small one."""
     place = next(places(LEAST_SHARE), None)
     if place is None or seconds <= 0 or seconds == float("inf"):
         return 1.0

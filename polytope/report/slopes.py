@@ -86,7 +86,7 @@ def _over_box(subject: Subject, steepest: float, clock: Clock) -> Number | None:
         return None
     what = "a certified Lipschitz bound over the data's bounding box"
     if _too_large(subject.network):
-        return Missing(clock.refuse(what, "the interval Jacobians of so many inputs take too long"))
+        return Missing(clock.refuse(what, "the interval Jacobians of that many inputs take too long"))
     if clock.left <= 0:
         return Missing(clock.refuse(what, "the budget was spent"))
     bounds = lipschitz_bounds(subject.network, box, samples=64)

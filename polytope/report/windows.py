@@ -131,7 +131,7 @@ def _places(subject: Subject) -> Iterator[Place]:
 
 
 def _of_three_classes(subject: Subject) -> list[int]:
-    """The first point of each of three classes, where the data has so many; else the first three points."""
+    """The first point of each of three classes, where the data has three; else the first three points."""
     if subject.labels is None:
         return [0, 1, 2]
     _, first = np.unique(subject.labels, return_index=True)
@@ -181,7 +181,7 @@ def _in_plane(subject: Subject, plane: Slice | None, domain: Polyhedron) -> tupl
 
 
 def _part(place: Place, clock: Clock, seconds: float, most: int) -> tuple[RegionComplex, float] | None:
-    """All regions of the place, or of the largest part around its centre that has at most so many."""
+    """All regions of the place, or of the largest part around its centre that has at most ``most``."""
     domain, share = place.domain, 1.0
     limit = None if clock.limit is None else max(seconds / 3, 1e-3)
     for _ in range(SHRINKS):

@@ -64,7 +64,7 @@ Batch = tuple[Path, ...]
 
 
 class Part(NamedTuple):
-    """What a worker found: so many regions, the branches that it left with their bounds, and the shard."""
+    """What a worker found: how many regions, the branches that it left with their bounds, the shard."""
 
     regions: int
     left: tuple[tuple[Path, int], ...]
@@ -81,7 +81,7 @@ def run_batch(
     mark: File | None = None,
     number: int = 0,
 ) -> Part:
-    """What a worker does: search from some branches until so many regions or seconds are spent.
+    """What a worker does: search from some branches until a number of regions or seconds is reached.
 
     Arguments:
         keep: of "vertices", evidence is made.

@@ -65,7 +65,7 @@ def enumerate_regions(
         engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound.
         max_regions, max_seconds, max_memory: budgets, the last in bytes that this process may take. A search
             that one of them stops is not complete, and says so.
-        executor: runs slices of the search: processes, or a Dask cluster's ``client.get_executor()``.
+        executor: runs batches of the search: processes, or a Dask cluster's ``client.get_executor()``.
         directory: where regions go as they are found (see ``shards``); the result reads them lazily.
         resume: go on with the search that the directory holds.
         certificate: write evidence too, so that ``verify_certificate`` can prove what the directory says.
@@ -76,7 +76,8 @@ def enumerate_regions(
 
     Raises:
         ValueError: the domain's dimension is not the network's, a budget is not positive, the directory does
-            not fit, the engine cannot work in slices, a unit of the network jumps, or a weight is not finite.
+            not fit, the engine cannot work in batches, a unit of the network jumps, or a weight is not
+            finite.
         EmptyDomainError: the domain has no interior.
         SolverError: the linear-programming solver gave up.
         CertificateError: a region has no evidence; the message says which and why.

@@ -1,4 +1,4 @@
-"""Where slices of a search are run: processes of our own, a caller's executor, or a Dask cluster."""
+"""Where batches of a search are run: processes of our own, a caller's executor, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Pool:
         return ProcessPoolExecutor(self.workers, mp_context=context, initializer=_end_with, initargs=(life,))
 
     def size(self, workers: int | None) -> int:
-        """How many slices are to run at once."""
+        """How many batches are to run at once."""
         if workers is not None:
             return workers
         scheduler = getattr(self.given, "_client", None)  # Dask's executor
@@ -56,10 +56,10 @@ class Pool:
         return int(getattr(self.given, "_max_workers", 1))
 
     def submit(self, *job: Any) -> tuple[Future[Any], Executor]:
-        """Run a slice; and where it runs."""
+        """Run a batch; and where it runs."""
         try:
             return self.runner.submit(*job), self.runner
-        except BrokenExecutor as error:  # a worker died, and no slice has told us yet
+        except BrokenExecutor as error:  # a worker died, and no batch has told us yet
             self.renew(self.runner, error)
             return self.runner.submit(*job), self.runner
 
@@ -84,7 +84,7 @@ class Pool:
 
 @contextmanager
 def pool_of(given: Executor | None, workers: int) -> Iterator[Pool]:
-    """A pool on an executor, or on one of our own with so many workers, which is shut down at the end."""
+    """A pool on an executor, or on one of our own, which is shut down at the end."""
     pool = Pool(given, workers)
     try:
         yield pool

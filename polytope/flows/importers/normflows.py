@@ -34,7 +34,7 @@ def from_normflows(flow: Any, shape: Shape | None = None) -> Flow:
 
     Raises:
         TypeError: it is no normflows model.
-        UnsupportedOpError: a layer, or the base, has no rule.
+        UnsupportedOpError: a layer, or the base, is not supported.
 
     References: Stimper et al. (2023), "normflows: A PyTorch Package for Normalizing Flows",
         https://arxiv.org/abs/2302.12014
@@ -106,7 +106,7 @@ def _layer(part: Any, shape: Shape) -> tuple[list[Bijection], Shape]:
         return [_block(part, shape)], shape
     if isinstance(part, nf.Permute | nf.Invertible1x1Conv | nf.InvertibleAffine | nf.LULinearPermute):
         return [_linear(part, shape)], shape
-    raise UnsupportedOpError(f"from_normflows: there is no rule for {type(part).__name__}.")
+    raise UnsupportedOpError(f"from_normflows: {type(part).__name__} is not supported.")
 
 
 def _scaling(part: Any, shape: Shape) -> ActNorm:
@@ -140,7 +140,7 @@ def _masked(part: Any, dim: int) -> Bijection:
         )
 
     if not isinstance(part.t, nn.Module):
-        raise UnsupportedOpError("from_normflows: there is no rule for a coupling without a shift.")
+        raise UnsupportedOpError("from_normflows: a coupling without a shift is not supported.")
     shift = conditioner(part.t)
     if not isinstance(part.s, nn.Module):
         return AdditiveCoupling(mask, shift)
@@ -151,7 +151,7 @@ def _block(part: Any, shape: Shape) -> Bijection:
     """A coupling of the first and the last channels."""
     split, coupling = part.flows[0], part.flows[1]
     if split.mode not in ("channel", "channel_inv"):
-        raise UnsupportedOpError(f"from_normflows: there is no rule for couplings split by {split.mode!r}.")
+        raise UnsupportedOpError(f"from_normflows: couplings split by {split.mode!r} are not supported.")
     channel = np.indices(shape)[0].ravel()
     first = channel < (shape[0] + 1) // 2 if split.mode == "channel" else channel >= (shape[0] + 1) // 2
     passing = int(first.sum()) // prod(shape[1:])
@@ -193,9 +193,7 @@ def _shape(q0: Any) -> Shape:
 
 def _no_rule(q0: Any) -> UnsupportedOpError:
     name = "no base" if q0 is None else f"the base {type(q0).__name__}"
-    return UnsupportedOpError(
-        f"from_normflows: there is no rule for {name}; take a DiagGaussian or a GlowBase."
-    )
+    return UnsupportedOpError(f"from_normflows: {name} is not supported; take a DiagGaussian or a GlowBase.")
 
 
 def _base(q0: Any, shape: Shape) -> list[Bijection]:

@@ -27,7 +27,7 @@ def from_zuko(flow: Any) -> Flow:
 
     Raises:
         TypeError: it is no zuko flow; a transform alone has no base.
-        UnsupportedOpError: a transform, or the base, has no rule.
+        UnsupportedOpError: a transform, or the base, is not supported.
 
     References: Rozet et al., zuko, https://github.com/probabilists/zuko
     """
@@ -50,7 +50,7 @@ def _layer(part: Any) -> Bijection:
         return Permute(np.argsort(part().order.cpu().numpy()))
     if not isinstance(part, GeneralCouplingTransform):
         raise UnsupportedOpError(
-            f"from_zuko: there is no rule for {type(part).__name__}; couplings and permutations have one."
+            f"from_zuko: {type(part).__name__} is not supported; couplings and permutations are."
         )
     mask = part.mask.cpu().numpy()
     net = _dense(part.hyper)
@@ -64,7 +64,7 @@ def _layer(part: Any) -> Bijection:
         return AdditiveCoupling(mask, _negative(net))
     if isinstance(probe, MonotonicAffineTransform):
         return AffineCoupling(mask, _Scale(net, part.univariate), _Shift(net, part.univariate))
-    raise UnsupportedOpError(f"from_zuko: there is no rule for couplings by {type(probe).__name__}.")
+    raise UnsupportedOpError(f"from_zuko: couplings by {type(probe).__name__} are not supported.")
 
 
 class _Scale(nn.Module):
@@ -103,7 +103,7 @@ def _dense(hyper: Any) -> nn.Sequential:
     for module in hyper:
         if isinstance(module, Linear):
             if module.weight.ndim != 2:
-                raise UnsupportedOpError("from_zuko: there is no rule for stacks of linear layers.")
+                raise UnsupportedOpError("from_zuko: stacks of linear layers are not supported.")
             linear = nn.Linear(module.in_features, module.out_features, module.bias is not None).double()
             linear.weight.data.copy_(module.weight.data)
             if module.bias is not None:
@@ -130,7 +130,7 @@ def _base(lazy: Any) -> list[Bijection]:
     base = lazy()
     inner = getattr(base, "base_dist", base)
     if not isinstance(inner, torch.distributions.Normal):
-        raise UnsupportedOpError(f"from_zuko: there is no rule for the base {type(inner).__name__}.")
+        raise UnsupportedOpError(f"from_zuko: the base {type(inner).__name__} is not supported.")
     loc, scale = inner.loc.double().ravel(), inner.scale.double().ravel()
     if not loc.any() and bool((scale == 1).all()):
         return []
