@@ -8,49 +8,61 @@ and the same weights on equal units; two units are equal if their activation and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from polytope.ir.layers import Layer
+from polytope.core.readers import Read
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray, IntArray
 
 Words = NDArray[np.uint64]
 
 
-def equal_functions(
-    layers: Sequence[Layer],
-    place: Mapping[int, int],
-    pre_off: IntArray,
-    units: Mapping[str, NDArray[Any]],
-    constant: FloatArray,
-) -> IntArray:
-    """For each pre-activation the first one that is built in the same way.
+CHUNK = 1 << 20  # entries that are looked at together
+ROWS = 256  # rows that are compared between two looks
+
+
+@dataclass(frozen=True, eq=False)
+class EqualFunctions:
+    """For each pre-activation the first one that is built in the same way, layer by layer.
 
     Arguments:
-        layers, place: the layers, and where each number stands among them (from 1).
-        pre_off, units: the flat network's tables.
-        constant: ``[d + 1, pre]``, what does not depend on earlier layers.
+        units: the flat network's tables.
+        same: ``int[pre]``, at first each pre-activation itself.
+        unit_class: ``int[units]``, the same of units.
     """
-    same = np.arange(int(pre_off[-1]))
-    unit_class = np.arange(len(units["kind"]))
-    for i, layer in enumerate(layers, start=1):
-        first, last = int(pre_off[i]), int(pre_off[i + 1])
-        part = constant[:, first:last]
-        code = _scramble(part + 0.0).sum(axis=0, dtype=np.uint64)
+
+    units: Mapping[str, NDArray[Any]]
+    same: IntArray
+    unit_class: IntArray
+
+    def add(
+        self, part: slice, mine: slice, constant: FloatArray, reads: Sequence[Read], starts: Mapping[int, int]
+    ) -> None:
+        """The next layer.
+
+        Arguments:
+            part, mine: its pre-activations and its units.
+            constant: ``[d + 1, width]``, what does not depend on earlier layers.
+            reads: its maps on those.
+            starts: the first unit of each layer that is read.
+        """
+        code = _scramble(constant + 0.0).sum(axis=0, dtype=np.uint64)
         if len(np.unique(code)) < len(code):  # else no two have the same constant
             rows = [
-                (csr_array(linear.to_sparse()), unit_class[units["unit_off"][place[k]] :][: linear.shape[1]])
-                for k, linear in zip(layer.inputs, layer.maps, strict=True)
-                if k
+                (matrix, self.unit_class[starts[k] :][: matrix.shape[1]])
+                for k, _, matrix in reads
+                if matrix is not None
             ]
             for matrix, classes in rows:
                 code += _row_codes(matrix, classes)
-            same[first:last] = first + _first_of_equal(code, part, rows)
-        _classify(unit_class, slice(*units["unit_off"][i : i + 2].tolist()), same, units)
-    return same
+            self.same[part] = part.start + _first_of_equal(code, constant, rows)
+        look()
+        _classify(self.unit_class, mine, self.same, self.units)
 
 
 def _scramble(values: FloatArray, salt: NDArray[Any] | int = 0) -> Words:
@@ -67,9 +79,15 @@ def _scramble(values: FloatArray, salt: NDArray[Any] | int = 0) -> Words:
 
 def _row_codes(matrix: csr_array, classes: IntArray) -> Words:
     """A sum over each row's entries that depends on the classes they read and on the weights."""
-    words = _scramble(matrix.data.astype(float), classes[matrix.indices] + 1)
-    sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(words, dtype=np.uint64)])
-    codes: Words = sums[matrix.indptr[1:]] - sums[matrix.indptr[:-1]]
+    codes = np.zeros(matrix.shape[0], dtype=np.uint64)
+    step = max(1, CHUNK * len(codes) // max(matrix.nnz, 1))
+    for first in range(0, len(codes), step):
+        look()
+        ends = matrix.indptr[first : first + step + 1]
+        span = slice(int(ends[0]), int(ends[-1]))
+        words = _scramble(matrix.data[span].astype(float), classes[matrix.indices[span]] + 1)
+        sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(words, dtype=np.uint64)])
+        codes[first : first + step] = sums[ends[1:] - ends[0]] - sums[ends[:-1] - ends[0]]
     return codes
 
 
@@ -77,7 +95,9 @@ def _first_of_equal(code: Words, part: FloatArray, rows: Sequence[tuple[csr_arra
     """For each row the first equal one: candidates by code, then compared entry by entry."""
     _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
     out: IntArray = first[inverse].astype(np.int64)
-    for r in np.flatnonzero(out != np.arange(len(code))).tolist():
+    for i, r in enumerate(np.flatnonzero(out != np.arange(len(code))).tolist()):
+        if i % ROWS == 0:
+            look()
         q = int(out[r])
         if not (part[:, r] == part[:, q]).all() or not all(_equal_rows(m, c, r, q) for m, c in rows):
             out[r] = r

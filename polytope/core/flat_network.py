@@ -12,17 +12,17 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csc_array
+from numpy.typing import ArrayLike, NDArray
 
-from polytope.core.equal_functions import equal_functions
+from polytope.core.equal_functions import EqualFunctions
+from polytope.core.readers import Read, Readers, reads_of
 from polytope.ir.activations import MaxGroups, PiecewiseLinear
 from polytope.ir.layers import Layer
-from polytope.ir.maps import Dense, FloatArray, IntArray, LinearMap
+from polytope.ir.looking import look
+from polytope.ir.maps import Dense, FloatArray, IntArray
 from polytope.ir.network import Network
 
 ROUND = 2.0**-53
-DENSE_SHARE = 0.4  # a map with more entries than this share of its size is stored dense
 FEW_UNITS = 4000  # undecided units of a cell at which it gets a network of its own
 MANY_UNITS = 2000  # networks with more units, if sparse, have units decided before their layer's turn
 
@@ -94,7 +94,7 @@ def _plain_layers(units: dict[str, NDArray[Any]]) -> IntArray:
     return out
 
 
-def pays_early(units: dict[str, NDArray[Any]], readers: dict[str, NDArray[Any]]) -> bool:
+def pays_early(units: Mapping[str, NDArray[Any]], readers: Mapping[str, NDArray[Any]]) -> bool:
     """Whether units of later layers are best decided early: many units, most of them read sparsely."""
     layers = len(units["unit_off"]) - 1
     return layers > 2 and len(units["kind"]) > MANY_UNITS and bool((readers["rd_sparse"] >= 0).any())
@@ -157,7 +157,11 @@ def used_layers(network: Network) -> list[int]:
 
 
 def flatten(
-    network: Network, rows: FloatArray, cutting: list[tuple[int, int]], xmax: FloatArray, words: int
+    network: Network,
+    rows: FloatArray,
+    cutting: list[tuple[int, int]],
+    xmax: FloatArray,
+    words: int,
 ) -> FlatNetwork:
     """The arrays of a network on a domain.
 
@@ -169,74 +173,100 @@ def flatten(
     """
     d = network.input_dim
     numbers = used_layers(network)
-    place = {number: i + 1 for i, number in enumerate(numbers)}
     layers = [network.layers[number - 1] for number in numbers]
     units = _units(network, numbers, cutting)
     widths = [0] + [len(layer.bias) for layer in layers]
     pre_off = np.cumsum([0, *widths]).astype(np.int64)
-    readers = _readers(layers, place, pre_off, units["unit_off"])
-    Z0, gamma, alias = _constant_part(layers, place, pre_off, units["unit_off"], d, xmax)
+    constant, readers, same = _read(layers, numbers, pre_off, units, (d, xmax))
     early = pays_early(units, readers)
-    few = FEW_UNITS if early and can_reduce(units, alias, d) else 0
+    few = FEW_UNITS if early and can_reduce(units, constant.alias, d) else 0
     groups = units["n_seg"][units["kind"] == UNIT_MAX]
     binary = max(units["label"].max(initial=0), groups.max(initial=2) - 1) <= 1
     par = np.array([d, len(layers) + 1, words, network.n_units, early, few, 0, binary], dtype=np.int64)
-    same = equal_functions(layers, place, pre_off, units, Z0[: d + 1])
-    plain = _plain_layers(units)
-    rest = {"plain": plain, "pre_off": pre_off, "gamma": gamma, "alias": alias, "same": same}
+    rest: dict[str, NDArray[Any]] = {"plain": _plain_layers(units), "pre_off": pre_off, "same": same}
+    rest |= {"gamma": constant.gamma, "alias": constant.alias}
     rest["given"] = np.repeat([0, *(layer.inputs == (0,) for layer in layers)], [0, *widths[1:]])
     rest |= _units_of(units, int(pre_off[-1]))
     least = _least(readers["dense"], readers["sp_val"], units["slope"])
     lost = np.array([lost_by_underflow(xmax, least)])
-    rest |= {"dom": rows, "xmax": xmax, "par": par, "Z0": Z0, "lost": lost}
+    rest |= {"dom": rows, "xmax": xmax, "par": par, "Z0": constant.Z0, "lost": lost}
     return FlatNetwork({**units, **readers, **rest})
+
+
+def _read(
+    layers: list[Layer],
+    numbers: list[int],
+    pre_off: IntArray,
+    units: dict[str, NDArray[Any]],
+    inputs: tuple[int, FloatArray],
+) -> tuple[_Constants, Mapping[str, NDArray[Any]], IntArray]:
+    """Layer by layer: what does not depend on others, the weights of its readers, and equal functions."""
+    place, n = {number: i + 1 for i, number in enumerate(numbers)}, int(pre_off[-1])
+    starts = {k: int(units["unit_off"][i]) for k, i in place.items()}
+    (d, xmax), nothing = inputs, np.full(n, -1, dtype=np.int64)
+    constant = _Constants(d, xmax, np.zeros((d + 2, n)), np.zeros(len(layers) + 1), nothing)
+    readers = Readers(len(layers))
+    equal = EqualFunctions(units, np.arange(n), np.arange(len(units["kind"])))
+    for i, layer in enumerate(layers, start=1):
+        look()
+        reads, part = reads_of(layer), slice(int(pre_off[i]), int(pre_off[i + 1]))
+        constant.add(i, layer, reads, part, starts)
+        for read in reads:
+            if read.value:
+                readers.add(place[read.value], i, read, part.start)
+        mine = slice(int(units["unit_off"][i]), int(units["unit_off"][i + 1]))
+        equal.add(part, mine, constant.Z0[: d + 1, part], reads, starts)
+    return constant, readers.arrays(), equal.same
 
 
 def _units(network: Network, numbers: list[int], cutting: list[tuple[int, int]]) -> dict[str, NDArray[Any]]:
     """Kind, pieces and place in the pattern of every unit."""
-    pieces = _Pieces([], [], [], [], [])
-    n_rows = len(cutting)
-    kind, tab, pat = [UNIT_DOMAIN] * n_rows, [0] * n_rows, [-1] * n_rows
-    src, n_seg = [c[0] for c in cutting], [c[1] for c in cutting]
-    unit_off, pre = [0, n_rows], 0
+    pieces, n_rows = _Pieces([], [], [], [], []), len(cutting)
+    columns = [_numbered(UNIT_DOMAIN, [c[0] for c in cutting], [c[1] for c in cutting], [0] * n_rows)]
+    pat, unit_off, pre = [np.full(n_rows, -1)], [0, n_rows], 0
     shared: dict[int, tuple[int, int]] = {}
     for number in numbers:
+        look()
         layer = network.layers[number - 1]
         act, n = layer.activation, len(layer.bias)
         if isinstance(act, MaxGroups):
-            for group in act.members:
-                members = [int(m) + pre for m in group if m >= 0]
-                kind.append(UNIT_MAX)
-                src.append(-1)
-                n_seg.append(len(members))
-                tab.append(len(pieces.mem))
-                pieces.mem.extend(members)
+            starts, members = [], [[int(m) + pre for m in group if m >= 0] for group in act.members]
+            for group in members:
+                starts.append(len(pieces.mem))
+                pieces.mem.extend(group)
+            columns.append(_numbered(UNIT_MAX, [-1] * len(members), [len(m) for m in members], starts))
         else:
-            kind.extend([UNIT_PIECES] * n)
-            src.extend(range(pre, pre + n))
-            spans = _spans(pieces, act, n, shared)
-            tab.extend(s for s, _ in spans)
-            n_seg.extend(m for _, m in spans)
+            spans = np.array(_spans(pieces, act, n, shared), dtype=np.int64)
+            tab, n_seg = np.broadcast_to(spans, (n, 2)).T
+            columns.append(_numbered(UNIT_PIECES, np.arange(pre, pre + n), n_seg, tab))
         start = network.unit_offsets[number - 1]
-        pat.extend(range(start, start + layer.width) if act is not None else [-1] * n)
+        pat.append(np.arange(start, start + layer.width) if act is not None else np.full(n, -1))
         pre += n
-        unit_off.append(len(kind))
-    as_int = {"src": src, "n_seg": n_seg, "tab": tab, "mem": pieces.mem, "pat": pat, "unit_off": unit_off}
+        unit_off.append(unit_off[-1] + columns[-1].shape[1])
+    kind, src, n_seg, tab = np.concatenate(columns, axis=1)
+    as_int = {"src": src, "n_seg": n_seg, "tab": tab, "mem": pieces.mem, "unit_off": unit_off}
     as_float = {"slope": pieces.slope, "icept": pieces.icept, "brk": pieces.brk}
     return {
-        "kind": np.array(kind, dtype=np.int8),
+        "kind": kind.astype(np.int8),
         "label": np.array(pieces.label, dtype=np.int8),
+        "pat": np.concatenate(pat).astype(np.int64),
         **{k: np.array(v, dtype=np.int64) for k, v in as_int.items()},
         **{k: np.array(v, dtype=np.float64) for k, v in as_float.items()},
     }
 
 
+def _numbered(kind: int, source: ArrayLike, number: ArrayLike, table: ArrayLike) -> IntArray:
+    """Kind, source, number of pieces and start in the tables of some units, ``int[4, n]``."""
+    columns = [np.asarray(a, dtype=np.int64) for a in (source, number, table)]
+    return np.stack([np.full_like(columns[0], kind), *columns])
+
+
 def _spans(pieces: _Pieces, act: object, n: int, shared: dict[int, tuple[int, int]]) -> list[tuple[int, int]]:
-    """Where the pieces of n units stand in the tables; an affine layer has one piece, h = z."""
+    """Where the pieces of n units stand in the tables, or of all; an affine layer has one piece, h = z."""
     if act is None:
         if 0 not in shared:
             shared[0] = pieces.add(np.array([]), np.array([1.0]), np.array([0.0]))
-        return [shared[0]] * n
+        return [shared[0]]
     if not isinstance(act, PiecewiseLinear):
         raise TypeError(f"Vertex cells know pieces and max groups, not {type(act).__name__}.")
     tables = [
@@ -244,70 +274,7 @@ def _spans(pieces: _Pieces, act: object, n: int, shared: dict[int, tuple[int, in
         for t in (act.breakpoints, act.slopes, act.intercepts)
     ]
     rows = max(len(t) for t in tables)
-    spans = [pieces.add(*(t[i if len(t) > 1 else 0] for t in tables)) for i in range(rows)]
-    return spans if rows > 1 or n == 1 else spans * n
-
-
-def _readers(
-    layers: list[Layer], place: dict[int, int], pre_off: IntArray, unit_off: NDArray[Any]
-) -> dict[str, NDArray[Any]]:
-    """The weights with which later layers read each layer's outputs, column by column."""
-    rd_ptr, rd_layer, rd_dense, rd_sparse, rd_norm = [0, 0], [], [], [], []
-    norm: list[FloatArray] = []
-    dense: list[FloatArray] = []
-    ptr: list[IntArray] = []
-    idx: list[IntArray] = []
-    val: list[FloatArray] = []
-    n_dense = n_ptr = n_idx = n_norm = 0
-    for source in range(1, len(layers) + 1):
-        for target, layer in enumerate(layers, start=1):
-            for k, linear in zip(layer.inputs, layer.maps, strict=True):
-                if k == 0 or place[k] != source:
-                    continue
-                rd_layer.append(target)
-                full = _mostly_full(linear)
-                if full is not None:
-                    dense.append(np.ascontiguousarray(full.T).ravel())
-                    rd_dense.append(n_dense)
-                    rd_sparse.append(-1)
-                    n_dense += full.size
-                    norm.append(_row_norms(full))
-                    rd_norm.append(n_norm)
-                    n_norm += len(full)
-                else:
-                    matrix = csc_array(linear.to_sparse())
-                    matrix.sort_indices()
-                    ptr.append(matrix.indptr.astype(np.int64) + n_idx)
-                    idx.append(matrix.indices.astype(np.int64) + pre_off[target])
-                    val.append(matrix.data.astype(float))
-                    rd_dense.append(-1)
-                    rd_norm.append(-1)
-                    rd_sparse.append(n_ptr)
-                    n_ptr += len(matrix.indptr)
-                    n_idx += matrix.nnz
-        rd_ptr.append(len(rd_layer))
-    return {
-        "rd_ptr": np.array(rd_ptr, dtype=np.int64),
-        "rd_layer": np.array(rd_layer, dtype=np.int64),
-        "rd_dense": np.array(rd_dense, dtype=np.int64),
-        "rd_sparse": np.array(rd_sparse, dtype=np.int64),
-        "rd_norm": np.array(rd_norm, dtype=np.int64),
-        "norm": np.concatenate([*norm, np.zeros(1)]),
-        "dense": np.concatenate([*dense, np.zeros(1)]),
-        "dense_error": np.zeros(1),
-        "sp_ptr": np.concatenate([*ptr, np.zeros(1, dtype=np.int64)]),
-        "sp_idx": np.concatenate([*idx, np.zeros(1, dtype=np.int64)]),
-        "sp_val": np.concatenate([*val, np.zeros(1)]),
-    }
-
-
-def _row_norms(matrix: FloatArray) -> FloatArray:
-    """The length of every row, or more; no square under- or overflows where it matters."""
-    size = np.abs(matrix).max(axis=1, initial=0.0)
-    part = matrix / np.where(size > 0, size, 1.0)[:, None]
-    with np.errstate(over="ignore"):  # then infinite, which is more
-        lengths: FloatArray = np.sqrt((part**2).sum(axis=1)) * size * (1 + 1e-12)
-    return lengths
+    return [pieces.add(*(t[i if len(t) > 1 else 0] for t in tables)) for i in range(rows)]
 
 
 def lost_by_underflow(xmax: FloatArray, least: float) -> float:
@@ -330,38 +297,38 @@ def _least(*tables: NDArray[Any]) -> float:
     return float(min(sizes))
 
 
-def _mostly_full(linear: LinearMap) -> FloatArray | None:
-    """The matrix of a map that is best stored dense, else ``None``."""
-    least = DENSE_SHARE * linear.shape[0] * linear.shape[1]
-    if isinstance(linear, Dense):
-        return linear.matrix if np.count_nonzero(linear.matrix) > least else None
-    matrix = linear.to_sparse()
-    return matrix.toarray() if matrix.nnz > least else None
+@dataclass
+class _Constants:
+    """What the layers read of the input and their biases; error factors; copies of single units.
 
+    Arguments:
+        d: number of inputs.
+        xmax: largest absolute coordinates in the domain.
+        Z0: ``[d + 2, pre]``; gamma: ``[layers]``; alias: ``int[pre]``.
+    """
 
-def _constant_part(
-    layers: list[Layer],
-    place: dict[int, int],
-    pre_off: IntArray,
-    unit_off: NDArray[Any],
-    d: int,
-    xmax: FloatArray,
-) -> tuple[FloatArray, FloatArray, IntArray]:
-    """What the layers read of the input and their biases; error factors; copies of single units."""
-    Z0 = np.zeros((d + 2, int(pre_off[-1])))
-    gamma = np.zeros(len(layers) + 1)
-    alias = np.full(int(pre_off[-1]), -1, dtype=np.int64)
-    for i, layer in enumerate(layers, start=1):
-        part = slice(int(pre_off[i]), int(pre_off[i + 1]))
-        Z0[d, part] = layer.bias
-        terms, inputs, given = 0, 0, np.zeros((d, len(layer.bias)))
+    d: int
+    xmax: FloatArray
+    Z0: FloatArray
+    gamma: FloatArray
+    alias: IntArray
+
+    def add(self, i: int, layer: Layer, reads: list[Read], part: slice, starts: Mapping[int, int]) -> None:
+        """A layer.
+
+        Arguments:
+            i: where it stands.
+            part: its pre-activations.
+            starts: the first unit of each layer that is read.
+        """
+        self.Z0[self.d, part] = layer.bias
+        terms, inputs, given = 0, 0, np.zeros((self.d, len(layer.bias)))
         copies = np.full(len(layer.bias), -1, dtype=np.int64)
-        plain = not layer.bias.any()
         counts = np.zeros(len(layer.bias), dtype=np.int64)
-        for k, linear in zip(layer.inputs, layer.maps, strict=True):
-            if k == 0:
-                read = linear.apply(np.eye(d)).T
-                Z0[:d, part] += read
+        for k, linear, matrix in reads:
+            if matrix is None:
+                read = linear.apply(np.eye(self.d)).T
+                self.Z0[: self.d, part] += read
                 given += np.abs(read)
                 inputs += 1
                 counts += 1
@@ -370,21 +337,18 @@ def _constant_part(
                 terms += linear.shape[1]
                 counts += linear.shape[1]
                 continue
-            matrix = linear.to_sparse()
             row_counts = np.diff(matrix.indptr)
             terms += int(row_counts.max(initial=0))
             counts += row_counts
-            single = row_counts == 1
             first = np.minimum(matrix.indptr[:-1], max(matrix.nnz - 1, 0))
             if matrix.nnz:
-                one = single & (matrix.data[first] == 1.0)
-                copies[one] = matrix.indices[first][one] + int(unit_off[place[k]])
+                one = (row_counts == 1) & (matrix.data[first] == 1.0)
+                copies[one] = matrix.indices[first][one] + starts[k]
         copies[(counts != 1) | (layer.bias != 0)] = -1
-        alias[part] = copies
-        exact = plain and bool(((counts == 0) | (copies >= 0)).all())
+        self.alias[part] = copies
+        exact = not layer.bias.any() and bool(((counts == 0) | (copies >= 0)).all())
         if not exact and (terms or inputs > 1):
-            gamma[i] = (terms + inputs + 8) * ROUND
+            self.gamma[i] = (terms + inputs + 8) * ROUND
             with np.errstate(over="ignore"):  # then the bound is infinite
-                size = given.T @ xmax + np.abs(layer.bias)
-                Z0[d + 1, part] = gamma[i] * size * 1.001
-    return Z0, gamma, alias
+                size = given.T @ self.xmax + np.abs(layer.bias)
+                self.Z0[self.d + 1, part] = self.gamma[i] * size * 1.001

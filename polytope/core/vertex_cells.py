@@ -20,6 +20,7 @@ from polytope.core.bounding_box import bounding_box
 from polytope.core.exact_signs import ExactSigns
 from polytope.core.flat_network import FlatNetwork, flatten
 from polytope.core.interior_points import proved_inside
+from polytope.core.limits import Limits, attendant
 from polytope.core.open_cells import Bounds, Open, Path, open_cells
 from polytope.core.packed import patterns_of
 from polytope.core.reduced_network import Reducer
@@ -28,6 +29,7 @@ from polytope.errors import InternalError
 from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.continuity import refuse_infinite, refuse_jumps
+from polytope.ir.looking import look, unwatched, watched
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.ir.products import unfolded
@@ -131,8 +133,7 @@ def explore(
     *,
     keep: str = "count",
     max_regions: int | None = None,
-    deadline: float | None = None,
-    full: Callable[[], bool] | None = None,
+    limits: Limits | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
     start: Sequence[Path] = ROOT,
@@ -144,8 +145,8 @@ def explore(
         network: its input dimension is the domain's.
         domain: more than a box is cut out of its bounding box exactly.
         keep: "count" nothing, "cells" patterns and facets, "points" facet points too, "vertices" everything.
-        max_regions, deadline: stop soon after so many cells, or at this ``time.monotonic()``.
-        full: whether to stop for want of memory; asked now and then.
+        max_regions: stop soon after so many cells.
+        limits: of time and memory; asked now and then.
         progress: called now and then with (cells found, branches open).
         workers: threads; the search runs without the interpreter's lock.
         start: ``open_cells`` of an earlier, stopped search with the same network and domain.
@@ -156,6 +157,7 @@ def explore(
         EmptyDomainError: the domain has no interior.
         UnboundedDomainError: the domain is unbounded.
         ValueError: a unit of the network jumps, a weight is not finite, or ``start`` is not of this search.
+        BudgetSpent: the limits ended what has to be made before the search; nothing was found.
     """
     if keep not in KEEP:
         raise ValueError(f"keep must be one of {', '.join(KEEP)}, not {keep!r}.")
@@ -165,16 +167,17 @@ def explore(
         )
     inner, even, scale = _even(network, domain)
     paths = list(start)
-    attend = attendant(full, progress)
+    attend = attendant(limits, progress)
     if progress:
         progress(0, len(paths))
     words = 1
     while True:
-        problem = vertex_problem(inner, even, words)
-        limit = np.inf if deadline is None else max(deadline - time.monotonic(), 0.0)
-        raw = search(
-            inner, problem, KEEP[keep], paths, max_regions or MOST_REGIONS, limit, workers, attend, cases
-        )
+        with watched(limits.first if limits else unwatched):
+            problem = vertex_problem(inner, even, words)
+        left = limits.left if limits else None
+        limit, most = np.inf if left is None else left, max_regions or MOST_REGIONS
+        with watched():  # ``attend`` ends it, and what it has found is kept
+            raw = search(inner, problem, KEEP[keep], paths, most, limit, workers, attend, cases)
         if raw["lost"]:
             raise ValueError("A branch to start from is not one of this network on this domain.")
         if not raw["crowded"]:
@@ -238,24 +241,22 @@ def search(
     )
 
 
-def attendant(
-    full: Callable[[], bool] | None, progress: Callable[[int, int], None] | None
-) -> Callable[[int], bool] | None:
-    """What a search asks now and then: whether to go on, told how many regions there are."""
-    if full is None and progress is None:
-        return None
-
-    def attend(found: int) -> bool:
-        if progress:
-            progress(found, 1)
-        return full is None or not full()
-
-    return attend
-
-
 @lru_cache(maxsize=1)  # a worker is asked for one part of a search after the other
+def _kept(network: Network, domain: Polyhedron, words: int) -> list[Problem]:
+    """A place for one problem; empty until it is made."""
+    return []
+
+
 def vertex_problem(network: Network, domain: Polyhedron, words: int) -> Problem:
     """A domain's flat network and first cell; ``words`` of 64 bits make a vertex's set of facets."""
+    kept = _kept(network, domain, words)
+    if not kept:
+        look()
+        kept.append(_made(network, domain, words))
+    return kept[0]
+
+
+def _made(network: Network, domain: Polyhedron, words: int) -> Problem:
     d, A, b = domain.dim, domain.A, domain.b
     low, high, owner = bounding_box(domain)
     rows = [np.concatenate([a, [-c]]) for a, c in zip(A, b, strict=True)]

@@ -11,7 +11,11 @@ from time import monotonic
 
 import numpy as np
 
+from polytope.core.limits import Limit
+
 Progress = Callable[[int, int], None]  # regions found, open cells
+
+GRACE = 0.5  # seconds more than were asked, if that is enough for a first answer
 
 
 def resident_bytes() -> int:
@@ -22,22 +26,51 @@ def resident_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-@dataclass(frozen=True)
+def free_bytes() -> int | None:
+    """The memory that the machine, or the container, has for new work; ``None`` where it is not known."""
+    table, group = File("/proc/meminfo"), File("/sys/fs/cgroup")
+    if not table.exists():
+        return None
+    lines = dict(line.split(":") for line in table.read_text().splitlines())
+    free = int(lines.get("MemAvailable", lines["MemFree"]).split()[0]) * 1024
+    try:
+        most = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+        kinds = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except OSError:
+        return free
+    used -= int(kinds.get("inactive_file", 0))  # read from files, and dropped when others want the room
+    return free if most == "max" else min(free, max(int(most) - used, 0))
+
+
+class BudgetSpent(Exception):  # noqa: N818  # not an error: a search that it stops returns what it has
+    """The time or the memory of a search is used up: caught by the engine, which returns what it has."""
+
+
+@dataclass(eq=False)
 class Budget:
-    """Limits of a search; ``None`` is no limit.
+    """Limits of a search, one object for all its steps; ``None`` is no limit.
 
     Arguments:
         max_regions, max_seconds: what they say.
-        max_memory: bytes of this process. Putting results together takes about as much as the search added,
-            so it is stopped when half of what was left at its start is used.
+        max_memory: bytes of this process; by default what is in use at the start and half of what is free.
+            Putting results together takes about as much as the search added, so it is stopped when half of
+            what was left at its start is used.
+        patience: seconds after which also what has to be made before the search is given up; by default
+            ``max_seconds``. A part of a longer search has more patience than time.
         started, occupied: the clock, and the bytes in use, at the start.
+
+    Attributes:
+        stopped_by: the first limit that stopped the search, ``None`` so far.
     """
 
     max_regions: int | None = None
     max_seconds: float | None = None
     max_memory: int | None = None
+    patience: float | None = None
     started: float = field(default_factory=monotonic)
     occupied: int = field(default_factory=resident_bytes)
+    stopped_by: Limit | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         for name in ("max_regions", "max_seconds", "max_memory"):
@@ -48,23 +81,73 @@ class Budget:
                 raise TypeError(f"{name}: a whole number is expected, not {limit!r}.")
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} must be positive, not {limit}.")
+        self.limited = any(
+            limit is not None for limit in (self.max_regions, self.max_seconds, self.max_memory)
+        )
+        free = free_bytes() if self.max_memory is None else None
+        self._most = self.max_memory if free is None else self.occupied + free // 2
 
-    @property
-    def limited(self) -> bool:
-        """Whether there is any limit."""
-        return any(limit is not None for limit in (self.max_regions, self.max_seconds, self.max_memory))
+    def full(self, wanted: int = 0) -> bool:
+        """Whether the search must stop for want of memory.
 
-    def full(self) -> bool:
-        """Whether the search must stop for want of memory."""
-        return self.max_memory is not None and 2 * resident_bytes() - self.occupied >= self.max_memory
+        Arguments:
+            wanted: bytes that the next step takes.
+        """
+        if self._most is None or 2 * (resident_bytes() + wanted) - self.occupied < self._most:
+            return False
+        self.stopped_by = self.stopped_by or "memory"
+        return True
 
     def spent(self, regions: int) -> bool:
         """Whether the search must stop now."""
         if self.max_regions is not None and regions >= self.max_regions:
+            self.stopped_by = self.stopped_by or "regions"
             return True
-        return (self.max_seconds is not None and self.seconds >= self.max_seconds) or self.full()
+        return self.late() or self.full()
+
+    def late(self) -> bool:
+        """Whether the time is used up."""
+        if self.max_seconds is None or self.seconds < self.max_seconds:
+            return False
+        self.stopped_by = self.stopped_by or "seconds"
+        return True
+
+    def look(self, wanted: int = 0) -> None:
+        """Called between the small steps of what has to be made before a search, or behind it.
+
+        Arguments:
+            wanted: bytes that the next step takes.
+
+        Raises:
+            BudgetSpent: there is no time, or no memory, for the next step.
+        """
+        self._look(wanted, 0.0)
+
+    def first(self, wanted: int = 0) -> None:
+        """The same before the first answer, for which there is a little more time than was asked."""
+        self._look(wanted, GRACE)
+
+    def _look(self, wanted: int, grace: float) -> None:
+        patience = self.max_seconds if self.patience is None else self.patience
+        late = patience is not None and self.seconds >= patience + grace
+        if late:
+            self.stopped_by = self.stopped_by or "seconds"
+        if late or self.full(wanted):
+            raise BudgetSpent
+
+    def reason(self, regions: int) -> Limit | None:
+        """The limit that ended a search that found so many regions, if one did."""
+        if self.stopped_by is None and self.max_regions is not None and regions >= self.max_regions:
+            return "regions"
+        self.late()
+        return self.stopped_by
 
     @property
     def seconds(self) -> float:
         """Time since the search was started."""
         return monotonic() - self.started
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, at least a millisecond; ``None`` where there is no limit."""
+        return None if self.max_seconds is None else max(self.max_seconds - self.seconds, 1e-3)

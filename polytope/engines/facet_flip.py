@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from polytope.core.ceiling import Ceiling
 from polytope.core.open_cells import Path
 from polytope.core.result import ROOT, Keep, SearchResult
-from polytope.engines.budget import Budget, Progress
+from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.engine import at_the_root
 from polytope.engines.nearest_first import by_distance
 from polytope.engines.walk import Walk, by_hops
@@ -24,6 +24,7 @@ from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.boundaries import boundaries
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 
 
@@ -82,12 +83,16 @@ class FacetFlip:
         """
         at_the_root(start, self)
         origin = self._start(domain)
-        inner = equilibrated(network, domain, columns=self.order == "hops")
-        network, domain, origin = inner.network, inner.domain, origin / inner.scale
-        tables = boundaries(network)
-        walk = Walk(network, domain, tables, budget, progress)
-        walk.begin(origin)
-        ended = by_hops(walk) if self.order == "hops" else by_distance(walk, origin)
+        with watched(budget.first):
+            inner = equilibrated(network, domain, columns=self.order == "hops")
+            network, domain, origin = inner.network, inner.domain, origin / inner.scale
+            walk = Walk(network, domain, boundaries(network), budget, progress)
+            walk.begin(origin)
+        try:
+            with watched(budget.look):
+                ended = by_hops(walk) if self.order == "hops" else by_distance(walk, origin)
+        except BudgetSpent:
+            ended = False
         done = ended and walk.sure
         count, kept = len(walk.patterns), keep != "count"
         bound = 0 if done else max(Ceiling(network, domain.dim).whole - count, 1)

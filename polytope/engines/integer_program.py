@@ -21,7 +21,7 @@ from polytope.core.ceiling import Ceiling
 from polytope.core.interior_points import point_inside
 from polytope.core.open_cells import Path
 from polytope.core.result import ROOT, Keep, SearchResult
-from polytope.engines.budget import Budget, Progress
+from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.engine import at_the_root
 from polytope.errors import SolverError, UnboundedDomainError
 from polytope.exact.cells import ExactCells
@@ -31,6 +31,7 @@ from polytope.geometry.programs import INFEASIBLE, SOLVED, integer_program
 from polytope.ir import Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, boundaries
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.sweep import outputs
 
@@ -83,8 +84,9 @@ class IntegerProgram:
             )
         if not domain.is_bounded:
             raise UnboundedDomainError("IntegerProgram needs a bounded domain: its constants M come from it.")
-        even = equilibrated(network, domain)
-        model = _model(even.network, even.domain, boundaries(even.network))
+        with watched(budget.first):
+            even = equilibrated(network, domain)
+            model = _model(even.network, even.domain, boundaries(even.network))
         exact = ExactCells(network, domain.A, domain.b)
         patterns: list[PatternArray] = []
         points: list[FloatArray] = []
@@ -92,8 +94,8 @@ class IntegerProgram:
         done = failed = False
         while not done and not failed and not budget.spent(len(patterns)):
             try:
-                pattern = model.next(seen, self.slack)
-            except SolverError:
+                pattern = model.next(seen, self.slack, budget)
+            except (SolverError, BudgetSpent):
                 failed = True
                 continue
             done = pattern is None
@@ -138,8 +140,11 @@ class _Model:
         """A new row ``low <= factors . columns <= high``."""
         self.rows.append((list(columns), list(factors), low, high))
 
-    def next(self, seen: Sequence[PatternArray], slack: float) -> PatternArray | None:
-        """An unseen pattern, of the largest slack if HiGHS can; ``None`` if all slacks are too small."""
+    def next(self, seen: Sequence[PatternArray], slack: float, budget: Budget) -> PatternArray | None:
+        """An unseen pattern, of the largest slack if HiGHS can; ``None`` if all slacks are too small.
+
+        Where time ends the search for the largest slack, any that HiGHS knows will do.
+        """
         cuts = [
             ([of_unit[k] for of_unit, k in zip(self.binaries, p.tolist(), strict=True)], len(p) - 1.0)
             for p in seen
@@ -153,14 +158,14 @@ class _Model:
         for presolve, wanted in ((True, -1.0), (False, -1.0), (True, 0.0)):  # HiGHS may end in a solve error
             cost, low = np.zeros(len(self.low)), np.array(self.low)
             cost[0], low[0] = wanted, 0.0 if wanted else 2 * slack  # the largest slack, or any
-            found = integer_program(
-                cost, limits, (low, np.array(self.high)), np.array(self.whole), presolve=presolve
-            )
-            if found.status in (SOLVED, INFEASIBLE):
+            budget.look()
+            bounds, whole = (low, np.array(self.high)), np.array(self.whole)
+            found = integer_program(cost, limits, bounds, whole, presolve=presolve, seconds=budget.left)
+            if found.status in (SOLVED, INFEASIBLE) or (found.x is not None and budget.late()):
                 break
         if found.status == INFEASIBLE:
             return None
-        if found.x is None or found.status != SOLVED:
+        if found.x is None or not (found.status == SOLVED or budget.late()):
             raise SolverError(f"HiGHS ended a mixed-integer program with: {found.message}")
         if found.x[0] <= slack:
             return None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from polytope.core.ceiling import Ceiling
 from polytope.core.result import SearchResult
-from polytope.engines.budget import Budget, Progress
+from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.lp_cell import LpCell
 from polytope.engines.lp_decide import Decider
 from polytope.engines.lp_functions import (
@@ -31,7 +31,10 @@ from polytope.exact.rows import Cut
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, PieceRow
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray, IntArray
+
+HIGHS_CELLS = "layer split, LP cells (HiGHS)"  # as reports call the engine
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +95,24 @@ class Tree:
                 progress(self.count, len(stack))
             while not splits[-1].waiting:
                 splits.pop()
+            try:
+                with watched(budget.look):
+                    node = self._descend(stack[-1])
+                    leaf = not len(node.undecided)
+                    children = [] if leaf else self._children(node)
+                    point = self._point(node) if leaf and self.keep else None
+            except BudgetSpent:
+                break
+            stack.pop()
             splits[-1].waiting -= 1
-            node = self._descend(stack.pop())
-            if len(node.undecided):
-                children = self._children(node)
-                splits.append(Split(self._bound(node), self.count, len(children)))
-                stack += reversed(children)
-            else:
-                self._leaf(node)
+            if leaf:
+                self._leaf(node, point)
+                continue
+            splits.append(Split(self._bound(node), self.count, len(children)))
+            stack += reversed(children)
         d, units = self.network.input_dim, self.network.n_units
         return SearchResult(
-            engine="layer split, LP cells (HiGHS)",
+            engine=HIGHS_CELLS,
             n_regions=self.count,
             open_bound=self._open_bound(stack, splits),
             kept_patterns=np.array(self.patterns, dtype=np.int8).reshape(-1, units),
@@ -129,15 +139,17 @@ class Tree:
             node = self._settle(self._enter(node), entering=True)
         return node
 
-    def _leaf(self, node: Node) -> None:
+    def _leaf(self, node: Node, point: FloatArray | None) -> None:
         self.count += 1
-        if self.keep:
+        if point is not None:
             self.patterns.append(node.pattern)
-            inside = node.cell.radius > 0
-            self.points.append(
-                node.cell.center if inside else self.decide.exact_point(node.cell, node.pattern)
-            )
+            self.points.append(point)
             self.carriers.append(self._carriers(node.cell))
+
+    def _point(self, node: Node) -> FloatArray:
+        """A point strictly inside a region."""
+        inside = node.cell.radius > 0
+        return node.cell.center if inside else self.decide.exact_point(node.cell, node.pattern)
 
     def _carriers(self, cell: LpCell) -> IntArray:
         """The units and domain rows whose boundaries include every facet of the cell."""

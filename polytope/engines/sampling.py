@@ -10,7 +10,7 @@ import numpy as np
 from polytope.core.ceiling import Ceiling
 from polytope.core.open_cells import Path
 from polytope.core.result import ROOT, Keep, SearchResult
-from polytope.engines.budget import Budget, Progress
+from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.engine import at_the_root
 from polytope.errors import UnboundedDomainError
 from polytope.geometry.lp import coordinate_bounds
@@ -18,6 +18,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, boundaries
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.regions.locate import told_patterns
 
@@ -63,8 +64,15 @@ class Sampling:
         rng = self.rng or np.random.default_rng(0)
         tables = boundaries(network)
         found: dict[bytes, tuple[PatternArray, FloatArray]] = {}
-        for points in random_points(domain, self.n, rng):
-            for pattern, x in zip(*clear_patterns(network, tables, points), strict=True):
+        with watched(budget.look):
+            drawn = random_points(domain, self.n, rng)
+        for points in drawn:
+            try:
+                with watched(budget.look):
+                    patterns, inside = clear_patterns(network, tables, points)
+            except BudgetSpent:
+                break
+            for pattern, x in zip(patterns, inside, strict=True):
                 found.setdefault(pattern.tobytes(), (pattern, x))
             if progress:
                 progress(len(found), 0)

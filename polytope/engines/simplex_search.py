@@ -14,11 +14,12 @@ from polytope.core.bounding_box import bounding_box
 from polytope.core.exact_signs import ExactSigns
 from polytope.core.flat_network import FlatNetwork, flatten
 from polytope.core.interior_points import proved_inside
+from polytope.core.limits import attendant
 from polytope.core.open_cells import Bounds, Path, open_cells
 from polytope.core.packed import patterns_of
 from polytope.core.ragged import Ragged
 from polytope.core.result import ROOT, Keep, SearchResult
-from polytope.core.vertex_cells import MOST_REGIONS, attendant
+from polytope.core.vertex_cells import MOST_REGIONS
 from polytope.engines.budget import Budget, Progress
 from polytope.engines.lp_choice import SIMPLEX_CELLS
 from polytope.exact.interior import interior_point
@@ -26,6 +27,7 @@ from polytope.exact.program import positive_point
 from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
+from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.products import unfolded
 
@@ -146,24 +148,26 @@ class SimplexSearch:
         Raises:
             ValueError: an open cell to start from is not one of this search.
         """
-        inner, even, scale, net, root = _problem(network, domain)
+        with watched(budget.first):
+            inner, even, scale, net, root = _problem(network, domain)
         faces = -1 - root.box_rows[root.box_rows < len(domain.A)]
-        seconds = np.inf if budget.max_seconds is None else budget.max_seconds - budget.seconds
-        raw = _core.explore_lp(
-            net,
-            root.low.tolist(),
-            root.high.tolist(),
-            root.center.tolist(),
-            faces.tolist(),
-            keep=int(keep != "count"),
-            paths=start,
-            most=budget.max_regions or MOST_REGIONS,
-            seconds=max(seconds, 0.0),
-            workers=self.workers,
-            floats=self.floats,
-            exact=Answers(ExactSigns(inner, net), root),
-            attend=attendant(None if budget.max_memory is None else budget.full, progress),
-        )
+        seconds = np.inf if budget.left is None else budget.left
+        with watched():  # ``attend`` ends it, and what it has found is kept
+            raw = _core.explore_lp(
+                net,
+                root.low.tolist(),
+                root.high.tolist(),
+                root.center.tolist(),
+                faces.tolist(),
+                keep=int(keep != "count"),
+                paths=start,
+                most=budget.max_regions or MOST_REGIONS,
+                seconds=seconds,
+                workers=self.workers,
+                floats=self.floats,
+                exact=Answers(ExactSigns(inner, net), root),
+                attend=attendant(budget, progress),
+            )
         if raw["lost"]:
             raise ValueError("A branch to start from is not one of this network on this domain.")
         left = open_cells(raw, Bounds(inner))
@@ -188,11 +192,21 @@ class SimplexSearch:
         )
 
 
+Problem = tuple[Network, Polyhedron, FloatArray, FlatNetwork, Root]
+"""Network and domain in units of ordinary size, the units, the flat network and the first cell."""
+
+
 @lru_cache(maxsize=1)  # a worker is asked for one part of a search after the other
-def _problem(
-    network: Network, domain: Polyhedron
-) -> tuple[Network, Polyhedron, FloatArray, FlatNetwork, Root]:
-    """Network and domain in units of ordinary size, the units, the flat network and the first cell."""
-    even = equilibrated(network, domain)
-    inner = unfolded(even.network)
-    return inner, even.domain, even.scale, *problem(inner, even.domain)
+def _kept(network: Network, domain: Polyhedron) -> list[Problem]:
+    """A place for one problem; empty until it is made."""
+    return []
+
+
+def _problem(network: Network, domain: Polyhedron) -> Problem:
+    kept = _kept(network, domain)
+    if not kept:
+        look()
+        even = equilibrated(network, domain)
+        inner = unfolded(even.network)
+        kept.append((inner, even.domain, even.scale, *problem(inner, even.domain)))
+    return kept[0]

@@ -16,6 +16,7 @@ from polytope.exact.residues import Residues, enough_primes
 from polytope.ir.activations import PatternArray
 from polytope.ir.backward import OnPieces, batches, to_sources
 from polytope.ir.layers import Layer
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.ir.sweep import outputs_to_input
@@ -72,6 +73,7 @@ def _words(modulus: Residues, patterns: PatternArray, which: IntArray, rng: np.r
     out = np.empty(len(which), dtype=np.uint64)
     step = max(1, ENTRIES // (d + 1))
     for i in range(0, len(which), step):
+        look()
         rows = modulus.rows(patterns[which[i : i + step]], combination.astype(float))
         out[i : i + step] = (rows[:, 0].view(np.uint64) * scramble).sum(axis=1, dtype=np.uint64)
     return out
@@ -108,6 +110,7 @@ def _same_maps(
     same = np.ones(len(a), dtype=bool)
     step = max(1, ENTRIES // (out * (d + 1)))
     for i in range(0, len(a), step):
+        look()
         part = slice(i, i + step)
         for modulus in moduli:
             left = i + np.flatnonzero(same[part])

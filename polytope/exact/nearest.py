@@ -21,6 +21,7 @@ from flint import fmpq
 
 from polytope.errors import SolverError
 from polytope.exact.program import Row, maximise
+from polytope.ir.looking import look
 
 ZERO = fmpq(0)
 
@@ -147,6 +148,7 @@ def _projected(rows: Sequence[Row], at: Sequence[fmpq], first: Sequence[int], wo
     state = _Held(rows, at)
     state.begin(first)
     while (k := state.broken()) is not None:
+        look()
         held = False
         while not held:
             if state.work > work:

@@ -23,6 +23,7 @@ from flint import fmpq
 
 from polytope.errors import SolverError
 from polytope.exact.dyadic import IntegerVector
+from polytope.ir.looking import look
 
 Row = Sequence[int]
 Pair = tuple[fmpq, fmpq]  # a multiple of infinity, and the rest
@@ -95,6 +96,7 @@ def _solve(
         return None
     state = _Dictionary(rows, objective, bounds, first)
     while state.work <= work:
+        look()
         if only_positive and state.goal_value() <= NOTHING:
             return None
         found = state.violated()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import Matrix, product, squares, transposed_product
 
@@ -26,6 +27,7 @@ def deeper(
     squared = squares(A)
     best, depth = x, _depth(-(product(A, x) + c), low, high, x)
     for _ in range(steps):
+        look()
         slack, below, above = -(product(A, x) + c), x - low, high - x
         if min(slack.min(initial=np.inf), below.min(), above.min()) <= 0:
             break

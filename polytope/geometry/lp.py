@@ -15,6 +15,7 @@ import highspy
 import numpy as np
 
 from polytope.errors import SolverError
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.matrix import Matrix, dense_rows, product, single_entries
 
@@ -107,6 +108,7 @@ class WarmProgram:
         self._highs.setOptionValue("simplex_strategy", PRIMAL_SIMPLEX)
 
     def _solve(self, costs: FloatArray, constant: float) -> Optimum:
+        look()
         self._highs.changeColsCost(self.dim + 1, self._columns, costs)
         start = perf_counter()
         self._highs.run()
@@ -161,6 +163,7 @@ class FacetProgram:
         try:
             self._highs.changeColsCost(len(self._columns), self._columns, goal)
             while True:
+                look()
                 x = self._solve()
                 value = float(goal @ x + self._c[i])
                 bounded = bool(np.abs(x).max(initial=0.0) < self._bound * (1 - 1e-9))

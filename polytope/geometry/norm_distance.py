@@ -16,6 +16,7 @@ import numpy as np
 from polytope.geometry.lp import NormProgram
 from polytope.geometry.projection import ROOM, Errors, Nearest, exact_rows, nearest_on_row
 from polytope.ir.forward import U
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import Matrix, dense_rows, lengths, product
 
@@ -84,6 +85,7 @@ def _by_programs(norm: float) -> Callable[..., Nearest]:
         program.add(active, tight=True)
         bound = 0.0
         for _ in range(rounds):
+            look()
             found = program.solve()
             own = errors.some(known)
             multipliers = found[1] if found else _stretched(active, program.contradiction(), low, high, own)
@@ -179,3 +181,15 @@ def _least_greatest(g: FloatArray, low: FloatArray, high: FloatArray) -> tuple[f
     values = at - below[k] - at * (above[-1] - above[k])
     sizes = float((weights * np.abs(finite)).sum()) + float(at.max()) * (1 + 3 * above[-1])
     return float(values.min()), (len(g) + 8) * U * sizes
+
+
+def steepest(slope: FloatArray, norm: float) -> FloatArray:
+    """The shortest step along which an affine function of this slope grows by 1."""
+    if norm == 2:
+        return slope / float(slope @ slope)
+    if norm == np.inf:
+        return np.sign(slope) / float(np.abs(slope).sum())
+    step = np.zeros_like(slope)
+    k = int(np.abs(slope).argmax())
+    step[k] = 1 / slope[k]
+    return step

@@ -41,19 +41,21 @@ def integer_program(
     whole: IntArray,
     *,
     presolve: bool,
+    seconds: float | None = None,
 ) -> Solution:
     """The least ``costs @ x`` with rows and x between bounds, and whole numbers where ``whole`` is 1.
 
     Arguments:
         rows: a matrix ``[m, n]`` with the least and the greatest values ``[m]`` of its products with x.
         bounds: of x, ``[n]`` each.
+        seconds: after which HiGHS is to end without an answer, or with the best so far.
     """
     found = milp(
         costs,
         integrality=whole,
         bounds=Bounds(*bounds),
         constraints=LinearConstraint(*rows),
-        options={"presolve": presolve},
+        options={"presolve": presolve, "time_limit": np.inf if seconds is None else seconds},
     )
     x = None if found.x is None else np.asarray(found.x)
     return Solution(found.status, found.message, x, found.fun)

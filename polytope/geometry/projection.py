@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from polytope.ir.forward import U
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.matrix import Matrix, dense_rows, product
 
@@ -89,6 +90,7 @@ def nearest_on_row(
     active, multipliers = np.array([i]), np.zeros(1)
     bound, seen = 0.0, 0.0
     for _ in range(rounds):
+        look()
         active, multipliers, y = _tight(A, c, active, multipliers, low, high, tolerance)
         value = product(A, y) + c
         if multipliers[1:].min(initial=0.0) >= 0:

@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import overload
 
 import numpy as np
 
-from polytope.ir.activations import Activation, PatternArray
+from polytope.ir.activations import Activation, MaxGroups, PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 
 PieceRow = tuple[int, float, bool]  # boundary number, sign of the function, strict
+UnitPieces = tuple[tuple[PieceRow, ...], ...]  # for each piece the rows that describe it
+
+
+@dataclass(frozen=True)
+class UniformPieces(Sequence[UnitPieces]):
+    """The pieces of units that are all like the first one, made when they are asked for.
+
+    Arguments:
+        first: those of the first unit.
+        step: boundaries of a unit.
+        width: number of units.
+    """
+
+    first: UnitPieces
+    step: int
+    width: int
+
+    def __len__(self) -> int:
+        return self.width
+
+    @overload
+    def __getitem__(self, unit: int) -> UnitPieces: ...
+
+    @overload
+    def __getitem__(self, unit: slice) -> tuple[UnitPieces, ...]: ...
+
+    def __getitem__(self, unit: int | slice) -> UnitPieces | tuple[UnitPieces, ...]:
+        if isinstance(unit, slice):
+            return tuple(self[i] for i in range(*unit.indices(self.width)))
+        at = range(self.width)[unit] * self.step
+        return tuple(tuple((at + b, sign, strict) for b, sign, strict in piece) for piece in self.first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +65,7 @@ class LayerBoundaries:
     index: IntArray
     coefficients: FloatArray
     offset: FloatArray
-    pieces: tuple[tuple[tuple[PieceRow, ...], ...], ...]
+    pieces: Sequence[UnitPieces]
     first_piece: IntArray
     rows_end: IntArray
     row_boundary: IntArray
@@ -124,10 +157,12 @@ def boundaries(network: Network) -> tuple[LayerBoundaries, ...]:
 
 
 def _layer_boundaries(number: int, activation: Activation | None, width: int) -> LayerBoundaries:
-    """The boundaries of a layer; those of uniform units are the first one's, moved on."""
-    if activation is None or width < 2 or not activation.is_uniform():
+    """The boundaries of a layer; those of units that are alike are the first one's, moved on."""
+    like_it = None if activation is None or width < 2 else _reads_like_the_first(activation, width)
+    if like_it is None:
         return _collected(number, activation, width)
     one = _collected(number, activation, 1)
+    local = np.searchsorted(like_it[0], one.index)
     m, unit = len(one.unit), np.arange(width)
     [of_unit] = one.pieces
     starts, rows = one.first_piece[-1], len(one.row_boundary)
@@ -136,20 +171,26 @@ def _layer_boundaries(number: int, activation: Activation | None, width: int) ->
     return LayerBoundaries(
         number=number,
         unit=np.repeat(unit, m),
-        index=np.repeat(unit, m)[:, None] + np.tile(one.index, (width, 1)),
+        index=like_it[:, local].reshape(-1, 2),
         coefficients=np.tile(one.coefficients, (width, 1)),
         offset=np.tile(one.offset, width),
-        pieces=tuple(
-            tuple(tuple((first + b, sign, strict) for b, sign, strict in piece) for piece in of_unit)
-            for first in range(0, width * m, m)
-        )
-        if m
-        else (of_unit,) * width,
+        pieces=UniformPieces(of_unit, m, width),
         first_piece=np.arange(width + 1) * starts,
         rows_end=np.append(0, ends),
         row_boundary=moved,
         row_sign=np.tile(one.row_sign, width),
     )
+
+
+def _reads_like_the_first(activation: Activation, width: int) -> IntArray | None:
+    """The pre-activations of each unit, ascending, ``int[width, k]``, where all are alike; else none."""
+    if activation.is_uniform():
+        return np.arange(width)[:, None]
+    if isinstance(activation, MaxGroups):
+        members = activation.members.astype(np.int64)
+        if (members >= 0).all() and (np.diff(members, axis=1) > 0).all():
+            return members
+    return None
 
 
 def _collected(number: int, activation: Activation | None, width: int) -> LayerBoundaries:

@@ -6,11 +6,20 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
-from polytope.ir.maps import Entrywise, FloatArray, IntArray, LinearMap, exponents, times_power
+from polytope.ir.looking import look
+from polytope.ir.maps import (
+    Entrywise,
+    FloatArray,
+    IntArray,
+    LinearMap,
+    exponents,
+    times_power,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +128,7 @@ class Convolution(LinearMap):
         out = np.zeros((*self._grouped(target[0], target[1:]), batch))
         every = (slice(None), slice(None))
         for tap, written, read in self._taps:
+            look()
             kernel = self._kernel_at(tap)
             if transpose:
                 kernel, written, read = kernel.transpose(0, 2, 1), read, written
@@ -129,25 +139,76 @@ class Convolution(LinearMap):
         """The convolution with the changed kernel."""
         return replace(self, kernel=change(self.kernel))
 
+    @cached_property
+    def longest_row(self) -> int:
+        """The most entries in a row of the matrix: those of an output position that most taps reach."""
+        reached = np.zeros(self.output_shape[1:], dtype=np.int64)
+        for _, written, _ in self._taps:
+            reached[written] += 1
+        return int(reached.max(initial=0) * self.kernel.shape[1])
+
     def to_sparse(self) -> csr_array:
         """The matrix of the convolution: about ``out * kernel size`` entries."""
-        out_index = np.arange(self.shape[0]).reshape(
-            self._grouped(self.output_shape[0], self.output_shape[1:])
-        )
-        in_index = np.arange(self.shape[1]).reshape(self._grouped(self.input_shape[0], self.input_shape[1:]))
-        rows, cols, values = [], [], []
+        return csr_array(self._compressed(by_rows=True), shape=self.shape)
+
+    def to_columns(self) -> csc_array:
+        """The same by columns, channel by channel."""
+        return csc_array(self._compressed(by_rows=False), shape=self.shape)
+
+    def _compressed(self, *, by_rows: bool) -> tuple[FloatArray, Any, Any]:
+        """Entries, their columns (rows), and where each row (column) starts: one channel like the other."""
+        sizes, others = self._sizes(self.output_shape), self._sizes(self.input_shape)
+        if not by_rows:
+            sizes, others = others, sizes
+        channels, places, weights, starts = self._one_channel(by_rows, sizes, others)
+        n = len(places)
+        total = self.groups * channels * n
+        kind = np.int32 if max(total, *self.shape) < 2**31 else np.int64
+        look(total * (8 + np.dtype(kind).itemsize))
+        data, indices = np.empty(total), np.empty(total, dtype=kind)
+        flat, kernel_size = self.kernel.ravel(), prod(self.kernel.shape[1:])
+        step = kernel_size if by_rows else prod(self.kernel.shape[2:])
+        for g in range(self.groups):
+            first = g * (self.kernel.shape[0] // self.groups) * kernel_size
+            for c in range(channels):
+                look()
+                here = slice((g * channels + c) * n, (g * channels + c + 1) * n)
+                data[here] = flat[weights + (first + c * step)]
+                indices[here] = places + g * others[0] * others[1]
+        begin = (np.arange(self.groups * channels)[:, None] * n + starts[:-1]).ravel()
+        return data, indices, np.append(begin, total).astype(kind)
+
+    def _sizes(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Channels of a group, and positions."""
+        return shape[0] // self.groups, prod(shape[1:])
+
+    def _one_channel(
+        self, by_rows: bool, sizes: tuple[int, int], others: tuple[int, int]
+    ) -> tuple[int, IntArray, IntArray, IntArray]:
+        """The first rows (columns), those of one channel: where their entries are, in matrix and kernel."""
+        tap, mine, theirs = self._connections(by_rows)
+        counts = np.bincount(mine, minlength=sizes[1])
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        step = prod(self.kernel.shape[2:]) if by_rows else prod(self.kernel.shape[1:])
+        channel = np.arange(others[0])[:, None]
+        to = others[0] * ends[mine] + channel * counts[mine] + (np.arange(len(mine)) - ends[mine])
+        places, weights = np.empty(to.size, dtype=np.int64), np.empty(to.size, dtype=np.int64)
+        places[to], weights[to] = channel * others[1] + theirs, channel * step + tap
+        return sizes[0], places, weights, others[0] * ends
+
+    def _connections(self, by_rows: bool) -> tuple[IntArray, IntArray, IntArray]:
+        """Which kernel position joins which positions of the two images, in the order of one of them."""
+        none = np.zeros(0, dtype=np.int64)
+        out, into = (np.arange(prod(s[1:])).reshape(s[1:]) for s in (self.output_shape, self.input_shape))
+        taps, to, fro = [none], [none], [none]
         for tap, written, read in self._taps:
-            kernel = self._kernel_at(tap)
-            to = out_index[(slice(None), slice(None), *written)].reshape(*kernel.shape[:2], 1, -1)
-            fro = in_index[(slice(None), slice(None), *read)].reshape(self.groups, 1, kernel.shape[2], -1)
-            to, fro, weight = np.broadcast_arrays(to, fro, kernel[..., None])
-            rows.append(to.ravel())
-            cols.append(fro.ravel())
-            values.append(weight.ravel())
-        if not rows:
-            return csr_array(self.shape)
-        entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(cols)))
-        return csr_array(entries, shape=self.shape)
+            to.append(out[written].ravel())
+            fro.append(into[read].ravel())
+            place = int(np.ravel_multi_index(tap, self.kernel.shape[2:]))
+            taps.append(np.full(len(to[-1]), place, dtype=np.int64))
+        mine, theirs = (np.concatenate(parts) for parts in ((to, fro) if by_rows else (fro, to)))
+        order = np.lexsort((theirs, mine))
+        return np.concatenate(taps)[order], mine[order], theirs[order]
 
     def row_exponents(self, columns: IntArray) -> IntArray:
         """One for each channel, of its largest entry and its largest column: so they can be scaled as one."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Protocol
 
 import numpy as np
 
 from polytope.ir.activations import Activation, PatternArray
+from polytope.ir.convolution import Convolution
 from polytope.ir.maps import FloatArray, LinearMap
 from polytope.ir.matrix import Matrix, compact, longest_row, ones
 
@@ -76,14 +78,14 @@ class Layer:
     def terms(self) -> int:
         """How many roundings add up in an entry of a product with a map, or with its matrix, at most."""
         return max(
-            longest_row(matrix) + (sum(longest_row(f.to_sparse()) for f in factors) if factors else 0)
-            for matrix, factors in zip(self.matrices, self._factors, strict=True)
+            _entries_in_a_row(linear) + sum(map(_entries_in_a_row, factors))
+            for linear, factors in zip(self.maps, self._factors, strict=True)
         )
 
     @cached_property
     def has_tiny_numbers(self) -> bool:
         """Whether products of its numbers with bounds on rounding errors may underflow to nothing."""
-        tables = [self.bias, *(factor.to_sparse().data for linear in self.maps for factor in linear.chain())]
+        tables = [self.bias, *(_numbers(factor) for linear in self.maps for factor in linear.chain())]
         return any(((table != 0) & (np.abs(table) < TINY)).any() for table in tables)
 
     @property
@@ -110,6 +112,25 @@ class Layer:
         for linear, h in zip(self.maps, reads, strict=True):
             z += linear.apply(h)
         return z
+
+
+def _entries_in_a_row(linear: LinearMap) -> int:
+    """The most entries that a row of the matrix has; or more, in a product with a convolution.
+
+    No matrix of a convolution is made for that.
+    """
+    if isinstance(linear, Convolution):
+        return linear.longest_row
+    factors = linear.chain()
+    if len(factors) == 1 or not any(isinstance(factor, Convolution) for factor in factors):
+        return longest_row(linear.to_sparse())
+    return min(linear.shape[1], prod(map(_entries_in_a_row, factors)))
+
+
+def _numbers(linear: LinearMap) -> FloatArray:
+    """The numbers that the matrix of a map is made of."""
+    numbers: FloatArray = linear.kernel if isinstance(linear, Convolution) else linear.to_sparse().data
+    return numbers
 
 
 class Layered(Protocol):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from polytope.ir.layers import Layer, Layered
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 
 V = TypeVar("V")
@@ -43,6 +44,7 @@ def sweep(
     """
     values = {0: start}
     for number, layer in enumerate(network.layers[:last], start=1):
+        look()
         z = domain.affine(number, layer, [values[k] for k in layer.inputs])
         h = z if layer.activation is None else domain.activate(number, layer, z)
         values[number] = h
@@ -103,6 +105,7 @@ def sweep_back(
     """
     waiting: dict[int, V] = {}
     while number:
+        look()
         layer = network.layers[number - 1]
         for k, pulled in zip(layer.inputs, domain.affine(number, layer, weights), strict=True):
             waiting[k] = domain.plus(k, waiting[k], pulled) if k in waiting else pulled

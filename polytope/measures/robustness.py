@@ -7,6 +7,7 @@ the distance that is found is proved to be the least, and is only rounded.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import heappop, heappush
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.bounds.output_bounds import bounds_at
-from polytope.engines.budget import Budget, Progress
+from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.nearest_exactly import nearest_in_region
 from polytope.engines.nearest_first import Frontier, Row, hyperplane_distances
 from polytope.engines.walk import Walk
@@ -24,13 +25,14 @@ from polytope.exact.nearest import enclosed
 from polytope.exact.network import ExactNetwork
 from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.lp import coordinate_bounds
-from polytope.geometry.norm_distance import DUAL, nearest_where_zero
+from polytope.geometry.norm_distance import DUAL, nearest_where_zero, steepest
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.projection import Errors, Nearest
 from polytope.ir import Network
 from polytope.ir.boundaries import boundaries
 from polytope.ir.continuity import refuse_jumps
 from polytope.ir.forward import U
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import lengths
 from polytope.labelled import Exact, Missing, Number, interval
@@ -123,15 +125,21 @@ def robustness_radius(
     domain = domain or Polyhedron.whole_space(len(start))
     if domain.dim != len(start) or not domain.contains(start[None])[0]:
         raise ValueError("robustness_radius: x is not a point of the domain.")
+    budget = Budget(max_regions, max_seconds)
     refuse_jumps(network)
     label, tie = class_of(network, start)
     if tie:
         return Radius(0.0, 0.0, start, True, 0)
-    inner = equilibrated(margin_network(network, label), domain, columns=False)
-    budget = Budget(max_regions, max_seconds)
-    walk = Walk(inner.network, inner.domain, boundaries(inner.network), budget, progress)
+    try:
+        with watched(budget.first):
+            inner = equilibrated(margin_network(network, label), domain, columns=False)
+            tables = boundaries(inner.network)
+    except BudgetSpent:
+        return Radius(np.inf, 0.0, None, False, 0)
+    walk = Walk(inner.network, inner.domain, tables, budget, progress)
     search = _Search(walk, start, float(norm))
-    search.try_descent()
+    with suppress(BudgetSpent), watched(budget.first):
+        search.try_descent()
     return search.run()
 
 
@@ -151,6 +159,7 @@ class _Search:
     best: float = np.inf  # proved: the witness, before it was rounded, is no farther
     floor: float = np.inf  # what the search has to reach: the witness's distance, rounded down
     unresolved: float = np.inf  # a bound on what could not be measured
+    reached: float = 0.0  # all that is nearer was looked at
     pieces: list[tuple[float, int, int, int]] = field(default_factory=list)  # key, what it is, region, margin
     measured: dict[tuple[int, int], Nearest] = field(default_factory=dict)
 
@@ -161,14 +170,31 @@ class _Search:
 
     def run(self) -> Radius:
         """Regions and pieces by distance, until the next one is no nearer than the best."""
-        queue, walk = self.frontier.queue, self.walk
-        walk.begin(self.start)
-        if not walk.sure:
+        walk = self.walk
+        with suppress(BudgetSpent):
+            with watched(walk.budget.first):
+                self._start()
+            with watched(walk.budget.look):
+                self._go_outward()
+        lower = float(min(self.reached, self.unresolved, self.floor))
+        if lower < self.floor:
+            self._offer_measured()
+        return Radius(self.best, min(lower, self.best), self.witness, lower >= self.floor, len(walk.patterns))
+
+    def _start(self) -> None:
+        """The region of x."""
+        self.walk.begin(self.start)
+        if not self.walk.sure:
             self.unresolved = 0.0
         self.frontier.add(0, 0.0)
         self._add_pieces(0, 0.0)
+
+    def _go_outward(self) -> None:
+        """The regions and pieces; ``reached`` is the distance of the one that is looked at."""
+        queue, walk = self.frontier.queue, self.walk
         while True:
             near = min(queue[0][0] if queue else np.inf, self.pieces[0][0] if self.pieces else np.inf)
+            self.reached = near
             if near >= self.floor or near == np.inf:
                 break
             if self.pieces and self.pieces[0][0] <= near:
@@ -178,10 +204,6 @@ class _Search:
             if walk.budget.spent(len(walk.patterns)):
                 break
             walk.tell(len(queue))
-        lower = float(min(near, self.unresolved, self.floor))
-        if lower < self.floor:
-            self._offer_measured()
-        return Radius(self.best, min(lower, self.best), self.witness, lower >= self.floor, len(walk.patterns))
 
     def _step(self, near: float) -> None:
         """Take a facet further; what lies behind it is no nearer."""
@@ -238,7 +260,7 @@ class _Search:
 
     def _decide(self, key: float, region: int, j: int) -> None:
         """The point in rational arithmetic, where that ends in time."""
-        near = self.measured.pop((region, j))
+        near = self.measured[region, j]
         row = exact_margin(self.exact, self.walk.patterns[region], j)
         try:
             found = nearest_in_region(self.walk.open(region), row, self.start, self.norm, near)
@@ -246,7 +268,8 @@ class _Search:
             self.unresolved = min(self.unresolved, key)
             if near.point is not None:
                 self._offer_along(near.point)
-            return
+            found = None
+        del self.measured[region, j]
         if found is None:
             return
         low, high = enclosed(found.size, self.norm)
@@ -300,7 +323,7 @@ class _Search:
             y = self._downhill(j, rounds)
             if y is not None:
                 self._offer_first(y)
-            if self.walk.budget.spent(0):
+            if self.walk.budget.late():
                 return
         self._slide(min(40, len(self.start)))
 
@@ -328,7 +351,7 @@ class _Search:
         low, high = self._ends
         share = 1.0
         for _ in range(rounds):
-            if self.witness is None or share < 1 / 64 or self.walk.budget.spent(0):
+            if self.witness is None or share < 1 / 64 or self.walk.budget.late():
                 return
             y, before = self.witness, self.best
             j = int(self.walk.network(y).argmin())
@@ -370,15 +393,3 @@ class _Search:
             at = self.walk.network(self.start + middle * (y - self.start))
             low, high = (middle, high) if at.min() > 0 else (low, middle)
         self._offer_along(high * (y - self.start))
-
-
-def steepest(slope: FloatArray, norm: float) -> FloatArray:
-    """The shortest step along which an affine function of this slope grows by 1."""
-    if norm == 2:
-        return slope / float(slope @ slope)
-    if norm == np.inf:
-        return np.sign(slope) / float(np.abs(slope).sum())
-    step = np.zeros_like(slope)
-    k = int(np.abs(slope).argmax())
-    step[k] = 1 / slope[k]
-    return step

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from polytope.bounds.output_bounds import bounds_at, bounds_over_box
 from polytope.core.result import ROOT
 from polytope.core.vertex_cells import explore, suits_vertices
-from polytope.engines.budget import Budget
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.layer_split import LayerSplit
 from polytope.exact.dyadic import dyadic
 from polytope.exact.interior import interior_point
@@ -224,23 +224,25 @@ def _slices(
 ) -> Iterator[Slice]:
     """All regions; where there are cases, at least those on which no row of some case is positive."""
     if not suits_vertices(domain):
-        left = None if budget.max_seconds is None else max(budget.max_seconds - budget.seconds, 1e-3)
-        found = enumerate_regions(network, domain, LayerSplit(), max_seconds=left)
+        found = enumerate_regions(network, domain, LayerSplit(), max_seconds=budget.left)
         yield found.patterns, found.interior_points, found.complete
         return
-    deadline = None if budget.max_seconds is None else budget.started + budget.max_seconds
     start, together = ROOT, FIRST_SLICE
     while start:
-        cells = explore(
-            network,
-            domain,
-            keep="cells",
-            max_regions=together,
-            deadline=deadline,
-            workers=workers,
-            start=start,
-            cases=[rows.tolist() for rows in cases],
-        )
+        try:
+            cells = explore(
+                network,
+                domain,
+                keep="cells",
+                max_regions=together,
+                limits=budget,
+                workers=workers,
+                start=start,
+                cases=[rows.tolist() for rows in cases],
+            )
+        except BudgetSpent:
+            yield np.zeros((0, network.n_units), dtype=np.int8), np.zeros((0, domain.dim)), False
+            return
         start, together = cells.open_cells, min(10 * together, SLICE)
         stopped = bool(start) and budget.spent(0)
         yield cells.patterns, cells.interior_points, not stopped

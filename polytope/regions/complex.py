@@ -46,13 +46,14 @@ class RegionComplex:
     Arguments:
         network, domain: what was asked.
         found: what a search found, in memory or in a directory.
-        seconds: time of the search.
+        seconds, stopped_by: of the search, and whether "regions", "seconds" or "memory" ended it early.
     """
 
     network: Network
     domain: Polyhedron
     found: Found
     seconds: float = 0.0
+    stopped_by: str | None = None
 
     def __repr__(self) -> str:
         count = f"{len(self):,}" + (" regions, complete" if self.complete else f" to {self.upper:,} regions")
@@ -317,10 +318,9 @@ class RegionComplex:
             IncompleteComplexError: the enumeration was stopped by a budget.
         """
         if not self.complete:
-            raise IncompleteComplexError(
-                f"{question} needs all regions; this complex has {self.lower} of at most {self.upper}. "
-                "Enumerate with a larger budget or a smaller domain."
-            )
+            found = f"this complex has {self.lower} of at most {self.upper}"
+            more = "Enumerate with a larger budget or a smaller domain."
+            raise IncompleteComplexError(f"{question} needs all regions; {found}. {more}")
 
 
 @dataclass(frozen=True, eq=False)

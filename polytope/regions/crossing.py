@@ -171,12 +171,10 @@ class Crosser:
         """For each layer the sign of every boundary on every piece of its unit, ``[m, pieces]``."""
         tables = []
         for table in self.tables:
-            widest = max((len(of_unit) for of_unit in table.pieces), default=1)
-            signs = np.zeros((len(table.unit), widest))
-            for of_unit in table.pieces:
-                for piece, rows in enumerate(of_unit):
-                    for boundary, sign, _ in rows:
-                        signs[boundary, piece] = sign
+            number = np.repeat(np.arange(len(table.rows_end) - 1), np.diff(table.rows_end))
+            piece = number - table.first_piece[table.unit[table.row_boundary]]
+            signs = np.zeros((len(table.unit), int(np.diff(table.first_piece).max(initial=1))))
+            signs[table.row_boundary, piece] = table.row_sign
             tables.append(signs)
         return tuple(tables)
 

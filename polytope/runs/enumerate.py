@@ -7,11 +7,13 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path as File
 
+from polytope.core.limits import Limit
 from polytope.core.open_cells import Path
-from polytope.core.result import SearchResult
+from polytope.core.result import Keep, SearchResult
 from polytope.engines.budget import Budget, Progress
 from polytope.engines.engine import Divisible, Engine
 from polytope.engines.layer_split import LayerSplit
+from polytope.engines.searching import a_region, searched, with_a_region
 from polytope.engines.vertex_search import VertexSearch
 from polytope.errors import EmptyDomainError
 from polytope.geometry.polyhedron import Polyhedron
@@ -19,6 +21,8 @@ from polytope.ir import Network
 from polytope.ir.continuity import refuse_infinite, refuse_jumps
 from polytope.regions.complex import RegionComplex
 from polytope.runs.batches import count_in_batches, enumerate_in_batches
+
+MANY_UNITS = 20_000  # from which a search may take seconds to its first region: one is looked for before
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class RegionCount:
         engine: what counted.
         statistics: how many signs each of its tests decided.
         open_cells: the branches of the search that a budget left, where the engine names them.
+        stopped_by: the limit that ended the search: ``"regions"``, ``"seconds"`` or ``"memory"``.
     """
 
     lower: int
@@ -41,6 +46,7 @@ class RegionCount:
     engine: str
     statistics: Mapping[str, float] = field(default_factory=dict)
     open_cells: tuple[Path, ...] = ()
+    stopped_by: Limit | None = None
 
 
 def enumerate_regions(
@@ -63,8 +69,10 @@ def enumerate_regions(
         network: a piecewise-affine network.
         domain: a polyhedron with interior in its input space.
         engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound.
-        max_regions, max_seconds, max_memory: budgets, the last in bytes that this process may take. A search
-            that one of them stops is not complete, and says so.
+        max_regions, max_seconds, max_memory: budgets, the last in bytes that each process may take; by
+            default half of what is free, shared among those of this machine. A search that one of them
+            stops is not complete, says which (``stopped_by``), and has a region at least: the one around a
+            point in the middle, where it came to no other.
         executor: runs batches of the search: processes, or a Dask cluster's ``client.get_executor()``.
         directory: where regions go as they are found (see ``shards``); the result reads them lazily.
         resume: go on with the search that the directory holds.
@@ -106,8 +114,9 @@ def enumerate_regions(
         raise ValueError("There is nothing to resume without a directory.")
     if certificate:
         raise ValueError("A certificate is written into a directory: name one.")
-    found = chosen.search(network, domain, budget=budget, keep="cells", progress=progress)
-    return RegionComplex(network, domain, _not_empty(found), budget.seconds)
+    found = _found(chosen, network, domain, budget, "cells", progress)
+    why = None if found.complete else budget.reason(found.n_regions)
+    return RegionComplex(network, domain, found, budget.seconds, why)
 
 
 def count_regions(
@@ -127,7 +136,7 @@ def count_regions(
         network: a piecewise-affine network.
         domain: a polyhedron with interior in its input space.
         engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound.
-        max_regions, max_seconds, max_memory: budgets, the last in bytes that this process may take.
+        max_regions, max_seconds, max_memory: budgets, as for ``enumerate_regions``.
         executor: runs batches of the search: processes, or a Dask cluster's ``client.get_executor()``.
         progress: called with the numbers of regions found and of open cells.
 
@@ -148,8 +157,7 @@ def count_regions(
     if executor is not None:
         found = count_in_batches(network, domain, _divisible(chosen), executor, budget, progress)
     else:
-        found = chosen.search(network, domain, budget=budget, keep="count", progress=progress)
-    _ = _not_empty(found)
+        found = _found(chosen, network, domain, budget, "count", progress)
     return RegionCount(
         found.n_regions,
         found.upper,
@@ -158,7 +166,30 @@ def count_regions(
         found.engine,
         found.statistics,
         found.open_cells,
+        None if found.complete else budget.reason(found.n_regions),
     )
+
+
+def _found(
+    engine: Engine,
+    network: Network,
+    domain: Polyhedron,
+    budget: Budget,
+    keep: Keep,
+    progress: Progress | None,
+) -> SearchResult:
+    """What the engine finds, and one region at least where the domain has an interior."""
+    slow = budget.max_seconds is not None and network.n_units > MANY_UNITS
+    known = a_region(network, domain, budget) if slow else None
+    found = searched(engine, network, domain, budget=budget, keep=keep, progress=progress)
+    if found.complete and not found.n_regions:
+        raise EmptyDomainError(
+            "The domain has no interior; affine_hull(domain) gives the window that holds it."
+        )
+    if found.n_regions or found.complete:
+        return found
+    known = known or a_region(network, domain, budget)
+    return found if known is None else with_a_region(found, known, keep)
 
 
 def _chosen(network: Network, domain: Polyhedron, engine: Engine | None) -> Engine:
@@ -183,14 +214,6 @@ def _chosen(network: Network, domain: Polyhedron, engine: Engine | None) -> Engi
     _ = domain.inscribed_ball  # raises where there is no interior
     given = engine or LayerSplit()
     return given.choose(network, domain) if isinstance(given, LayerSplit) else given
-
-
-def _not_empty(found: SearchResult) -> SearchResult:
-    if found.complete and not found.n_regions:
-        raise EmptyDomainError(
-            "The domain has no interior; affine_hull(domain) gives the window that holds it."
-        )
-    return found
 
 
 def _divisible(engine: Engine, *, certificate: bool = False) -> Divisible:

@@ -7,11 +7,11 @@ Where the layers of the network follow the group exactly, it is 0 and no complex
 from __future__ import annotations
 
 from dataclasses import dataclass
-from time import monotonic
 
 import numpy as np
 from scipy.sparse import csr_array
 
+from polytope.engines.budget import Budget
 from polytope.equivariant.groups.representations import Representation
 from polytope.equivariant.symmetry.defect import defect, equivariance_error, evaluation_room, require_fit
 from polytope.equivariant.symmetry.expanded import Expanded, expanded, with_outputs
@@ -94,7 +94,7 @@ def certify_equivariance(
     require_fit(network, rho_in, rho_out)
     if domain.dim != network.input_dim:
         raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
-    deadline = np.inf if max_seconds is None else monotonic() + max_seconds
+    budget = Budget(None, max_seconds)
     center, _ = domain.inscribed_ball
     box = domain.bounds if domain.is_bounded else None
     net = expanded(network)
@@ -110,7 +110,7 @@ def certify_equivariance(
             )
         error = defect(network, rho_in, rho_out, g) if rows is None else with_outputs(network, rows)
         room = evaluation_room(network, box, into, out)
-        found.append(supremum(error, domain, box, max_regions, deadline, room))
+        found.append(supremum(error, domain, box, max_regions, budget, room))
     return _certificate(network, rho_in, rho_out, box, found)
 
 

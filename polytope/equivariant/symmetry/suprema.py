@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from time import monotonic
 
 import numpy as np
 
 from polytope.bounds.output_bounds import bounds_at, output_bounds
 from polytope.core.result import ROOT
 from polytope.core.vertex_cells import VertexCells, explore
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.sampling import random_points
 from polytope.exact.cells import ExactCells
 from polytope.exact.equal_maps import vanish
@@ -55,31 +55,34 @@ def supremum(
     domain: Polyhedron,
     box: FloatArray,
     max_regions: int | None,
-    deadline: float,
+    budget: Budget,
     room: float,
 ) -> Supremum:
     """The greatest absolute output of a network over a bounded domain.
 
     Arguments:
+        budget: of time, for all elements.
         room: by how much bounds may be apart.
     """
     if domain.dim <= MOST_DIMENSIONS:
-        return _over_vertices(error, domain, max_regions, deadline, room)
-    left = None if deadline == np.inf else max(deadline - monotonic(), 1e-3)
-    complex = enumerate_regions(error, domain, max_regions=max_regions, max_seconds=left)
+        try:
+            return _over_vertices(error, domain, max_regions, budget, room)
+        except BudgetSpent:
+            return _bounded(error, domain, 0.0, domain.inscribed_ball[0], 0)
+    complex = enumerate_regions(error, domain, max_regions=max_regions, max_seconds=budget.left)
     if complex.complete and vanish(error, complex.patterns):
         return Supremum(0.0, 0.0, domain.inscribed_ball[0], regions=len(complex), proved=True)
-    return _over_programs(complex, box, deadline)
+    return _over_programs(complex, box, budget)
 
 
 def _over_vertices(
-    error: Network, domain: Polyhedron, max_regions: int | None, deadline: float, room: float
+    error: Network, domain: Polyhedron, max_regions: int | None, budget: Budget, room: float
 ) -> Supremum:
     """The greatest value of the regions' affine maps at their vertices, all errors counted."""
     lower, upper, witness, regions = 0.0, 0.0, domain.inscribed_ball[0], 0
     zero, exact, left = True, ExactCells(error, domain.A, domain.b), MOST_EXACT
     most = np.inf if max_regions is None else max_regions
-    for cells in _slices(error, domain, most, deadline):
+    for cells in _slices(error, domain, most, budget):
         values, errors = _at_vertices(error, cells)
         regions += cells.n_regions
         zero = zero and bool((values <= errors).all()) and vanish(error, cells.patterns)
@@ -97,7 +100,7 @@ def _over_vertices(
             if least > lower:
                 lower, witness = least, at
         upper = max(upper, float(top.max(initial=0.0)))
-        if cells.open_cells and (monotonic() > deadline or regions >= most):
+        if cells.open_cells and (budget.late() or regions >= most):
             return _bounded(error, domain, lower, witness, regions)
     if zero:
         return Supremum(0.0, 0.0, witness, regions=regions, proved=True)
@@ -131,17 +134,17 @@ def _at_vertices(error: Network, cells: VertexCells) -> tuple[FloatArray, FloatA
     return np.abs(values).max(axis=1), room.max(axis=1)
 
 
-def _slices(error: Network, domain: Polyhedron, most: float, deadline: float) -> Iterator[VertexCells]:
+def _slices(error: Network, domain: Polyhedron, most: float, budget: Budget) -> Iterator[VertexCells]:
     """All cells with their vertices, some at a time: cells of many dimensions have many vertices."""
-    limit, start = None if deadline == np.inf else deadline, ROOT
+    start = ROOT
     some = int(min(1 << (16 - domain.dim), most))
     while start:
-        cells = explore(error, domain, keep="vertices", max_regions=some, deadline=limit, start=start)
+        cells = explore(error, domain, keep="vertices", max_regions=some, limits=budget, start=start)
         yield cells
         start = cells.open_cells
 
 
-def _over_programs(complex: RegionComplex, box: FloatArray, deadline: float) -> Supremum:
+def _over_programs(complex: RegionComplex, box: FloatArray, budget: Budget) -> Supremum:
     """The same by linear programs, regions with the greatest bound first."""
     error, domain = complex.network, complex.domain
     maps = bounded_maps(error, complex.patterns)
@@ -153,7 +156,7 @@ def _over_programs(complex: RegionComplex, box: FloatArray, deadline: float) -> 
     program, tables = WarmProgram(domain.dim, UNBOUNDED), boundaries(error)
     best, upper, witness = 0.0, 0.0, domain.inscribed_ball[0]
     for number in np.argsort(-bound, kind="stable").tolist():
-        if bound[number] <= best or monotonic() > deadline:
+        if bound[number] <= best or budget.late():
             upper = max(upper, float(bound[number]))
             break
         rows = region_rows(error, domain, tables, complex.patterns[number])
@@ -163,7 +166,7 @@ def _over_programs(complex: RegionComplex, box: FloatArray, deadline: float) -> 
             upper = max(upper, limit + float(off[number, output]))
             if value > best:
                 best, witness = value, point
-    if not complex.complete or monotonic() > deadline:
+    if not complex.complete or budget.late():
         return _bounded(error, domain, 0.0, witness, len(complex))
     inside = _inside(domain, witness)
     return Supremum(_least_at(error, inside), max(upper, best), inside, regions=len(complex))

@@ -43,7 +43,7 @@ class BoundaryFunctions(Protocol):
         """What is subtracted."""
 
     @property
-    def pieces(self) -> tuple[tuple[tuple[tuple[int, float, bool], ...], ...], ...]:
+    def pieces(self) -> Sequence[tuple[tuple[tuple[int, float, bool], ...], ...]]:
         """What bounds each piece."""
 
 

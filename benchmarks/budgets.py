@@ -1,0 +1,395 @@
+"""How much longer than asked does each verb take on hard inputs, and how much memory?
+
+``python benchmarks/budgets.py MODELS [--seconds 2] [--verbs NAME ...] [--files NAME ...] [--write FOLDER]``
+calls every verb that takes a time on files of the folder MODELS that are hard for it. Each call is a process
+of its own, ended after ``--timeout`` seconds; what it took is measured around the call alone, reading the
+file and making the domain not included. Memory is the peak resident size of the process (of the largest
+process, where a verb starts some), and beside it what was resident before the call.
+
+Windows are the plane through three random points of [0, 1]^d, t in [-1, 2]^2. Commands are run as a user runs
+them; the time of ``polytope inspect`` on the same file, which reads and checks it, is taken off.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from harness import environment, in_words, parser, publish, table_of, title
+
+import adapters
+import polytope as pt
+
+Facts = dict[str, Any]
+Verb = Callable[[pt.Network, float], Callable[[], Facts]]
+
+LARGE = (
+    "mnist_cnn_gap.onnx",
+    "handlandmark_clip.onnx",
+    "fsrcnn_x4.onnx",
+    "tinyyolo.onnx",
+    "blazeface_back.onnx",
+    "bvae_encoder_split.onnx",
+    "cifar_resnet_2b.onnx",
+    "cifar_biasfield_0.onnx",
+    "mnist_fc_256x2.onnx",
+    "mtcnn_pnet_prelu.onnx",
+    "lindex.onnx",
+)
+MIDDLE = (
+    "mnist_cnn_gap.onnx",
+    "fsrcnn_x4.onnx",
+    "tinyyolo.onnx",
+    "cifar_resnet_2b.onnx",
+    "mnist_fc_256x2.onnx",
+    "cgan_32_3.onnx",
+    "acasxu_1_1.onnx",
+)
+FEW = ("cifar_resnet_2b.onnx", "mnist_fc_256x2.onnx", "cgan_32_3.onnx", "acasxu_1_1.onnx")
+SMALL = ("cartpole.onnx", "acasxu_1_1.onnx", "lindex.onnx")
+
+
+READ: dict[str, dict[str, Any]] = {
+    "fsrcnn_x4.onnx": {"input_shape": (16, 16, 1)},
+    "handlandmark_clip.onnx": {"until": "Identity"},
+    "mtcnn_pnet_prelu.onnx": {"until": ["conv4-2_Y", "conv4-1_Y"]},
+}
+"""What files need to be read."""
+
+
+def box(network: pt.Network) -> pt.Polyhedron:
+    """The unit cube."""
+    return pt.Polyhedron.box([0.0] * network.input_dim, [1.0] * network.input_dim)
+
+
+def window(network: pt.Network) -> tuple[pt.Network, pt.Polyhedron]:
+    """The network in a plane, and the part of the plane; the network itself where it has few inputs."""
+    if network.input_dim <= 2:
+        return network, pt.Polyhedron.box([-1.0] * network.input_dim, [1.0] * network.input_dim)
+    points = np.random.default_rng(0).random((3, network.input_dim))
+    return network.restrict(pt.Slice.through(*points)), pt.Polyhedron.box([-1.0, -1.0], [2.0, 2.0])
+
+
+def found(regions: int, complete: bool) -> Facts:
+    """What came of a search."""
+    return {"found": f"{regions:,} regions", "complete": complete}
+
+
+def counted(engine: Any, where: str) -> Verb:
+    """``count_regions`` in a window, or in a box."""
+
+    def make(network: pt.Network, seconds: float) -> Callable[[], Facts]:
+        inside, domain = window(network) if where == "window" else (network, box(network))
+
+        def call() -> Facts:
+            out = pt.count_regions(inside, domain, engine, max_seconds=seconds)
+            return found(out.lower, out.complete)
+
+        return call
+
+    return make
+
+
+def enumerated(engine: Any, where: str) -> Verb:
+    """``enumerate_regions`` in a window, or in a box."""
+
+    def make(network: pt.Network, seconds: float) -> Callable[[], Facts]:
+        inside, domain = window(network) if where == "window" else (network, box(network))
+
+        def call() -> Facts:
+            out = pt.enumerate_regions(inside, domain, engine, max_seconds=seconds)
+            return found(len(out), out.complete)
+
+        return call
+
+    return make
+
+
+def in_directory(workers: int) -> Verb:
+    """``enumerate_regions`` of a window into a directory."""
+
+    def make(network: pt.Network, seconds: float) -> Callable[[], Facts]:
+        inside, domain = window(network)
+
+        def call() -> Facts:
+            with TemporaryDirectory() as folder:
+                engine = pt.LayerSplit(workers=workers)
+                out = pt.enumerate_regions(
+                    inside, domain, engine, max_seconds=seconds, directory=Path(folder) / "run"
+                )
+                return found(len(out), out.complete)
+
+        return call
+
+    return make
+
+
+def radius(norm: float) -> Verb:
+    """``robustness_radius`` at the middle of the cube, in the cube."""
+
+    def make(network: pt.Network, seconds: float) -> Callable[[], Facts]:
+        domain, x = box(network), np.random.default_rng(1).random(network.input_dim)
+
+        def call() -> Facts:
+            out = pt.robustness_radius(network, x, norm, domain=domain, max_seconds=seconds)
+            return {"found": f"{out.lower:.4g} to {out.value:.4g}", "complete": out.exact}
+
+        return call
+
+    return make
+
+
+def unsafe(network: pt.Network) -> pt.Property:
+    """Whether the first output can be a little larger than at any of many points of a smaller cube."""
+    d, n = network.input_dim, network.output_dim
+    highest = float(network(0.4 + 0.2 * np.random.default_rng(2).random((64, d)))[:, 0].max())
+    lines = [f"(declare-const X_{i} Real)" for i in range(d)]
+    lines += [f"(declare-const Y_{i} Real)" for i in range(n)]
+    lines += [f"(assert (>= X_{i} 0.4))\n(assert (<= X_{i} 0.6))" for i in range(d)]
+    lines.append(f"(assert (>= Y_0 {highest + 3 * abs(highest) + 1:.9f}))")
+    return pt.read_property("\n".join(lines))
+
+
+def checked(network: pt.Network, seconds: float) -> Callable[[], Facts]:
+    """``check_property``."""
+    stated = unsafe(network)
+
+    def call() -> Facts:
+        out = pt.check_property(network, stated, max_seconds=seconds)
+        return {"found": out.status, "complete": out.status != "undecided"}
+
+    return call
+
+
+def proved(network: pt.Network, seconds: float) -> Callable[[], Facts]:
+    """``prove_units`` in the cube."""
+    domain = box(network)
+
+    def call() -> Facts:
+        use = pt.prove_units(network, domain, max_seconds=seconds)
+        return {"found": f"{int((use.fixed | use.varying).sum()):,} units", "complete": use.complete}
+
+    return call
+
+
+def simplified(network: pt.Network, seconds: float) -> Callable[[], Facts]:
+    """``simplify`` in the cube."""
+    domain = box(network)
+
+    def call() -> Facts:
+        out = pt.simplify(network, domain, max_seconds=seconds)
+        return {"found": f"{out.network.n_units:,} units left"}
+
+    return call
+
+
+def around(network: pt.Network, seconds: float) -> Callable[[], Facts]:
+    """``exact_local_complexity`` of one neighbourhood in a window."""
+    inside, domain = window(network)
+    x = domain.inscribed_ball[0][None]
+
+    def call() -> Facts:
+        out = pt.exact_local_complexity(inside, x, 0.5, max_seconds=seconds)
+        low, high = int(out.regions_lower[0]), int(out.regions_upper[0])
+        return {
+            "found": f"{low:,} regions" if low == high else f"{low:,} regions or more",
+            "complete": low == high,
+        }
+
+    return call
+
+
+def audited(network: pt.Network, seconds: float) -> Callable[[], Facts]:
+    """``audit`` with three data points, and its pages."""
+    x = np.random.default_rng(0).random((3, network.input_dim))
+    limits = pt.AuditBudget(max_seconds=seconds)
+    tiny = pt.mlp([([[1.0, 0.0]], [0.1]), ([[1.0]], [0.0])])
+    with TemporaryDirectory() as folder:  # loads what all audits load
+        pt.audit(tiny, budget=pt.AuditBudget(max_seconds=0.1)).write_html(Path(folder) / "report.html")
+
+    def call() -> Facts:
+        with TemporaryDirectory() as folder:
+            done = pt.audit(network, data=pt.Data(x), budget=limits)
+            size = done.write_html(Path(folder) / "report.html").stat().st_size
+        return {
+            "found": f"{len(done.regions):,} regions",
+            "complete": done.regions.complete,
+            "page_mb": size / 2**20,
+        }
+
+    return call
+
+
+VERBS: dict[str, tuple[Verb, Sequence[str]]] = {
+    "count_regions, window": (counted(None, "window"), LARGE),
+    "enumerate_regions, window": (enumerated(None, "window"), LARGE),
+    "enumerate_regions, window, 2 threads": (enumerated(pt.LayerSplit(workers=2), "window"), MIDDLE),
+    "enumerate_regions, window, lp": (enumerated(pt.LayerSplit(cells="lp"), "window"), MIDDLE),
+    "enumerate_regions, window, highs": (
+        enumerated(pt.LayerSplit(cells="lp", solver="highs"), "window"),
+        MIDDLE,
+    ),
+    "enumerate_regions, box": (enumerated(None, "box"), FEW),
+    "enumerate_regions, box, highs": (enumerated(pt.LayerSplit(cells="lp", solver="highs"), "box"), FEW),
+    "enumerate_regions, box, FacetFlip": (enumerated(pt.FacetFlip(), "box"), MIDDLE),
+    "enumerate_regions, box, FacetFlip by hops": (enumerated(pt.FacetFlip(order="hops"), "box"), MIDDLE),
+    "enumerate_regions, window, FacetFlip": (enumerated(pt.FacetFlip(), "window"), MIDDLE),
+    "enumerate_regions, box, Sampling": (enumerated(pt.Sampling(10**7), "box"), MIDDLE),
+    "enumerate_regions, box, IntegerProgram": (
+        enumerated(pt.IntegerProgram(most_units=1000), "box"),
+        (*SMALL, "mnist_fc_256x2.onnx"),
+    ),
+    "enumerate_regions, window, directory": (in_directory(1), MIDDLE),
+    "enumerate_regions, window, directory, 2 workers": (in_directory(2), FEW),
+    "robustness_radius, norm 2": (radius(2), MIDDLE),
+    "robustness_radius, norm inf": (radius(np.inf), FEW),
+    "check_property": (checked, MIDDLE),
+    "prove_units": (proved, MIDDLE),
+    "simplify": (simplified, MIDDLE),
+    "exact_local_complexity": (around, MIDDLE),
+    "audit": (audited, LARGE),
+}
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "polytope count": ("count", "{model}", "--max-seconds", "{seconds}"),
+    "polytope regions": ("regions", "{model}", "--max-seconds", "{seconds}", "--out", "{folder}/run"),
+    "polytope plot": ("plot", "{model}", "--max-seconds", "{seconds}", "--out", "{folder}/picture.png"),
+    "polytope audit": ("audit", "{model}", "--budget", "{seconds}s", "--out", "{folder}/report"),
+}
+"""Commands as they are typed."""
+
+
+def peak_megabytes() -> int:
+    """The largest resident size so far of this process or of one that it started and that has ended."""
+    own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+    return round(max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) / 1024)
+
+
+def run(verb: str, file: Path, seconds: float) -> Facts:
+    """One call and its figures."""
+    if verb in COMMANDS:
+        return run_command(COMMANDS[verb], file, seconds)
+    make, _ = VERBS[verb]
+    network = adapters.load(file, **READ.get(file.name, {}))
+    tiny = pt.mlp([([[1.0, 0.0]], [0.1]), ([[1.0]], [0.0])])
+    pt.enumerate_regions(tiny, pt.Polyhedron.box([-1.0, -1.0], [1.0, 1.0]))  # loads the compiled code
+    call = make(network, seconds)
+    before = peak_megabytes()
+    start = time.perf_counter()
+    facts = call()
+    return {"taken": time.perf_counter() - start, "before_mb": before, "peak_mb": peak_megabytes()} | facts
+
+
+def run_command(words: Sequence[str], file: Path, seconds: float) -> Facts:
+    """One command and its figures, less the time of reading the file."""
+    more = options_of(file.name)
+    start = time.perf_counter()
+    polytope("count", str(file), *more, "--max-regions", "1", "--max-seconds", "0.001")
+    read = time.perf_counter() - start
+    before = peak_megabytes()
+    with TemporaryDirectory() as folder:
+        given = [word.format(model=file, seconds=f"{seconds:g}", folder=folder) for word in (*words, *more)]
+        start = time.perf_counter()
+        said = polytope(*given)
+        taken = time.perf_counter() - start
+    return {"taken": taken - read, "before_mb": before, "peak_mb": peak_megabytes(), "found": said}
+
+
+def options_of(name: str) -> list[str]:
+    """The options of a command that reads a file as ``READ`` says."""
+    given = READ.get(name, {})
+    until = given.get("until", [])
+    out = [word for tensor in ([until] if isinstance(until, str) else until) for word in ("--until", tensor)]
+    if "input_shape" in given:
+        out += ["--input-shape", ",".join(map(str, given["input_shape"]))]
+    return out
+
+
+def polytope(*words: str) -> str:
+    """The last line that a command says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "polytope", *words], capture_output=True, text=True, check=False
+    )
+    return (done.stdout.splitlines() or done.stderr.splitlines() or [""])[-1][:80]
+
+
+def apart(verb: str, file: Path, seconds: float, timeout: float) -> Facts:
+    """The same in a process of its own, which is ended where it takes very long."""
+    command = [
+        sys.executable,
+        __file__,
+        str(file.parent),
+        "--only",
+        verb,
+        file.name,
+        "--seconds",
+        str(seconds),
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return {"taken": timeout, "found": "ended from outside"}
+    if done.returncode:
+        return {"taken": None, "found": (done.stderr.splitlines() or ["no word"])[-1][:120]}
+    facts: Facts = json.loads(done.stdout.splitlines()[-1])
+    return facts
+
+
+def row(verb: str, file: str, seconds: float, facts: Facts) -> Facts:
+    """A line of the table."""
+    taken = facts["taken"]
+    allowed = 1.1 * seconds + (2.0 if "audit" in verb else 1.0)
+    return {
+        "verb": verb,
+        "file": file,
+        "asked s": seconds,
+        "taken s": None if taken is None else round(taken, 2),
+        "over": "" if taken is not None and taken <= allowed else "over",
+        "before MB": facts.get("before_mb"),
+        "peak MB": facts.get("peak_mb"),
+        "found": facts.get("found"),
+        "complete": {True: "yes", False: "no"}.get(facts.get("complete")),  # type: ignore[arg-type]
+    }
+
+
+def main() -> None:
+    """Run every row in turn; print, and write if asked to."""
+    options = parser(__doc__)
+    options.add_argument("models", type=Path)
+    options.add_argument("--seconds", type=float, default=2.0)
+    options.add_argument("--timeout", type=float, default=120.0)
+    options.add_argument("--verbs", nargs="+", default=[*VERBS, *COMMANDS])
+    options.add_argument("--files", nargs="+")
+    options.add_argument("--only", nargs=2, metavar=("VERB", "FILE"))
+    chosen = options.parse_args()
+    if chosen.only:
+        verb, file = chosen.only
+        print(json.dumps(run(verb, chosen.models / file, chosen.seconds)), flush=True)
+        return
+    load, rows = os.getloadavg()[0], []
+    for verb in chosen.verbs:
+        for file in chosen.files or (VERBS[verb][1] if verb in VERBS else LARGE):
+            facts = apart(verb, chosen.models / file, chosen.seconds, chosen.timeout)
+            rows.append(row(verb, file, chosen.seconds, facts))
+            print(*rows[-1].values(), sep=" | ", file=sys.stderr, flush=True)
+    where = environment("highspy")
+    late = sum(line["over"] == "over" for line in rows)
+    about = f"Load {load:.1f} at the start. {chosen.note}"
+    limit = "Over: more than 10 % and one second (for audits two) above what was asked."
+    page = [title(__doc__), in_words(where, about), table_of(rows), f"{limit} {late} of {len(rows)} rows."]
+    publish(
+        __file__, page, {"versions": where, "load": load, "note": chosen.note, "rows": rows}, chosen.write
+    )
+
+
+if __name__ == "__main__":
+    main()

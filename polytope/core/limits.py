@@ -1,0 +1,48 @@
+"""What a search asks of its limits: how long it may go on, and whether there is memory for the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Literal, Protocol
+
+Limit = Literal["regions", "seconds", "memory"]
+BETWEEN = 0.01  # seconds between two looks at the memory
+
+
+class Limits(Protocol):
+    """The limits of a search, as ``Budget`` has them."""
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, positive; ``None`` where there is no limit."""
+
+    def full(self) -> bool:
+        """Whether to stop for want of memory."""
+
+    def first(self, wanted: int = 0) -> None:
+        """End what is made before the search, where there is no time or memory for its next step.
+
+        Arguments:
+            wanted: bytes that the step takes.
+        """
+
+
+def attendant(
+    limits: Limits | None, progress: Callable[[int, int], None] | None
+) -> Callable[[int], bool] | None:
+    """What the core asks now and then: whether to go on, told how many regions there are."""
+    if limits is None and progress is None:
+        return None
+    again = 0.0
+
+    def attend(found: int) -> bool:
+        nonlocal again
+        if progress:
+            progress(found, 1)
+        if limits is None or monotonic() < again:
+            return True
+        again = monotonic() + BETWEEN
+        return not limits.full()
+
+    return attend
