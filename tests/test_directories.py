@@ -25,7 +25,7 @@ from polytope.errors import CorruptFileError, IncompleteComplexError
 from polytope.ir.archive import fingerprint, from_arrays, to_arrays
 from polytope.regions.shards import sole_writer
 from polytope.runs import batches
-from polytope.runs.batches import run_batch
+from polytope.runs.batches import Share, run_batch
 from tests.networks import NETWORKS, seeded, unit_box_of
 from tests.run_cases import CASE, case
 
@@ -242,10 +242,10 @@ def test_workers_write_shards_where_they_see_the_directory(run: Path) -> None:
     network, box = case()
     problem = pickle.dumps((network, box, VertexSearch()))
     with sole_writer(run) as mark:
-        written = run_batch(problem, ((),), 50, 10.0, "cells", mark).shard
+        written = run_batch(problem, ((),), Share(50, 10.0), "cells", mark).shard
         assert isinstance(written, Path)
         assert pq.read_metadata(written).num_rows == 50
-        sent = run_batch(problem, ((),), 50, 10.0, "cells", mark.with_stem("elsewhere")).shard
+        sent = run_batch(problem, ((),), Share(50, 10.0), "cells", mark.with_stem("elsewhere")).shard
         assert isinstance(sent, bytes)
         assert sent == written.read_bytes()
 

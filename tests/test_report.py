@@ -121,13 +121,15 @@ def test_what_would_cost_too_much_is_left_out_and_said() -> None:
         assert item["why"]
 
 
-def test_an_audit_stopped_before_the_first_region_is_honest() -> None:
+def test_an_audit_without_time_knows_the_region_around_a_point_and_says_what_is_left_out() -> None:
     report = pt.audit(
         network(40, 64, 64, 1), pt.Polyhedron.whole_space(40), budget=pt.AuditBudget(max_seconds=1e-9)
     ).as_dict()
     check_schema(report)
-    assert report["redundancy"]["domain"] is None
-    assert report["regions"]["activation"]["lower"] == 0
+    assert report["regions"]["activation"]["lower"] == 1
+    assert report["regions"]["activation"]["label"] == "bound"
+    assert not report["search"]["complete"]
+    assert report["not_done"]
 
 
 class _Outside(HTMLParser):

@@ -157,7 +157,7 @@ def test_a_window_is_not_the_box_of_the_data() -> None:
 def converted(network: pt.Network, x: ArrayLike, runtime: Runtime | None) -> dict[str, Compared]:
     """The comparison by kind of points."""
     subject = subject_of(pt.ModelFile(network, runtime=runtime), PLANE, pt.Data(x))
-    return {kind.points: kind for kind in conversion_facts(subject, 60.0).kinds}
+    return {kind.points: kind for kind in conversion_facts(subject, Clock(float("inf"), {})).kinds}
 
 
 @pytest.mark.parametrize("error", [0.0, 1e-3])

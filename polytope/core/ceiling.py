@@ -9,9 +9,10 @@ Tjandraatmadja, Ramalingam 2018, arXiv 1711.02114):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 from polytope.ir import Network
 from polytope.ir.activations import PiecewiseLinear
@@ -32,32 +33,72 @@ class Ceiling:
     def cell(self, number: int, open_hyperplanes: int) -> int:
         """The most regions in a cell that ``open_hyperplanes`` of layer ``number`` (from 1) can still cut."""
         ways = _binomials(open_hyperplanes, self.dim)
-        return self._cut(number, ways, self.dim, self._later[number])
+        return self._cuts(number, ways, self.dim, self._later[number])(self.dim)
 
     @cached_property
-    def _later(self) -> list[list[int]]:
-        """For every number of layers and k: the most regions that the layers behind make of k dimensions."""
-        bounds = [[1] * (self.dim + 1)]
-        for number, layer in reversed(list(enumerate(self.network.layers, start=1))):
-            hyperplanes = layer.activation.n_hyperplanes(layer.width) if layer.activation else 0
-            ways, last = _binomials(hyperplanes, self.dim), bounds[0]
-            bounds.insert(0, [self._cut(number, ways, k, last) for k in range(self.dim + 1)])
+    def _later(self) -> list[dict[int, int]]:
+        """For every layer and the k that matter: the most regions that those behind make of k dimensions."""
+        layers = list(enumerate(self.network.layers, start=1))
+        ways = [
+            _binomials(layer.activation.n_hyperplanes(layer.width) if layer.activation else 0, self.dim)
+            for _, layer in layers
+        ]
+        reached = [{self.dim}]
+        for (number, _), mine in zip(layers, ways, strict=True):
+            found = {
+                self._rank(number, k, j) for k in reached[-1] for j in self._falling(number, k, len(mine))
+            }
+            reached.append({self.dim, *found, *(self._rank(number, k, 0) for k in reached[-1])})
+        bounds = [dict.fromkeys(reached[-1], 1)]
+        for number, _ in reversed(layers):
+            cut = self._cuts(number, ways[number - 1], max(reached[number - 1]), bounds[0])
+            bounds.insert(0, {k: cut(k) for k in reached[number - 1]})
         return bounds
 
-    def _cut(self, number: int, ways: Sequence[int], k: int, later: Sequence[int]) -> int:
-        rank = self._rank(number, k)
-        return sum(way * later[rank(j)] for j, way in enumerate(ways[: k + 1]))
+    def _cuts(
+        self, number: int, ways: Sequence[int], most: int, later: Mapping[int, int]
+    ) -> Callable[[int], int]:
+        """The regions of k dimensions, k up to ``most``: sums over the ways to choose units of the layer."""
+        falling = self._falling(number, most, len(ways))
+        terms = (ways[j] * later[self._rank(number, most, j)] for j in falling)
+        choices, falls = list(accumulate(ways)), list(accumulate(terms, initial=0))
 
-    def _rank(self, number: int, k: int) -> Callable[[int], int]:
-        """The dimension of a layer's image of k dimensions, as far as later layers see it, j units off."""
-        layer = self.network.layers[number - 1]
-        if any(min(later.inputs) < number for later in self.network.layers[number:]):
-            return lambda j: k
-        width = layer.width
-        narrow = min(k, width)
-        if not _is_relu(layer.activation):
-            return lambda j: narrow
-        return lambda j: min(narrow, width - j)
+        def cut(k: int) -> int:
+            mine = self._falling(number, k, len(ways))
+            total = choices[mine.start - 1] * later[self._rank(number, k, 0)]
+            return total + (
+                falls[mine.stop - falling.start] - falls[mine.start - falling.start] if mine else 0
+            )
+
+        return cut
+
+    def _falling(self, number: int, k: int, ways: int) -> range:
+        """The numbers of units that are off, from 1, at which the image has fewer dimensions than at 0."""
+        end = min(k + 1, ways)
+        if not self._shrinks[number - 1]:
+            return range(end, end)
+        width = self.network.layers[number - 1].width
+        return range(min(max(width - min(k, width) + 1, 1), end), end)
+
+    def _rank(self, number: int, k: int, off: int) -> int:
+        """The dimension of a layer's image of k dimensions, as far as later layers see it, some units off."""
+        if not self._alone[number - 1]:
+            return k
+        width = self.network.layers[number - 1].width
+        return min(k, width - off) if self._shrinks[number - 1] else min(k, width)
+
+    @cached_property
+    def _alone(self) -> list[bool]:
+        """For each layer whether all later ones read it, or what follows from it, alone."""
+        first = [min(layer.inputs) for layer in self.network.layers] + [len(self.network.layers)]
+        least = list(accumulate(reversed(first), min))[::-1]
+        return [least[number] >= number for number in range(1, len(first))]
+
+    @cached_property
+    def _shrinks(self) -> list[bool]:
+        """For each layer whether units that are off take dimensions from its image."""
+        layers = zip(self.network.layers, self._alone, strict=True)
+        return [alone and _is_relu(layer.activation) for layer, alone in layers]
 
 
 def _binomials(n: int, k: int) -> list[int]:

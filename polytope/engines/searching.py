@@ -16,6 +16,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import boundaries
+from polytope.ir.looking import unwatched, watched
 from polytope.ir.maps import FloatArray
 from polytope.regions.locate import told_patterns
 
@@ -71,7 +72,11 @@ def a_region(network: Network, domain: Polyhedron, budget: Budget) -> Inside | N
     for share in np.linspace(0.0, 0.5, TRIED):
         side = rng.standard_normal(domain.dim)
         x = (center + share * min(radius, 1.0) * side / np.linalg.norm(side))[None]
-        pattern, told = told_patterns(network, tables, x)
+        try:
+            with watched(budget.first if share else unwatched):  # the first one is tried in any case
+                pattern, told = told_patterns(network, tables, x)
+        except BudgetSpent:
+            break
         if told[0] and contained(domain.A, domain.b, x, strictly=True)[0]:
             return pattern, x
         if budget.late():

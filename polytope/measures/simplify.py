@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.sampling import random_points
 from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Activation, Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.algebra import of_matrix
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.sweep import outputs, sweep_back
 from polytope.measures.duplicates import duplicates
@@ -90,7 +92,8 @@ def simplify(
         domain: where it is used.
         use: what is known of the units there; ``prove_units`` with the arguments that follow by default.
         samples: random points at which the two networks are compared.
-        max_regions, max_seconds: budgets of the proof; units that it leaves open stay.
+        max_regions, max_seconds: budgets of the proof; units that it leaves open stay. Where the time is not
+            enough to rebuild the network, it stays as it is.
 
     Raises:
         ValueError: ``use`` is of another network or domain: the two networks differ by more than rounding can
@@ -105,16 +108,21 @@ def simplify(
         >>> found.network.n_units, found.dead.tolist(), found.duplicate.tolist()
         (1, [False, False, False, True], [-1, -1, 0, -1])
     """
+    budget = Budget(max_regions, max_seconds)
     if use is None:
         use = prove_units(network, domain, samples=samples, max_regions=max_regions, max_seconds=max_seconds)
     if len(use.fixed) != network.n_units:
         raise ValueError(f"simplify: use is of {len(use.fixed)} units, the network has {network.n_units}.")
-    rebuilt, kept, duplicate = _rebuilt(network, use)
-    pruned, read = _without_unread(rebuilt)
-    unread = np.zeros(network.n_units, dtype=bool)
-    unread[kept[~read]] = True
-    dead = use.fixed & use.flat
-    difference = _difference(network, pruned, domain, samples)
+    dead, unread = use.fixed & use.flat, np.zeros(network.n_units, dtype=bool)
+    try:
+        with watched(budget.first):
+            rebuilt, kept, duplicate = _rebuilt(network, use)
+            pruned, read = _without_unread(rebuilt)
+            unread[kept[~read]] = True
+            difference = _difference(network, pruned, domain, samples)
+    except BudgetSpent:
+        none = np.full(network.n_units, -1, dtype=np.int64)
+        return Simplified(network, dead, use.fixed & ~use.flat, none, np.zeros_like(dead), 0.0)
     if not np.isfinite(difference):
         raise GeometryError(
             "simplify: values of the two networks at a point of the domain are beyond the range of float64 "

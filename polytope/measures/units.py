@@ -7,17 +7,20 @@ arithmetic over the domain's bounding box, and refuted by two regions on which i
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polytope.bounds.intervals import preactivation_bounds
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.sampling import clear_patterns, random_points
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import boundaries
+from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray
 from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
@@ -111,7 +114,7 @@ def prove_units(
         network: the network.
         domain: a polyhedron with interior in its input space.
         samples: random points looked at, near the centre of an unbounded domain.
-        max_regions, max_seconds: budgets of the enumeration. With a budget some units may stay open.
+        max_regions, max_seconds: budgets of the enumeration, and of all. With one some units may stay open.
 
     Raises:
         EmptyDomainError: the domain has no interior.
@@ -122,16 +125,20 @@ def prove_units(
         >>> prove_units(net, pt.Polyhedron.box([-1], [1])).fixed.tolist()
         [False, True]
     """
-    tables = boundaries(network)
+    budget = Budget(max_regions, max_seconds)
+    tables, sampled = boundaries(network), [np.zeros((0, network.n_units), dtype=np.int8)]
     drawn = random_points(bounded_part(domain), samples, np.random.default_rng(0))
-    sampled = [clear_patterns(network, tables, points)[0] for points in drawn]
-    known = seen_units(network, domain, np.concatenate(sampled))
+    known = None
+    with suppress(BudgetSpent), watched(budget.first):
+        sampled += (clear_patterns(network, tables, points)[0] for points in drawn)
+        known = seen_units(network, domain, np.concatenate(sampled))
+    known = known or _seen(network, domain, np.concatenate(sampled), np.zeros(network.n_units, dtype=bool))
     fixed, varying, piece = known.fixed, known.varying, known.piece
     undecided = np.flatnonzero(~(fixed | varying))
     if len(undecided):
         depth = int(np.searchsorted(network.unit_offsets, undecided[-1], side="right"))
         front = replace(network, layers=network.layers[:depth])
-        regions = enumerate_regions(front, domain, max_regions=max_regions, max_seconds=max_seconds)
+        regions = enumerate_regions(front, domain, max_regions=max_regions, max_seconds=budget.left)
         if len(regions):
             here = slice(front.n_units)
             piece = np.concatenate([regions.patterns[0], piece[front.n_units :]])
@@ -147,9 +154,14 @@ def seen_units(network: Network, domain: Polyhedron, patterns: PatternArray) -> 
     Arguments:
         patterns: of regions of the domain, ``int8[n, units]``; that of a point inside where there are none.
     """
+    return _seen(network, domain, patterns, fixed_units(network, domain))
+
+
+def _seen(network: Network, domain: Polyhedron, patterns: PatternArray, fixed: BoolArray) -> UnitUse:
+    """How the units are used, where some are known to be fixed."""
     seen = patterns if len(patterns) else network.pattern(domain.inscribed_ball[0][None])
     varying = (seen != seen[0]).any(axis=0)
-    return UnitUse(fixed_units(network, domain), varying, _slopes(network, seen[0]) == 0, seen[0])
+    return UnitUse(fixed, varying, _slopes(network, seen[0]) == 0, seen[0])
 
 
 def bounded_part(domain: Polyhedron) -> Polyhedron:
@@ -180,6 +192,7 @@ def fixed_units(network: Network, domain: Polyhedron) -> BoolArray:
     tables = boundaries(network)
     parts = [np.zeros(0, dtype=bool)]
     for number, z in enumerate(preactivation_bounds(network, box), start=1):
+        look()
         activation, table = network.layers[number - 1].activation, tables[number - 1]
         if activation is None:
             continue

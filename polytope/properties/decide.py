@@ -9,9 +9,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from polytope.engines.budget import Budget
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.exact.network import ExactNetwork
 from polytope.ir import Network
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.properties.cases import Outcome, Shown, settle
 from polytope.properties.vnnlib_property import Case, Property, read_property
@@ -104,7 +105,11 @@ def check_property(
     decided, regions, exact = True, 0, ExactNetwork(network)
     shown: set[Shown] = {"bounds"}
     for cases in groups.values():
-        found = settle(exact, cases, budget, workers, prove == "enumeration", generator)
+        try:
+            with watched(budget.look):
+                found = settle(exact, cases, budget, workers, prove == "enumeration", generator)
+        except BudgetSpent:
+            found = Outcome(None, decided=False)
         regions += found.regions
         decided &= found.decided
         shown.add(found.shown)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic
+from typing import TypeVar
 
+from polytope.engines.budget import BudgetSpent
+from polytope.ir.looking import watched
 from polytope.regions.complex import RegionComplex
 from polytope.report.cost import Question, estimated_seconds
 from polytope.report.sections import LeftOut, Spent
 
 FLOOR = 0.5
 """Of its share of the whole budget, what a question may take however long earlier ones took."""
+GRACE = 0.1  # seconds more than its share that a question may take, if that is enough
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -58,6 +65,24 @@ class Clock:
     def limit(self) -> float | None:
         """What is left as a limit of a search: positive, ``None`` if there is none."""
         return None if self.seconds == float("inf") else max(self.left, 1e-3)
+
+    def look(self, _: int = 0) -> None:
+        """End the present question, where its time is used up and a little more."""
+        if self.left < -GRACE:
+            raise BudgetSpent
+
+    def answered(self, what: str, question: Callable[[], T], otherwise: T) -> T:
+        """The answer to a question, or where its time ends before, another one: it is then left out.
+
+        Arguments:
+            what: is left out, in words.
+        """
+        try:
+            with watched(self.look):
+                return question()
+        except BudgetSpent:
+            self.refuse(what, "the time allowed for it was used")
+            return otherwise
 
     def allows(self, complex: RegionComplex, question: Question, what: str) -> str:
         """The empty string if a question about a complex fits; else why it does not, which is also kept."""

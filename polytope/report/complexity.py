@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.ir import Network
+from polytope.ir.looking import unwatched, watched
 from polytope.ir.maps import FloatArray
 from polytope.labelled import Estimate, Number
 from polytope.measures.local_complexity.count import local_complexity
@@ -34,11 +35,15 @@ def complexity_facts(
         seconds: no further points are taken after this time; the answer says how many were.
     """
     directions = min(network.input_dim, DIRECTIONS)
-    start, parts = monotonic(), []
-    for i in range(0, len(x), CHUNK):
-        parts.append(local_complexity(network, x[i : i + CHUNK], radius, frames=directions).per_layer)
-        if seconds is not None and monotonic() - start > seconds:
+    budget, parts, done = Budget(None, None if seconds is None else max(seconds, 1e-3)), [], 0
+    while done < len(x) and not (done and budget.late()):
+        some = x[done : done + min(2 * done + 1, CHUNK)]
+        try:
+            with watched(budget.look if done else unwatched):  # one point at least
+                parts.append(local_complexity(network, some, radius, frames=directions).per_layer)
+        except BudgetSpent:
             break
+        done += len(some)
     counts = np.concatenate(parts).astype(np.int64)
     facts = LocalComplexityFacts(
         radius=radius,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Literal
 
@@ -13,6 +14,7 @@ from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.ir.near_crossings import straddling
 from polytope.labelled import Estimate, Missing, Number
+from polytope.report.clock import Clock
 from polytope.report.data_sections import Compared, Conversion
 from polytope.report.subject import Subject
 
@@ -23,23 +25,28 @@ Kind = Literal["data", "random", "near a crossing"]
 NO_RUNTIME = "the network does not come from a file that was compared with its runtime"
 
 
-def conversion_facts(subject: Subject, seconds: float) -> Conversion:
+def conversion_facts(subject: Subject, clock: Clock) -> Conversion:
     """The largest differences at data points, at random points, and at points on both sides of a crossing.
 
     Every input is rounded to the file's number type first, so both sides see the same numbers.
 
     Arguments:
-        seconds: each kind of points may take a third of it.
+        clock: each kind of points may take a third of its time; the first is compared at one point at least.
     """
     rng = np.random.default_rng(0)
-    kinds: dict[Kind, FloatArray | None] = {
-        "data": subject.points,
-        "random": _random(subject, rng),
-        "near a crossing": _near_crossings(subject, rng),
+    kinds: dict[Kind, Callable[[], FloatArray | None]] = {
+        "data": lambda: subject.points,
+        "random": lambda: _random(subject, rng),
+        "near a crossing": lambda: _near_crossings(subject, rng),
     }
-    compared = (
-        _compared(subject, name, x, seconds / len(kinds)) for name, x in kinds.items() if x is not None
-    )
+    seconds, compared = clock.seconds / len(kinds), list[Compared]()
+    for name, made in kinds.items():
+        if compared and clock.left <= 0:
+            clock.refuse(f"the conversion at points: {name}", "the time allowed was used by the others")
+            continue
+        x = clock.answered(f"the conversion at points: {name}", made, None)
+        if x is not None:
+            compared.append(_compared(subject, name, x, seconds))
     return Conversion(subject.runtime is not None, _when_loaded(subject.network), tuple(compared))
 
 
@@ -80,7 +87,7 @@ def _compared(subject: Subject, name: Kind, x: FloatArray, seconds: float) -> Co
     rounded = x[:MOST_POINTS].astype(kind).astype(float)
     parts, tried, start = [np.zeros((0, 3))], 0, monotonic()
     while tried < len(rounded) and (not tried or monotonic() - start < seconds):
-        some = rounded[tried : tried + CHUNK]
+        some = rounded[tried : tried + min(2 * tried + 1, CHUNK)]
         parts.append(_differences(subject.runtime(some), subject.network(some)))
         tried += len(some)
     found = np.concatenate(parts)

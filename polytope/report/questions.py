@@ -13,7 +13,7 @@ from polytope.engines.engine import Engine
 from polytope.engines.sampling import Sampling
 from polytope.geometry import Polyhedron
 from polytope.ir import mlp
-from polytope.labelled import Number
+from polytope.labelled import Missing, Number, interval
 from polytope.regions.complex import RegionComplex
 from polytope.report.asked import Watch
 from polytope.report.clock import Clock
@@ -21,10 +21,10 @@ from polytope.report.complexity import complexity_facts
 from polytope.report.conversion import conversion_facts
 from polytope.report.data_sections import Conversion, Density, Distances, Lipschitz, LocalComplexityFacts
 from polytope.report.density import density_facts
-from polytope.report.network_sections import Adjacency, Redundancy, Regions
+from polytope.report.network_sections import Adjacency, Redundancy, Regions, Saved
 from polytope.report.property_checks import property_facts
 from polytope.report.redundancy import domain_units, redundancy_facts
-from polytope.report.regions import adjacency_numbers, coverage, plane_outlines, region_numbers
+from polytope.report.regions import adjacency_numbers, coverage, plane_outlines, region_numbers, unknown
 from polytope.report.scope import Chooser
 from polytope.report.sections import PropertyFacts
 from polytope.report.slopes import distance_facts, lipschitz_facts
@@ -84,7 +84,7 @@ class Answers:
     def conversion(self) -> Conversion:
         """The network against the file's runtime."""
         self.begin("conversion")
-        return conversion_facts(self.subject, self.clock.seconds)
+        return conversion_facts(self.subject, self.clock)
 
     def search(self, engine: Engine | None, most: int | None) -> RegionComplex:
         """The regions of the domain, and the windows that the page shows."""
@@ -93,36 +93,58 @@ class Answers:
         complex = enumerate_regions(
             subject.inside, subject.scope.domain, engine, max_regions=most, max_seconds=limit, progress=watch
         )
-        self.sampled = _sampled(complex)
+        self.sampled = self.clock.answered("regions hit by random points", lambda: _sampled(complex), None)
         self.begin("windows")
-        self.windows = windows(subject, complex, self.clock)
+        self.windows = self.clock.answered("pictures", lambda: windows(subject, complex, self.clock), [])
         return complex
 
     def regions(self, complex: RegionComplex) -> Regions:
         """How many regions, linear regions and pieces."""
         self.begin("linear regions and pieces")
-        return region_numbers(complex, len(self.sampled) if self.sampled else 0, self.clock)
+        sampled = len(self.sampled) if self.sampled else 0
+        least, most = max(complex.lower, sampled), complex.upper
+        known = Regions(interval(least, most), interval(0, most), interval(0, most))
+        what = "comparing the affine maps of regions"
+        return self.clock.answered(what, lambda: region_numbers(complex, sampled, self.clock), known)
 
     def redundancy(self, complex: RegionComplex) -> Redundancy:
         """Units that are not needed."""
         self.begin("redundancy")
-        use = domain_units(self.subject.inside, complex, self.sampled)
-        return redundancy_facts(self.subject, use, complex, self.clock)
+        ask = self.clock.answered
+        use = ask("the use of units", lambda: domain_units(self.subject.inside, complex, self.sampled), None)
+        why = Missing("the time allowed for it was used")
+        nothing = Redundancy(domain=None, data_box=None, data=None, simplify=Saved("the domain", *(why,) * 6))
+        return ask(
+            "units that are not needed",
+            lambda: redundancy_facts(self.subject, use, complex, self.clock),
+            nothing,
+        )
 
     def adjacency(self, complex: RegionComplex) -> Adjacency:
         """How the regions touch."""
         self.begin("adjacency")
-        return adjacency_numbers(complex, self.clock)
+        why = Missing("the time allowed for it was used")
+        return self.clock.answered(
+            "how regions touch", lambda: adjacency_numbers(complex, self.clock), unknown(why, why)
+        )
 
     def coverage(self, complex: RegionComplex) -> Number:
         """Their areas, where the domain is a plane and a window has the outlines, or time is left."""
         known = next((w.polygons for w in self.windows if w.complex is complex), None)
-        return coverage(complex, plane_outlines(complex, self.clock) if known is None else known)
+
+        def share() -> Number:
+            return coverage(complex, plane_outlines(complex, self.clock) if known is None else known)
+
+        nothing: Number = Missing("the time allowed for them was used")
+        return self.clock.answered("areas", share, nothing)
 
     def lipschitz(self, complex: RegionComplex) -> Lipschitz:
         """How steep the network is."""
         self.begin("Lipschitz constants")
-        return lipschitz_facts(self.subject, complex, self.clock)
+        nothing = Lipschitz(Missing("the time allowed for it was used"), None, None)
+        return self.clock.answered(
+            "Lipschitz constants", lambda: lipschitz_facts(self.subject, complex, self.clock), nothing
+        )
 
     def properties(self) -> tuple[PropertyFacts, ...]:
         """What is known of the properties."""
@@ -132,7 +154,8 @@ class Answers:
     def density(self) -> Density | None:
         """Regions between and around data points."""
         self.begin("density")
-        return density_facts(self.subject, self.radius, self.clock)
+        what = "regions between and around data points"
+        return self.clock.answered(what, lambda: density_facts(self.subject, self.radius, self.clock), None)
 
     def local_complexity(self) -> LocalComplexityFacts | None:
         """Units with a crossing near data points."""
@@ -155,7 +178,8 @@ class Answers:
     def distances(self) -> Distances | None:
         """How far data points are from another class; the last question."""
         self.begin("distances")
-        found = distance_facts(self.subject, self.clock)
+        what = "distances to the decision boundary"
+        found = self.clock.answered(what, lambda: distance_facts(self.subject, self.clock), None)
         self.clock.end()
         return found
 

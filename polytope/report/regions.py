@@ -73,12 +73,12 @@ def adjacency_numbers(complex: RegionComplex, clock: Clock) -> Adjacency:
     """Edges, degrees, components, diameter and spectral gap; of a partial complex only the edges found."""
     reason = _adjacency_refused(complex, clock)
     if reason:
-        return _unknown(Missing(reason), Missing(reason))
+        return unknown(Missing(reason), Missing(reason))
     matrix = complex.adjacency_matrix()
     edges = len(complex.neighbours)
     if not complex.complete:
         found = Bound(edges, note="edges between the regions found")
-        return _unknown(found, Missing("the enumeration is not complete"))
+        return unknown(found, Missing("the enumeration is not complete"))
     degrees = np.bincount(np.diff(matrix.indptr)).tolist()
     diameter, gap = _global_numbers(complex, clock)
     parts = int(csgraph.connected_components(matrix, directed=False)[0])
@@ -94,7 +94,7 @@ def adjacency_numbers(complex: RegionComplex, clock: Clock) -> Adjacency:
     )
 
 
-def _unknown(edges: Number, why: Missing) -> Adjacency:
+def unknown(edges: Number, why: Missing) -> Adjacency:
     """A graph of which at most the edges are known."""
     return Adjacency(edges, why, why, why, why, why, why, None)
 

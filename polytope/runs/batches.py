@@ -20,11 +20,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from polytope.core.limits import Limit
 from polytope.core.open_cells import Path
 from polytope.core.result import Keep, SearchResult, added
 from polytope.core.vertex_cells import VertexCells
-from polytope.engines.budget import Budget, Progress
+from polytope.engines.budget import Budget, Progress, free_bytes, resident_bytes
 from polytope.engines.engine import Divisible
+from polytope.engines.searching import searched
 from polytope.exact.cells import ExactCells
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.network import Network
@@ -70,13 +72,37 @@ class Part(NamedTuple):
     left: tuple[tuple[Path, int], ...]
     shard: bytes | File
     statistics: Mapping[str, float]
+    stopped_by: Limit | None = None
+
+
+class Share(NamedTuple):
+    """What of the limits a batch has.
+
+    Arguments:
+        rows, seconds: regions and time of the search.
+        patience: seconds for what has to be made before it, once in each process.
+        memory: bytes that the process may take; ``None``: half of what is free there.
+        added: bytes that it may take more than it has; used where ``memory`` is not given.
+    """
+
+    rows: int
+    seconds: float
+    patience: float = inf
+    memory: int | None = None
+    added: int | None = None
+
+    def budget(self) -> Budget:
+        """The limits, from now on."""
+        memory = self.memory
+        if memory is None and self.added is not None:
+            memory = resident_bytes() + self.added
+        return Budget(self.rows, max(self.seconds, 1e-3), memory, self.patience)
 
 
 def run_batch(
     problem: bytes,
     batch: Batch,
-    rows: int,
-    seconds: float,
+    share: Share,
     keep: Keep,
     mark: File | None = None,
     number: int = 0,
@@ -89,16 +115,17 @@ def run_batch(
         number: of the batch; Dask would answer the same call with the same result.
     """
     network, domain, engine = _problem(problem)
-    budget = Budget(rows, max(seconds, 1e-3))
-    found = engine.search(network, domain, start=batch, budget=budget, keep=keep, progress=None)
+    budget = share.budget()
+    found = searched(engine, network, domain, start=batch, budget=budget, keep=keep, progress=None)
     left = tuple(zip(found.open_cells, found.open_bounds, strict=True))
     if keep == "count":
-        return Part(found.n_regions, left, b"", found.statistics)
+        return Part(found.n_regions, left, b"", found.statistics, budget.stopped_by)
     evidence = None
     if keep == "vertices" and isinstance(found, VertexCells):
         evidence = evidence_of(found, ExactCells(network, domain.A, domain.b))
     shard = shard_of(found, batch, len(domain.b), evidence)
-    return Part(found.n_regions, left, (mark and set_aside(mark, shard)) or shard, found.statistics)
+    written = (mark and set_aside(mark, shard)) or shard
+    return Part(found.n_regions, left, written, found.statistics, budget.stopped_by)
 
 
 @lru_cache(maxsize=1)
@@ -160,7 +187,9 @@ def enumerate_in_batches(
             done = load_complex(place)
             if sealed and done.complete and (run.batches or not has_certificate(place)):
                 write_certificate(place, run.state)
-        return done if directory is not None else replace(done, found=in_memory(done.found))
+        why = None if done.complete else budget.reason(run.state.regions - run.first)
+        found = done.found if directory is not None else in_memory(done.found)
+        return replace(done, found=found, stopped_by=why)
 
 
 def _row_bytes(network: Network, domain: Polyhedron, sealed: bool) -> int:
@@ -238,6 +267,8 @@ class _Run:
             self._submit(pool, slots)
 
     def _spent(self) -> bool:
+        if self.budget.stopped_by == "memory":
+            return True
         return self.budget.spent(self.state.regions - self.first) or not self._regions_left()
 
     def _regions_left(self) -> float:
@@ -261,10 +292,17 @@ class _Run:
             seconds = min(seconds, max(self.budget.max_seconds - self.budget.seconds, 0.0))
         self.batches += 1
         mark = self.place and self.place[1]
-        future, runner = pool.submit(
-            run_batch, self.problem, batch, rows, seconds, self.keep, mark, self.batches
+        left = self.budget.left
+        share = Share(
+            rows, seconds, inf if left is None else left, self.budget.max_memory, self._added(pool, slots)
         )
+        future, runner = pool.submit(run_batch, self.problem, batch, share, self.keep, mark, self.batches)
         self.busy[future] = _Batch(batch, rows, runner)
+
+    def _added(self, pool: Pool, slots: int) -> int | None:
+        """The bytes that each process of our own may take more by default: a part of half of what is free."""
+        free = free_bytes()
+        return None if free is None or pool.given is not None else free // 2 // max(slots // 2, 1)
 
     def _take(self, pool: Pool, future: Future[Part]) -> Part | None:
         """Take over what a worker found; if it died, its batch is open again."""
@@ -276,6 +314,8 @@ class _Run:
             pool.renew(mine.runner, error)
             return None
         pool.deaths = 0
+        if part.stopped_by == "memory":
+            self.budget.stopped_by = "memory"
         self.statistics = added(self.statistics, part.statistics)
         self.state = advanced(self.state, Search(mine.batch, part.left, part.regions))
         self.waiting = [*(path for path, _ in part.left), *self.waiting]

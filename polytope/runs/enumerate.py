@@ -188,7 +188,7 @@ def _found(
         )
     if found.n_regions or found.complete:
         return found
-    known = known or a_region(network, domain, budget)
+    known = known if slow else a_region(network, domain, budget)
     return found if known is None else with_a_region(found, known, keep)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from polytope.bounds.signs import signs_at
-from polytope.engines.budget import Progress
+from polytope.engines.budget import Budget, Progress
 from polytope.flows.exact.mass import behind_flow
 from polytope.flows.exact.planar_search import nearest_in_plane
 from polytope.flows.flow import Flow
@@ -126,7 +126,7 @@ def _search(
     progress: Progress | None,
 ) -> Radius:
     """By enumeration in the plane, where that finds something; else by the walk from region to region."""
-    found = None
+    found, budget = None, Budget(max_regions, max_seconds)
     if len(start) == 2 and norm in (1, 2, np.inf) and domain.contains(start[None])[0]:
         found = nearest_in_plane(
             reached,
@@ -143,7 +143,7 @@ def _search(
         norm,
         domain=domain,
         max_regions=max_regions,
-        max_seconds=max_seconds,
+        max_seconds=budget.left,
         progress=progress,
     )
 
