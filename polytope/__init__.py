@@ -59,6 +59,13 @@ _HOMES = {
     "lipschitz_bounds": "polytope.measures.lipschitz",
     "LipschitzBounds": "polytope.measures.lipschitz",
     "output_bounds": "polytope.bounds.output_bounds",
+    "preimage": "polytope.measures.preimages",
+    "Preimage": "polytope.measures.preimages",
+    "level_set": "polytope.measures.level_sets",
+    "class_boundary": "polytope.measures.level_sets",
+    "LevelSet": "polytope.measures.level_sets",
+    "image": "polytope.measures.images",
+    "Image": "polytope.measures.images",
     "check_property": "polytope.properties.decide",
     "check_properties": "polytope.properties.competition",
     "competition_result": "polytope.properties.competition",
@@ -84,6 +91,7 @@ _HOMES = {
     "plot_regions": "polytope.plots.regions",
     "plot_regions_3d": "polytope.plots.solid",
     "plot_decision_boundary": "polytope.plots.regions",
+    "plot_image": "polytope.plots.images",
     "plot_dual_graph": "polytope.plots.graph",
     "plot_region_bounds": "polytope.plots.graph",
     "plot_complexity_map": "polytope.plots.complexity",
@@ -132,6 +140,11 @@ if TYPE_CHECKING:
     from polytope.measures.hoffman import effective_radius as effective_radius
     from polytope.measures.hoffman import hoffman_constant as hoffman_constant
     from polytope.measures.hoffman import radius_bound as radius_bound
+    from polytope.measures.images import Image as Image
+    from polytope.measures.images import image as image
+    from polytope.measures.level_sets import LevelSet as LevelSet
+    from polytope.measures.level_sets import class_boundary as class_boundary
+    from polytope.measures.level_sets import level_set as level_set
     from polytope.measures.lipschitz import LipschitzBounds as LipschitzBounds
     from polytope.measures.lipschitz import lipschitz_bounds as lipschitz_bounds
     from polytope.measures.lipschitz import lipschitz_constant as lipschitz_constant
@@ -143,6 +156,8 @@ if TYPE_CHECKING:
         exact_local_complexity as exact_local_complexity,
     )
     from polytope.measures.local_complexity.training import ComplexityRecorder as ComplexityRecorder
+    from polytope.measures.preimages import Preimage as Preimage
+    from polytope.measures.preimages import preimage as preimage
     from polytope.measures.robustness import Radius as Radius
     from polytope.measures.robustness import robustness_radius as robustness_radius
     from polytope.measures.signomial import Signomial as Signomial
@@ -172,6 +187,7 @@ if TYPE_CHECKING:
     from polytope.plots.complexity import plot_complexity_training as plot_complexity_training
     from polytope.plots.graph import plot_dual_graph as plot_dual_graph
     from polytope.plots.graph import plot_region_bounds as plot_region_bounds
+    from polytope.plots.images import plot_image as plot_image
     from polytope.plots.regions import plot_decision_boundary as plot_decision_boundary
     from polytope.plots.regions import plot_regions as plot_regions
     from polytope.plots.solid import plot_regions_3d as plot_regions_3d

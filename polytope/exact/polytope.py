@@ -50,7 +50,7 @@ def exact_corners(rows: Sequence[Row]) -> list[Corner]:
     """
     d = len(rows[0]) - 1
     every = [*rows, (*[0] * d, -1)]
-    first = _independent(every)
+    first = independent(every)
     assert len(first) == d + 1, "the polyhedron is bounded"
     rays = _simplicial(every, first)
     for number in [i for i in range(len(every)) if i not in first]:
@@ -104,7 +104,7 @@ def nearest_float(value: Fraction) -> float:
 _Ray = tuple[tuple[int, ...], int]  # d + 1 integers, and the rows that vanish on it
 
 
-def _independent(rows: Sequence[Row]) -> list[int]:
+def independent(rows: Sequence[Row]) -> list[int]:
     """The numbers of rows of which no earlier ones are a basis: d + 1 of them."""
     n = len(rows[0])
     reduced, _, rank = flint.fmpz_mat([[int(row[j]) for row in rows] for j in range(n)]).rref()

@@ -86,7 +86,7 @@ def decision_boundary(complex: RegionComplex) -> DecisionBoundary:
     wanted[places] = True
     areas = facet_volumes(found, wanted)
     return DecisionBoundary(
-        regions[order], classes[order], areas[places[order]], _facet_vertices(found, places[order])
+        regions[order], classes[order], areas[places[order]], facet_vertices(found, places[order])
     )
 
 
@@ -107,7 +107,7 @@ def _changes(found: VertexCells, winner: IntArray) -> tuple[IntArray, IntArray]:
     return shared[:, 0], cell[shared]
 
 
-def _facet_vertices(found: VertexCells, places: IntArray) -> tuple[FloatArray, ...]:
+def facet_vertices(found: VertexCells, places: IntArray) -> tuple[FloatArray, ...]:
     """The vertices ``[v, d]`` of facets."""
     place, vertex = corners(found)
     first, last = (np.searchsorted(place, places, side) for side in ("left", "right"))

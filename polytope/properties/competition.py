@@ -14,7 +14,7 @@ import numpy as np
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.properties.decide import PropertyCheck, Runtime, check_property
-from polytope.properties.vnnlib_networks import Tensor
+from polytope.properties.vnnlib_networks import Declared
 from polytope.properties.vnnlib_property import Property, read_property
 
 
@@ -94,7 +94,7 @@ def competition_result(found: PropertyCheck, stated: Property, *, max_seconds: f
         word = "unsat" if found.status == "holds" else "timeout" if late else "unknown"
         return word + "\n"
     if stated.inputs:
-        lines = [*_tensors(stated.inputs, found.witness), *_tensors(stated.outputs, found.outputs)]
+        lines = [*_variables(stated.inputs, found.witness), *_variables(stated.outputs, found.outputs)]
     else:
         pairs = [
             f"({letter}_{i} {_number(value)})"
@@ -105,12 +105,12 @@ def competition_result(found: PropertyCheck, stated: Property, *, max_seconds: f
     return "\n".join(["sat", *lines]) + "\n"
 
 
-def _tensors(tensors: Sequence[Tensor], values: FloatArray) -> Iterator[str]:
+def _variables(variables: Sequence[Declared], values: FloatArray) -> Iterator[str]:
     """Each variable, and its values in the order of its places."""
-    for tensor, part in zip(
-        tensors, np.split(values, np.cumsum([t.size for t in tensors])[:-1]), strict=True
+    for variable, part in zip(
+        variables, np.split(values, np.cumsum([t.size for t in variables])[:-1]), strict=True
     ):
-        yield f"{tensor.name} {tensor.kind} [{','.join(map(str, tensor.shape))}]"
+        yield f"{variable.name} {variable.kind} [{','.join(map(str, variable.shape))}]"
         yield from map(_number, part)
 
 

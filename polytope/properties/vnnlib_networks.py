@@ -27,7 +27,7 @@ _SECOND = ("vnnlib-version", "declare-network")
 
 
 @dataclass(frozen=True)
-class Tensor:
+class Declared:
     """Values that a property of version 2.0 declares together.
 
     Arguments:
@@ -56,21 +56,21 @@ class Statements:
     """
 
     terms: list[Term]
-    inputs: tuple[Tensor, ...] = ()
-    outputs: tuple[Tensor, ...] = ()
+    inputs: tuple[Declared, ...] = ()
+    outputs: tuple[Declared, ...] = ()
 
     def input_name(self, i: int) -> str:
         """An input, as the property writes it."""
         return element_name(self.inputs, i) or f"X_{i}"
 
 
-def element_name(tensors: Sequence[Tensor], i: int) -> str:
+def element_name(variables: Sequence[Declared], i: int) -> str:
     """How a value is written; nothing where none is declared."""
-    for tensor in tensors:
-        if i < tensor.size:
-            places = np.unravel_index(i, tensor.shape) if tensor.shape else ()
-            return tensor.name + (f"[{','.join(str(int(p)) for p in places)}]" if tensor.shape else "")
-        i -= tensor.size
+    for variable in variables:
+        if i < variable.size:
+            places = np.unravel_index(i, variable.shape) if variable.shape else ()
+            return variable.name + (f"[{','.join(str(int(p)) for p in places)}]" if variable.shape else "")
+        i -= variable.size
     return ""
 
 
@@ -100,8 +100,8 @@ def statements(text: str) -> Statements:
     sizes = (("X", inputs), ("Y", outputs))
     consts: list[Term] = [
         ["declare-const", f"{letter}_{i}", "Real"]
-        for letter, tensors in sizes
-        for i in range(sum(tensor.size for tensor in tensors))
+        for letter, variables in sizes
+        for i in range(sum(variable.size for variable in variables))
     ]
     return Statements([*consts, *asserts], inputs, outputs)
 
@@ -117,9 +117,9 @@ def _check_version(terms: Sequence[Term]) -> None:
                 )
 
 
-def _declared(network: Term) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def _declared(network: Term) -> tuple[tuple[Declared, ...], tuple[Declared, ...]]:
     """The inputs and outputs of a declared network."""
-    found: dict[str, list[Tensor]] = {"declare-input": [], "declare-output": []}
+    found: dict[str, list[Declared]] = {"declare-input": [], "declare-output": []}
     for part in network[2:]:
         head = head_of(part)
         if head == "declare-hidden":
@@ -129,19 +129,19 @@ def _declared(network: Term) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
             )
         if head not in found:
             raise ValueError(f"The property declares a network with an unknown part: {shown(part)}.")
-        found[head].append(_tensor(part))
+        found[head].append(_variable(part))
     inputs, outputs = (tuple(found[head]) for head in ("declare-input", "declare-output"))
     if not inputs or not outputs:
         raise ValueError("The property must declare inputs and outputs of its network.")
-    if (size := sum(tensor.size for tensor in (*inputs, *outputs))) > MOST_VALUES:
+    if (size := sum(variable.size for variable in (*inputs, *outputs))) > MOST_VALUES:
         raise ValueError(f"The property declares {size:,} values; at most {MOST_VALUES:,} are read.")
-    names = [tensor.name for tensor in (*inputs, *outputs)]
+    names = [variable.name for variable in (*inputs, *outputs)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"The property declares {twice[0]!r} twice.")
     return inputs, outputs
 
 
-def _tensor(part: Term) -> Tensor:
+def _variable(part: Term) -> Declared:
     """One declaration: a name, and a type with its shape."""
     words = part[1:]
     if len(words) == 3 and words[2] == "initialized":
@@ -160,19 +160,19 @@ def _tensor(part: Term) -> Tensor:
             f"The property declares {shown(words[0])} of the type {shown(kind)}; "
             f"only numbers with fractions are supported: {', '.join(REAL_TYPES)}."
         )
-    tensor = Tensor(str(words[0]), kind, tuple(map(int, sizes)))
-    if not tensor.size:
-        raise ValueError(f"The property declares {tensor.name!r} without values: a size is 0.")
-    return tensor
+    variable = Declared(str(words[0]), kind, tuple(map(int, sizes)))
+    if not variable.size:
+        raise ValueError(f"The property declares {variable.name!r} without values: a size is 0.")
+    return variable
 
 
-def _places(tensors: Sequence[Tensor], letter: str) -> dict[str, tuple[Tensor, str, int]]:
-    """Each name with its tensor, the letter of version 1.0 and the place of its first value."""
-    ends = np.cumsum([0, *(tensor.size for tensor in tensors)]).tolist()
-    return {tensor.name: (tensor, letter, end) for tensor, end in zip(tensors, ends, strict=False)}
+def _places(variables: Sequence[Declared], letter: str) -> dict[str, tuple[Declared, str, int]]:
+    """Each name with its variable, the letter of version 1.0 and the place of its first value."""
+    ends = np.cumsum([0, *(variable.size for variable in variables)]).tolist()
+    return {variable.name: (variable, letter, end) for variable, end in zip(variables, ends, strict=False)}
 
 
-def _renamed(term: Term, places: dict[str, tuple[Tensor, str, int]]) -> Term:
+def _renamed(term: Term, places: dict[str, tuple[Declared, str, int]]) -> Term:
     """A term with the variables of version 1.0."""
     if isinstance(term, list):
         return [*term[:1], *(_renamed(part, places) for part in term[1:])]
@@ -181,10 +181,10 @@ def _renamed(term: Term, places: dict[str, tuple[Tensor, str, int]]) -> Term:
         return term
     if word[1] not in places:
         raise ValueError(f"The property names {term[:40]!r}, which it does not declare.")
-    tensor, letter, start = places[word[1]]
+    variable, letter, start = places[word[1]]
     index = tuple(int(i) for i in word[2].split(",") if i) if word[2] else ()
-    if len(index) != len(tensor.shape) or any(i >= n for i, n in zip(index, tensor.shape, strict=False)):
-        shape = list(tensor.shape)
-        raise ValueError(f"The property names {term[:40]!r}, but {tensor.name} has the shape {shape}.")
-    place = start + (int(np.ravel_multi_index(index, tensor.shape)) if index else 0)
+    if len(index) != len(variable.shape) or any(i >= n for i, n in zip(index, variable.shape, strict=False)):
+        shape = list(variable.shape)
+        raise ValueError(f"The property names {term[:40]!r}, but {variable.name} has the shape {shape}.")
+    place = start + (int(np.ravel_multi_index(index, variable.shape)) if index else 0)
     return f"{letter}_{place}"

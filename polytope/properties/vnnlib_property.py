@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.ir.maps import FloatArray
-from polytope.properties.vnnlib_networks import Tensor, statements
+from polytope.properties.vnnlib_networks import Declared, statements
 from polytope.properties.vnnlib_text import Term, asserted, finite_number, head_of, property_text, shown
 
 Linear = dict[str, Fraction]  # variable -> coefficient; the constant is under ""
@@ -71,8 +71,8 @@ class Property:
     n_inputs: int
     n_outputs: int
     cases: tuple[Case, ...]
-    inputs: tuple[Tensor, ...] = ()
-    outputs: tuple[Tensor, ...] = ()
+    inputs: tuple[Declared, ...] = ()
+    outputs: tuple[Declared, ...] = ()
 
 
 def read_property(vnnlib: str | Path) -> Property:
