@@ -77,6 +77,25 @@ def test_workers_find_the_same(workers: int) -> None:
     assert sorted(one.pairs().tolist()) == sorted(many.pairs(workers=workers).tolist())
 
 
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_write_the_same_large_arrays(workers: int) -> None:
+    """Arrays of megabytes grow and are joined by pages; neighbours are those of a plain sort by keys."""
+    network, box = seeded(2, 4, 32, 32, 1), Polyhedron.box([-1] * 4, [1] * 4)
+    one, many = (explore(network, box, keep="cells", workers=n) for n in (1, workers))
+    assert isinstance(one.kept_patterns, PackedPatterns)
+    assert isinstance(many.kept_patterns, PackedPatterns)
+    assert (one.kept_patterns.bits == many.kept_patterns.bits).all()
+    assert (one.interior_points == many.interior_points).all()
+    for name in ("offsets", "unit", "key", "more"):
+        assert np.array_equal(getattr(one.facets, name), getattr(many.facets, name)), name
+    assert one.facets.key.nbytes > 2**22, "large enough for pages of their own"
+    cells = np.repeat(np.arange(one.n_regions), np.diff(one.facets.offsets))
+    order = np.argsort(one.facets.key, kind="stable")[np.count_nonzero(one.facets.key == 0) :]
+    expected = cells[order].reshape(-1, 2) @ [one.n_regions, 1]
+    for pairs in (one.pairs(), many.pairs(workers=workers)):
+        assert np.array_equal(np.sort(pairs @ [one.n_regions, 1]), np.sort(expected))
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_in_any_thread_is_raised(workers: int) -> None:
     """A search that failed must not pass for a complete one."""

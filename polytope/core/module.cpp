@@ -10,6 +10,7 @@
 #include "double_double.hpp"
 #include "facets.hpp"
 #include "inequalities.hpp"
+#include "joining.hpp"
 #include "matching.hpp"
 #include "reduction.hpp"
 #include "undecided.hpp"
@@ -256,37 +257,13 @@ class ReduceInPython : public Reducer {
 // A numpy array that owns the memory of a buffer.
 template <class T>
 nb::object array_of(Buffer<T>& buffer, std::vector<std::size_t> shape) {
-  T* data = buffer.release();
-  nb::capsule owner(data, [](void* p) noexcept { std::free(p); });
-  return nb::cast(nb::ndarray<nb::numpy, T>(data, shape.size(), shape.data(), owner));
-}
-
-// The part of a buffer that each task wrote, one after the other; nothing of a buffer that is not filled. As many threads as
-// there are workers copy, each a run of tasks: what takes time is memory that is touched for the first time.
-template <class T, class Begin, class End>
-Buffer<T> joined(Result& result, Buffer<T> Sink::* field, std::size_t width, Begin begin, End end) {
-  if (result.sinks.size() == 1 && result.done.size() <= 1) return std::move((*result.sinks[0]).*field);
-  const auto size = [&](const Done& d) {
-    return ((*result.sinks[d.worker]).*field).size() ? (end(d) - begin(d)) * width : 0;
-  };
-  std::vector<std::size_t> starts{0};  // of what each task wrote, and the end
-  for (const Done& d : result.done) starts.push_back(starts.back() + size(d));
-  Buffer<T> out;
-  const std::size_t total = starts.back(), n_tasks = result.done.size(), team = result.sinks.size();
-  if (!total) return out;
-  out.reserve(total);
-  T* place = out.extend(total);
-  all_at_once(int(team), [&](int worker) {
-    for (std::size_t i = 0; i < n_tasks; ++i) {
-      const std::size_t share = starts[i] * team / total;  // whose task it is: by where it goes
-      const Done& d = result.done[i];
-      if (share != std::size_t(worker) || starts[i] == starts[i + 1]) continue;
-      const Buffer<T>& from = (*result.sinks[d.worker]).*field;
-      std::memcpy(place + starts[i], from.data() + begin(d) * width, (starts[i + 1] - starts[i]) * sizeof(T));
-    }
+  auto memory = std::make_unique<Memory>(buffer.release());
+  T* data = static_cast<T*>(memory->data);
+  nb::capsule owner(memory.release(), [](void* p) noexcept {
+    const std::unique_ptr<Memory> kept(static_cast<Memory*>(p));
+    free_memory(*kept);
   });
-  all_at_once(int(team), [&](int worker) { (*result.sinks[worker]).*field = Buffer<T>(); });
-  return out;
+  return nb::cast(nb::ndarray<nb::numpy, T>(data, shape.size(), shape.data(), owner));
 }
 
 nb::dict arrays(Result& result, const Network& net, int keep) {
