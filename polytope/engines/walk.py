@@ -88,6 +88,12 @@ class Walk:
         self.carriers.append(set())
         return number
 
+    def admit_unseen(self, pattern: PatternArray, start: FloatArray) -> int:
+        """Add a region, which may be empty, to measure how far from the start it is."""
+        number = self.admit(pattern, start)
+        self._centered.add(number)
+        return number
+
     def open(self, region: int) -> Opened:
         """A region's rows; those of the last few regions are remembered."""
         known = self._opened.pop(region, None)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import heappop, heappush
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,6 +30,7 @@ from polytope.geometry.norm_distance import DUAL, nearest_where_zero, steepest
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.projection import Errors, Nearest
 from polytope.ir import Network
+from polytope.ir.activations import PiecewiseLinear
 from polytope.ir.boundaries import boundaries
 from polytope.ir.continuity import refuse_jumps
 from polytope.ir.forward import U
@@ -38,8 +40,12 @@ from polytope.ir.matrix import lengths
 from polytope.labelled import Exact, Missing, Number, interval
 from polytope.measures.margins import MarginRows, class_of, exact_margin, margin_network, margin_rows
 
+if TYPE_CHECKING:
+    from polytope.bounds.branching import Branching
+
 BOUND, MEASURED = 0, 1  # what the key of a queued piece of the boundary is
 KEPT = 256  # regions whose margins are kept
+WALKED = 16  # regions after which branch and bound takes over
 BEYOND = (2.0**-44, 2.0**-36, 2.0**-26)  # how much farther points of another class are proved to be
 
 
@@ -162,6 +168,7 @@ class _Search:
     reached: float = 0.0  # all that is nearer was looked at
     pieces: list[tuple[float, int, int, int]] = field(default_factory=list)  # key, what it is, region, margin
     measured: dict[tuple[int, int], Nearest] = field(default_factory=dict)
+    queued: set[tuple[int, int]] = field(default_factory=set)  # pieces that are, or were, in the queue
 
     def __post_init__(self) -> None:
         self.frontier = Frontier(self.walk, self.start, self.norm)
@@ -192,17 +199,23 @@ class _Search:
     def _go_outward(self) -> None:
         """The regions and pieces; ``reached`` is the distance of the one that is looked at."""
         queue, walk = self.frontier.queue, self.walk
+        branch: Branching | None = None
         while True:
-            near = min(queue[0][0] if queue else np.inf, self.pieces[0][0] if self.pieces else np.inf)
+            ahead = branch.least if branch else queue[0][0] if queue else np.inf
+            near = min(ahead, self.pieces[0][0] if self.pieces else np.inf)
             self.reached = near
             if near >= self.floor or near == np.inf:
                 break
             if self.pieces and self.pieces[0][0] <= near:
                 self._look(*heappop(self.pieces))
+            elif branch:
+                self._branch(branch)
             else:
                 self._step(near)
             if walk.budget.spent(len(walk.patterns)):
                 break
+            if not branch and len(walk.patterns) > WALKED:
+                branch = self._branching()
             walk.tell(len(queue))
 
     def _step(self, near: float) -> None:
@@ -213,6 +226,32 @@ class _Search:
             self.unresolved = min(self.unresolved, near)
         for region in range(known, len(self.walk.patterns)):
             self._add_pieces(region, near)
+
+    def _branching(self) -> Branching | None:
+        """Branch and bound instead of the walk, where it knows the units and how far to look."""
+        bends = [layer.phi for layer in self.walk.network.layers if layer.activation is not None]
+        low, high = self._ends
+        size = np.maximum(high - self.start, self.start - low)
+        radius = min(self.best, float(np.linalg.norm(size, self.norm)) if np.isfinite(size).all() else np.inf)
+        if not np.isfinite(radius) or not all(isinstance(phi, PiecewiseLinear) for phi in bends):
+            return None
+        from polytope.bounds.branching import Branching  # loads torch, which takes seconds
+
+        budget, box = self.walk.budget, np.stack([low, high])
+        radius *= 1 + 2.0**-20  # so that what is as far as the best is within
+        return Branching(self.walk.network, self.start, box, self.norm, radius, lambda: budget.spent(0))
+
+    def _branch(self, branch: Branching) -> None:
+        """Split nodes; queue what regions hold; try inputs that may be nearer than the best."""
+        regions, points = branch.step(self.best * (1 + 2.0**-20))
+        for bound, j, pattern in regions:
+            number = self.walk.numbers.get(pattern.tobytes())
+            if number is None:
+                number = self.walk.admit_unseen(pattern, self.start)
+            if j in self._margins(number).number:
+                self._queue(bound, number, j)
+        for point in points:
+            self._offer_beyond(point, *self._ends)
 
     def _margins(self, region: int) -> MarginRows:
         """The margins on a region."""
@@ -232,6 +271,12 @@ class _Search:
         at, error = rows.at(self.start)
         away = hyperplane_distances(rows.A, at, Errors(error, rows.tilt), self.norm)
         for key, j in zip(np.maximum(away, distance).tolist(), rows.number.tolist(), strict=True):
+            self._queue(key, region, j)
+
+    def _queue(self, key: float, region: int, j: int) -> None:
+        """Look at a piece of the boundary when its turn comes, once."""
+        if (region, j) not in self.queued:
+            self.queued.add((region, j))
             heappush(self.pieces, (key, BOUND, region, j))
 
     def _look(self, key: float, kind: int, region: int, j: int) -> None:
