@@ -8,9 +8,9 @@ import torch
 from scipy.optimize import linprog, minimize
 
 import polytope as pt
-from polytope.bounds.around import Around
-from polytope.bounds.branching import Branching
-from polytope.bounds.relaxed import Known, Relaxed, lines_around, piece_of
+from polytope.bounds.branching.around import Around
+from polytope.bounds.branching.relaxed import Known, Relaxed, lines_around, piece_of
+from polytope.bounds.branching.search import Branching
 from polytope.ir import Activation, Network, absolute, hard_tanh, leaky_relu, piecewise_linear, prelu, relu
 from polytope.measures import robustness
 from polytope.measures.margins import class_of, margin_network

@@ -52,6 +52,7 @@ HOMES = {  # third-party library -> where it may be imported
         "polytope/studies/training.py",
         "adapters/ops/aten_kernels.py",
         "adapters/torch/",
+        "polytope/bounds/branching/",
     ),
     "zuko": ("polytope/flows/importers/zuko.py",),
     "normflows": ("polytope/flows/importers/normflows.py",),

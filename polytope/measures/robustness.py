@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polytope.bounds.output_bounds import bounds_at
 from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.nearest_exactly import nearest_in_region
 from polytope.engines.nearest_first import Frontier, Row, hyperplane_distances
@@ -25,28 +23,25 @@ from polytope.errors import SolverError
 from polytope.exact.nearest import enclosed
 from polytope.exact.network import ExactNetwork
 from polytope.geometry.equilibrate import equilibrated
-from polytope.geometry.lp import coordinate_bounds
-from polytope.geometry.norm_distance import DUAL, nearest_where_zero, steepest
+from polytope.geometry.norm_distance import DUAL
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.projection import Errors, Nearest
 from polytope.ir import Network
 from polytope.ir.activations import PiecewiseLinear
 from polytope.ir.boundaries import boundaries
 from polytope.ir.continuity import refuse_jumps
-from polytope.ir.forward import U
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
-from polytope.ir.matrix import lengths
 from polytope.labelled import Exact, Missing, Number, interval
 from polytope.measures.margins import MarginRows, class_of, exact_margin, margin_network, margin_rows
+from polytope.measures.witness import Witness
 
 if TYPE_CHECKING:
-    from polytope.bounds.branching import Branching
+    from polytope.bounds.branching.search import Branching
 
 BOUND, MEASURED = 0, 1  # what the key of a queued piece of the boundary is
 KEPT = 256  # regions whose margins are kept
 WALKED = 16  # regions after which branch and bound takes over
-BEYOND = (2.0**-44, 2.0**-36, 2.0**-26)  # how much farther points of another class are proved to be
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +145,7 @@ def robustness_radius(
 
 
 @dataclass(eq=False)
-class _Search:
+class _Search(Witness):
     """The walk from x outward, and the pieces of the decision boundary met on the way.
 
     Arguments:
@@ -158,12 +153,6 @@ class _Search:
         start, norm: x, and what distances are measured by.
     """
 
-    walk: Walk
-    start: FloatArray
-    norm: float
-    witness: FloatArray | None = None
-    best: float = np.inf  # proved: the witness, before it was rounded, is no farther
-    floor: float = np.inf  # what the search has to reach: the witness's distance, rounded down
     unresolved: float = np.inf  # a bound on what could not be measured
     reached: float = 0.0  # all that is nearer was looked at
     pieces: list[tuple[float, int, int, int]] = field(default_factory=list)  # key, what it is, region, margin
@@ -230,12 +219,12 @@ class _Search:
     def _branching(self) -> Branching | None:
         """Branch and bound instead of the walk, where it knows the units and how far to look."""
         bends = [layer.phi for layer in self.walk.network.layers if layer.activation is not None]
-        low, high = self._ends
+        low, high = self.ends
         size = np.maximum(high - self.start, self.start - low)
         radius = min(self.best, float(np.linalg.norm(size, self.norm)) if np.isfinite(size).all() else np.inf)
         if not np.isfinite(radius) or not all(isinstance(phi, PiecewiseLinear) for phi in bends):
             return None
-        from polytope.bounds.branching import Branching  # loads torch, which takes seconds
+        from polytope.bounds.branching.search import Branching  # loads torch, which takes seconds
 
         budget, box = self.walk.budget, np.stack([low, high])
         radius *= 1 + 2.0**-20  # so that what is as far as the best is within
@@ -251,7 +240,7 @@ class _Search:
             if j in self._margins(number).number:
                 self._queue(bound, number, j)
         for point in points:
-            self._offer_beyond(point, *self._ends)
+            self.offer_beyond(point, *self.ends)
 
     def _margins(self, region: int) -> MarginRows:
         """The margins on a region."""
@@ -312,7 +301,7 @@ class _Search:
         except SolverError:
             self.unresolved = min(self.unresolved, key)
             if near.point is not None:
-                self._offer_along(near.point)
+                self.offer_along(near.point)
             found = None
         del self.measured[region, j]
         if found is None:
@@ -328,113 +317,4 @@ class _Search:
         """Where a budget ends the search, the best of the points that floats have found."""
         steps = [near.point for near in self.measured.values() if near.point is not None]
         if steps:
-            self._offer_along(min(steps, key=lambda step: float(np.linalg.norm(step, self.norm))))
-
-    def _offer_along(self, step: FloatArray) -> None:
-        """Keep the end of a step from x, or the first of some points behind it, where that is possible."""
-        low, high = self._ends
-        if not np.linalg.norm(step, self.norm) < self.best:
-            return
-        for beyond in BEYOND:
-            if self._offer(np.clip(self.start + (1 + beyond) * step, low, high)):
-                return
-
-    @cached_property
-    def _ends(self) -> tuple[FloatArray, FloatArray]:
-        """Bounds of the domain on single coordinates, ``[d]``."""
-        rows = self.walk.domain.unit_rows
-        low, high, _ = coordinate_bounds(rows[:, :-1], rows[:, -1], np.inf)
-        return low, high
-
-    def _offer(self, point: FloatArray) -> bool:
-        """Keep a point if it is proved to be of another class, in the domain, and is the nearest so far."""
-        with np.errstate(all="ignore"):
-            away = float(np.linalg.norm(point - self.start, self.norm)) * (1 + (len(point) + 8) * U)
-        if not away < self.best or not self.walk.domain.contains(point[None])[0]:
-            return False
-        if not (bounds_at(self.walk.network, point)[1] <= 0).any():
-            return False
-        self.best, self.floor, self.witness = away, away, point
-        return True
-
-    def try_descent(self, rounds: int = 30, others: int = 9) -> None:
-        """Walk downhill on the smallest margins: where the class changes, an upper bound on the distance."""
-        J, c = self._affine(self.start)
-        lead, size = J @ self.start + c, lengths(J, DUAL[self.norm])
-        ahead = np.divide(
-            lead, size, out=np.full(len(c), np.inf), where=size > np.maximum(lead, 0) * 2.0**-500
-        )
-        for j in np.argsort(ahead, kind="stable")[:others].tolist():
-            y = self._downhill(j, rounds)
-            if y is not None:
-                self._offer_first(y)
-            if self.walk.budget.late():
-                return
-        self._slide(min(40, len(self.start)))
-
-    def _affine(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The margins around a point, in floats."""
-        return self.walk.network.affine(self.walk.network.pattern(y))
-
-    def _downhill(self, j: int, rounds: int) -> FloatArray | None:
-        """Newton steps to a point where a margin is not positive, inside bounds on single coordinates."""
-        low, high = self._ends
-        y = self.start
-        for _ in range(rounds):
-            level = float(self.walk.network(y)[j])
-            if level <= 0:
-                return y
-            slope = self._affine(y)[0][j]
-            slope = np.where(slope > 0, slope * (y > low), slope * (y < high))
-            if not np.abs(slope).max() > 0:
-                break
-            y = np.clip(y - 1.02 * level * steepest(slope, self.norm), low, high)
-        return None
-
-    def _slide(self, rounds: int) -> None:
-        """Along the decision boundary towards x: from the witness to where its own hyperplane is nearest."""
-        low, high = self._ends
-        share = 1.0
-        for _ in range(rounds):
-            if self.witness is None or share < 1 / 64 or self.walk.budget.late():
-                return
-            y, before = self.witness, self.best
-            j = int(self.walk.network(y).argmin())
-            step = self._step_to_hyperplane(y, j, low, high)
-            if step is None:
-                return
-            self._offer_beyond(y + share * (self.start + step - y), low, high)
-            share = min(1.0, 2 * share) if self.best < before * (1 - 1e-3) else share / 4
-
-    def _step_to_hyperplane(
-        self, y: FloatArray, j: int, low: FloatArray, high: FloatArray
-    ) -> FloatArray | None:
-        """The shortest step from x, inside bounds, to where a margin's affine function around y vanishes."""
-        J, c = self._affine(y)
-        length = float(np.linalg.norm(J[j]))
-        if not 0 < length < np.inf:
-            return None
-        A, at = J[j : j + 1] / length, (J[j : j + 1] @ self.start + c[j]) / length
-        try:
-            return nearest_where_zero(A, at, 0, low - self.start, high - self.start, norm=self.norm).point
-        except SolverError:
-            return None
-
-    def _offer_beyond(self, aim: FloatArray, low: FloatArray, high: FloatArray) -> None:
-        """The first of some points on the ray to a place, and beyond it, where the class changes."""
-        times = np.linspace(0.0, 1.25, 41)[1:, None]
-        ray = np.clip(self.start + times * (aim - self.start), low, high)
-        lost = np.flatnonzero(self.walk.network(ray).min(axis=1) <= 0)
-        if len(lost):
-            self._offer_first(ray[lost[0]])
-
-    def _offer_first(self, y: FloatArray) -> None:
-        """The first change of class found by halving the way from x to y, where that lies in the domain."""
-        low, high = 0.0, 1.0
-        for _ in range(100):
-            middle = (low + high) / 2
-            if middle in (low, high):
-                break
-            at = self.walk.network(self.start + middle * (y - self.start))
-            low, high = (middle, high) if at.min() > 0 else (low, middle)
-        self._offer_along(high * (y - self.start))
+            self.offer_along(min(steps, key=lambda step: float(np.linalg.norm(step, self.norm))))

@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.bounds.largest import largest_of
 from polytope.bounds.output_bounds import bounds_at, bounds_over_box
 from polytope.core.result import ROOT
 from polytope.core.vertex_cells import explore, suits_vertices
@@ -30,7 +31,7 @@ from polytope.exact.interior import interior_point
 from polytope.exact.network import ExactNetwork
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Dense, Layer, Network, mlp, relu
-from polytope.ir.activations import PatternArray
+from polytope.ir.activations import PatternArray, PiecewiseLinear
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.properties.attack import descend
 from polytope.properties.counterexamples import is_counterexample, nearest_float
@@ -151,12 +152,40 @@ class CaseGroup:
             found = self._tried(number, t)
             if found is not None:
                 return found
-        split = watched(self.conditions, np.maximum(np.abs(low), np.abs(high)))
         branch = not thorough and suits_vertices(self.inputs.domain)
+        if not thorough and not branch and knows(self.conditions) and np.isfinite(self.inputs.box).all():
+            return self._branched(possible, budget)
+        split = watched(self.conditions, np.maximum(np.abs(low), np.abs(high)))
         cases = [self.rows[number] for number in possible] if branch else []
         slices = _slices(split, self.inputs.domain, cases, budget, workers)
         found = self._looked_through(possible, slices, budget)
         return replace(found, shown="branching" if branch else "enumeration")
+
+    def _branched(self, possible: Sequence[int], budget: Budget) -> Outcome:
+        """By branch and bound over the pieces of units, in many dimensions."""
+        from polytope.bounds.branching.search import Branching  # loads torch, which takes seconds
+
+        box = self.inputs.box
+        network = largest_of(self.conditions, [self.rows[number].tolist() for number in possible])
+        middle = box[0] / 2 + box[1] / 2
+        radius = float(np.maximum(box[1] - middle, middle - box[0]).max()) * (1 + 2.0**-40)
+        search = Branching(network, middle, box, np.inf, radius, lambda: budget.spent(0), whole=True)
+        touching, units, regions = Touching(self.conditions, self.inputs.domain), self.conditions.n_units, 0
+        while search.least < radius:
+            if budget.spent(0):
+                return Outcome(None, decided=False, regions=regions)
+            patterns, points = search.step(np.inf)
+            for number, t in [(n, t) for t in points for n in possible]:
+                inside = bool(self.inputs.domain.contains(t[None])[0])
+                found = self._tried(number, t) if inside else None
+                if found is not None:
+                    return replace(found, regions=regions)
+            for _, place, pattern in patterns:
+                rows, regions = self.rows[possible[place]], regions + 1
+                exact = touching.point(pattern[:units], rows, self.strict[rows])
+                if exact is not None:
+                    return replace(self._reported(possible[place], exact), regions=regions)
+        return Outcome(None, decided=True, regions=regions, shown="branching")
 
     def _looked_through(self, possible: Sequence[int], slices: Iterator[Slice], budget: Budget) -> Outcome:
         """Regions, cut where conditions pass what they are watched from; a counterexample ends it."""
@@ -208,6 +237,12 @@ def _reported(exact: ExactNetwork, case: Case, x: Point) -> Outcome:
     """A counterexample as a float64 input, itself one if any next to it is."""
     witness, is_float = nearest_float(exact, case, x)
     return Outcome(witness, decided=True, is_float=is_float)
+
+
+def knows(network: Network) -> bool:
+    """Whether branch and bound knows all kinds of units."""
+    kinds = (layer.activation for layer in network.layers)
+    return all(kind is None or isinstance(kind, PiecewiseLinear) for kind in kinds)
 
 
 def watched(conditions: Network, size: FloatArray) -> Network:

@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from polytope.bounds.around import Around
-from polytope.bounds.ascent import Ascent
+from polytope.bounds.branching.around import Around
+from polytope.bounds.branching.ascent import Ascent
+from polytope.bounds.branching.nodes import Nodes, Units
+from polytope.bounds.branching.relaxed import Affine, Known, Lines, Pair, Relaxed, lines_around, piece_of
 from polytope.bounds.intervals import Intervals
-from polytope.bounds.nodes import Nodes, Units
-from polytope.bounds.relaxed import Affine, Known, Lines, Pair, Relaxed, lines_around, piece_of
 from polytope.ir.activations import PatternArray
 from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray
@@ -75,6 +75,7 @@ class Branching:
         norm: 1, 2 or infinity.
         radius: beyond which nothing is of interest; finite.
         spent: whether to come to an end; asked before what takes long.
+        whole: whether to look within the whole radius at once; else within a small one first.
         device: a torch device.
 
     Attributes:
@@ -89,6 +90,7 @@ class Branching:
     norm: float
     radius: float
     spent: Callable[[], bool] = lambda: False
+    whole: bool = False
     device: str = "cpu"
     proved: float = 0.0
     settled: int = 0
@@ -106,7 +108,7 @@ class Branching:
         self.limit = self.radius
         self._enter(self.radius)
         for _ in range(MOST_LEVELS):
-            if not len(self.nodes) or self.spent():
+            if self.whole or not len(self.nodes) or self.spent():
                 break
             self._enter(self.radius / 2)
 

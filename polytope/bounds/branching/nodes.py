@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from polytope.bounds.relaxed import Tables
+from polytope.bounds.branching.relaxed import Tables
 
 
 @dataclass(eq=False)

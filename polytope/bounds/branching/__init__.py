@@ -1,0 +1,1 @@
+"""Branch and bound over the pieces that units may be on, with linear bounds on torch."""
