@@ -170,7 +170,7 @@ def _between(network: Network, behind: Network, domain: Polyhedron, sides: Sides
         domain,
         keep="vertices",
         max_regions=budget.max_regions,
-        deadline=None if budget.max_seconds is None else budget.started + budget.max_seconds,
+        limits=budget,
         cases=[list(range(behind.layers[-1].width))],
     )
     one, other = sides(found.patterns[:, network.n_units :])

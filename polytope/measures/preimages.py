@@ -104,7 +104,7 @@ def preimage(
             domain,
             keep="vertices",
             max_regions=max_regions,
-            deadline=None if max_seconds is None else budget.started + max_seconds,
+            limits=budget,
             cases=[list(range(k))] if k else (),
         )
     else:
