@@ -36,6 +36,10 @@ class Counted(Protocol):
     def upper(self) -> int:
         """How many there can be."""
 
+    @property
+    def stopped_by(self) -> str | None:
+        """The limit that ended the search, if one did."""
+
 
 def count_facts(found: Counted) -> dict[str, Any]:
     """A count for machines; ``regions`` is the number found."""
@@ -46,12 +50,14 @@ def count_facts(found: Counted) -> dict[str, Any]:
         "lower": found.lower,
         "upper": None if found.upper > LARGEST_WRITTEN else found.upper,
         "log10_upper": log10(found.upper),
+        "stopped_by": found.stopped_by,
     }
 
 
 def count_words(found: Counted) -> str:
     """A count for people."""
-    label = "exact" if found.complete else "a bound: the search was not complete"
+    why = f"was ended by the limit of {found.stopped_by}" if found.stopped_by else "was not complete"
+    label = "exact" if found.complete else f"a bound: the search {why}"
     return f"{plural(interval(found.lower, found.upper), 'activation region')} ({label})"
 
 

@@ -15,7 +15,7 @@ class Limits(Protocol):
 
     @property
     def left(self) -> float | None:
-        """Seconds left, positive; ``None`` where there is no limit."""
+        """Seconds left; ``None`` where there is no limit."""
 
     def full(self) -> bool:
         """Whether to stop for want of memory."""

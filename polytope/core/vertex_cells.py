@@ -165,7 +165,8 @@ def explore(
         raise ValueError(
             f"Vertex cells take 1 to 12 dimensions, the network's: not {domain.dim} for {network.input_dim}."
         )
-    inner, even, scale = _even(network, domain)
+    with watched(limits.first if limits else unwatched):
+        inner, even, scale = _even(network, domain)
     paths = list(start)
     attend = attendant(limits, progress)
     if progress:
@@ -189,9 +190,11 @@ def explore(
 @lru_cache(maxsize=1)
 def _even(network: Network, domain: Polyhedron) -> tuple[Network, Polyhedron, FloatArray]:
     """The network without products of maps and the domain, in units in which both are of ordinary size."""
+    look()
     refuse_infinite(network)
     refuse_jumps(network)
     even = equilibrated(network, domain)
+    look()
     return unfolded(even.network), even.domain, even.scale
 
 

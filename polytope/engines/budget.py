@@ -11,10 +11,11 @@ from time import monotonic
 
 import numpy as np
 
-from polytope.core.limits import Limit
+from polytope.core.limits import BETWEEN, Limit
 
 Progress = Callable[[int, int], None]  # regions found, open cells
 
+LARGE = 1 << 24  # bytes
 GRACE = 0.5  # seconds more than were asked, if that is enough for a first answer
 
 
@@ -84,6 +85,7 @@ class Budget:
         self.limited = any(
             limit is not None for limit in (self.max_regions, self.max_seconds, self.max_memory)
         )
+        self._again = self.started
         free = free_bytes() if self.max_memory is None else None
         self._most = self.max_memory if free is None else self.occupied + free // 2
 
@@ -132,8 +134,16 @@ class Budget:
         late = patience is not None and self.seconds >= patience + grace
         if late:
             self.stopped_by = self.stopped_by or "seconds"
-        if late or self.full(wanted):
+        if late or (self._memory_is_due(wanted) and self.full(wanted)):
             raise BudgetSpent
+
+    def _memory_is_due(self, wanted: int) -> bool:
+        """Whether to ask the system for the memory in use: before large steps, else now and then."""
+        now = monotonic()
+        if wanted < LARGE and now < self._again:
+            return False
+        self._again = now + BETWEEN
+        return True
 
     def reason(self, regions: int) -> Limit | None:
         """The limit that ended a search that found so many regions, if one did."""
@@ -149,5 +159,10 @@ class Budget:
 
     @property
     def left(self) -> float | None:
-        """Seconds left, at least a millisecond; ``None`` where there is no limit."""
-        return None if self.max_seconds is None else max(self.max_seconds - self.seconds, 1e-3)
+        """Seconds left; ``None`` where there is no limit."""
+        return None if self.max_seconds is None else max(self.max_seconds - self.seconds, 0.0)
+
+    @property
+    def rest(self) -> float | None:
+        """The same as the limit of another search: positive."""
+        return None if self.left is None else max(self.left, 1e-3)

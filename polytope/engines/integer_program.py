@@ -160,7 +160,7 @@ class _Model:
             cost[0], low[0] = wanted, 0.0 if wanted else 2 * slack  # the largest slack, or any
             budget.look()
             bounds, whole = (low, np.array(self.high)), np.array(self.whole)
-            found = integer_program(cost, limits, bounds, whole, presolve=presolve, seconds=budget.left)
+            found = integer_program(cost, limits, bounds, whole, presolve=presolve, seconds=budget.rest)
             if found.status in (SOLVED, INFEASIBLE) or (found.x is not None and budget.late()):
                 break
         if found.status == INFEASIBLE:

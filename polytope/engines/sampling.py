@@ -23,6 +23,7 @@ from polytope.ir.maps import FloatArray
 from polytope.regions.locate import told_patterns
 
 BATCH = 4096
+TOGETHER = 1 << 20  # units times points between two looks at the budget
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,11 @@ class Sampling:
             raise UnboundedDomainError("Sampling needs a bounded domain.")
         rng = self.rng or np.random.default_rng(0)
         tables = boundaries(network)
-        found: dict[bytes, tuple[PatternArray, FloatArray]] = {}
+        tried, found = 0, dict[bytes, tuple[PatternArray, FloatArray]]()
         with watched(budget.look):
             drawn = random_points(domain, self.n, rng)
-        for points in drawn:
+        step = max(1, TOGETHER // max(network.n_units, 1))
+        for points in (some[i : i + step] for some in drawn for i in range(0, len(some), step)):
             try:
                 with watched(budget.look):
                     patterns, inside = clear_patterns(network, tables, points)
@@ -74,12 +76,13 @@ class Sampling:
                 break
             for pattern, x in zip(patterns, inside, strict=True):
                 found.setdefault(pattern.tobytes(), (pattern, x))
+            tried += len(points)
             if progress:
                 progress(len(found), 0)
             if budget.spent(len(found)):
                 break
         kept = list(found.values())[: budget.max_regions]
-        statistics: Mapping[str, float] = {"points": self.n}
+        statistics: Mapping[str, float] = {"points": tried}
         return SearchResult(
             engine=f"sampling, {self.n} points",
             n_regions=len(kept),

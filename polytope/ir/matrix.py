@@ -111,7 +111,7 @@ def single_entries(A: Matrix) -> tuple[IntArray, IntArray, FloatArray]:
     """The rows with one entry that is not zero: their numbers, the columns, and the entries."""
     if isinstance(A, np.ndarray):
         rows = np.flatnonzero(np.count_nonzero(A, axis=1) == 1)
-        columns = np.abs(A[rows]).argmax(axis=1)
+        columns = (A[rows] != 0).argmax(axis=1)
         return rows, columns, A[rows, columns]
     rows = np.flatnonzero(np.diff(A.indptr) == 1)
     at = A.indptr[rows]

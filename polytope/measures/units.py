@@ -138,7 +138,7 @@ def prove_units(
     if len(undecided):
         depth = int(np.searchsorted(network.unit_offsets, undecided[-1], side="right"))
         front = replace(network, layers=network.layers[:depth])
-        regions = enumerate_regions(front, domain, max_regions=max_regions, max_seconds=budget.left)
+        regions = enumerate_regions(front, domain, max_regions=max_regions, max_seconds=budget.rest)
         if len(regions):
             here = slice(front.n_units)
             piece = np.concatenate([regions.patterns[0], piece[front.n_units :]])

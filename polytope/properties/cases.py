@@ -259,7 +259,7 @@ def _slices(
 ) -> Iterator[Slice]:
     """All regions; where there are cases, at least those on which no row of some case is positive."""
     if not suits_vertices(domain):
-        found = enumerate_regions(network, domain, LayerSplit(), max_seconds=budget.left)
+        found = enumerate_regions(network, domain, LayerSplit(), max_seconds=budget.rest)
         yield found.patterns, found.interior_points, found.complete
         return
     start, together = ROOT, FIRST_SLICE

@@ -106,8 +106,9 @@ def audit(
     r"""Run every audit analysis of a network within one time budget.
 
     Every question gets a share of the time that is left, and what it does not use flows on to later ones;
-    what did not fit is listed in the report, with the reason. A few answers cannot be stopped midway, and no
-    later question gets less than half of its share of the whole, so the whole may take longer.
+    what did not fit is listed in the report, with the reason. A question may take a tenth of a second more
+    than its share, and ends between two steps of its passes through the layers; the smallest step of a few is
+    a pass through all of them, so that of networks with millions of units the whole takes longer.
 
     Arguments:
         network: a piecewise-affine network, or one with its file and the model's own runtime.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.ir import Network
-from polytope.ir.looking import unwatched, watched
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.labelled import Estimate, Number
 from polytope.measures.local_complexity.count import local_complexity
@@ -39,9 +40,11 @@ def complexity_facts(
     while done < len(x) and not (done and budget.late()):
         some = x[done : done + min(2 * done + 1, CHUNK)]
         try:
-            with watched(budget.look if done else unwatched):  # one point at least
+            with watched(budget.look) if done else nullcontext():  # one point, if the caller can wait
                 parts.append(local_complexity(network, some, radius, frames=directions).per_layer)
         except BudgetSpent:
+            if not done:
+                raise
             break
         done += len(some)
     counts = np.concatenate(parts).astype(np.int64)

@@ -93,7 +93,7 @@ class Answers:
         complex = enumerate_regions(
             subject.inside, subject.scope.domain, engine, max_regions=most, max_seconds=limit, progress=watch
         )
-        self.sampled = self.clock.answered("regions hit by random points", lambda: _sampled(complex), None)
+        self.sampled = _sampled(complex, self.clock)
         self.begin("windows")
         self.windows = self.clock.answered("pictures", lambda: windows(subject, complex, self.clock), [])
         return complex
@@ -160,15 +160,21 @@ class Answers:
     def local_complexity(self) -> LocalComplexityFacts | None:
         """Units with a crossing near data points."""
         self.begin("local complexity")
-        subject, clock = self.subject, self.clock
-        if subject.points is None or not subject.network.n_units:
+        subject, clock, x = self.subject, self.clock, self.subject.points
+        if x is None or not subject.network.n_units:
             return None
         if self.radius <= 0:
             clock.refuse(
                 "local complexity", "the data points coincide, so no radius suggests itself; give one"
             )
             return None
-        facts = complexity_facts(subject.network, subject.points, subject.labels, self.radius, clock.left)
+        facts = clock.answered(
+            "local complexity",
+            lambda: complexity_facts(subject.network, x, subject.labels, self.radius, clock.left),
+            None,
+        )
+        if facts is None:
+            return None
         if facts.points < facts.points_given:
             rest = facts.points_given - facts.points
             why = f"the first {facts.points:,} took the time allowed"
@@ -197,9 +203,10 @@ def prepare(subject: Subject) -> None:
         enumerate_regions(tiny, Polyhedron.box([-1.0] * d, [1.0] * d))
 
 
-def _sampled(complex: RegionComplex) -> RegionComplex | None:
-    """Regions hit by random points, where the search itself was stopped."""
+def _sampled(complex: RegionComplex, clock: Clock) -> RegionComplex | None:
+    """Regions hit by random points, where the search itself was stopped, in a quarter of its time."""
     if complex.complete or not complex.domain.is_bounded:
         return None
+    seconds = None if clock.limit is None else max(clock.seconds / 4, 1e-3)
     points = int(np.clip(2**21 // max(complex.network.n_units, 1), 64, 4096))
-    return enumerate_regions(complex.network, complex.domain, Sampling(points))
+    return enumerate_regions(complex.network, complex.domain, Sampling(points), max_seconds=seconds)

@@ -14,6 +14,8 @@ from polytope.ir.maps import FloatArray
 from polytope.report.asked import Data, ModelFile, Runtime
 from polytope.report.scope import Scope, default_scope
 
+LARGEST_BOX = 4096  # dimensions of a box whose rows are made: 256 MB
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -45,8 +47,11 @@ class Subject:
 
     @cached_property
     def data_box(self) -> Polyhedron | None:
-        """The bounding box of the data; coordinates that do not vary are given a little room."""
-        if self.points is None:
+        """The bounding box of the data; coordinates that do not vary are given a little room.
+
+        ``None`` without data, and in so many dimensions that its rows, a matrix, would fill the memory.
+        """
+        if self.points is None or self.points.shape[1] > LARGEST_BOX:
             return None
         low, high = self.points.min(axis=0), self.points.max(axis=0)
         room = 1e-6 * max(float(np.abs(self.points).max()), 1e-300)

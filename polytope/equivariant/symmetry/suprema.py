@@ -69,7 +69,7 @@ def supremum(
             return _over_vertices(error, domain, max_regions, budget, room)
         except BudgetSpent:
             return _bounded(error, domain, 0.0, domain.inscribed_ball[0], 0)
-    complex = enumerate_regions(error, domain, max_regions=max_regions, max_seconds=budget.left)
+    complex = enumerate_regions(error, domain, max_regions=max_regions, max_seconds=budget.rest)
     if complex.complete and vanish(error, complex.patterns):
         return Supremum(0.0, 0.0, domain.inscribed_ball[0], regions=len(complex), proved=True)
     return _over_programs(complex, box, budget)

@@ -143,7 +143,7 @@ def _search(
         norm,
         domain=domain,
         max_regions=max_regions,
-        max_seconds=budget.left,
+        max_seconds=budget.rest,
         progress=progress,
     )
 
