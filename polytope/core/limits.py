@@ -10,6 +10,10 @@ Limit = Literal["regions", "seconds", "memory"]
 BETWEEN = 0.01  # seconds between two looks at the memory
 
 
+class BudgetSpent(Exception):  # noqa: N818  # not an error: a search that it stops returns what it has
+    """The time or the memory of a search is used up: caught by what searches, which returns what it has."""
+
+
 class Limits(Protocol):
     """The limits of a search, as ``Budget`` has them."""
 

@@ -20,7 +20,7 @@ from polytope.core.bounding_box import bounding_box
 from polytope.core.exact_signs import ExactSigns
 from polytope.core.flat_network import FlatNetwork, flatten
 from polytope.core.interior_points import proved_inside
-from polytope.core.limits import Limits, attendant
+from polytope.core.limits import BudgetSpent, Limits, attendant
 from polytope.core.open_cells import Bounds, Open, Path, open_cells
 from polytope.core.packed import patterns_of
 from polytope.core.reduced_network import Reducer
@@ -157,7 +157,6 @@ def explore(
         EmptyDomainError: the domain has no interior.
         UnboundedDomainError: the domain is unbounded.
         ValueError: a unit of the network jumps, a weight is not finite, or ``start`` is not of this search.
-        BudgetSpent: the limits ended what has to be made before the search; nothing was found.
     """
     if keep not in KEEP:
         raise ValueError(f"keep must be one of {', '.join(KEEP)}, not {keep!r}.")
@@ -165,16 +164,18 @@ def explore(
         raise ValueError(
             f"Vertex cells take 1 to 12 dimensions, the network's: not {domain.dim} for {network.input_dim}."
         )
-    with watched(limits.first if limits else unwatched):
-        inner, even, scale = _even(network, domain)
+    try:
+        with watched(limits.first if limits else unwatched):
+            inner, even, scale = _even(network, domain)
+            problem = vertex_problem(inner, even, 1)
+    except BudgetSpent:
+        return _nothing(network, domain, start)
     paths = list(start)
     attend = attendant(limits, progress)
     if progress:
         progress(0, len(paths))
     words = 1
     while True:
-        with watched(limits.first if limits else unwatched):
-            problem = vertex_problem(inner, even, words)
         left = limits.left if limits else None
         limit, most = np.inf if left is None else left, max_regions or MOST_REGIONS
         with watched():  # ``attend`` ends it, and what it has found is kept
@@ -185,6 +186,34 @@ def explore(
             found = _collected(raw, inner, even, problem.net, open_cells(raw, Bounds(inner)))
             return _unscaled(found, scale)
         words *= 2
+        problem = vertex_problem(inner, even, words)
+
+
+def _nothing(network: Network, domain: Polyhedron, start: Sequence[Path]) -> VertexCells:
+    """No cell: the limits ended what has to be made before the search, and all is open."""
+    d, none = domain.dim, np.zeros(0, dtype=np.int64)
+    left = open_cells(
+        {"done": [], "untouched": [(path, -1, 0) for path in start], "regions": 0}, Bounds(network)
+    )
+    return VertexCells(
+        engine=VERTEX_CELLS,
+        n_regions=0,
+        open_bound=left.bound,
+        kept_patterns=np.zeros((0, network.n_units), dtype=np.int8),
+        interior_points=np.zeros((0, d)),
+        facets=CellFacets(
+            offsets=_offsets(none.astype(np.int32)),
+            unit=none,
+            points=np.zeros((0, d)),
+            key=none.astype(np.uint64),
+            more=none.reshape(0, 2),
+        ),
+        vertices=Vertices(
+            _offsets(none.astype(np.int32)), np.zeros((0, d)), np.zeros((0, d)), none.reshape(0, 1)
+        ),
+        open_cells=left.cells,
+        open_bounds=left.bounds,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ from time import monotonic
 import numpy as np
 
 from polytope.core.limits import BETWEEN, Limit
+from polytope.core.limits import BudgetSpent as BudgetSpent
 
 Progress = Callable[[int, int], None]  # regions found, open cells
 
@@ -42,10 +43,6 @@ def free_bytes() -> int | None:
         return free
     used -= int(kinds.get("inactive_file", 0))  # read from files, and dropped when others want the room
     return free if most == "max" else min(free, max(int(most) - used, 0))
-
-
-class BudgetSpent(Exception):  # noqa: N818  # not an error: a search that it stops returns what it has
-    """The time or the memory of a search is used up: caught by the engine, which returns what it has."""
 
 
 @dataclass(eq=False)

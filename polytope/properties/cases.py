@@ -24,7 +24,7 @@ from polytope.bounds.largest import largest_of
 from polytope.bounds.output_bounds import bounds_at, bounds_over_box
 from polytope.core.result import ROOT
 from polytope.core.vertex_cells import explore, suits_vertices
-from polytope.engines.budget import Budget, BudgetSpent
+from polytope.engines.budget import Budget
 from polytope.engines.layer_split import LayerSplit
 from polytope.exact.dyadic import dyadic
 from polytope.exact.interior import interior_point
@@ -264,20 +264,16 @@ def _slices(
         return
     start, together = ROOT, FIRST_SLICE
     while start:
-        try:
-            cells = explore(
-                network,
-                domain,
-                keep="cells",
-                max_regions=together,
-                limits=budget,
-                workers=workers,
-                start=start,
-                cases=[rows.tolist() for rows in cases],
-            )
-        except BudgetSpent:
-            yield np.zeros((0, network.n_units), dtype=np.int8), np.zeros((0, domain.dim)), False
-            return
+        cells = explore(
+            network,
+            domain,
+            keep="cells",
+            max_regions=together,
+            limits=budget,
+            workers=workers,
+            start=start,
+            cases=[rows.tolist() for rows in cases],
+        )
         start, together = cells.open_cells, min(10 * together, SLICE)
         stopped = bool(start) and budget.spent(0)
         yield cells.patterns, cells.interior_points, not stopped

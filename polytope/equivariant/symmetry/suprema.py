@@ -15,7 +15,7 @@ import numpy as np
 from polytope.bounds.output_bounds import bounds_at, output_bounds
 from polytope.core.result import ROOT
 from polytope.core.vertex_cells import VertexCells, explore
-from polytope.engines.budget import Budget, BudgetSpent
+from polytope.engines.budget import Budget
 from polytope.engines.sampling import random_points
 from polytope.exact.cells import ExactCells
 from polytope.exact.equal_maps import vanish
@@ -65,10 +65,7 @@ def supremum(
         room: by how much bounds may be apart.
     """
     if domain.dim <= MOST_DIMENSIONS:
-        try:
-            return _over_vertices(error, domain, max_regions, budget, room)
-        except BudgetSpent:
-            return _bounded(error, domain, 0.0, domain.inscribed_ball[0], 0)
+        return _over_vertices(error, domain, max_regions, budget, room)
     complex = enumerate_regions(error, domain, max_regions=max_regions, max_seconds=budget.rest)
     if complex.complete and vanish(error, complex.patterns):
         return Supremum(0.0, 0.0, domain.inscribed_ball[0], regions=len(complex), proved=True)
@@ -100,7 +97,7 @@ def _over_vertices(
             if least > lower:
                 lower, witness = least, at
         upper = max(upper, float(top.max(initial=0.0)))
-        if cells.open_cells and (budget.late() or regions >= most):
+        if cells.open_cells and (budget.late() or budget.full() or regions >= most):
             return _bounded(error, domain, lower, witness, regions)
     if zero:
         return Supremum(0.0, 0.0, witness, regions=regions, proved=True)
