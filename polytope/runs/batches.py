@@ -118,7 +118,8 @@ def run_batch(
     budget = share.budget()
     found = searched(engine, network, domain, start=batch, budget=budget, keep=keep, progress=None)
     left = tuple(zip(found.open_cells, found.open_bounds, strict=True))
-    if keep == "count":
+    untouched = not found.n_regions and found.open_cells == tuple(batch)
+    if keep == "count" or untouched:  # there is nothing to write of a search that could not begin
         return Part(found.n_regions, left, b"", found.statistics, budget.stopped_by)
     evidence = None
     if keep == "vertices" and isinstance(found, VertexCells):
@@ -316,6 +317,9 @@ class _Run:
         pool.deaths = 0
         if part.stopped_by == "memory":
             self.budget.stopped_by = "memory"
+        if self.place is not None and not part.shard:
+            self.waiting = [*mine.batch, *self.waiting]
+            return None
         self.statistics = added(self.statistics, part.statistics)
         self.state = advanced(self.state, Search(mine.batch, part.left, part.regions))
         self.waiting = [*(path for path, _ in part.left), *self.waiting]
