@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from polytope.ir import piecewise_linear
 from polytope.ir.archive import fingerprint, to_arrays
 from polytope.regions.shards import LOCK
 from polytope.runs import batches as frontier
+from polytope.verify.effort import Effort
 from polytope.verify.rationals import Cells, holds_strictly, span
 from tests.nasty_networks import nasty
 from tests.networks import NETWORKS, file_network, integer, needs_shared, seeded, unit_box_of
@@ -129,7 +131,7 @@ def test_the_writers_and_the_verifiers_arithmetic_agree(seed: int) -> None:
         pattern = network.pattern(x)
         rows = writer.rows(pattern)
         assert rows == verifier.rows(pattern)
-        assert strictly_inside(rows, x) == holds_strictly(verifier.rows(pattern), x)
+        assert strictly_inside(rows, x) == holds_strictly(verifier.rows(pattern), x, Effort())
         vanishing: dict[tuple[int, ...], set[int]] = {}
         for row in rows:
             if row.owner >= 0:
@@ -149,7 +151,7 @@ def test_both_find_the_same_multipliers(d: int) -> None:
     implied = 0
     for _ in range(200):
         rows = [tuple(row) for row in rng.integers(-3, 4, (d, d + 1)).tolist()]
-        ours, theirs = span(rows), basis(rows)
+        ours, theirs = span(rows, Effort()), basis(rows)
         assert (ours is None) == (theirs is None)
         if ours is None or theirs is None:
             continue
@@ -174,7 +176,7 @@ def test_exact_maps_are_the_networks(cells: type[ExactCells | Cells]) -> None:
             assert value < 0 if row.strict else value <= 0
 
 
-@pytest.mark.parametrize("of", [basis, span])
+@pytest.mark.parametrize("of", [basis, partial(span, effort=Effort())], ids=["writer", "verifier"])
 def test_multipliers_by_hand(of: Callable[[list[tuple[int, ...]]], Any]) -> None:
     both = of([(1, 0, -1), (0, 1, -1)])  # x <= 1 and y <= 1
     assert both is not None

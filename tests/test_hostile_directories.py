@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from tests.guarded_readers import VERBS, Reader
-from tests.mutated_directories import KINDS
+from tests.mutated_directories import KINDS as FILES
+from tests.mutated_directories import Mutation
+from tests.mutated_shards import footers, pages
 from tests.networks import seeds
 from tests.stored_runs import RUNS
 
-EACH = 4  # mutations of one seed
+KINDS: dict[str, Mutation] = FILES | {"pages": pages, "footers": footers}
+EACH = 3  # mutations of one seed
 
 
 @pytest.fixture(scope="module")

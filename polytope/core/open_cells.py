@@ -18,6 +18,15 @@ from polytope.ir.network import Network
 Path = tuple[int, ...]  # steps from the root of a search: units that were split, and branches taken
 
 
+class ForeignBranchError(ValueError):
+    """A branch to start from is not one of this network on this domain."""
+
+    def __init__(
+        self, said: str = "A branch to start from is not one of this network on this domain."
+    ) -> None:
+        super().__init__(said)
+
+
 @dataclass(frozen=True, eq=False)
 class Bounds:
     """How many regions the nodes of one search can hold; nothing is computed until it is asked for."""

@@ -21,7 +21,7 @@ from polytope.core.exact_signs import ExactSigns
 from polytope.core.flat_network import FlatNetwork, flatten
 from polytope.core.interior_points import proved_inside
 from polytope.core.limits import BudgetSpent, Limits, attendant
-from polytope.core.open_cells import Bounds, Open, Path, open_cells
+from polytope.core.open_cells import Bounds, ForeignBranchError, Open, Path, open_cells
 from polytope.core.packed import patterns_of
 from polytope.core.reduced_network import Reducer
 from polytope.core.result import ROOT, Facets, SearchResult
@@ -181,7 +181,7 @@ def explore(
         with watched():  # ``attend`` ends it, and what it has found is kept
             raw = search(inner, problem, KEEP[keep], paths, most, limit, workers, attend, cases)
         if raw["lost"]:
-            raise ValueError("A branch to start from is not one of this network on this domain.")
+            raise ForeignBranchError
         if not raw["crowded"]:
             found = _collected(raw, inner, even, problem.net, open_cells(raw, Bounds(inner)))
             return _unscaled(found, scale)

@@ -15,7 +15,7 @@ from polytope.core.exact_signs import ExactSigns
 from polytope.core.flat_network import FlatNetwork, flatten
 from polytope.core.interior_points import proved_inside
 from polytope.core.limits import attendant
-from polytope.core.open_cells import Bounds, Path, open_cells
+from polytope.core.open_cells import Bounds, ForeignBranchError, Path, open_cells
 from polytope.core.packed import patterns_of
 from polytope.core.ragged import Ragged
 from polytope.core.result import ROOT, Keep, SearchResult
@@ -169,7 +169,7 @@ class SimplexSearch:
                 attend=attendant(budget, progress),
             )
         if raw["lost"]:
-            raise ValueError("A branch to start from is not one of this network on this domain.")
+            raise ForeignBranchError
         left = open_cells(raw, Bounds(inner))
         units, packed, points = network.n_units, bool(net.par[7]), raw["points"]
         offsets = np.concatenate([[0], np.cumsum(raw["n_facets"], dtype=np.int64)])

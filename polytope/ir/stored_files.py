@@ -74,16 +74,22 @@ def parsed(text: bytes, what: str) -> Any:
     Raises:
         CorruptFileError: it is too long, too deep, or no JSON.
     """
-    if len(text) > LARGEST_JSON or text.count(b",") > MOST_ENTRIES:
-        raise CorruptFileError(f"{what} is too long: at most {MOST_ENTRIES:,} entries are read.")
-    if text.count(b"[") + text.count(b"{") > MOST_GROUPS:
-        raise CorruptFileError(f"{what} is too long: at most {MOST_GROUPS:,} lists are read.")
+    if too_long(text):
+        raise CorruptFileError(
+            f"{what} is too long: at most {MOST_ENTRIES:,} entries and {MOST_GROUPS:,} lists are read."
+        )
     try:
         return json.loads(text, object_pairs_hook=_once)
     except RecursionError:
         raise CorruptFileError(f"{what} is nested too deeply.") from None
     except ValueError as error:
         raise CorruptFileError(f"{what} is no JSON that can be read: it was changed or cut.") from error
+
+
+def too_long(text: bytes, most: int = LARGEST_JSON) -> bool:
+    """Whether a JSON text has more than so many bytes, or more entries or lists than are read."""
+    groups = text.count(b"[") + text.count(b"{")
+    return len(text) > most or text.count(b",") > MOST_ENTRIES or groups > MOST_GROUPS
 
 
 def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.archive import fingerprint, to_arrays
 from polytope.ir.network import Network
 from polytope.ir.stored_files import LARGEST_JSON
-from polytope.regions.shards import whole_file
+from polytope.regions.shards import SHARDS, whole_file
 from polytope.verify.entries import FORMAT
 
 MANIFEST, NETWORK, CERTIFICATE = "manifest.json", "network.npz", "certificate.json"
@@ -56,6 +56,8 @@ def create(
     """
     if (directory / MANIFEST).exists():
         raise ValueError(f"{directory} holds a complex already: resume it, or choose another directory.")
+    if any((directory / SHARDS).glob("shard-*.parquet")):
+        raise ValueError(f"{directory} holds shards without a {MANIFEST}: choose another directory.")
     manifest = {
         "format": FORMAT,
         "network": fingerprint(network),

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 from pathlib import Path as File
 
-from polytope.core.result import ROOT
+from polytope.core.result import ROOT, Facets, SearchResult
 from polytope.core.vertex_cells import VERTEX_CELLS
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.network import Network
 from polytope.regions.found import Found, in_memory
 from polytope.regions.manifest import create, refuse_unstorable
-from polytope.regions.shards import add_shard, shard_of, sole_writer
+from polytope.regions.shards import ROWS, SHARD_BYTES, add_shard, row_bytes, shard_of, sole_writer
 
 
 def save(directory: File, network: Network, domain: Polyhedron, found: Found, seconds: float) -> None:
-    """Write what was found as one shard, with the branches that it left.
+    """Write what was found in shards, the first one with the branches that it left.
+
+    The first one is written last: until it is there, the others follow nothing and cannot be read.
 
     Raises:
         ValueError: there is a complex already, or the network is affine.
@@ -28,4 +31,30 @@ def save(directory: File, network: Network, domain: Polyhedron, found: Found, se
         result = replace(result, open_cells=ROOT, open_bounds=(result.open_bound,))
     with sole_writer(directory):
         create(directory, network, domain, found.engine, seconds=seconds, statistics=found.statistics)
-        add_shard(directory, 0, shard_of(result, ROOT, len(domain.b)))
+        each = row_bytes(network.n_units, domain.dim, len(domain.b), certificate=False)
+        rows = max(min(ROWS, SHARD_BYTES // each), 1)
+        for number in reversed(range(max(ceil(result.n_regions / rows), 1))):
+            part = _part(result, number * rows, (number + 1) * rows)
+            add_shard(directory, number, shard_of(part, () if number else ROOT, len(domain.b)))
+
+
+def _part(found: SearchResult, first: int, last: int) -> SearchResult:
+    """Some of the regions; what was left stands with the first ones."""
+    last = min(last, found.n_regions)
+    facets, candidates = found.facets, found.candidates
+    if facets is not None:
+        ends = facets.offsets[first : last + 1]
+        own = slice(int(ends[0]), int(ends[-1]))
+        keys = None if facets.key is None else facets.key[own]
+        facets = Facets(ends - ends[0], facets.unit[own], key=keys)
+    return replace(
+        found,
+        n_regions=last - first,
+        kept_patterns=found.patterns[first:last],
+        interior_points=found.interior_points[first:last],
+        candidates=None if candidates is None else [candidates[i] for i in range(first, last)],
+        facets=facets,
+        neighbours=None,
+        open_cells=() if first else found.open_cells,
+        open_bounds=() if first else found.open_bounds,
+    )

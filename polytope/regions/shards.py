@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as File
@@ -37,14 +37,17 @@ from numpy.typing import NDArray
 
 from polytope.core.open_cells import Path
 from polytope.core.result import SearchResult
-from polytope.errors import CorruptFileError
+from polytope.errors import CorruptFileError, SolverError
 from polytope.ir.maps import IntArray
+from polytope.ir.stored_files import too_long
 from polytope.verify.entries import Search
-from polytope.verify.footers import read_footer
+from polytope.verify.footers import LARGEST_SEARCH, read_footer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ROWS = 1 << 16  # regions in a shard at most
+SHARD_BYTES = 1 << 26  # of a shard, about
 SHARDS, LOCK = "regions", "writing.lock"  # the folder, and a file that its writer holds
 
 
@@ -113,6 +116,16 @@ def advanced(before: Frontier, *steps: Search) -> Frontier:
     return Frontier(tuple(rows), upper, tuple(still.items()))
 
 
+def row_bytes(units: int, d: int, walls: int, *, certificate: bool) -> int:
+    """The bytes of a region in a shard, at most, up to a few for its facets.
+
+    Arguments:
+        walls: rows of the domain.
+    """
+    rows = units + walls
+    return units + 8 * d + (2 * d if certificate else 4) * rows
+
+
 def shard_of(
     found: SearchResult, taken: Sequence[Path], walls: int, evidence: Evidence | None = None
 ) -> bytes:
@@ -120,13 +133,21 @@ def shard_of(
 
     Arguments:
         walls: rows of the domain.
+
+    Raises:
+        SolverError: more branches are left than a shard can name.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     left = [*zip(found.open_cells, found.open_bounds, strict=True)]
-    search = {"taken": taken, "open": left, "regions": found.n_regions}
-    table = _table(found, walls, evidence).replace_schema_metadata({"search": json.dumps(search)})
+    search = json.dumps({"taken": taken, "open": left, "regions": found.n_regions}).encode()
+    if too_long(search, LARGEST_SEARCH):
+        raise SolverError(
+            f"The search left {len(left):,} branches of {sum(len(path) for path, _ in left):,} steps in all, "
+            "more than a directory can name. Search a smaller domain."
+        )
+    table = _table(found, walls, evidence).replace_schema_metadata({"search": search})
     out = pa.BufferOutputStream()
     pq.write_table(table, out, compression="zstd" if evidence else "snappy", use_dictionary=False)
     return bytes(out.getvalue())
@@ -166,7 +187,8 @@ def set_aside(mark: File, shard: bytes) -> File | None:
     try:
         if not mark.exists():
             return None
-        aside.write_bytes(shard)
+        with _named(aside):
+            aside.write_bytes(shard)
     except PermissionError:
         return None
     return aside
@@ -245,12 +267,22 @@ def shard_file(directory: File, number: int) -> File:
 def whole_file(file: File) -> Iterator[BinaryIO]:
     """A file that appears under its name only when all of it is on the disk."""
     part = file.with_name(file.name + ".part")
-    try:
+    with _named(part):
         with part.open("wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(part: File) -> Iterator[None]:
+    """Remove a part of a file if it fails, and name it where the system does not, as when a disk is full."""
+    try:
+        yield
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(part)
         raise

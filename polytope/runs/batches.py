@@ -8,11 +8,12 @@ is any. A batch whose worker died is given to another one. Any engine that can g
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
+from itertools import accumulate
 from math import ceil, inf
 from pathlib import Path as File
 from tempfile import TemporaryDirectory
@@ -21,12 +22,13 @@ from typing import NamedTuple
 import numpy as np
 
 from polytope.core.limits import Limit
-from polytope.core.open_cells import Path
+from polytope.core.open_cells import ForeignBranchError, Path
 from polytope.core.result import Keep, SearchResult, added
 from polytope.core.vertex_cells import VertexCells
 from polytope.engines.budget import Budget, Progress, free_bytes, resident_bytes
 from polytope.engines.engine import Divisible
 from polytope.engines.searching import searched
+from polytope.errors import CorruptFileError
 from polytope.exact.cells import ExactCells
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.network import Network
@@ -34,10 +36,13 @@ from polytope.regions.complex import RegionComplex
 from polytope.regions.found import in_memory
 from polytope.regions.manifest import create, refuse_unstorable
 from polytope.regions.shards import (
+    ROWS,
+    SHARD_BYTES,
     Frontier,
     add_shard,
     advanced,
     beginning,
+    row_bytes,
     set_aside,
     shard_of,
     sole_writer,
@@ -57,8 +62,7 @@ from polytope.runs.executors import Pool, pool_of
 from polytope.verify.entries import Search
 
 BATCH_SECONDS = 2.0  # of a batch; the first ones are shorter, so that all workers soon have one
-ROWS = 1 << 16  # regions in a shard at most
-SHARD_BYTES = 1 << 26  # of a shard, about
+STEPS = 1 << 19  # of the branches in a batch: a shard says in 12 bytes each which it took, and which it left
 COUNTED = 1 << 40  # regions in a batch whose regions are only counted
 CERTIFIED_ROWS = 1 << 12  # of a certificate, whose evidence takes longer than the search
 
@@ -163,6 +167,7 @@ def enumerate_in_batches(
         ValueError: the directory holds a run although ``resume`` is false; or none, or one of another network
             or domain, or one without a certificate that is wanted, although it is true.
         CertificateError: a region has no evidence.
+        CorruptFileError: the directory was changed, so that there is nothing to go on with.
         SolverError: workers died again and again.
     """
     if directory is None and certificate:
@@ -180,7 +185,8 @@ def enumerate_in_batches(
                 create(place, network, domain, engine.name, certificate=certificate)
             sealed = read_manifest(place).certificate
             keep: Keep = "vertices" if sealed else "cells"
-            rows = min(CERTIFIED_ROWS if sealed else ROWS, SHARD_BYTES // _row_bytes(network, domain, sealed))
+            each = row_bytes(network.n_units, domain.dim, len(domain.b), certificate=sealed)
+            rows = min(CERTIFIED_ROWS if sealed else ROWS, SHARD_BYTES // each)
             run = _Run((place, mark), problem, keep, max(rows, 1), budget, progress, stored(place).frontier)
             run.all(pool, engine.workers if executor is None else None)
             if run.batches:
@@ -191,12 +197,6 @@ def enumerate_in_batches(
         why = None if done.complete else budget.reason(run.state.regions - run.first)
         found = done.found if directory is not None else in_memory(done.found)
         return replace(done, found=found, stopped_by=why)
-
-
-def _row_bytes(network: Network, domain: Polyhedron, sealed: bool) -> int:
-    """The bytes of a region in a shard, at most, up to a few for its facets."""
-    rows, d = network.n_units + len(domain.b), domain.dim
-    return network.n_units + 8 * d + (2 * d if sealed else 4) * rows
 
 
 def count_in_batches(
@@ -282,7 +282,7 @@ class _Run:
     def _submit(self, pool: Pool, slots: int) -> None:
         """Give a worker its share of the open branches, deep and shallow ones, and of the budget."""
         idle = max(slots - len(self.busy), 1)
-        batch = tuple(self.waiting[::idle])
+        batch = _not_too_long(self.waiting[::idle])
         mine = set(batch)
         self.waiting = [path for path in self.waiting if path not in mine]
         rows = self.rows
@@ -310,11 +310,20 @@ class _Run:
         mine = self.busy.pop(future)
         try:
             part = future.result()
-        except BrokenExecutor as error:
+        except ForeignBranchError as error:
+            if self.place is None:
+                raise
+            raise CorruptFileError(
+                f"{self.place[0]}: a branch that its shards left is not one of this network in this domain. "
+                "They were changed: begin again in another directory."
+            ) from error
+        except Exception as error:
+            if not pool.is_lost(error):
+                raise
             self.waiting = [*mine.batch, *self.waiting]
             pool.renew(mine.runner, error)
             return None
-        pool.deaths = 0
+        pool.returned()
         if part.stopped_by == "memory":
             self.budget.stopped_by = "memory"
         if self.place is not None and not part.shard:
@@ -330,6 +339,12 @@ def _slots(pool: Pool, workers: int | None) -> int:
     """How many batches are out at once: two for each worker, so that none waits for the next one."""
     size = pool.size(workers)
     return 2 * size if size > 1 else 1
+
+
+def _not_too_long(branches: Sequence[Path]) -> Batch:
+    """The first branches, so many that a shard can name them: one at least."""
+    ends = accumulate(len(path) + 1 for path in branches)
+    return tuple(path for path, end in zip(branches, ends, strict=True) if end <= STEPS) or (branches[0],)
 
 
 class _Batch(NamedTuple):

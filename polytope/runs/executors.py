@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -14,6 +21,7 @@ from typing import Any
 from polytope.errors import SolverError
 
 ATTEMPTS = 20  # deaths of workers in a row after which a search gives up
+FIRST_ATTEMPTS = 3  # the same where no worker has returned anything yet: something is wrong with all of them
 
 
 def _end_with(life: Connection) -> None:
@@ -36,7 +44,7 @@ class Pool:
     def __init__(self, given: Executor | None, workers: int) -> None:
         self.given, self.workers = given, workers
         self.runner = given or self._new()
-        self.deaths = 0
+        self.deaths, self.worked = 0, False
 
     def _new(self) -> Executor:
         if self.workers == 1:
@@ -51,7 +59,12 @@ class Pool:
             return workers
         scheduler = getattr(self.given, "_client", None)  # Dask's executor
         if scheduler is not None:
-            cores: int = sum(scheduler.ncores().values())
+            try:
+                cores: int = sum(scheduler.ncores().values())
+            except Exception as error:
+                if not is_gone(error):
+                    raise
+                raise gone() from error
             return max(cores, 1)
         return int(getattr(self.given, "_max_workers", 1))
 
@@ -63,23 +76,60 @@ class Pool:
             self.renew(self.runner, error)
             return self.runner.submit(*job), self.runner
 
+    def is_lost(self, error: Exception) -> bool:
+        """Whether an error says that a worker died, or that a caller's executor is gone."""
+        return isinstance(error, BrokenExecutor) or (self.given is not None and is_gone(error))
+
+    def returned(self) -> None:
+        """Take note that a worker did what it was given."""
+        self.deaths, self.worked = 0, True
+
     def renew(self, broken: Executor, error: BaseException) -> None:
         """A new executor in place of the broken one, unless that is replaced already.
 
         Raises:
-            BrokenExecutor: the broken one is the caller's.
-            SolverError: workers died again and again.
+            SolverError: the broken one is the caller's, or workers died again and again.
         """
         if self.given is not None:
-            raise error
+            raise gone() from error
         if broken is not self.runner:
             return
         self.deaths += 1
-        if self.deaths > ATTEMPTS:
-            raise SolverError(f"{self.deaths} workers died one after the other: {error}") from error
+        if self.deaths >= (ATTEMPTS if self.worked else FIRST_ATTEMPTS):
+            raise SolverError(self._epitaph()) from error
         broken.shutdown(wait=False, cancel_futures=True)
         self.life.close()
         self.runner = self._new()
+
+    def _epitaph(self) -> str:
+        """How the workers died, and what to do."""
+        if self.worked:
+            return (
+                f"Worker processes were killed {self.deaths} times in a row, perhaps for want of memory: use "
+                "fewer workers. A run into a directory can be resumed."
+            )
+        return (
+            f"Worker processes died {self.deaths} times before one of them had done anything. They import "
+            "the main module: what a script does must stand below if __name__ == '__main__'. Else use "
+            "workers=1."
+        )
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether an error is not the work's, but says that a worker or a cluster's scheduler is gone."""
+    if isinstance(error, OSError):  # what the system says of a file has a number
+        return error.errno is None
+    return isinstance(error, BrokenExecutor | CancelledError) or type(error).__module__.startswith(
+        "distributed"
+    )
+
+
+def gone() -> SolverError:
+    """What is raised when a caller's executor, or a cluster, does no more."""
+    return SolverError(
+        "The executor or the cluster that ran the search is gone, or its workers died. A run into a "
+        "directory can be resumed."
+    )
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from polytope.errors import CorruptFileError
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.shards import Frontier, shard_file
+from polytope.verify.pages import check_pages
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +155,9 @@ class StoredRegions:
         for number, rows in enumerate(self.frontier.rows):
             file = shard_file(self.directory, number)
             try:
-                column = pq.read_table(file, columns=[name])[name]
+                with pq.ParquetFile(file) as shard:
+                    check_pages(file, shard.metadata, [shard.schema_arrow.names.index(name)])
+                    column = shard.read([name])[name]
             except (OSError, ValueError, KeyError, MemoryError, pa.ArrowException) as error:
                 raise CorruptFileError(f"{file} cannot be read: it was changed or cut.") from error
             gaps = column.null_count or (

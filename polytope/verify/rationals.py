@@ -17,10 +17,13 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, LinearMap
 from polytope.ir.network import Network
+from polytope.verify.effort import Effort, bits, bits_of
 
 Integers = NDArray[Any]  # Python integers
 Row = tuple[int, ...]
-KEPT = 1 << 21  # numbers of functions and of rows that are remembered, 100 MB each
+KEPT = 1 << 27  # bytes of functions and of rows that are remembered, each
+NUMBER = 40  # bytes of an integer, besides its bits
+ROW = 200  # products of small integers that take as long as making a row
 DENSE = 0.25  # share of entries from which a matrix is multiplied as a dense one
 
 
@@ -49,21 +52,27 @@ class CellRow(NamedTuple):
     row: Row
 
 
-def table(values: FloatArray) -> Table:
-    """Floats as they are."""
+def table(values: FloatArray, effort: Effort | None = None) -> Table:
+    """Floats as they are; ``effort`` counts those that stay."""
     mantissa, power = np.frexp(np.asarray(values, dtype=float))
     whole = (mantissa * 2.0**53).astype(np.int64)
     power = np.where(whole == 0, 0, power.astype(np.int64) - 53)
     least = int(power.min(initial=0))
+    if effort is not None:
+        effort.keep(whole.size, int(power.max(initial=0)) - least + 53)
     out = np.empty(whole.size, dtype=object)
     pairs = zip(whole.ravel().tolist(), (power - least).ravel().tolist(), strict=True)
     out[:] = [m << up for m, up in pairs]
     return Table(out.reshape(whole.shape), least)
 
 
-def total(a: Table, b: Table) -> Table:
+def total(a: Table, b: Table, effort: Effort) -> Table:
     """The sum, entry by entry."""
     power = min(a.power, b.power)
+    for part in (a, b):
+        if part.power > power:
+            size = part.integers.size
+            effort.spend(size, bits_of(part.integers), part.power - power, size)
     return Table(a.to(power) + b.to(power), power)
 
 
@@ -76,10 +85,12 @@ def reduced(numbers: list[int]) -> Row:
 class _Factor:
     """A matrix that functions ``[n, d + 1]`` are multiplied by."""
 
-    def __init__(self, linear: LinearMap) -> None:
+    def __init__(self, linear: LinearMap, effort: Effort) -> None:
         sparse = linear.to_sparse()
         sparse.sum_duplicates()
-        entries = table(sparse.data)
+        self.effort, self.entries = effort, sparse.nnz
+        entries = table(sparse.data, effort)
+        self.bits = bits_of(entries.integers)
         self.power, (m, n) = entries.power, sparse.shape
         ends = zip(sparse.indptr[:-1].tolist(), sparse.indptr[1:].tolist(), strict=True)
         self.rows = [(sparse.indices[i:j], entries.integers[i:j]) for i, j in ends]
@@ -92,6 +103,8 @@ class _Factor:
     def times(self, functions: Table) -> Table:
         """The product."""
         F = functions.integers
+        wide = F.shape[1]
+        self.effort.spend(self.entries * wide, bits_of(F), self.bits, len(self.rows) * wide)
         if self.dense is not None:
             return Table(self.dense @ F, functions.power + self.power)
         out = np.full((len(self.rows), F.shape[1]), 0, dtype=object)
@@ -105,17 +118,20 @@ class Cells:
     """The rows of every cell of a network in a domain ``A x <= b``, and what lies behind its facets."""
 
     def __init__(self, network: Network, A: FloatArray, b: FloatArray) -> None:
-        self.network = network
+        self.network, self.effort = network, Effort()
         self.domain = [
             CellRow(-k - 1, False, reduced(table(row).integers.tolist()))
             for k, row in enumerate(np.concatenate([A, -b[:, None]], axis=1))
         ]
         layers = [layer for layer in network.layers if layer.activation]
         self._pieces = [a.n_pieces(u) for la in layers if (a := la.activation) for u in range(la.width)]
-        self._factors = [[[*map(_Factor, m.chain())] for m in layer.maps] for layer in network.layers]
-        self._biases = [table(layer.bias) for layer in network.layers]
+        self._factors = [
+            [[_Factor(factor, self.effort) for factor in m.chain()] for m in layer.maps]
+            for layer in network.layers
+        ]
+        self._biases = [table(layer.bias, self.effort) for layer in network.layers]
         self.most_rows = sum(max(n, 3) - 1 for n in self._pieces)  # of a cell, besides the domain's
-        self._held = [0, 0]  # numbers of functions, and of rows
+        self._held = [0, 0]  # bytes of functions, and of rows
         self._functions: dict[tuple[bool, int, bytes], Table] = {}
         self._rows: dict[tuple[int, bytes], dict[tuple[int, int], list[CellRow]]] = {}
 
@@ -148,6 +164,7 @@ class Cells:
             if layer.activation is None or not len(mine):
                 continue
             z = self._preactivations(number, out)
+            self.effort.spend(4 * z.integers.size, bits_of(z.integers), bits(facet), z.integers.size)
             rise = z.integers[:, axis] * side  # slopes across the hyperplane, times size
             level = z.integers * size - rise[:, None] * row  # on it: without the coordinate of the axis
             unit_scale = size << -z.power
@@ -165,7 +182,7 @@ class Cells:
         for unit, piece in enumerate(self.network.layer_pattern(number, pattern).tolist()):
             if (unit, piece) not in known:
                 known[unit, piece] = self._piece(number, unit, piece, pattern)
-                self._held[1] += len(known[unit, piece]) * (self.network.input_dim + 1) + 1
+                self._held[1] += NUMBER + sum(_bytes(row.row) for row in known[unit, piece])
             yield from known[unit, piece]
 
     def _piece(self, number: int, unit: int, piece: int, pattern: PatternArray) -> list[CellRow]:
@@ -178,10 +195,14 @@ class Cells:
             cell.index.tolist(), cell.coefficients, cell.offset, cell.strict.tolist(), strict=True
         ):
             weights, level = table(pair), table(np.array([-offset]))
+            size = z.integers.shape[1] * len(members)
+            self.effort.spend(size, bits_of(z.integers[members]), bits_of(weights.integers), size)
             combined = weights.integers @ z.integers[members]
             constant = np.full(combined.shape, 0, dtype=object)
             constant[-1] = level.integers[0]
-            row = total(Table(combined, weights.power + z.power), Table(constant, level.power))
+            row = total(Table(combined, weights.power + z.power), Table(constant, level.power), self.effort)
+            length = bits_of(row.integers)
+            self.effort.spend(ROW + size, length, length, 1)  # for the greatest common divisor
             out.append(CellRow(owner, strict, reduced(row.integers.tolist())))
         return out
 
@@ -195,7 +216,7 @@ class Cells:
                 h = self._values(k, pattern)
                 for factor in reversed(factors):
                     h = factor.times(h)
-                z = total(z, h)
+                z = total(z, h, self.effort)
             self._keep(key, z)
         return self._functions[key]
 
@@ -208,15 +229,19 @@ class Cells:
         if key not in self._functions:
             layer = self.network.layers[number - 1]
             pieces = self.network.layer_pattern(number, pattern)
-            self._keep(key, _activated(layer, self._preactivations(number, pattern), pieces))
+            self._keep(key, _activated(layer, self._preactivations(number, pattern), pieces, self.effort))
         return self._functions[key]
 
     def _keep(self, key: tuple[bool, int, bytes], value: Table) -> None:
         if self._held[0] >= KEPT:
             self._functions.clear()
             self._held[0] = 0
-        self._held[0] += value.integers.size
+        self._held[0] += _bytes(value.integers.ravel().tolist())
         self._functions[key] = value
+
+
+def _bytes(numbers: Sequence[int]) -> int:
+    return sum(NUMBER + number.bit_length() // 8 for number in numbers)
 
 
 def _constants(values: Table, d: int) -> Table:
@@ -226,20 +251,23 @@ def _constants(values: Table, d: int) -> Table:
     return Table(out, values.power)
 
 
-def _activated(layer: Layer, z: Table, pieces: PatternArray) -> Table:
+def _activated(layer: Layer, z: Table, pieces: PatternArray, effort: Effort) -> Table:
     """``slope * z + intercept`` of each unit's piece."""
     if layer.activation is None:
         return z
     maps = layer.activation.affine(pieces)
-    slope = table(maps.slope)
+    slope, size = table(maps.slope), z.integers.size
+    effort.spend(size, bits_of(z.integers), bits_of(slope.integers), size)
     sloped = Table(z.integers[maps.source] * slope.integers[:, None], z.power + slope.power)
-    return total(sloped, _constants(table(maps.intercept), z.integers.shape[1] - 1))
+    return total(sloped, _constants(table(maps.intercept), z.integers.shape[1] - 1), effort)
 
 
-def holds_strictly(rows: Sequence[CellRow], point: FloatArray) -> bool:
+def holds_strictly(rows: Sequence[CellRow], point: FloatArray, effort: Effort) -> bool:
     """Whether a point satisfies every row strictly, or a row that is zero everywhere and may be met."""
     x = table(np.append(point, 1.0)).integers.tolist()
+    length = bits(x)
     for row in rows:
+        effort.spend(len(x), bits(row.row), length, 1)
         value = sum(c * t for c, t in zip(row.row, x, strict=True))
         if value > 0 or (value == 0 and (row.strict or any(row.row))):
             return False
@@ -247,14 +275,20 @@ def holds_strictly(rows: Sequence[CellRow], point: FloatArray) -> bool:
 
 
 class Span(NamedTuple):
-    """d rows of independent gradients F: ``inverse = determinant * F^-1`` by columns, and constants."""
+    """d rows of independent gradients F: ``inverse = determinant * F^-1`` by columns, and constants.
+
+    Arguments:
+        effort: what its use is counted by.
+    """
 
     inverse: tuple[Row, ...]
     determinant: int
     constants: Row
+    effort: Effort
 
     def implies(self, row: Row) -> bool:
         """Whether ``row`` is a sum of the d rows with factors >= 0, minus a constant >= 0."""
+        self.effort.spend(len(row) ** 2, max(map(bits, self.inverse)), bits(row), len(row))
         factors = [sum(r * t for r, t in zip(row, column, strict=False)) for column in self.inverse]
         if min(factors) < 0:
             return False
@@ -262,7 +296,7 @@ class Span(NamedTuple):
         return most >= row[-1] * self.determinant
 
 
-def span(rows: Sequence[Row]) -> Span | None:
+def span(rows: Sequence[Row], effort: Effort) -> Span | None:
     """Of d rows, by elimination without fractions; ``None`` if their gradients are dependent."""
     d = len(rows)
     work = [[*row[:d], *(int(i == j) for j in range(d))] for i, row in enumerate(rows)]
@@ -273,6 +307,8 @@ def span(rows: Sequence[Row]) -> Span | None:
             return None
         work[k], work[pivot] = work[pivot], work[k]
         main, lead = work[k], work[k][k]
+        length = max(map(bits, work))
+        effort.spend(6 * d * d, length, length, d * d)
         for i in range(d):
             if i != k:
                 factor = work[i][k]
@@ -280,4 +316,4 @@ def span(rows: Sequence[Row]) -> Span | None:
         before = lead
     sign = 1 if before > 0 else -1
     columns = tuple(tuple(sign * work[t][d + j] for t in range(d)) for j in range(d))
-    return Span(columns, abs(before), tuple(row[d] for row in rows))
+    return Span(columns, abs(before), tuple(row[d] for row in rows), effort)

@@ -36,6 +36,7 @@ from polytope.ir.stored_files import LARGEST_ARCHIVE, arrays_of, plain_file, unr
 from polytope.ir.stored_network import count_entries
 from polytope.verify.entries import FORMAT, Branch, Manifest, read_manifest, read_seal
 from polytope.verify.footers import columns_of, read_footer
+from polytope.verify.pages import check_pages
 from polytope.verify.rationals import CellRow, Cells, Row, Span, holds_strictly, span
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ def _regions(file: Path, network: Network, most: int, frontier: set[Branch]) -> 
     at_once = max(min(256, MOST_NUMBERS // (network.n_units + d * most)), 1)
     try:
         with pq.ParquetFile(file) as shard:
+            check_pages(file, shard.metadata, range(len(columns)))
             for batch in shard.iter_batches(at_once):
                 _check_batch(batch, file, most, d * most)
                 for row in zip(*(batch[column].to_pylist() for column in columns), strict=True):
@@ -212,6 +214,7 @@ class _Replay:
     def add(self, region: Region) -> None:
         """Replay what is said about one region."""
         pattern, point, units, keys, places, evidence = region
+        self.cells.effort.begin()
         name = pattern.tobytes()
         if name in self.patterns:
             raise self._false("its pattern is there twice")
@@ -219,7 +222,7 @@ class _Replay:
         if not self.cells.has_pieces(pattern):
             raise self._false("its pattern names a piece that a unit does not have")
         rows = self.cells.rows(pattern)
-        if not (np.isfinite(point).all() and holds_strictly(rows, point)):
+        if not (np.isfinite(point).all() and holds_strictly(rows, point, self.cells.effort)):
             raise self._false("its interior point is not strictly inside")
         if not self.complete:
             return
@@ -247,7 +250,7 @@ class _Replay:
             if places not in found:
                 if len(places) < self.network.input_dim or max(places) >= len(facets):
                     raise self._false("its evidence names facets that it does not have")
-                found[places] = span([facets[j] for j in places])
+                found[places] = span([facets[j] for j in places], self.cells.effort)
             proposed = found[places]
             if proposed is None or not proposed.implies(row.row):
                 raise self._false("a row is not implied by the facets that its evidence names")
