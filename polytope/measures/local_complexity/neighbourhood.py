@@ -2,6 +2,7 @@ r"""Exact local complexity: units, regions and the volume of crossings in a neig
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -10,10 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polytope.core.vertex_cells import explore, suits_vertices
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.engine import Engine
 from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network, mlp
+from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray
 from polytope.measures.local_complexity.inputs import checked_frames, checked_points, checked_radius
 from polytope.measures.units import unit_use
@@ -23,6 +26,8 @@ from polytope.runs.enumerate import enumerate_regions
 
 Shape = Literal["cross-polytope", "box"]
 
+MOST = 2**63 - 1  # that int64 holds
+
 
 @dataclass(frozen=True, eq=False)
 class ExactComplexity:
@@ -30,7 +35,7 @@ class ExactComplexity:
 
     Arguments:
         units_lower, units_upper: ``int[B, layers]``, units with a crossing inside, by hidden layer.
-        regions_lower, regions_upper: ``int[B]``, activation regions.
+        regions_lower, regions_upper: ``int[B]``, activation regions; 2^63 - 1 stands for more, too.
         crossing_volume: ``[B]``, the volume of the crossings inside, of one dimension less than the
             neighbourhood: an **estimate** in float64; of those that were found where not complete.
         complete: ``bool[B]``, whether the numbers of units and regions of a point are exact.
@@ -100,36 +105,33 @@ def exact_local_complexity(
         if shape == "box"
         else Polyhedron.cross_polytope(np.zeros(len(ends)), float(radius))
     )
-    found = [
-        _around(
-            enumerate_regions(
-                mlp([(directions.T, point)]).then(network),
-                domain,
-                engine,
-                max_regions=max_regions,
-                max_seconds=max_seconds,
-            )
-        )
-        for point in points
-    ]
+    found = []
+    for point in points:
+        budget, inside = Budget(max_regions, max_seconds), mlp([(directions.T, point)]).then(network)
+        complex = enumerate_regions(inside, domain, engine, max_regions=max_regions, max_seconds=max_seconds)
+        found.append(_around(complex, budget))
     layers = len(network.widths)
     units = np.array([(low, high) for low, high, _, _ in found], dtype=np.int64).reshape(-1, 2, layers)
-    regions = np.array([r for _, _, r, _ in found], dtype=np.int64).reshape(-1, 2)
+    regions = np.array([(low, min(high, MOST)) for _, _, (low, high), _ in found], np.int64).reshape(-1, 2)
     volumes = np.array([volume for *_, volume in found], dtype=float)
     complete = regions[:, 0] == regions[:, 1]
     return ExactComplexity(units[:, 0], units[:, 1], regions[:, 0], regions[:, 1], volumes, complete)
 
 
-def _around(complex: RegionComplex) -> tuple[list[int], list[int], tuple[int, int], float]:
+def _around(complex: RegionComplex, budget: Budget) -> tuple[list[int], list[int], tuple[int, int], float]:
     """Least and greatest numbers of units by layer, of regions, and the volume of the crossings."""
     widths = complex.network.widths
     if not len(complex):
         return [0] * len(widths), list(widths), (complex.lower, complex.upper), 0.0
-    use = unit_use(complex)
-    ends = np.cumsum((0, *widths))
-    low = [int(use.varying[a:b].sum()) for a, b in pairwise(ends)]
-    high = [int((~use.fixed[a:b]).sum()) for a, b in pairwise(ends)]
-    return low, high, (complex.lower, complex.upper), crossing_volume(complex)
+    varying = (complex.patterns != complex.patterns[0]).any(axis=0)
+    fixed, ends, volume = np.zeros_like(varying), np.cumsum((0, *widths)), 0.0
+    with suppress(BudgetSpent), watched(budget.first):
+        fixed = unit_use(complex).fixed
+    with suppress(BudgetSpent), watched(budget.first):
+        volume = crossing_volume(complex)
+    low = [int(varying[a:b].sum()) for a, b in pairwise(ends)]
+    high = [int((~fixed[a:b]).sum()) for a, b in pairwise(ends)]
+    return low, high, (complex.lower, complex.upper), volume
 
 
 def crossing_volume(complex: RegionComplex) -> float:
@@ -155,8 +157,12 @@ def crossing_volume(complex: RegionComplex) -> float:
         inner = np.flatnonzero(facets.unit[span] >= 0)
         if not len(inner):
             continue
-        A, b = complex[number].halfspaces
-        points = complex.facet_points(number)
+        try:
+            look()
+            A, b = complex[number].halfspaces
+            points = complex.facet_points(number)
+        except BudgetSpent:
+            break
         both_sides += sum(_facet_volume(A, b, int(row), points[row]) for row in inner)
     return both_sides / 2
 
