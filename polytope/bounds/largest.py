@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_array
 
-from polytope.ir.activations import relu
+from polytope.ir.activations import PiecewiseLinear, relu
 from polytope.ir.layers import Layer
 from polytope.ir.maps import IntArray, Selection, Sparse
 from polytope.ir.network import Network
@@ -58,3 +58,9 @@ def _differences(a: IntArray, b: IntArray, width: int) -> Sparse:
     entries = np.concatenate([np.ones(len(a)), -np.ones(len(a))])
     at = np.concatenate([rows, rows]), np.concatenate([a, b])
     return Sparse(csr_array((entries, at), shape=(len(a), width)))
+
+
+def suits_branching(network: Network) -> bool:
+    """Whether branch and bound knows all kinds of units: those with breakpoints of their own."""
+    kinds = (layer.activation for layer in network.layers)
+    return all(kind is None or isinstance(kind, PiecewiseLinear) for kind in kinds)

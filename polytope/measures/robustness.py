@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polytope.bounds.largest import suits_branching
 from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.nearest_exactly import nearest_in_region
 from polytope.engines.nearest_first import Frontier, Row, hyperplane_distances
@@ -27,7 +28,6 @@ from polytope.geometry.norm_distance import DUAL
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.projection import Errors, Nearest
 from polytope.ir import Network
-from polytope.ir.activations import PiecewiseLinear
 from polytope.ir.boundaries import boundaries
 from polytope.ir.continuity import refuse_jumps
 from polytope.ir.looking import watched
@@ -218,11 +218,10 @@ class _Search(Witness):
 
     def _branching(self) -> Branching | None:
         """Branch and bound instead of the walk, where it knows the units and how far to look."""
-        bends = [layer.phi for layer in self.walk.network.layers if layer.activation is not None]
         low, high = self.ends
         size = np.maximum(high - self.start, self.start - low)
         radius = min(self.best, float(np.linalg.norm(size, self.norm)) if np.isfinite(size).all() else np.inf)
-        if not np.isfinite(radius) or not all(isinstance(phi, PiecewiseLinear) for phi in bends):
+        if not np.isfinite(radius) or not suits_branching(self.walk.network):
             return None
         from polytope.bounds.branching.search import Branching  # loads torch, which takes seconds
 

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.bounds.intervals import preactivation_bounds
+from polytope.bounds.largest import suits_branching
+from polytope.core.vertex_cells import MOST_DIMENSIONS
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.sampling import clear_patterns, random_points
 from polytope.geometry.polyhedron import Polyhedron
@@ -107,8 +109,9 @@ def prove_units(
 ) -> UnitUse:
     """How the units are used in a domain, each with a proof: intervals, then points, then regions.
 
-    Interval arithmetic proves units fixed, two points on different pieces prove that one varies. If that
-    leaves units open, the regions of the layers up to the last of them decide all, where the budget allows.
+    Interval arithmetic proves units fixed, two points on different pieces prove that one varies; in many
+    dimensions branch and bound does both. If that leaves units open, the regions of the layers up to the last
+    of them decide all, where the budget allows.
 
     Arguments:
         network: the network.
@@ -134,6 +137,8 @@ def prove_units(
         known = seen_units(network, domain, np.concatenate(sampled))
     known = known or _seen(network, domain, np.concatenate(sampled), np.zeros(network.n_units, dtype=bool))
     fixed, varying, piece = known.fixed, known.varying, known.piece
+    if domain.dim > MOST_DIMENSIONS and domain.is_bounded and suits_branching(network):
+        _branch(network, domain, known, budget)
     undecided = np.flatnonzero(~(fixed | varying))
     if len(undecided):
         depth = int(np.searchsorted(network.unit_offsets, undecided[-1], side="right"))
@@ -146,6 +151,20 @@ def prove_units(
             if regions.complete:
                 fixed[here] = ~varying[here]
     return UnitUse(fixed, varying, _slopes(network, piece) == 0, piece)
+
+
+def _branch(network: Network, domain: Polyhedron, known: UnitUse, budget: Budget) -> None:
+    """Decide more units by branch and bound over the domain's box, in half of the time that is left."""
+    from polytope.bounds.branching.units import fixed_pieces  # loads torch, which takes seconds
+
+    half = Budget(None, None if budget.rest is None else max(budget.rest / 2, 1e-9))
+    undecided = np.flatnonzero(~(known.fixed | known.varying))
+    proved, points = fixed_pieces(network, domain.bounds, known.piece, undecided, lambda: half.spent(0))
+    known.fixed[undecided[proved]] = True
+    inside = points[domain.contains(points)]
+    if len(inside):
+        patterns, _ = clear_patterns(network, boundaries(network), inside)
+        known.varying[:] |= (patterns != known.piece).any(axis=0)
 
 
 def seen_units(network: Network, domain: Polyhedron, patterns: PatternArray) -> UnitUse:

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.bounds.largest import largest_of
+from polytope.bounds.largest import largest_of, suits_branching
 from polytope.bounds.output_bounds import bounds_at, bounds_over_box
 from polytope.core.result import ROOT
 from polytope.core.vertex_cells import explore, suits_vertices
@@ -31,7 +31,7 @@ from polytope.exact.interior import interior_point
 from polytope.exact.network import ExactNetwork
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Dense, Layer, Network, mlp, relu
-from polytope.ir.activations import PatternArray, PiecewiseLinear
+from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.properties.attack import descend
 from polytope.properties.counterexamples import is_counterexample, nearest_float
@@ -153,7 +153,12 @@ class CaseGroup:
             if found is not None:
                 return found
         branch = not thorough and suits_vertices(self.inputs.domain)
-        if not thorough and not branch and knows(self.conditions) and np.isfinite(self.inputs.box).all():
+        if (
+            not thorough
+            and not branch
+            and suits_branching(self.conditions)
+            and np.isfinite(self.inputs.box).all()
+        ):
             return self._branched(possible, budget)
         split = watched(self.conditions, np.maximum(np.abs(low), np.abs(high)))
         cases = [self.rows[number] for number in possible] if branch else []
@@ -237,12 +242,6 @@ def _reported(exact: ExactNetwork, case: Case, x: Point) -> Outcome:
     """A counterexample as a float64 input, itself one if any next to it is."""
     witness, is_float = nearest_float(exact, case, x)
     return Outcome(witness, decided=True, is_float=is_float)
-
-
-def knows(network: Network) -> bool:
-    """Whether branch and bound knows all kinds of units."""
-    kinds = (layer.activation for layer in network.layers)
-    return all(kind is None or isinstance(kind, PiecewiseLinear) for kind in kinds)
 
 
 def watched(conditions: Network, size: FloatArray) -> Network:

@@ -376,6 +376,8 @@ class Branching:
         """Inputs at the bounds of the nearest nodes, in the direction of steepest descent, ``[k, d]``."""
         some = torch.argsort(nodes.bound)[:CANDIDATES]
         w, r = nodes.slope[some].double(), nodes.bound[some][:, None]
+        if self.whole:
+            r = torch.full_like(r, self.radius)  # the least value in the box
         step = -r * (
             torch.sign(w) if self.norm == np.inf else w / w.norm(dim=1, keepdim=True).clamp_min(1e-300)
         )

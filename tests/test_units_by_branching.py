@@ -1,0 +1,60 @@
+"""Units that stay on one piece, in more dimensions than vertex cells take."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import polytope as pt
+from polytope.bounds.branching.units import fixed_pieces
+from polytope.ir import Dense, Layer, Network, hard_tanh, leaky_relu, relu
+from polytope.measures.units import fixed_units
+from tests.networks import seeded
+
+KINDS = {"relu": relu(), "leaky": leaky_relu(0.1), "tanh": hard_tanh(-0.5, 0.5)}
+
+
+def shifted(network: Network, by: float) -> Network:
+    """More units on one piece: biases moved to both sides."""
+    layers = [
+        Layer(la.inputs, la.maps, la.bias + by * np.resize([-1.0, 1.0, 0.0], len(la.bias)), la.activation)
+        for la in network.layers
+    ]
+    return Network(network.input_shape, tuple(layers))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_units_are_as_all_regions_say(kind: str, seed: int) -> None:
+    network = shifted(seeded(seed, 3, 6, 5, 2, activation=KINDS[kind]), 1.2)
+    box = pt.Polyhedron.box([-1] * 3, [1] * 3)
+    regions = pt.enumerate_regions(network, box)
+    fixed = (regions.patterns == regions.patterns[0]).all(axis=0)
+    every = np.arange(network.n_units)
+    proved, points = fixed_pieces(network, box.bounds, regions.patterns[0], every, lambda: False)
+    assert 0 < fixed.sum() < len(fixed)
+    assert (proved == fixed).all()
+    assert box.contains(points).all()
+    assert not (network.pattern(points) != regions.patterns[0]).any(axis=0)[fixed].any()
+
+
+def test_more_units_are_decided_than_by_intervals() -> None:
+    """In ten dimensions; the units that enumeration would have to decide."""
+    network = shifted(seeded(0, 10, 12, 10, 2), 12.0)
+    box = pt.Polyhedron.box([-1] * 10, [1] * 10)
+    found = pt.prove_units(network, box, samples=20, max_regions=1, max_seconds=60)
+    samples = network.pattern(np.random.default_rng(1).uniform(-1, 1, size=(100_000, 10)))
+    assert not (found.fixed & (samples != found.piece).any(axis=0)).any()
+    assert not (found.fixed & found.varying).any()
+    assert (found.fixed | found.varying).all()
+    assert found.fixed.sum() > fixed_units(network, box).sum()
+
+
+def test_rows_of_other_layers_are_read_too() -> None:
+    """A unit of a layer that reads the input beside the layer in front: max(x_1, 0) - x_1 + 1 is positive."""
+    front = Layer((0,), (Dense(np.eye(7)),), np.zeros(7), relu())
+    row = np.eye(7)[:1]
+    second = Layer((1, 0), (Dense(row), Dense(-row)), np.array([1.0]), relu())
+    network = Network((7,), (front, second, Layer((2,), (Dense(np.eye(1)),), np.zeros(1))))
+    found = pt.prove_units(network, pt.Polyhedron.box([-1] * 7, [1] * 7))
+    assert found.fixed.tolist() == [False] * 7 + [True]
