@@ -125,7 +125,7 @@ def _is_hash(value: Any) -> bool:
 
 
 def _is_path(value: Any) -> bool:
-    return isinstance(value, list) and all(type(step) is int and -WIDEST <= step < WIDEST for step in value)
+    return isinstance(value, list) and all(type(step) is int and 0 <= step < 2**63 for step in value)
 
 
 def _is_bounded(value: Any) -> bool:
