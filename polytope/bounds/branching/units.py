@@ -86,5 +86,5 @@ def _settle(front: Network, box: FloatArray, spent: Callable[[], bool]) -> tuple
             not_proved |= set(np.flatnonzero((front(found) <= 0).any(axis=0)).tolist())
         lost = torch.tensor(sorted(not_proved), dtype=torch.int64)
         search.nodes = search.nodes.take(~torch.isin(search.nodes.output, lost))
-    left = not_proved | set(search.nodes.output.tolist())
-    return np.array(sorted(left), dtype=np.int64), np.concatenate(points)
+    not_proved |= set(search.nodes.output.tolist())
+    return np.array(sorted(not_proved), dtype=np.int64), np.concatenate(points)
