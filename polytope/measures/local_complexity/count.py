@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
+from polytope.measures.local_complexity.frames import Frames
 from polytope.measures.local_complexity.inputs import checked_frames, checked_points, checked_radius
 
 if TYPE_CHECKING:
@@ -155,25 +156,27 @@ def local_complexity(
     if not isinstance(network, Network):
         if method != "crossing" or reference or (dtype, device) != ("float64", "cpu"):
             raise ValueError("A module has the crossing count alone, on its own device and in its own type.")
-        return _observed(network, x, radius, frames, shared_frame, layers, batch_size, rng)
+        rows = _finite(x)
+        drawn = Frames(checked_frames(frames, prod(rows.shape[1:]), shared_frame), shared_frame, rng)
+        return _observed(network, rows, float(radius), drawn, layers, batch_size)
     if layers is not None:
         raise ValueError(
             "layers: all layers of a network are counted; layers are chosen of a PyTorch module."
         )
     points = checked_points(network, x)
-    given = checked_frames(frames, points.shape[1], shared_frame)
+    drawn = Frames(checked_frames(frames, points.shape[1], shared_frame), shared_frame, rng)
     if method == "exact":
-        return LocalComplexity(_exact(network, points, float(radius), given, shared_frame, rng), method)
-    asked = _Question(points, float(radius), given, shared_frame, method, reference, batch_size)
+        return LocalComplexity(_exact(network, points, float(radius), drawn), method)
+    asked = _Question(points, float(radius), drawn, method, reference, batch_size)
 
     from polytope.batched import BatchedNetwork  # loads torch
 
     again = deepcopy(rng)
-    per_layer = asked.answer(BatchedNetwork(network, dtype, device), rng)
+    per_layer = asked.answer(BatchedNetwork(network, dtype, device))
     sensitivity = None
     if dtype != "float64" and rechecked > 0 and len(points) and not reference:
-        some = replace(asked, points=points[:rechecked])
-        exact = some.answer(BatchedNetwork(network, "float64", device), again)
+        some = replace(asked, points=points[:rechecked], frames=replace(drawn, rng=again))
+        exact = some.answer(BatchedNetwork(network, "float64", device))
         sensitivity = float(np.abs(per_layer[:rechecked] - exact).sum(axis=1).mean())
     return LocalComplexity(per_layer, method, sensitivity)
 
@@ -184,13 +187,12 @@ class _Question:
 
     points: FloatArray
     radius: float
-    frames: int | FloatArray
-    shared_frame: bool
+    frames: Frames
     method: str
     reference: bool
     batch_size: int | None
 
-    def answer(self, net: BatchedNetwork, rng: np.random.Generator) -> NDArray[np.int64] | FloatArray:
+    def answer(self, net: BatchedNetwork) -> NDArray[np.int64] | FloatArray:
         """The numbers per layer, ``[B, layers]``."""
         from polytope.measures.local_complexity.crossing import crossing_counts, published_counts
         from polytope.measures.local_complexity.gradient import gradient_densities
@@ -199,56 +201,45 @@ class _Question:
             return gradient_densities(net, self.points, self.radius, batch_size=self.batch_size)
         asked = (net, self.points, self.radius, self.frames)
         if self.reference:
-            return published_counts(*asked, batch_size=self.batch_size or 128, rng=rng)
-        return crossing_counts(*asked, shared_frame=self.shared_frame, batch_size=self.batch_size, rng=rng)
+            return published_counts(*asked, batch_size=self.batch_size or 128)
+        return crossing_counts(*asked, batch_size=self.batch_size)
 
 
 def _observed(
     module: Module,
-    x: ArrayLike,
+    points: FloatArray,
     radius: float,
-    frames: int | ArrayLike | None,
-    shared_frame: bool,
+    frames: Frames,
     layers: Sequence[str] | None,
     batch_size: int | None,
-    rng: np.random.Generator,
 ) -> LocalComplexity:
     """The crossing count of a module's observed units."""
     from polytope.measures.local_complexity.observed import observed_crossings  # loads torch
 
+    names, counts = observed_crossings(module, points, radius, frames, layers=layers, batch_size=batch_size)
+    return LocalComplexity(counts, "crossing", None, tuple(names))
+
+
+def _finite(x: ArrayLike) -> FloatArray:
+    """Finite points for a module, ``[B, ...]``."""
     points = np.asarray(x, dtype=float)
     if points.ndim < 2 or not np.isfinite(points).all():
         raise ValueError(f"x: expected finite points of shape [B, ...], got shape {points.shape}.")
-    given = checked_frames(frames, prod(points.shape[1:]), shared_frame)
-    names, counts = observed_crossings(
-        module,
-        points,
-        float(radius),
-        given,
-        layers=layers,
-        shared_frame=shared_frame,
-        batch_size=batch_size,
-        rng=rng,
-    )
-    return LocalComplexity(counts, "crossing", None, tuple(names))
+    return points
 
 
 def _exact(
     network: Network,
     points: FloatArray,
     radius: float,
-    frames: int | FloatArray,
-    shared_frame: bool,
-    rng: np.random.Generator,
+    frames: Frames,
 ) -> NDArray[np.int64]:
     """The units with a crossing inside the cross-polytopes, ``int[B, layers]``."""
-    from polytope.ir.frames import drawn_frames
     from polytope.measures.local_complexity.neighbourhood import exact_local_complexity
 
-    n_frames = 1 if shared_frame else len(points)
-    directions = drawn_frames(frames, n_frames, points.shape[1], rng)
+    directions = frames.drawn(len(points), points.shape[1])
     counts = [np.zeros((0, len(network.widths)), dtype=np.int64)]
     for i in range(len(points)):
-        frame = directions[0 if shared_frame else i]
+        frame = directions[0 if frames.shared else i]
         counts.append(exact_local_complexity(network, points[i : i + 1], radius, frames=frame).units_lower)
     return np.concatenate(counts)

@@ -13,11 +13,10 @@ from torch import Tensor
 
 from polytope.batched.activations import RowActivation
 from polytope.batched.network import BatchedNetwork
-from polytope.ir.frames import drawn_frames
 from polytope.ir.maps import FloatArray
+from polytope.measures.local_complexity.frames import Frames
 from polytope.measures.local_complexity.relu_chain import ReluChain
 
-Frames = int | FloatArray
 Counts = NDArray[np.int64]
 
 _CHAIN_POINTS, _CHAIN_BATCH = 512, 8
@@ -29,16 +28,14 @@ def crossing_counts(
     radius: float,
     frames: Frames,
     *,
-    shared_frame: bool,
     batch_size: int | None,
-    rng: np.random.Generator,
 ) -> Counts:
     """The units that change piece among the vertices ``x +- radius v``, ``int[B, layers]``."""
     chain = ReluChain.of(net)
-    if chain and shared_frame and len(points):
-        [moves] = radius * drawn_frames(frames, 1, points.shape[1], rng)
+    if chain and frames.shared and len(points):
+        [moves] = radius * frames.drawn(1, points.shape[1])
         return _by_chain(chain, points, moves, batch_size or _CHAIN_BATCH)
-    return _streamed(net, points, radius, frames, shared_frame, batch_size, rng)
+    return _streamed(net, points, radius, frames, batch_size or _cached_rows(net))
 
 
 def published_counts(
@@ -48,14 +45,13 @@ def published_counts(
     frames: Frames,
     *,
     batch_size: int,
-    rng: np.random.Generator,
 ) -> Counts:
     """The published procedure as it is, ``int[B, layers]``: for comparison with it, not for speed.
 
     Every vertex goes through the whole network; a unit counts where its sign (-1, 0 or 1) at some vertex
     differs from that at the first; the outputs are a layer too; points after the last full batch count 0.
     """
-    [moves] = radius * drawn_frames(frames, 1, points.shape[1], rng)
+    [moves] = radius * frames.drawn(1, points.shape[1])
     steps = net.place.numbers(np.concatenate([moves, -moves]))
     kept = [k for k, layer in enumerate(net.layers) if layer.activation or k == len(net.layers) - 1]
     counts = np.zeros((len(points), len(kept)), dtype=np.int64)
@@ -75,24 +71,14 @@ def _by_chain(chain: ReluChain, points: FloatArray, moves: FloatArray, batch: in
     return np.concatenate(blocks)
 
 
-def _streamed(
-    net: BatchedNetwork,
-    points: FloatArray,
-    radius: float,
-    frames: Frames,
-    shared_frame: bool,
-    batch_size: int | None,
-    rng: np.random.Generator,
-) -> Counts:
+def _streamed(net: BatchedNetwork, points: FloatArray, radius: float, frames: Frames, batch: int) -> Counts:
     """The counts, batch by batch of the points; a frame of its own is drawn for each point in order."""
-    batch = batch_size or _cached_rows(net)
     offsets: list[Tensor | None] = []
     collected: list[Tensor] = []
     for start in range(0, len(points), batch):
         rows = points[start : start + batch]
-        if start == 0 or not shared_frame:
-            n_frames = 1 if shared_frame else len(rows)
-            offsets = _offsets(net, radius * drawn_frames(frames, n_frames, points.shape[1], rng))
+        if start == 0 or not frames.shared:
+            offsets = _offsets(net, radius * frames.drawn(len(rows), points.shape[1]))
         collected.append(_crossed(net, net.affine_parts(net.place.numbers(rows)), offsets))
     empty = np.zeros((0, len(net.network.widths)), dtype=np.int64)
     return np.concatenate([empty, *(counts.cpu().numpy() for counts in collected)])

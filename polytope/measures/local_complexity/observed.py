@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polytope.ir.frames import drawn_frames
 from polytope.ir.maps import FloatArray
 from polytope.measures.local_complexity.crossing import Counts
+from polytope.measures.local_complexity.frames import Frames
 
 ACTIVATIONS: tuple[type[nn.Module], ...] = (
     nn.ReLU,
@@ -114,12 +114,10 @@ def observed_crossings(
     module: nn.Module,
     points: FloatArray,
     radius: float,
-    frames: int | FloatArray,
+    frames: Frames,
     *,
     layers: Sequence[str] | None = None,
-    shared_frame: bool = True,
     batch_size: int | None = None,
-    rng: np.random.Generator,
 ) -> tuple[list[str], Counts]:
     """Names of the observed layers as they ran, and how many of their units take both signs at the vertices.
 
@@ -128,7 +126,7 @@ def observed_crossings(
     Arguments:
         module: any module of one tensor; it runs where and in the type that its parameters are.
         points: ``[B, *shape]``.
-        radius, frames, shared_frame, rng: as in ``local_complexity``.
+        radius, frames: of the vertices around each point.
         layers: names of submodules. Of an activation the input is observed, of another part its output.
         batch_size: points worked on together.
     """
@@ -141,8 +139,8 @@ def observed_crossings(
     collected: list[dict[str, Tensor]] = []
     for start in range(0, len(points), batch):
         rows = torch.tensor(points[start : start + batch]).to(parameter.device, parameter.dtype)
-        if moves is None or not shared_frame:
-            drawn = radius * drawn_frames(frames, 1 if shared_frame else len(rows), d, rng)
+        if moves is None or not frames.shared:
+            drawn = radius * frames.drawn(len(rows), d)
             both = np.concatenate([drawn, -drawn], axis=1).swapaxes(0, 1)
             moves = torch.tensor(both).to(rows).reshape(len(both), -1, *rows.shape[1:])
         collected.append(_crossed(module, names, rows, moves, max(1, step // len(rows))))
