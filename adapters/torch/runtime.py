@@ -31,13 +31,20 @@ _SCALAR = {
 def quiet() -> Iterator[None]:
     """No gradients, and none of the warnings and log lines in which PyTorch speaks of itself."""
     before = logging.root.manager.disable
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.CRITICAL)
+    with _unwarned():
+        logging.disable(logging.CRITICAL)  # clears what every logger remembers: not for each of many runs
         try:
             yield
         finally:
             logging.disable(before)
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """No gradients, and no warnings."""
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def module_model(module: Any, parts: Sequence[InputPart], dtype: str, name: str) -> Model:
@@ -45,7 +52,7 @@ def module_model(module: Any, parts: Sequence[InputPart], dtype: str, name: str)
 
     def run(x: FloatArray) -> list[NDArray[Any]]:
         try:
-            with quiet():
+            with _unwarned():
                 return [_array(y) for y in _flat(module(*_tensors(x, parts, dtype)))]
         except Exception as error:  # a module raises whatever it likes
             raise NotRunnableError(f"PyTorch cannot run the module: {first_line(error)}") from error
@@ -63,7 +70,7 @@ def program_model(program: Program, parts: Sequence[InputPart], dtype: str, batc
 
     def run(x: FloatArray) -> list[NDArray[Any]]:
         values: dict[str, Any] = {**constants, **dict(zip(names, _tensors(x, parts, dtype), strict=True))}
-        with quiet():
+        with _unwarned():
             for step in needed_steps(program):
                 _run(step, values)
         return [_array(values[name]) for name in program.outputs]
