@@ -1,5 +1,7 @@
 """Crossing counts of PyTorch modules by observing them: equal to the network's, and to brute force."""
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 import torch
@@ -45,16 +47,22 @@ def residual() -> nn.Module:
     return model.eval().double()
 
 
+@lru_cache(maxsize=1)
+def counted_as_network() -> tuple[np.ndarray, np.ndarray]:
+    """Points, and the counts of the residual network read as a ``Network``."""
+    x = np.random.default_rng(1).normal(size=(7, 2, 5, 5))
+    network = from_torch(residual(), torch.zeros(1, 2, 5, 5, dtype=torch.float64))
+    return x, pt.local_complexity(network, x, 0.5).per_layer
+
+
 @pytest.mark.parametrize("batch_size", [None, 1, 3])
 def test_a_residual_network_counts_as_its_network(batch_size: int | None) -> None:
     model = residual()
-    x = np.random.default_rng(1).normal(size=(7, 2, 5, 5))
-    network = from_torch(model, torch.zeros(1, 2, 5, 5, dtype=torch.float64))
-    expected = pt.local_complexity(network, x, 0.5)
+    x, expected = counted_as_network()
     found = pt.local_complexity(model, x, 0.5, batch_size=batch_size)
     assert found.layers == ("1", "2.relu", "2.relu#2")
     assert "not regions" in found.meaning
-    np.testing.assert_array_equal(found.per_layer, expected.per_layer)
+    np.testing.assert_array_equal(found.per_layer, expected)
     assert not model.training
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
 
