@@ -30,7 +30,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.programs import INFEASIBLE, SOLVED, integer_program
 from polytope.ir import Layer, Network
 from polytope.ir.activations import PatternArray
-from polytope.ir.boundaries import LayerBoundaries, boundaries
+from polytope.ir.boundaries import LayerBoundaries, PieceRow, boundaries
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.sweep import outputs
@@ -238,16 +238,15 @@ def _units(model: _Model, layer: Layer, table: LayerBoundaries, z: IntArray) -> 
             model.row([out, column, p], [1.0, -slope, up], -np.inf, intercept + up)
             model.row([out, column, p], [-1.0, slope, down], -np.inf, down - intercept)
         for p, rows in zip(on, pieces, strict=True):
-            for boundary, sign, strict in rows:
-                _stay(model, table, boundary, sign, strict=strict, z=z, p=p)
+            for row in rows:
+                _stay(model, table, row, z, p)
         h.append(out)
     return np.array(h, dtype=np.int64)
 
 
-def _stay(
-    model: _Model, table: LayerBoundaries, boundary: int, sign: float, *, strict: bool, z: IntArray, p: int
-) -> None:
+def _stay(model: _Model, table: LayerBoundaries, row: PieceRow, z: IntArray, p: int) -> None:
     """The row ``sign * g(z) + slack <= 0``, binding only while p is 1."""
+    boundary, sign, strict = row
     factors = sign * table.coefficients[boundary]
     columns = z[table.index[boundary]]
     used = factors != 0
