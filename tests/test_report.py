@@ -212,7 +212,7 @@ def test_bad_arguments_are_named() -> None:
         (lambda: pt.AuditBudget(max_seconds=-1.0), "max_seconds must be positive"),
         (lambda: pt.AuditBudget(max_regions=0), "max_regions must be positive"),
         (lambda: pt.Data([[1.0, 2.0]], radius=0.0), "radius must be"),
-        (lambda: pt.Requirements(fail_on=["speed>3"]), "no figure 'speed'"),
+        (lambda: pt.Requirements(fail_on=["speed>3"]), "no metric 'speed'"),
     ]:
         with pytest.raises(ValueError, match=reason):
             make()

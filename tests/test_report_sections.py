@@ -17,7 +17,7 @@ import polytope as pt
 from polytope.labelled import Bound, Estimate, Exact, Missing, Number, ends, interval, share
 from polytope.measures.units import unit_use
 from polytope.report.asked import Runtime
-from polytope.report.checks import FIGURES, judged, read_check
+from polytope.report.checks import METRICS, judged, read_check
 from polytope.report.clock import Clock
 from polytope.report.conversion import conversion_facts
 from polytope.report.data_sections import Compared
@@ -257,22 +257,22 @@ def test_time_is_kept_by_every_question() -> None:
 def test_a_check_passes_only_if_it_is_sure(check: str, number: Number, result: str) -> None:
     found = judged(read_check(check), number)
     assert found.result == result
-    assert found.figure == number
-    assert read_check(check).figure in found.reason
+    assert found.metric == number
+    assert read_check(check).metric in found.reason
 
 
 def test_every_figure_is_in_every_report() -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (20, 2))
     full = pt.audit(pt.ModelFile(HALF, runtime=HALF), data=pt.Data(x, np.zeros(20)))
     bare = pt.audit(pt.mlp([([[1.0, 1.0]], [0.0])]), pt.Polyhedron.box([0, 0], [1, 1]))
-    for figure in FIGURES.values():
+    for metric in METRICS.values():
         for report in (full.report, bare.report):
-            assert isinstance(figure.read(report), Number)
-            assert figure.meaning
-    needs = {name for name, figure in FIGURES.items() if isinstance(figure.read(full.report), Missing)}
+            assert isinstance(metric.read(report), Number)
+            assert metric.meaning
+    needs = {name for name, metric in METRICS.items() if isinstance(metric.read(full.report), Missing)}
     assert needs == {"violated", "undecided"}
     right = (HALF(x).argmax(axis=1) == 0).mean()
-    accuracy = FIGURES["accuracy"].read(full.report)
+    accuracy = METRICS["accuracy"].read(full.report)
     assert isinstance(accuracy, Estimate)
     assert accuracy.value == pytest.approx(right)
     assert share(Bound(1, 3), 4) == Bound(0.25, 0.75)
@@ -280,7 +280,7 @@ def test_every_figure_is_in_every_report() -> None:
 
 def test_a_figure_without_its_section_says_why() -> None:
     bare = pt.audit(pt.mlp([([[1.0, 1.0]], [0.0])]), pt.Polyhedron.box([0, 0], [1, 1])).report
-    said = {name: figure.read(bare) for name, figure in FIGURES.items()}
+    said = {name: metric.read(bare) for name, metric in METRICS.items()}
     for name in ("distance", "density", "local_complexity", "data_slope"):
         assert said[name] == Missing("it needs data points"), name
     assert said["accuracy"] == Missing("it needs data points with labels")

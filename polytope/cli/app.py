@@ -19,9 +19,9 @@ from polytope.cli.complexity import complexity
 from polytope.cli.count import count
 from polytope.cli.plot import plot
 from polytope.cli.regions import regions, verify
-from polytope.report.checks import FIGURES
+from polytope.report.checks import METRICS
 
-FIGURE_HELP = "; ".join(f"{name}: {figure.meaning}" for name, figure in FIGURES.items()) + "."
+METRIC_HELP = "; ".join(f"{name}: {metric.meaning}" for name, metric in METRICS.items()) + "."
 
 LOOK, LONG = "Analysis", "Enumeration and certificates"
 MANY, READ = "Compare architectures", "Supported operators"
@@ -37,7 +37,7 @@ app = typer.Typer(
     ),
     epilog="Exit codes: 0 done, 1 check failed, 2 usage, 3 file refused, 4 stopped by a budget, 70 a defect.",
 )
-app.command(rich_help_panel=LOOK, epilog="Metrics for --fail-on. " + FIGURE_HELP)(audit)
+app.command(rich_help_panel=LOOK, epilog="Metrics for --fail-on. " + METRIC_HELP)(audit)
 app.command(rich_help_panel=LOOK)(count)
 app.command(rich_help_panel=LONG)(regions)
 app.command(rich_help_panel=LONG)(verify)

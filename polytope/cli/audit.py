@@ -41,7 +41,7 @@ def audit(
 ) -> None:
     """Audit a model file: conversion, units, regions, complexity, slopes, windows, as HTML and JSON.
 
-    A check of --fail-on also fails if its figure is missing, or is a bound that does not decide it.
+    A check of --fail-on also fails if its metric is missing, or is a bound that does not decide it.
     """
     from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements
     from polytope.report.audit import audit as run_audit

@@ -150,8 +150,9 @@ def explore(
         progress: called now and then with (cells found, branches open).
         workers: threads; the search runs without the interpreter's lock.
         start: ``open_cells`` of an earlier, stopped search with the same network and domain.
-        cases: rows of the network's last layer, which bends. Where there are any, cells on which some row of
-            every case is positive throughout may be left out: a region that meets a case is found.
+        cases: rows of the network's last layer, which has an activation. Where there are any, cells on which
+            some row of every case is positive throughout may be left out: regions that meet a case are
+            found.
 
     Raises:
         EmptyDomainError: the domain has no interior.

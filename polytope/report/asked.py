@@ -66,7 +66,7 @@ class Requirements:
             is missing, or of which a bound leaves the answer open, fails its check.
 
     Raises:
-        ValueError: a check names no figure of the report.
+        ValueError: a check names no metric of the report.
     """
 
     properties: Sequence[str | Path] = ()

@@ -1,4 +1,4 @@
-"""Checks for pipelines: an expression such as ``dead_units>0.1`` and the figures that it may name."""
+"""Checks for pipelines: an expression such as ``dead_units>0.1`` and the metrics that it may name."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ EXPRESSION = re.compile(r"\s*([a-z_]+)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)
 
 
 @dataclass(frozen=True)
-class Figure:
+class Metric:
     """A number of the report that checks may name, and what it is."""
 
     meaning: str
     read: Callable[[Report], Number]
 
 
-def _of_fields() -> Iterator[tuple[str, Figure]]:
-    """The figures that fields of the report are."""
+def _of_fields() -> Iterator[tuple[str, Metric]]:
+    """The metrics that fields of the report are."""
     for leaf in leaves(Report):
         if leaf.about.check:
-            yield leaf.about.check, Figure(leaf.about.checked, partial(number_at, leaf=leaf))
+            yield leaf.about.check, Metric(leaf.about.checked, partial(number_at, leaf=leaf))
 
 
 def _greatest(*numbers: Number) -> Number:
@@ -60,27 +60,27 @@ def _undecided(report: Report) -> Number:
     return _properties(report, "undecided", "not checked")
 
 
-FIGURES: Mapping[str, Figure] = dict(_of_fields()) | {
-    "conversion_error": Figure("largest difference to the file's runtime", _conversion_error),
-    "disagreements": Figure("inputs tried whose class differs in the runtime", _disagreements),
-    "violated": Figure("VNN-LIB properties that are violated", _violated),
-    "undecided": Figure("VNN-LIB properties without a decision", _undecided),
+METRICS: Mapping[str, Metric] = dict(_of_fields()) | {
+    "conversion_error": Metric("largest difference to the file's runtime", _conversion_error),
+    "disagreements": Metric("inputs tried whose class differs in the runtime", _disagreements),
+    "violated": Metric("VNN-LIB properties that are violated", _violated),
+    "undecided": Metric("VNN-LIB properties without a decision", _undecided),
 }
 """Those of the fields, and those that sum up a list."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """The audit fails if a figure compares so with a limit.
+    """The audit fails if a metric compares so with a limit.
 
     Arguments:
         text: as the user wrote it.
-        figure: a key of ``FIGURES``.
+        metric: a key of ``METRICS``.
         relation: a key of ``OPERATORS``.
     """
 
     text: str
-    figure: str
+    metric: str
     relation: str
     limit: float
 
@@ -89,27 +89,27 @@ def read_check(text: str) -> Check:
     """The check that an expression states.
 
     Raises:
-        ValueError: it is no such expression, or names no figure.
+        ValueError: it is no such expression, or names no metric.
     """
     match = EXPRESSION.fullmatch(text)
     if match is None:
         raise ValueError(f"--fail-on {text!r} is not a check: write a name, > >= < or <=, and a number.")
     name, relation, limit = match.groups()
-    if name not in FIGURES:
-        raise ValueError(f"--fail-on {text!r}: there is no figure {name!r}; there are {', '.join(FIGURES)}.")
+    if name not in METRICS:
+        raise ValueError(f"--fail-on {text!r}: there is no metric {name!r}; there are {', '.join(METRICS)}.")
     return Check(text.strip(), name, relation, float(limit))
 
 
 def outcome(check: Check, report: Report) -> Outcome:
     """Whether a check passes, fails, or cannot be decided by what was found, which also fails."""
-    return judged(check, FIGURES[check.figure].read(report))
+    return judged(check, METRICS[check.metric].read(report))
 
 
 def judged(check: Check, number: Number) -> Outcome:
-    """What becomes of a check whose figure is this number."""
+    """What becomes of a check whose metric is this number."""
     if isinstance(number, Missing):
-        return Outcome(check.text, number, "undecided", f"{check.figure} was not computed: {number.reason}")
-    reason = f"{check.figure} is {in_words(number)} ({number.label})"
+        return Outcome(check.text, number, "undecided", f"{check.metric} was not computed: {number.reason}")
+    reason = f"{check.metric} is {in_words(number)} ({number.label})"
     compare = OPERATORS[check.relation]
     answers = {bool(compare(end, check.limit)) for end in ends(number)}
     if len(answers) > 1:

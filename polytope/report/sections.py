@@ -70,7 +70,7 @@ class Outcome:
     """What became of a check."""
 
     check: str
-    figure: Number
+    metric: Number
     result: Literal["passes", "fails", "undecided"]
     reason: str
 
@@ -86,7 +86,7 @@ class Report:
     checks: Annotated[
         tuple[Outcome, ...],
         About(
-            "what --fail-on asked for; undecided (the figure is missing, or is a bound that leaves the "
+            "what --fail-on asked for; undecided (the metric is missing, or is a bound that leaves the "
             "answer open) counts as failed"
         ),
     ] = ()
