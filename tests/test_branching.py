@@ -128,6 +128,7 @@ def test_distances_are_those_of_the_walk(name: str, norm: float, monkeypatch: py
             monkeypatch.setattr(robustness, "WALKED", 10**9)
             walked = pt.robustness_radius(network, x, norm, domain=domain)
             monkeypatch.setattr(robustness, "WALKED", 0)
+            monkeypatch.setattr(robustness, "FEW_DIMENSIONS", 0)
             branched = pt.robustness_radius(network, x, norm, domain=domain)
             assert (branched.value, branched.lower) == (walked.value, walked.lower)
             assert branched.exact
