@@ -21,8 +21,18 @@ from tests.run_cases import case
 ROOT = Path(__file__).parents[1]
 
 
+LONG = {
+    "paused and continued",
+    "workers killed while they write",
+    "disk full",
+    "a cluster's scheduler killed",
+}
+
+
 @pytest.mark.parametrize("seed", seeds(20, 1))
-@pytest.mark.parametrize("name", ATTEMPTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in ATTEMPTS]
+)
 def test_whatever_happens_the_directory_goes_on(name: str, seed: int, tmp_path: Path) -> None:
     try:
         assert ATTEMPTS[name](tmp_path, np.random.default_rng([list(ATTEMPTS).index(name), seed])) == ""
