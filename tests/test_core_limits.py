@@ -32,6 +32,7 @@ assert pt.count_regions(small, box).upper == 2
 REFUSE_MEMORY = (
     BEFORE
     + """
+rng.standard_normal((64, 64)) @ rng.standard_normal((64, 64))  # linear algebra takes its own memory first
 pages = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (pages + ROOM, -1))
 try:

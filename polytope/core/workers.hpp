@@ -66,6 +66,11 @@ class Team {
     } else {
       std::vector<std::thread> team;
       start(team, workers);
+      if (team.empty()) {  // not even one more thread: this one does it
+        running_ = 1;
+        control_.attend = attend;
+        work(0, false);
+      }
       std::unique_lock lock(mutex_);
       while (running_ > 0) {
         ended_.wait_for(lock, std::chrono::milliseconds(20));
@@ -93,7 +98,6 @@ class Team {
       } catch (const std::system_error&) {
         std::lock_guard lock(mutex_);
         running_ -= workers - w;
-        if (team.empty()) throw;
         return;
       }
   }
