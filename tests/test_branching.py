@@ -162,3 +162,21 @@ def test_a_stopped_search_is_an_interval_around_the_distance(
             assert min(bound for bound, _, _ in regions) <= exact.value * 4
             break
     assert before <= exact.value
+
+
+def test_what_cancels_leaves_room_and_lines_turn_between_their_slopes() -> None:
+    """A multiplier as large as the weight: what is rounded then stands with neither of them any more."""
+    network = seeded(1, 2, 3, 1, activation=leaky_relu(0.3))
+    relaxed = Relaxed(network, np.array([[-1.0, -1.0], [1.0, 1.0]]))
+    low, high = torch.full((1, 3), -1.0).double(), torch.full((1, 3), 1.0).double()
+    tables = relaxed.tables(network.layers[0].phi)
+    lines = lines_around(tables, low, high, piece_of(tables[0], low), piece_of(tables[0], high))
+    for share in (0.0, 0.1, 1 / 3, 1.0):
+        (slope, _), _ = lines.turned(torch.full((1, 3), share).double())
+        assert ((slope >= 0.3) & (slope <= 1.0)).all()
+    none = torch.zeros(1, 3).double()
+    one = torch.ones(1, 1).double()
+    plain = relaxed.below(2, one, [Known(lines, none), None]).room
+    push = torch.full((1, 2, 3), 1e6).double()
+    pushed = relaxed.below(2, one, [Known(lines, none, push, none, none), None]).room
+    assert pushed > 1e5 * plain

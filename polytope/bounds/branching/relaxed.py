@@ -67,6 +67,7 @@ class Lines:
     def turned(self, share: Tensor) -> tuple[Pair, Pair]:
         """The lines below and above, where they turn with a share of the way between their slopes."""
         slope = self.slopes[0] + share * (self.slopes[1] - self.slopes[0])
+        slope = torch.maximum(torch.minimum(slope, torch.maximum(*self.slopes)), torch.minimum(*self.slopes))
         constant = self.kink[1] - slope * self.kink[0]
         room = SHARE * (self.kink[1].abs() + (slope * self.kink[0]).abs()) + LOST
         under, over = self.turns > 0, self.turns < 0
@@ -222,6 +223,8 @@ class _Pulled:
             return weights
         least, most = known.push.unbind(1)
         self._add(least * known.floor - most * known.ceiling)
+        terms = weights.abs() + least + most  # which may cancel
+        self.found.room = self.found.room + terms @ self.relaxed.rooms[number - 1]
         return weights - least + most
 
     def _add(self, constants: Tensor) -> None:

@@ -104,7 +104,6 @@ class Branching:
             if layer.activation is not None:
                 self.bending.append((layer, slice(begin, begin + layer.width)))
                 begin += layer.width
-        self.n_units = begin
         self.limit = self.radius
         self._enter(self.radius)
         for _ in range(MOST_LEVELS):
@@ -154,7 +153,7 @@ class Branching:
     def _enter(self, radius: float) -> None:
         """Begin with one node for each output, within a radius."""
         self._look_within(radius)
-        out, units, device = self.network.output_dim, self.n_units, self.device
+        out, units, device = self.network.output_dim, self.network.n_units, self.device
         nodes = Nodes(
             bound=torch.zeros(out, dtype=torch.float64, device=device),
             output=torch.arange(out, device=device),
@@ -212,7 +211,12 @@ class Branching:
         """Lower bounds of combinations ``[B, n]`` of a layer's pre-activations within the radius, ``[B]``."""
         n = len(weights)
         front = [None if k is None else k.lines for k in self.known]
-        shares = [None if f is None else torch.full((n, f.turns.shape[1]), 0.5).double() for f in front]
+        shares = [
+            None
+            if f is None
+            else torch.full((n, f.turns.shape[1]), 0.5, dtype=torch.float64, device=self.device)
+            for f in front
+        ]
         free = [share.requires_grad_() for share in shares if share is not None]
         usual = self.relaxed.below(number, weights, self.known)
         best = self.around.least(usual.weights, usual.constant - usual.room, self._radius)
@@ -331,7 +335,9 @@ class Branching:
         numbers = [k for k, layer in enumerate(self.network.layers, start=1) if layer.activation is not None]
         out = []
         for number, line, (layer, span) in zip(numbers, lines, self.bending, strict=True):
-            weights = by_number.get(number, torch.zeros(len(nodes), layer.width, dtype=torch.float64))
+            weights = by_number.get(
+                number, torch.zeros(len(nodes), layer.width, dtype=torch.float64, device=self.device)
+            )
             under, over = line.gaps(*line.turned(share[:, span]))
             out.append(weights.clamp_min(0.0) * under - weights.clamp_max(0.0) * over)
         return torch.cat(out, 1)
