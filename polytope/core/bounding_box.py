@@ -7,6 +7,7 @@ import numpy as np
 from polytope.errors import EmptyDomainError, UnboundedDomainError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.matrix import single_entries
 
 
 def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray, IntArray]:
@@ -23,13 +24,13 @@ def bounding_box(domain: Polyhedron) -> tuple[FloatArray, FloatArray, IntArray]:
     d = domain.dim
     low, high = np.full(d, -np.inf), np.full(d, np.inf)
     owner = np.full((d, 2), -1, dtype=np.int64)
-    for i in np.flatnonzero(np.count_nonzero(domain.A, axis=1) == 1).tolist():
-        t = int(np.flatnonzero(domain.A[i])[0])
-        with np.errstate(over="ignore", under="ignore"):
-            value = domain.b[i] / domain.A[i, t]
-        if domain.A[i, t] > 0 and value < high[t]:
+    single, axis, slope = single_entries(domain.rows)
+    with np.errstate(over="ignore", under="ignore"):
+        limit = domain.b[single] / slope
+    for i, t, a, value in zip(single.tolist(), axis.tolist(), slope.tolist(), limit.tolist(), strict=True):
+        if a > 0 and value < high[t]:
             high[t], owner[t, 1] = value, i
-        elif domain.A[i, t] < 0 and value > low[t]:
+        elif a < 0 and value > low[t]:
             low[t], owner[t, 0] = value, i
     owner[~(low < high)] = -1  # one number to float64: the rows cut the bounds around it, exactly
     if (owner < 0).any():

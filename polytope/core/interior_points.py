@@ -30,7 +30,7 @@ def proved_inside(
     """
     if not len(points):
         return points
-    exact = ExactCells(network, domain.A, domain.b)
+    exact = ExactCells(network, domain.rows, domain.b)
     unpacked = patterns.unpacked() if isinstance(patterns, PackedPatterns) else patterns
     out = []
     for pattern, point, carriers in zip(unpacked, points, owners, strict=True):

@@ -87,7 +87,7 @@ class IntegerProgram:
         with watched(budget.first):
             even = equilibrated(network, domain)
             model = _model(even.network, even.domain, boundaries(even.network))
-        exact = ExactCells(network, domain.A, domain.b)
+        exact = ExactCells(network, domain.rows, domain.b)
         patterns: list[PatternArray] = []
         points: list[FloatArray] = []
         seen: list[PatternArray] = []

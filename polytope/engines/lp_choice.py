@@ -24,5 +24,5 @@ def chosen_solver(solver: str, network: Network, domain: Polyhedron) -> str:
                 "The compiled simplex method needs a bounded domain: add rows, or use solver='highs'."
             )
         return "highs"
-    small = domain.dim * (network.n_units + len(domain.A)) <= MOST_NUMBERS
+    small = domain.dim * (network.n_units + len(domain.b)) <= MOST_NUMBERS
     return "simplex" if small or solver == "simplex" else "highs"

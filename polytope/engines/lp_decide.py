@@ -284,6 +284,6 @@ def decider(network: Network, domain: Polyhedron, boundaries: Sequence[LayerBoun
     else:  # near points first: they are the accurate ones
         size = max(1.0, size_of(domain.inscribed_ball[0]))
         bounds = [1e3 * size, FAR * size]
-    exact = ExactRows(network, domain.A, domain.b, boundaries)
+    exact = ExactRows(network, domain.rows, domain.b, boundaries)
     programs = tuple(WarmProgram(domain.dim, bound) for bound in bounds)
     return Decider(network, domain, exact, programs, reach)

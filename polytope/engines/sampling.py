@@ -20,6 +20,7 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import product
 from polytope.regions.locate import told_patterns
 
 BATCH = 4096
@@ -104,7 +105,7 @@ def clear_patterns(
 def random_points(domain: Polyhedron, n: int, rng: np.random.Generator) -> Iterator[FloatArray]:
     """Points of the domain: uniform in a box, hit-and-run in any other polytope."""
     if domain.is_box:
-        low, high, _ = coordinate_bounds(domain.A, -domain.b, np.inf)
+        low, high, _ = coordinate_bounds(domain.rows, -domain.b, np.inf)
         for start in range(0, n, BATCH):
             u = rng.random((min(BATCH, n - start), domain.dim))
             yield low * (1 - u) + high * u
@@ -120,8 +121,8 @@ def random_points(domain: Polyhedron, n: int, rng: np.random.Generator) -> Itera
 def _chord_step(domain: Polyhedron, state: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Every point to a uniform place on a chord through it in a random direction."""
     directions = rng.standard_normal(state.shape)
-    speed = directions @ domain.A.T
-    slack = np.maximum(domain.b - state @ domain.A.T, 0.0)
+    speed = product(domain.rows, directions.T).T
+    slack = np.maximum(domain.b - product(domain.rows, state.T).T, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         time = slack / speed
     ahead = np.where(speed > 0, time, np.inf).min(axis=1)

@@ -77,7 +77,7 @@ def a_region(network: Network, domain: Polyhedron, budget: Budget) -> Inside | N
                 pattern, told = told_patterns(network, tables, x)
         except BudgetSpent:
             break
-        if told[0] and contained(domain.A, domain.b, x, strictly=True)[0]:
+        if told[0] and contained(domain.rows, domain.b, x, strictly=True)[0]:
             return pattern, x
         if budget.late():
             break

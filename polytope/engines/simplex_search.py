@@ -64,7 +64,7 @@ def problem(network: Network, domain: Polyhedron) -> tuple[FlatNetwork, Root]:
                 owner[t, side] = len(rows)
                 rows.append(row)
     used = set(owner.ravel().tolist())
-    cutting = [(i, i) for i in range(len(domain.A)) if i not in used]
+    cutting = [(i, i) for i in range(len(domain.b)) if i not in used]
     xmax = np.maximum(np.abs(low), np.abs(high))
     net = flatten(network, np.array(rows), cutting, xmax, 1)
     net.par[4] = 0
@@ -150,7 +150,7 @@ class SimplexSearch:
         """
         with watched(budget.first):
             inner, even, scale, net, root = _problem(network, domain)
-        faces = -1 - root.box_rows[root.box_rows < len(domain.A)]
+        faces = -1 - root.box_rows[root.box_rows < len(domain.b)]
         seconds = np.inf if budget.left is None else budget.left
         with watched():  # ``attend`` ends it, and what it has found is kept
             raw = _core.explore_lp(

@@ -68,7 +68,7 @@ class Walk:
     tally: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self.exact = ExactRows(self.network, self.domain.A, self.domain.b, self.tables)
+        self.exact = ExactRows(self.network, self.domain.rows, self.domain.b, self.tables)
         self.crosser = Crosser(self.network, self.domain, self.tables, self.exact)
         self.numbers: dict[bytes, int] = {}
         self._centered: set[int] = set()
@@ -184,7 +184,7 @@ class Walk:
 
     def candidates(self) -> tuple[IntArray, ...]:
         """Per region the units that carry its facets, and all rows of the domain."""
-        faces = -1 - np.arange(len(self.domain.A), dtype=np.int64)
+        faces = -1 - np.arange(len(self.domain.b), dtype=np.int64)
         return tuple(
             np.concatenate([faces[::-1], np.array(sorted(units), dtype=np.int64)]) for units in self.carriers
         )

@@ -3,6 +3,7 @@ r"""Every row of a cell in integers: those of the domain, and for each unit thos
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from polytope.exact.dyadic import Dyadic, dyadic, primitive
 from polytope.exact.network import CACHE, ExactNetwork
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import Matrix, dense
 from polytope.ir.network import Network
 
 
@@ -34,19 +36,24 @@ _Piece = list[tuple[int, int, int, int, int, bool]]  # rows of a piece: members,
 class ExactCells:
     """The exact rows of any cell of a network in a domain ``A x <= b``."""
 
-    def __init__(self, network: Network, A: FloatArray, b: FloatArray) -> None:
+    def __init__(self, network: Network, A: Matrix, b: FloatArray) -> None:
         self.network, self.exact = network, ExactNetwork(network)
         self.hidden = [n for n, layer in enumerate(network.layers, start=1) if layer.activation]
-        both = np.concatenate([A, -b[:, None]], axis=1)
+        self._faces = A, b
         self._n_pieces = [
             layer.activation.n_pieces(unit)
             for layer in network.layers
             if layer.activation
             for unit in range(layer.width)
         ]
-        self.domain = [ExactRow(-k - 1, False, primitive(dyadic(row).integers)) for k, row in enumerate(both)]
         self._rows: dict[tuple[int, bytes], dict[tuple[int, int], list[ExactRow]]] = {}
         self._pieces: dict[tuple[int, int, int], _Piece] = {}
+
+    @cached_property
+    def domain(self) -> list[ExactRow]:
+        """The rows of the domain."""
+        both = np.concatenate([dense(self._faces[0]), -self._faces[1][:, None]], axis=1)
+        return [ExactRow(-k - 1, False, primitive(dyadic(row).integers)) for k, row in enumerate(both)]
 
     def has_pieces(self, pattern: PatternArray) -> bool:
         """Whether every unit has the piece that a pattern names."""

@@ -12,6 +12,7 @@ from polytope.exact.network import ExactNetwork
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import Matrix, dense_rows
 from polytope.ir.network import Network
 
 
@@ -30,12 +31,12 @@ class ExactRows:
     def __init__(
         self,
         network: Network,
-        A: FloatArray,
+        A: Matrix,
         b: FloatArray,
         boundaries: Sequence[LayerBoundaries],
     ) -> None:
         self.exact = ExactNetwork(network)
-        self._domain = np.concatenate([A, -b[:, None]], axis=1)
+        self._domain = A, b
         self._boundaries = boundaries
         self._faces: dict[int, IntegerVector] = {}
         self._known: dict[tuple[int, int, float, bytes], IntegerVector] = {}
@@ -44,7 +45,9 @@ class ExactRows:
         """``d + 1`` integers, a positive multiple of the row."""
         if origin.number == 0:
             if origin.boundary not in self._faces:
-                self._faces[origin.boundary] = dyadic(self._domain[origin.boundary]).integers
+                A, b = self._domain
+                row = np.append(dense_rows(A, np.array([origin.boundary]))[0], -b[origin.boundary])
+                self._faces[origin.boundary] = dyadic(row).integers
             return self._faces[origin.boundary]
         before = self.exact.network.unit_offsets[origin.number - 1]
         key = (origin.number, origin.boundary, origin.sign, pattern[:before].tobytes())

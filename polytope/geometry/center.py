@@ -15,18 +15,20 @@ from polytope.geometry.inside import accurate_slacks, integer_rows, radius_aroun
 from polytope.geometry.lp import WarmProgram
 from polytope.geometry.scales import column_scales, unit_rows
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import Matrix, dense, entries_of_rows
 
 NEAR = 2.0  # bound of the first program of an unbounded polyhedron, in units of its size: near points first
 REFINEMENTS = 3  # of a point that is not inside, each about 1e-9 of the one before
 DEEP = 12  # dimensions up to which exact points are as deep as can be
 
 
-def proposed_centers(A: FloatArray, b: FloatArray, *, bounded: bool) -> Iterator[FloatArray]:
+def proposed_centers(A: Matrix, b: FloatArray, *, bounded: bool) -> Iterator[FloatArray]:
     """Points that probably lie deep inside."""
-    if has_two_sides(A) and (np.count_nonzero(A, axis=1) == 1).all():
+    if has_two_sides(A) and (entries_of_rows(A) == 1).all():
         low, high = row_bounds(A, b)
         yield low / 2 + high / 2
         return
+    A = dense(A)
     center: FloatArray | None = None
     for bound, largest in ((FAR, None),) if bounded else ((NEAR, 1.0), (FAR, 1.0)):
         center = _ball_center(A, b, bound, largest)

@@ -19,11 +19,12 @@ from polytope.geometry.inside import LEAST, ROUNDING, SLIGHTLY, integer_rows
 from polytope.geometry.lp import WarmProgram
 from polytope.geometry.scales import column_scales, unit_rows
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.matrix import Matrix, dense, single_entries
 
 FAR = 1e7  # artificial bound of float programs, in units of the polyhedron's own size: no proof rests on it
 
 
-def row_bounds(A: FloatArray, b: FloatArray, *, outward: bool = True) -> FloatArray:
+def row_bounds(A: Matrix, b: FloatArray, *, outward: bool = True) -> FloatArray:
     """Low and high of coordinates by rows on one coordinate, ``[2, d]``; infinite without such rows.
 
     Arguments:
@@ -31,9 +32,7 @@ def row_bounds(A: FloatArray, b: FloatArray, *, outward: bool = True) -> FloatAr
     """
     d = A.shape[1]
     ends = np.stack([np.full(d, -np.inf), np.full(d, np.inf)])
-    single = np.flatnonzero(np.count_nonzero(A, axis=1) == 1)
-    axis = np.abs(A[single]).argmax(axis=1)
-    slope = A[single, axis]
+    single, axis, slope = single_entries(A)
     with np.errstate(over="ignore", under="ignore"):
         limit = b[single] / slope
     exact = (np.abs(slope) == 1) | (not outward)
@@ -42,19 +41,21 @@ def row_bounds(A: FloatArray, b: FloatArray, *, outward: bool = True) -> FloatAr
     return ends
 
 
-def has_two_sides(A: FloatArray) -> bool:
+def has_two_sides(A: Matrix) -> bool:
     """Whether every coordinate is bounded from both sides by rows on it alone."""
-    single = A[np.count_nonzero(A, axis=1) == 1]
-    return bool(((single > 0).any(axis=0) & (single < 0).any(axis=0)).all())
+    _, axis, slope = single_entries(A)
+    sides = np.zeros((2, A.shape[1]), dtype=bool)
+    sides[(slope > 0).astype(int), axis] = True
+    return bool(sides.all())
 
 
-def proved_box(A: FloatArray, b: FloatArray) -> FloatArray | None:
+def proved_box(A: Matrix, b: FloatArray) -> FloatArray | None:
     """Low and high ``[2, d]`` of a bounded polyhedron, proved in floats; ``None`` where floats cannot."""
     own = row_bounds(A, b)
     known = np.isfinite(own).all(axis=0)
     if known.all():
         return own
-    places = np.flatnonzero(~known)
+    A, places = dense(A), np.flatnonzero(~known)
     found = _multipliers(A, b, places)
     if found is None:
         return None

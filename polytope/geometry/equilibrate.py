@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from polytope.geometry.lp import coordinate_bounds
 from polytope.geometry.polyhedron import Polyhedron
@@ -25,6 +26,7 @@ from polytope.ir.maps import (
     powers,
     times_power,
 )
+from polytope.ir.matrix import lengths, sparse
 from polytope.ir.sweep import outputs
 
 ORDINARY = 10  # exponents within which coordinates are left as they are
@@ -152,16 +154,18 @@ def _scales_freely(network: Network, number: int) -> bool:
 
 def _scaled_domain(domain: Polyhedron, columns: IntArray) -> Polyhedron:
     """The domain in scaled coordinates; each row is brought to size 1 where that is exact."""
-    A = times_power(domain.A, columns)
-    rows = -exponents(np.abs(A).max(axis=1, initial=0.0))
+    given = sparse(domain.rows)
+    entries, ends = times_power(given.data, columns[given.indices]), given.indptr
+    A = csr_array((entries, given.indices, ends), shape=given.shape)
+    rows = -exponents(lengths(A, np.inf))
     b = domain.b.copy()
     for i in np.flatnonzero(rows):
         try:
-            scaled = times_power(np.append(A[i], b[i]), rows[i])
+            scaled = times_power(np.append(entries[ends[i] : ends[i + 1]], b[i]), rows[i])
         except InexactScaleError:
             continue
-        A[i], b[i] = scaled[:-1], scaled[-1]
-    return Polyhedron(A, b)
+        entries[ends[i] : ends[i + 1]], b[i] = scaled[:-1], scaled[-1]
+    return Polyhedron(A.toarray() if isinstance(domain.rows, np.ndarray) else A, b)
 
 
 def _column_exponents(network: Network, domain: Polyhedron) -> IntArray:
@@ -170,7 +174,7 @@ def _column_exponents(network: Network, domain: Polyhedron) -> IntArray:
     It is half the width where rows on one coordinate bound it, else what balances the rows' numbers.
     """
     with np.errstate(over="ignore"):
-        low, high, _ = coordinate_bounds(domain.A, -domain.b, np.inf)
+        low, high, _ = coordinate_bounds(domain.rows, -domain.b, np.inf)
     wide = high / 2 - low / 2
     known = np.isfinite(wide) & (wide > 0)
     found = exponents(np.where(known, wide, 1.0))

@@ -2,16 +2,17 @@ r"""Convex polyhedra :math:`\{x : A x \le b\}`: the domains of every enumeration
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array, issparse
 from scipy.spatial import ConvexHull
 
-from polytope.errors import EmptyDomainError, UnboundedDomainError
+from polytope.errors import EmptyDomainError, GeometryError, UnboundedDomainError
 from polytope.exact.polytope import box_volume, exact_corners, exact_volume, nearest_float
 from polytope.exact.program import Row
 from polytope.geometry.center import exact_center, proposed_centers
@@ -19,38 +20,65 @@ from polytope.geometry.enclosure import FAR, exact_box, has_two_sides, proved_bo
 from polytope.geometry.inside import contained, integer_rows, radius_around
 from polytope.geometry.scales import unit_rows
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import Matrix, entries_of_rows, lengths, product
 
 UNBOUNDED = FAR  # artificial bound of float programs, in units of the polyhedron's own size: no proof
+MANY = 64  # dimensions above which the rows of a box are kept sparse
+LARGEST = 1 << 30  # bytes that A may take where rows are kept sparse
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Polyhedron:
     """The points with ``A x <= b``.
 
     Arguments:
-        A: ``[m, d]``; m may be 0 for the whole space.
+        A: ``[m, d]``, a table or a sparse array of scipy; m may be 0 for the whole space.
         b: ``[m]``.
+
+    Attributes:
+        rows: A as it is kept, dense or sparse: sparse where it was given so, and for boxes in more than 64
+            dimensions, which take two numbers a coordinate.
 
     Raises:
         ValueError: shapes differ, a number is not finite, or a row of A is zero.
     """
 
-    A: FloatArray
+    rows: Matrix
     b: FloatArray
+
+    def __init__(self, A: ArrayLike | csr_array, b: ArrayLike) -> None:
+        rows, limits = _kept(A), np.array(b, dtype=float).ravel()
+        object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "b", limits)
+        if rows.ndim != 2 or rows.shape[0] != len(limits) or not rows.shape[1]:
+            raise ValueError(f"Polyhedron: A {rows.shape} and b {limits.shape} must be [m, d] and [m].")
+        numbers = rows if isinstance(rows, np.ndarray) else rows.data
+        if not (np.isfinite(numbers).all() and np.isfinite(limits).all()):
+            raise ValueError("Polyhedron: A and b must be finite numbers; leave out rows that bound nothing.")
+        if not entries_of_rows(rows).all():
+            raise ValueError("Polyhedron: a row of A is zero; it bounds nothing, leave it out.")
 
     def __repr__(self) -> str:
         return f"Polyhedron({len(self.b):,} half-spaces in {self.dim:,} dimensions)"
 
-    def __post_init__(self) -> None:
-        A, b = np.array(self.A, dtype=float), np.array(self.b, dtype=float).ravel()
-        object.__setattr__(self, "A", A)
-        object.__setattr__(self, "b", b)
-        if A.ndim != 2 or len(A) != len(b) or not A.shape[1]:
-            raise ValueError(f"Polyhedron: A {A.shape} and b {b.shape} must be [m, d] and [m].")
-        if not (np.isfinite(A).all() and np.isfinite(b).all()):
-            raise ValueError("Polyhedron: A and b must be finite numbers; leave out rows that bound nothing.")
-        if len(A) and not np.abs(A).max(axis=1).min() > 0:
-            raise ValueError("Polyhedron: a row of A is zero; it bounds nothing, leave it out.")
+    @cached_property
+    def A(self) -> FloatArray:  # noqa: N802  # as the mathematics writes it
+        """The rows as a table, ``[m, d]``.
+
+        Raises:
+            GeometryError: rows that are kept sparse would take more than 1 GiB so, as those of a box in more
+                than 8,192 dimensions do. ``rows`` has them.
+        """
+        if isinstance(self.rows, np.ndarray):
+            return self.rows
+        if 8 * len(self.b) * self.dim > LARGEST:
+            raise GeometryError(
+                f"The {len(self.b):,} half-spaces of a polyhedron in {self.dim:,} dimensions take "
+                f"{8 * len(self.b) * self.dim / 2**30:.1f} GiB as a table: read its sparse rows, or choose a "
+                "window (Slice) of few dimensions."
+            )
+        table: FloatArray = self.rows.toarray()
+        return table
 
     @classmethod
     def box(cls, low: ArrayLike, high: ArrayLike) -> Polyhedron:
@@ -81,8 +109,11 @@ class Polyhedron:
                 f"The box has no interior: low and high are both {lo[i]:g} at coordinate {i}. Fix such "
                 "coordinates with a Slice and enumerate in the others."
             )
+        limits = np.concatenate([hi, -lo])
+        if len(lo) > MANY:
+            return cls(_box_rows(len(lo)), limits)
         eye = np.eye(len(lo))
-        return cls(np.concatenate([eye, -eye]), np.concatenate([hi, -lo]))
+        return cls(np.concatenate([eye, -eye]), limits)
 
     @classmethod
     def cross_polytope(cls, center: ArrayLike, radius: float) -> Polyhedron:
@@ -100,7 +131,7 @@ class Polyhedron:
             raise ValueError(f"Polyhedron.cross_polytope: 2^{len(c)} rows are too many; the limit is d = 16.")
         if not radius > 0:
             raise ValueError(f"Polyhedron.cross_polytope: the radius must be positive, not {radius}.")
-        signs = np.array(list(product((1.0, -1.0), repeat=len(c))))
+        signs = np.array(list(itertools.product((1.0, -1.0), repeat=len(c))))
         return cls(signs, signs @ c + radius)
 
     @classmethod
@@ -118,7 +149,7 @@ class Polyhedron:
     @property
     def dim(self) -> int:
         """Number of coordinates, d."""
-        return int(self.A.shape[1])
+        return int(self.rows.shape[1])
 
     def contains(self, x: ArrayLike, tolerance: float = 0.0) -> NDArray[np.bool_]:
         """Which points satisfy every row up to ``tolerance`` times the row's length.
@@ -134,9 +165,9 @@ class Polyhedron:
         """
         points = np.atleast_2d(np.asarray(x, dtype=float))
         if tolerance == 0:
-            return contained(self.A, self.b, points, strictly=False)
-        slack = self.b - points @ self.A.T
-        inside: NDArray[np.bool_] = (slack >= -tolerance * np.linalg.norm(self.A, axis=1)).all(axis=1)
+            return contained(self.rows, self.b, points, strictly=False)
+        slack = self.b - product(self.rows, points.T).T
+        inside: NDArray[np.bool_] = np.all(slack >= -tolerance * lengths(self.rows), axis=1)
         return inside
 
     @cached_property
@@ -156,10 +187,10 @@ class Polyhedron:
         Raises:
             EmptyDomainError: no point, or no interior, in rational arithmetic.
         """
-        if not len(self.A):
+        if not len(self.b):
             return np.zeros(self.dim), np.inf
-        for center in proposed_centers(self.A, self.b, bounded=self.is_bounded):
-            radius = radius_around(self.A, self.b, center)
+        for center in proposed_centers(self.rows, self.b, bounded=self.is_bounded):
+            radius = radius_around(self.rows, self.b, center)
             if radius > 0:
                 return center, radius
         return exact_center(self.A, self.b)
@@ -175,18 +206,18 @@ class Polyhedron:
 
     @cached_property
     def _proved_box(self) -> FloatArray | None:
-        return proved_box(self.A, self.b)
+        return proved_box(self.rows, self.b)
 
     @cached_property
     def is_box(self) -> bool:
         """Whether the polyhedron is a bounded box: every row bounds one coordinate, from both sides all."""
-        return has_two_sides(self.A) and bool((np.count_nonzero(self.A, axis=1) == 1).all())
+        return has_two_sides(self.rows) and bool((entries_of_rows(self.rows) == 1).all())
 
     @cached_property
     def is_bounded(self) -> bool:
         """Whether the polyhedron is bounded: no direction u but 0 with A u <= 0, in rational arithmetic."""
-        if len(self.A) <= self.dim or has_two_sides(self.A):
-            return len(self.A) > self.dim
+        if len(self.b) <= self.dim or has_two_sides(self.rows):
+            return len(self.b) > self.dim
         return self._proved_box is not None or not recedes(integer_rows(self.A, self.b))
 
     def vertices(self) -> FloatArray:
@@ -202,8 +233,8 @@ class Polyhedron:
         self._require_body()
         if not self.is_box:
             return rounded_corners(integer_rows(self.A, self.b))
-        ends = row_bounds(self.A, self.b, outward=False)
-        return np.array(list(product(*ends.T.tolist())))
+        ends = row_bounds(self.rows, self.b, outward=False)
+        return np.array(list(itertools.product(*ends.T.tolist())))
 
     def volume(self) -> float:
         """The d-dimensional volume. **Exact**: found in rational arithmetic, and rounded once.
@@ -221,6 +252,22 @@ class Polyhedron:
         if not self.is_bounded:
             raise UnboundedDomainError("An unbounded polyhedron is not the hull of its vertices.")
         _ = self.inscribed_ball
+
+
+def _kept(A: ArrayLike | csr_array) -> Matrix:
+    """A table, or sparse rows without zeros, of their own."""
+    if not issparse(A):
+        return np.array(A, dtype=float)
+    rows: csr_array = csr_array(A).astype(float, copy=True)
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    return rows
+
+
+def _box_rows(d: int) -> csr_array:
+    """The upper faces of a box, then the lower ones."""
+    signs = np.concatenate([np.ones(d), -np.ones(d)])
+    return csr_array((signs, np.tile(np.arange(d), 2), np.arange(2 * d + 1)), shape=(2 * d, d))
 
 
 def rounded_corners(rows: Sequence[Row]) -> FloatArray:

@@ -27,6 +27,11 @@ def sparse(A: Matrix) -> csr_array:
     return csr_array(A) if isinstance(A, np.ndarray) else A
 
 
+def dense(A: Matrix) -> FloatArray:
+    """The same matrix as a table."""
+    return A if isinstance(A, np.ndarray) else A.toarray()
+
+
 def product(A: Matrix, X: FloatArray) -> FloatArray:
     """``A @ X`` for a vector or columns."""
     out: FloatArray = np.asarray(A @ X)
@@ -47,6 +52,13 @@ def ones(A: Matrix) -> Matrix:
     return csr_array(((A.data != 0).astype(float), A.indices, A.indptr), shape=A.shape)
 
 
+def absolute(A: Matrix) -> Matrix:
+    """The absolute values of all entries."""
+    if isinstance(A, np.ndarray):
+        return np.abs(A)
+    return csr_array((np.abs(A.data), A.indices, A.indptr), shape=A.shape)
+
+
 def squares(A: Matrix) -> Matrix:
     """The squares of all entries."""
     if isinstance(A, np.ndarray):
@@ -65,6 +77,15 @@ def scaled(A: Matrix, factors: FloatArray) -> Matrix:
     if isinstance(A, np.ndarray):
         return A * factors[:, None]
     entries = A.data * np.repeat(factors, np.diff(A.indptr))
+    return csr_array((entries, A.indices, A.indptr), shape=A.shape)
+
+
+def times_powers(A: Matrix, powers: IntArray) -> Matrix:
+    """Each row times a power of two."""
+    if isinstance(A, np.ndarray):
+        out: FloatArray = np.ldexp(A, powers[:, None])
+        return out
+    entries = np.ldexp(A.data, np.repeat(powers, np.diff(A.indptr)))
     return csr_array((entries, A.indices, A.indptr), shape=A.shape)
 
 
@@ -91,8 +112,12 @@ def row_norms(A: Matrix) -> FloatArray:
 
 def longest_row(A: Matrix) -> int:
     """The number of entries of the row that has most of them."""
-    count = np.count_nonzero(A, axis=1) if isinstance(A, np.ndarray) else np.diff(A.indptr)
-    return int(count.max(initial=0))
+    return int(entries_of_rows(A).max(initial=0))
+
+
+def entries_of_rows(A: Matrix) -> IntArray:
+    """How many entries of every row are not zero."""
+    return np.count_nonzero(A, axis=1) if isinstance(A, np.ndarray) else np.diff(A.indptr).astype(np.int64)
 
 
 def nbytes(A: Matrix) -> int:

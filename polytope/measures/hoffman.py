@@ -115,7 +115,7 @@ def effective_radius(complex: RegionComplex) -> Labelled:
         3.0
     """
     complex.require_complete("The effective radius")
-    cells = ExactCells(complex.network, complex.domain.A, complex.domain.b)
+    cells = ExactCells(complex.network, complex.domain.rows, complex.domain.b)
     least: dict[int, Fraction] = {}
     for pattern, label in zip(complex.patterns, complex.merged().tolist(), strict=True):
         if label not in least or least[label]:

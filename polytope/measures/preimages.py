@@ -171,6 +171,6 @@ def _volumes(
 ) -> tuple[FloatArray, FloatArray]:
     """Volumes of some of the regions that a search found, and bounds on their errors."""
     if isinstance(found, VertexCells) and len(found.vertices.points):
-        sizes, errors = cell_volumes(found, ExactCells(network, regions.domain.A, regions.domain.b))
+        sizes, errors = cell_volumes(found, ExactCells(network, regions.domain.rows, regions.domain.b))
         return sizes[which], errors[which]
     return regions.proved_volumes()

@@ -50,8 +50,8 @@ class Witness:
     @cached_property
     def ends(self) -> tuple[FloatArray, FloatArray]:
         """Bounds of the domain on single coordinates, ``[d]``."""
-        rows = self.walk.domain.unit_rows
-        low, high, _ = coordinate_bounds(rows[:, :-1], rows[:, -1], np.inf)
+        domain = self.walk.domain
+        low, high, _ = coordinate_bounds(domain.rows, -domain.b, np.inf)
         return low, high
 
     def _offer(self, point: FloatArray) -> bool:

@@ -24,7 +24,7 @@ class Touching:
     """
 
     def __init__(self, conditions: Network, domain: Polyhedron) -> None:
-        self._cells = ExactCells(conditions, domain.A, domain.b)
+        self._cells = ExactCells(conditions, domain.rows, domain.b)
 
     def point(
         self, pattern: PatternArray, conditions: IntArray, strict: NDArray[np.bool_]

@@ -158,7 +158,7 @@ class RegionComplex:
 
     @cached_property
     def _exact(self) -> ExactRows:
-        return ExactRows(self.network, self.domain.A, self.domain.b, self.boundaries)
+        return ExactRows(self.network, self.domain.rows, self.domain.b, self.boundaries)
 
     def _facet_rows(self, region: int) -> FloatArray:
         """The rows ``[F, d + 1]`` of unit length that the facets of a region lie on, in their order."""

@@ -25,6 +25,7 @@ from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import product
 from polytope.regions.columns import Columns, boundary_values, walk
 from polytope.regions.facet_search import affordable
 from polytope.regions.region_rows import RegionRows, region_rows
@@ -65,8 +66,8 @@ class Crosser:
 
     def _reach(self, patterns: PatternArray, points: FloatArray, directions: FloatArray) -> FloatArray:
         """About how far rays stay in the regions and in the domain, ``[F]``."""
-        rows = self.domain.unit_rows
-        slack, speed = -(points @ rows[:, :-1].T + rows[:, -1]), directions @ rows[:, :-1].T
+        rows = self.domain.rows
+        slack, speed = self.domain.b - product(rows, points.T).T, product(rows, directions.T).T
         reach: FloatArray = _times(slack, speed, speed > 0).min(axis=1, initial=np.inf)
 
         def measure(number: int, z: Columns) -> PatternArray:
@@ -87,7 +88,7 @@ class Crosser:
 
     def in_domain(self, points: FloatArray) -> NDArray[np.bool_]:
         """Which points lie strictly inside the domain."""
-        return contained(self.domain.A, self.domain.b, points, strictly=True)
+        return contained(self.domain.rows, self.domain.b, points, strictly=True)
 
     def on_pieces(self, patterns: PatternArray, points: FloatArray) -> NDArray[np.bool_]:
         """At which points all units are proved to be strictly on the pieces that patterns name.

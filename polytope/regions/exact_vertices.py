@@ -70,7 +70,7 @@ class ExactVertices:
 
     @cached_property
     def _cells(self) -> ExactCells:
-        return ExactCells(self.network, self.domain.A, self.domain.b)
+        return ExactCells(self.network, self.domain.rows, self.domain.b)
 
 
 def meeting(rows: Sequence[Row]) -> Point | None:

@@ -40,7 +40,7 @@ def facets_of(
     """
     inner = equilibrated(network, domain)
     tables = boundaries(inner.network)
-    exact = ExactRows(inner.network, inner.domain.A, inner.domain.b, tables)
+    exact = ExactRows(inner.network, inner.domain.rows, inner.domain.b, tables)
     units, origins, behind, counts = [], [], [], [0]
     points: list[FloatArray] = []
     for number, (pattern, x0) in enumerate(zip(patterns, interior_points / inner.scale, strict=True)):

@@ -157,7 +157,7 @@ def region_rows(
         exact: what answers where floats are in doubt, for regions of one network to share.
         outputs: whether the network's outputs are wanted too.
     """
-    maps, numbers, before, values = [_faces(domain)], [-1 - np.arange(len(domain.A))], 0, None
+    maps, numbers, before, values = [_faces(domain)], [-1 - np.arange(len(domain.b))], 0, None
     with np.errstate(all="ignore"):  # what is not finite is asked exactly
         last = 0
         for number, z in preactivation_maps(network, pattern, outputs=outputs):
@@ -190,7 +190,7 @@ def region_rows(
         constant = (length == 0) & (tilt == 0)
         tie = constant & (c == 0) & (shift == 0)
         told |= tie | (constant & (np.abs(c) > shift))
-        exact = exact or ExactRows(network, domain.A, domain.b, tables)
+        exact = exact or ExactRows(network, domain.rows, domain.b, tables)
         return _with_exact_rows(given, ~constant, tie, np.flatnonzero(~told), pattern, exact)
 
 
@@ -212,8 +212,8 @@ def origins(tables: tuple[LayerBoundaries, ...]) -> Origins:
 @lru_cache(maxsize=4)
 def _faces(domain: Polyhedron) -> AffineMap:
     """The rows of a domain."""
-    none = np.zeros(len(domain.A))
-    return AffineMap(domain.A, -domain.b, row_norms(domain.A), none, none)
+    none = np.zeros(len(domain.b))
+    return AffineMap(domain.rows, -domain.b, row_norms(domain.rows), none, none)
 
 
 def _kind(stack: Matrix, d: int) -> Matrix:
@@ -226,7 +226,7 @@ def _kind(stack: Matrix, d: int) -> Matrix:
 def _well_known(rows: RegionRows, length: FloatArray, domain: Polyhedron) -> NDArray[np.bool_]:
     """Which rows have a gradient and a constant that their bounds are small next to."""
     size = np.abs(rows.c)
-    reach = size[: len(domain.A)].max(initial=0.0)
+    reach = size[: len(domain.b)].max(initial=0.0)
     known: NDArray[np.bool_] = (rows.tilt <= POOR) & (rows.shift <= POOR * np.maximum(size, reach))
     return known & (length > 2 * SMALL) & (length < LARGEST) & (size < LARGEST)
 

@@ -21,7 +21,7 @@ def volumes(network: Network, domain: Polyhedron, patterns: PatternArray) -> tup
         patterns: ``int8[R, units]``, all regions of the network in the domain.
     """
     found = explore(network, domain, keep="vertices")
-    sizes, errors = cell_volumes(found, ExactCells(network, domain.A, domain.b))
+    sizes, errors = cell_volumes(found, ExactCells(network, domain.rows, domain.b))
     order = np.argsort(numbers_in(patterns, found.patterns))
     return sizes[order], errors[order]
 

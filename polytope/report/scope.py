@@ -48,7 +48,7 @@ class Scope:
             domain: a polyhedron in the window's coordinates, or in the input space.
             window: the slice of the input space that is looked at; ``None`` for all of it.
         """
-        rows = f"{len(domain.A)} half-spaces in {domain.dim} dimensions"
+        rows = f"{len(domain.b)} half-spaces in {domain.dim} dimensions"
         if window is None:
             return cls(domain, None, f"a polytope of {rows}", "user", "polytope")
         return cls(domain, window, f"a {window.dim}-dimensional window, {rows}", "user", "window")

@@ -127,7 +127,7 @@ def run_batch(
         return Part(found.n_regions, left, b"", found.statistics, budget.stopped_by)
     evidence = None
     if keep == "vertices" and isinstance(found, VertexCells):
-        evidence = evidence_of(found, ExactCells(network, domain.A, domain.b))
+        evidence = evidence_of(found, ExactCells(network, domain.rows, domain.b))
     shard = shard_of(found, batch, len(domain.b), evidence)
     written = (mark and set_aside(mark, shard)) or shard
     return Part(found.n_regions, left, written, found.statistics, budget.stopped_by)

@@ -77,7 +77,7 @@ def _over_vertices(
 ) -> Supremum:
     """The greatest value of the regions' affine maps at their vertices, all errors counted."""
     lower, upper, witness, regions = 0.0, 0.0, domain.inscribed_ball[0], 0
-    zero, exact, left = True, ExactCells(error, domain.A, domain.b), MOST_EXACT
+    zero, exact, left = True, ExactCells(error, domain.rows, domain.b), MOST_EXACT
     most = np.inf if max_regions is None else max_regions
     for cells in _slices(error, domain, most, budget):
         values, errors = _at_vertices(error, cells)

@@ -110,7 +110,9 @@ class _Search:
         low = found.patterns[:, -1] == 0
         order = np.argsort(np.linalg.norm(found.interior_points[low] - self.start, self.norm, axis=1))
         patterns = found.patterns[low][order, :-1]
-        return _Reaching(ExactCells(conditions, both.A, both.b), patterns, self.start, 4 * radius, self.norm)
+        return _Reaching(
+            ExactCells(conditions, both.rows, both.b), patterns, self.start, 4 * radius, self.norm
+        )
 
 
 @dataclass(frozen=True, eq=False)
