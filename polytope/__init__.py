@@ -70,6 +70,10 @@ _HOMES = {
     "check_properties": "polytope.properties.competition",
     "competition_result": "polytope.properties.competition",
     "PropertyCheck": "polytope.properties.decide",
+    "equivalent": "polytope.properties.equivalence",
+    "Equivalence": "polytope.properties.equivalence",
+    "difference_bounds": "polytope.properties.equivalence",
+    "DifferenceBounds": "polytope.properties.equivalence",
     "region_bounds": "polytope.measures.counting",
     "RegionBounds": "polytope.measures.counting",
     "max_affine_form": "polytope.measures.spline",
@@ -195,6 +199,10 @@ if TYPE_CHECKING:
     from polytope.properties.competition import competition_result as competition_result
     from polytope.properties.decide import PropertyCheck as PropertyCheck
     from polytope.properties.decide import check_property as check_property
+    from polytope.properties.equivalence import DifferenceBounds as DifferenceBounds
+    from polytope.properties.equivalence import Equivalence as Equivalence
+    from polytope.properties.equivalence import difference_bounds as difference_bounds
+    from polytope.properties.equivalence import equivalent as equivalent
     from polytope.properties.vnnlib import read_input_box as read_input_box
     from polytope.properties.vnnlib_property import Property as Property
     from polytope.properties.vnnlib_property import read_property as read_property

@@ -38,18 +38,19 @@ def interval_jacobian(network: Network, ranges: tuple[SlopeRanges | None, ...]) 
     """
     every = np.eye(network.output_dim)
     with np.errstate(all="ignore"):
-        low, high = outputs_to_input(network, (every, every), _Combinations(ranges))
+        low, high = outputs_to_input(network, (every, every), Combinations(ranges))
     greatest: FloatArray = np.maximum(np.abs(low), np.abs(high))
     return greatest.T
 
 
 @dataclass(frozen=True, eq=False)
-class _Combinations:
+class Combinations:
     """Low and high of combinations of values, ``[width, m]`` each, with the slopes that units can have."""
 
     ranges: tuple[SlopeRanges | None, ...]
 
     def affine(self, number: int, layer: Layer, weights: Ends) -> Iterator[Ends]:
+        """Through the maps of a layer, to each value that it reads."""
         middle, radius = middle_radius(np.stack(weights))
         reached = (middle != 0).any(axis=0) | (radius != 0).any(axis=0)
         for linear, absolute in zip(layer.maps, layer.absolute_maps, strict=True):
@@ -58,11 +59,13 @@ class _Combinations:
             yield low, high
 
     def activate(self, number: int, layer: Layer, weights: Ends) -> Ends:
+        """Through an activation, by the slopes that its units can have."""
         slopes = self.ranges[number - 1]
         assert slopes is not None, "a layer with an activation has slopes"
         return _times_slopes(*weights, slopes, len(layer.bias))
 
     def plus(self, k: int, a: Ends, b: Ends) -> Ends:
+        """The sum, rounded outward."""
         low, high = a[0] + b[0], a[1] + b[1]
         return _outward(low, high, np.maximum(np.abs(low), np.abs(high)))
 

@@ -15,6 +15,7 @@ import adapters
 from polytope.cli.audit import audit
 from polytope.cli.bench import bench
 from polytope.cli.check import check
+from polytope.cli.compare import compare
 from polytope.cli.complexity import complexity
 from polytope.cli.count import count
 from polytope.cli.plot import plot
@@ -42,6 +43,7 @@ app.command(rich_help_panel=LOOK)(count)
 app.command(rich_help_panel=LONG)(regions)
 app.command(rich_help_panel=LONG)(verify)
 app.command(rich_help_panel=LOOK)(check)
+app.command(rich_help_panel=LOOK)(compare)
 app.command(rich_help_panel=LOOK)(complexity)
 app.command(rich_help_panel=LOOK)(plot)
 app.command(rich_help_panel=MANY)(bench)

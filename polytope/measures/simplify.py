@@ -237,19 +237,42 @@ def _outputs(
 
 def _without_unread(network: Network) -> tuple[Network, NDArray[np.bool_]]:
     """The network without units that no output depends on, and which of its units are read."""
-    read = [
-        np.zeros(network.input_dim, dtype=bool),
-        *(np.zeros(la.width, dtype=bool) for la in network.layers),
-    ]
+    read = _read(network)
+    wanted = np.concatenate(
+        [np.zeros(0, bool), *(r for r, la in zip(read[1:], network.layers, strict=True) if la.activation)]
+    )
+    return network if wanted.all() else _pruned(network, read), wanted
+
+
+def without_zeros(network: Network, use: UnitUse) -> Network:
+    """The network without the units that are 0 throughout a domain, and those that no output depends on.
+
+    No number changes: on the domain the outputs are the same in rational arithmetic.
+
+    Arguments:
+        network: the network.
+        use: what is known of its units on the domain.
+    """
+    read, first = _read(network), 0
+    for number, layer in enumerate(network.layers, start=1):
+        if layer.activation is not None:
+            span = slice(first, first + layer.width)
+            maps, first = layer.activation.affine(use.piece[span]), span.stop
+            if number < len(network.layers):
+                read[number] &= ~(use.fixed[span] & (maps.slope == 0) & (maps.intercept == 0))
+    return network if all(r.all() for r in read[1:]) else _pruned(network, read)
+
+
+def _read(network: Network) -> list[NDArray[np.bool_]]:
+    """Of every value, the input's first, which entries an output depends on."""
+    widths = [network.input_dim, *(la.width for la in network.layers)]
+    read = [np.zeros(width, dtype=bool) for width in widths]
     read[-1][:] = True
     number, last, domain = len(network.layers), network.layers[-1], _Read()
     wanted = read[-1] if last.activation is None else domain.activate(number, last, read[-1])
     for k, units in sweep_back(network, number, wanted, domain):
         read[k] = units
-    wanted = np.concatenate(
-        [np.zeros(0, bool), *(r for r, la in zip(read[1:], network.layers, strict=True) if la.activation)]
-    )
-    return network if wanted.all() else _pruned(network, read), wanted
+    return read
 
 
 class _Read:

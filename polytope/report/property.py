@@ -14,6 +14,11 @@ _BASES: dict[Proof, str] = {
 }
 
 
+def proved_by(proof: Proof, regions: int) -> str:
+    """What a proof rests on, as in "proved by ..."."""
+    return _BASES[proof].format(regions=regions)
+
+
 def property_facts(found: PropertyCheck) -> dict[str, Any]:
     """The fields of the check, arrays as lists."""
     facts = asdict(found)
@@ -28,7 +33,7 @@ def property_verdict(found: PropertyCheck) -> str:
         return f"Undecided after {found.seconds:.1f} s and {found.regions:,} regions."
     if found.status == "holds":
         assert found.proof is not None, "what holds is proved"
-        basis = _BASES[found.proof].format(regions=found.regions)
+        basis = proved_by(found.proof, found.regions)
         return f"The property holds: no input satisfies all asserts, proved by {basis}."
     assert found.witness is not None, "a violated property has a counterexample"
     seen = {

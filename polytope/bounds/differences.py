@@ -1,0 +1,194 @@
+r"""Bounds of how far two networks of one architecture are apart over a box.
+
+Where layer by layer the maps :math:`A, A'` and biases :math:`b, b'` differ only in their numbers, the
+pre-activations of the second network are off by :math:`e = (A - A') h' + (b - b')` in every layer, and what
+is off in front of an activation comes out of it times one of its slopes. So
+
+.. math:: f(x) - f'(x) = \sum_l J_l \, e_l,
+
+with interval Jacobians :math:`J_l` from every layer to the outputs. Weights that are the same contribute
+nothing, in whatever units that are on: the bound is of the size of what was changed.
+
+References: Paulsen, Wang, Wang (2020), "ReluDiff: Differential Verification of Deep Neural Networks",
+https://arxiv.org/abs/2001.03662
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from polytope.bounds.interval_jacobian import Combinations, Ends
+from polytope.bounds.intervals import LOST, ends, middle_radius, moved, room, unbounded_where_unknown
+from polytope.bounds.linear_bounds import linear_bounds
+from polytope.ir import Layer, Network
+from polytope.ir.activations import Activation, MaxGroups, PiecewiseLinear
+from polytope.ir.algebra import compose, summed
+from polytope.ir.maps import Diagonal, FloatArray, LinearMap, Transposed
+from polytope.ir.sweep import outputs_to_input
+
+ENTRIES = 1 << 23  # numbers in the combinations of outputs that are followed at once
+
+
+def same_architecture(first: Network, second: Network) -> bool:
+    """Whether two networks differ in the numbers of their maps and biases only."""
+    return (
+        first.input_dim == second.input_dim
+        and len(first.layers) == len(second.layers)
+        and all(map(_alike, first.layers, second.layers))
+    )
+
+
+def _alike(one: Layer, other: Layer) -> bool:
+    shapes = [[linear.shape for linear in layer.maps] for layer in (one, other)]
+    return one.inputs == other.inputs and shapes[0] == shapes[1] and _equal(one.activation, other.activation)
+
+
+def _equal(one: Activation | None, other: Activation | None) -> bool:
+    """Whether two activations are the same function."""
+    if isinstance(one, PiecewiseLinear) and isinstance(other, PiecewiseLinear):
+        tables = ((a.breakpoints, a.slopes, a.intercepts) for a in (one, other))
+        return all(map(np.array_equal, *tables))
+    if isinstance(one, MaxGroups) and isinstance(other, MaxGroups):
+        return np.array_equal(one.members, other.members)
+    return one is None and other is None
+
+
+def bounds_of_difference(first: Network, second: Network, box: FloatArray) -> FloatArray:
+    """Low and high of ``first(x) - second(x)`` for all x of a box, ``[2, out]``; certified.
+
+    Arguments:
+        first, second: continuous networks of the same architecture.
+        box: ``[2, d]``.
+    """
+    found = np.zeros((2, first.output_dim))
+    if not any(map(_changed, first.layers, second.layers)):
+        return found
+    known = [linear_bounds(network, box) for network in (first, second)]
+    slopes = tuple(
+        None if layer.activation is None else layer.activation.slope_ranges(*_hull(one, other))
+        for layer, one, other in zip(first.layers, *known, strict=True)
+    )
+    values = [box, *map(_values, second.layers, known[1])]
+    together = max(1, ENTRIES // max(len(h[0]) for h in values))
+    for i in range(0, first.output_dim, together):
+        some = np.eye(first.output_dim)[:, i : i + together]
+        domain = _Off(Combinations(slopes), first, second, values, np.zeros((3, some.shape[1])))
+        with np.errstate(all="ignore"):
+            outputs_to_input(first, (some, some), domain)
+            low, high, off = domain.total
+            ends = np.nextafter(low - off, -np.inf), np.nextafter(high + off, np.inf)
+            found[:, i : i + together] = np.where(off == 0, 0.0, unbounded_where_unknown(*ends))
+    return found
+
+
+def _changed(one: Layer, other: Layer) -> bool:
+    """Whether numbers of two layers differ."""
+    return not np.array_equal(one.bias, other.bias) or any(map(_differ, one.maps, other.maps))
+
+
+def _differ(a: LinearMap, b: LinearMap) -> bool:
+    ours, theirs = a.chain(), b.chain()
+    if [m.shape for m in ours] != [m.shape for m in theirs]:
+        return True
+    apart = (_apart(m, n) for m, n in zip(ours, theirs, strict=True))
+    return any(m.absolute().apply(np.ones((m.shape[1], 1))).any() for m in apart)
+
+
+def _hull(one: FloatArray, other: FloatArray) -> tuple[FloatArray, FloatArray]:
+    return np.minimum(one[0], other[0]), np.maximum(one[1], other[1])
+
+
+def _values(layer: Layer, z: FloatArray) -> FloatArray:
+    """``[2, width]``: the ranges of a layer's outputs."""
+    return z if layer.activation is None else np.stack(layer.activation.value_ranges(*z))
+
+
+@dataclass(frozen=True, eq=False)
+class _Off:
+    """Combinations of values on their way back, as intervals; what layers contribute is added up.
+
+    Arguments:
+        combinations: how they go through a layer.
+        first, second: the networks.
+        values: the ranges of the second one's values, ``[2, width]``, the input's first.
+        total: low, high and room for their rounding, ``[3, out]``.
+    """
+
+    combinations: Combinations
+    first: Network
+    second: Network
+    values: list[FloatArray]
+    total: FloatArray = field(repr=False)
+
+    def affine(self, number: int, layer: Layer, weights: Ends) -> Iterator[Ends]:
+        e = _mismatch(layer, self.second.layers[number - 1], [self.values[k] for k in layer.inputs])
+        changed = np.flatnonzero((e != 0).any(axis=0))
+        if len(changed):
+            low, high = (w[changed] for w in weights)
+            products = [end * side[changed, None] for end in (low, high) for side in e]
+            products = [np.where(np.isnan(p), 0.0, p) for p in products]  # 0 times infinity
+            least, greatest = np.minimum.reduce(products), np.maximum.reduce(products)
+            size = np.maximum(np.abs(least), np.abs(greatest)).sum(axis=0)
+            n = len(changed)
+            self.total[0] += least.sum(axis=0)
+            self.total[1] += greatest.sum(axis=0)
+            self.total[2] += room(n) * (size + np.abs(self.total[:2]).max(axis=0)) + (8 + n) * LOST
+        return self.combinations.affine(number, layer, weights)
+
+    def activate(self, number: int, layer: Layer, weights: Ends) -> Ends:
+        return self.combinations.activate(number, layer, weights)
+
+    def plus(self, k: int, a: Ends, b: Ends) -> Ends:
+        return self.combinations.plus(k, a, b)
+
+
+def _mismatch(one: Layer, other: Layer, reads: list[FloatArray]) -> FloatArray:
+    """``[2, n]``: the range of what one layer makes of values less what another makes of them."""
+    constant = (one.bias - other.bias)[:, None]
+    middle, radius = constant, room(1) * np.abs(constant)
+    for a, b, h in zip(one.maps, other.maps, reads, strict=True):
+        at, around = _moved_apart(a, b, h[:, :, None])
+        middle = middle + at
+        radius = radius + around + room(2) * np.abs(middle)
+    off = (middle != 0) | (radius != 0)
+    found: FloatArray = np.where(off, ends(middle, radius), 0.0)[:, :, 0]
+    return found
+
+
+def _moved_apart(a: LinearMap, b: LinearMap, h: FloatArray) -> tuple[FloatArray, FloatArray]:
+    r"""Middle and radius of what two maps make of values ``[2, n, 1]``, one less the other.
+
+    Of products, :math:`A_1 A_2 - B_1 B_2 = A_1 (A_2 - B_2) + (A_1 - B_1) B_2`.
+    """
+    middle, radius = middle_radius(h)
+    at = around = np.zeros((a.shape[0], 1))
+    ours, theirs = list(a.chain()), list(b.chain())
+    if [m.shape for m in ours] != [m.shape for m in theirs]:
+        (at, around), (less, about) = (moved(m, m.absolute(), middle, radius) for m in (a, b))
+        return at - less, around + about + room(1) * (np.abs(at) + np.abs(less))
+    for place in reversed(range(len(ours))):
+        apart = _apart(ours[place], theirs[place])
+        size = apart.absolute()
+        if size.apply(np.ones((apart.shape[1], 1))).any():
+            off, wide = moved(apart, size, middle, radius)
+            wide = wide + room(2) * size.apply(
+                np.abs(middle) + radius
+            )  # entries of the difference are rounded
+            for outer in reversed(ours[:place]):
+                off, wide = moved(outer, outer.absolute(), off, wide)
+            at, around = at + off, around + wide + room(1) * (np.abs(at) + np.abs(off))
+        middle, radius = moved(theirs[place], theirs[place].absolute(), middle, radius)
+    return at, around
+
+
+def _apart(a: LinearMap, b: LinearMap) -> LinearMap:
+    """The difference of two maps, none of them a product, every entry rounded once."""
+    if isinstance(a, Transposed) and isinstance(b, Transposed):
+        return Transposed(_apart(a.of, b.of))
+    n = a.shape[0]
+    minus = compose(Diagonal(np.full(n, -1.0)), b)
+    assert minus is not None, "a negative identity is not the identity"
+    return summed(a, minus, n)

@@ -1,0 +1,53 @@
+"""What is known of two networks' difference: as one object for machines, and in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
+
+from polytope.properties.equivalence import Equivalence
+from polytope.report.property import proved_by
+
+
+def equivalence_facts(found: Equivalence) -> dict[str, Any]:
+    """The fields of the comparison, arrays as lists; an upper bound that is not known is null."""
+    facts = asdict(found)
+    for name in ("witness", "outputs"):
+        facts[name] = None if facts[name] is None else facts[name].tolist()
+    return facts | {"upper": found.upper if isfinite(found.upper) else None}
+
+
+def equivalence_verdict(found: Equivalence, where: str) -> str:
+    """The answer and what it rests on.
+
+    Arguments:
+        found: the comparison.
+        where: a phrase that completes "in ...".
+    """
+    if found.status == "undecided":
+        upper = f"at most {found.upper:.4g}" if isfinite(found.upper) else "without a bound"
+        return (
+            f"Undecided after {found.seconds:.1f} s: the largest difference of an output in {where} is "
+            f"at least {found.lower:.4g} and {upper}."
+        )
+    if found.status == "different":
+        assert found.witness is not None, "a difference has a witness"
+        seen = {
+            None: "",
+            True: ", confirmed by both runtimes",
+            False: ", but the models' own runtimes do not differ that much there",
+        }[found.confirmed]
+        point = ", ".join(f"{v:.9g}" for v in found.witness.tolist())
+        return (
+            f"Different: an output differs by {found.lower:.4g}, more than {found.tolerance:g}{seen}, at the "
+            f"input {point}."
+        )
+    assert found.proof is not None, "what holds is proved"
+    basis = proved_by(found.proof, found.regions)
+    if found.status == "equal":
+        return f"Equal: all outputs agree in {where}, proved by {basis}."
+    return (
+        f"Within {found.tolerance:g}: no output differs by more than {found.upper:.4g} in {where}, "
+        f"proved by {basis}."
+    )
