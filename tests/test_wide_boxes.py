@@ -41,7 +41,9 @@ def test_a_box_takes_memory_by_its_sides_and_answers_in_many_dimensions() -> Non
 
 def test_a_table_of_many_gigabytes_is_refused_before_it_is_made() -> None:
     box = pt.Polyhedron.box(*sides(WIDE))
-    with pytest.raises(pt.errors.GeometryError, match=r"40,000 half-spaces.*6\.0 GiB as a table.*sparse rows"):
+    with pytest.raises(
+        pt.errors.GeometryError, match=r"40,000 half-spaces.*6\.0 GiB as a table.*sparse rows"
+    ):
         _ = box.A
 
 
@@ -51,7 +53,7 @@ def test_sparse_rows_and_the_same_rows_in_a_table_answer_alike(size: float) -> N
     box = pt.Polyhedron.box(low, high)
     table = pt.Polyhedron(box.A, box.b)
     assert isinstance(table.rows, np.ndarray)
-    assert (box.A == np.concatenate([np.eye(70), -np.eye(70)])).all()
+    assert (np.concatenate([np.eye(70), -np.eye(70)]) == box.A).all()
     assert (box.unit_rows == table.unit_rows).all()
     assert (box.bounds == table.bounds).all()
     assert (box.inscribed_ball[0] == table.inscribed_ball[0]).all()

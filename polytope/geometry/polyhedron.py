@@ -10,7 +10,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
-from scipy.spatial import ConvexHull
 
 from polytope.errors import EmptyDomainError, GeometryError, UnboundedDomainError
 from polytope.exact.polytope import box_volume, exact_corners, exact_volume, nearest_float
@@ -279,6 +278,8 @@ def rounded_corners(rows: Sequence[Row]) -> FloatArray:
 
 def hull_volume(corners: FloatArray) -> float:
     """The d-dimensional volume of the convex hull of points ``[v, d]``, by Qhull: an estimate."""
+    from scipy.spatial import ConvexHull  # takes as long to load as all that comes before it
+
     size = np.ptp(corners, axis=0)
     if corners.shape[1] == 1 or not size.all():
         return float(np.prod(size))

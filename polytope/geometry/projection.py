@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import nnls
 
 from polytope.ir.forward import U
 from polytope.ir.looking import look
@@ -185,6 +184,8 @@ def nearest_surely(A: FloatArray, at: FloatArray, i: int, errors: Errors) -> Nea
         A, at: ``[m, d]``, of unit length, and ``[m]``.
         errors: of the rows.
     """
+    from scipy.optimize import nnls  # loads all of scipy's optimisation, and is rarely needed
+
     G = -np.concatenate([A, -A[i : i + 1]])
     scale = float(np.abs(at).max()) or 1.0
     h = np.append(at, -at[i]) / scale

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.pieces import (
@@ -134,6 +133,8 @@ class MaxGroups(Activation):
 
     def scale_classes(self, n: int) -> IntArray:
         """Members of one group, and of groups that overlap."""
+        from scipy.sparse.csgraph import connected_components  # loaded where groups overlap
+
         own = np.broadcast_to(self.members[:, :1], self.members.shape)
         there = self.members >= 0
         links = csr_array((np.ones(int(there.sum())), (own[there], self.members[there])), shape=(n, n))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.sparse import csr_array, issparse, vstack
-from scipy.sparse.linalg import norm as sparse_norm
 
 from polytope.ir.maps import FloatArray, IntArray
 
@@ -91,8 +90,11 @@ def times_powers(A: Matrix, powers: IntArray) -> Matrix:
 
 def lengths(A: Matrix, norm: float = 2.0) -> FloatArray:
     """The length of every row, by the 1-, 2- or max norm."""
-    out = np.linalg.norm(A, norm, axis=1) if isinstance(A, np.ndarray) else sparse_norm(A, norm, axis=1)
-    return np.asarray(out, dtype=float)
+    if isinstance(A, np.ndarray):
+        return np.asarray(np.linalg.norm(A, norm, axis=1), dtype=float)
+    from scipy.sparse.linalg import norm as sparse_norm  # loads all of scipy's linear algebra
+
+    return np.asarray(sparse_norm(A, norm, axis=1), dtype=float)
 
 
 def row_norms(A: Matrix) -> FloatArray:

@@ -8,8 +8,8 @@ what several do follows exactly (see ``polytope.exact.behind``).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -18,6 +18,9 @@ from polytope.exact.rows import ExactRows
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import IntArray
 from polytope.regions.region_rows import RegionRows
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 CHUNK = 2048  # pairs whose patterns are compared at once
 
@@ -58,6 +61,8 @@ def region_graph(patterns: PatternArray, pairs: IntArray) -> nx.Graph[int]:
     Returns:
         Nodes ``0 .. R - 1``; edge attribute ``units``, those whose piece differs.
     """
+    import networkx as nx  # which takes longer to load than most searches
+
     graph: nx.Graph[int] = nx.Graph()
     graph.add_nodes_from(range(len(patterns)))
     # writing there takes two thirds of the time of ``add_edges_from``

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as File
+from typing import TYPE_CHECKING
 
-import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
@@ -34,6 +34,9 @@ from polytope.regions.merge import joined_across
 from polytope.regions.region_rows import RegionRows, region_rows
 from polytope.regions.saving import save
 from polytope.regions.vertices_again import facet_points, volumes
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass(frozen=True, eq=False)
