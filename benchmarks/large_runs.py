@@ -56,7 +56,7 @@ def problem(name: str, models: Path, data: Path) -> tuple[pt.Network, pt.Polyhed
     import torch
 
     torch.manual_seed(0)
-    layers = [torch.nn.Linear(n, m, dtype=torch.float64) for n, m in pairwise(HUGE)]
+    layers = [torch.nn.Linear(n, m) for n, m in pairwise(HUGE)]
     network = pt.mlp([(la.weight.detach().numpy(), la.bias.detach().numpy()) for la in layers])
     return network, pt.Polyhedron.box([-1] * 4, [1] * 4), False
 

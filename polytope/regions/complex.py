@@ -125,15 +125,14 @@ class RegionComplex:
 
     def _facets_among(self, candidates: Sequence[IntArray] | None) -> Facets:
         """The facets, of units and rows of the domain that are candidates."""
-        return facets_of(
-            self.network, self.domain, self.patterns, self.interior_points, candidates, self._numbers
-        )
+        found = self.patterns, self.interior_points
+        return facets_of(self.network, self.domain, *found, candidates, self._numbers)
 
     def adjacency(self) -> nx.Graph[int]:
         """The dual graph: nodes ``0 .. R - 1``, an edge where two regions share a facet.
 
-        The edge attribute ``units`` names the units whose piece changes across the facet. Of a million
-        regions ``neighbours`` and ``adjacency_matrix`` say the same in a twentieth of the time and memory.
+        The edge attribute ``units`` names the units whose piece changes across the facet. ``neighbours`` and
+        ``adjacency_matrix`` say the same in a twentieth of the time and memory.
         """
         return region_graph(self.patterns, self.neighbours)
 
@@ -198,14 +197,8 @@ class RegionComplex:
     def _one_region(self, region: int) -> Facets:
         """The facets of a region once more, in their order, with their points and origins."""
         some, units = slice(region, region + 1), self.facets.unit[self._span(region)].astype(np.int64)
-        found = facets_of(
-            self.network,
-            self.domain,
-            self.patterns[some],
-            self.interior_points[some],
-            [np.unique(units)],
-            {},
-        )
+        here, wanted = (self.patterns[some], self.interior_points[some]), [np.unique(units)]
+        found = facets_of(self.network, self.domain, *here, wanted, {})
         assert found.points is not None, "they were just found"
         assert found.origin is not None, "they were just found"
         assert len(found.unit) == len(units), "a facet was lost"
