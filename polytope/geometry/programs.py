@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_array
 
 from polytope.ir.maps import FloatArray, IntArray
@@ -30,6 +29,8 @@ class Solution:
 
 def combination(costs: FloatArray, table: FloatArray, target: FloatArray) -> Solution:
     """The least ``costs @ x`` with ``table @ x = target`` and x >= 0."""
+    from scipy.optimize import linprog  # slow to load
+
     found = linprog(costs, A_eq=table, b_eq=target, bounds=(0, None), method="highs")
     return Solution(found.status, found.message, found.x, found.fun)
 
@@ -50,6 +51,8 @@ def integer_program(
         bounds: of x, ``[n]`` each.
         seconds: after which HiGHS is to end without an answer, or with the best so far.
     """
+    from scipy.optimize import Bounds, LinearConstraint, milp  # slow to load
+
     found = milp(
         costs,
         integrality=whole,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
+from polytope.ir.components import connected_components
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.pieces import (
     Activation,
@@ -133,13 +133,10 @@ class MaxGroups(Activation):
 
     def scale_classes(self, n: int) -> IntArray:
         """Members of one group, and of groups that overlap."""
-        from scipy.sparse.csgraph import connected_components  # loaded where groups overlap
-
         own = np.broadcast_to(self.members[:, :1], self.members.shape)
         there = self.members >= 0
-        links = csr_array((np.ones(int(there.sum())), (own[there], self.members[there])), shape=(n, n))
-        _, classes = connected_components(links, directed=False)
-        return classes.astype(np.int64)
+        _, classes = connected_components(np.stack([own[there], self.members[there]], axis=1), n)
+        return classes
 
     def scaled(self, power: IntArray) -> MaxGroups:
         """The same: the maximum of scaled members is scaled."""

@@ -164,19 +164,21 @@ class RegionComplex:
 
     def _facet_rows(self, region: int) -> FloatArray:
         """The rows ``[F, d + 1]`` of unit length that the facets of a region lie on, in their order."""
-        pattern = self.patterns[region]
-        described = region_rows(self.network, self.domain, self.boundaries, pattern, self._exact)
-        place = {origin: i for i, origin in enumerate(described.origin.tolist())}
-        rows = np.array([place[k] for k in self._origins(region, described).tolist()], dtype=np.int64)
+        described, rows = self._rows_of(region)
         return described.rows(rows)
 
     def _exact_rows(self, region: int) -> list[list[int]]:
         """The rows of the facets of a region, in their order: positive multiples in integers."""
+        described, rows = self._rows_of(region)
+        return [self._exact(described.cut(i), self.patterns[region]).tolist() for i in rows.tolist()]
+
+    def _rows_of(self, region: int) -> tuple[RegionRows, IntArray]:
+        """The rows of a region, and which of them its facets lie on, in their order."""
         pattern = self.patterns[region]
         described = region_rows(self.network, self.domain, self.boundaries, pattern, self._exact)
         place = {origin: i for i, origin in enumerate(described.origin.tolist())}
-        cuts = [described.cut(place[k]) for k in self._origins(region, described).tolist()]
-        return [self._exact(cut, pattern).tolist() for cut in cuts]
+        rows = [place[k] for k in self._origins(region, described).tolist()]
+        return described, np.array(rows, dtype=np.int64)
 
     def _origins(self, region: int, described: RegionRows) -> IntArray:
         """Which of all rows the facets of a region lie on."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import csr_array
 
 from polytope.core.vertex_cells import VertexCells
 from polytope.errors import GeometryError
+from polytope.ir.components import connected_components
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.exact_vertices import ExactVertices, Point
 
@@ -54,10 +54,7 @@ def face_lattice(exact: ExactVertices) -> FaceLattice:
     if d == 1:
         cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertices.offsets))
         return FaceLattice(points, label, (_incidence(cell, label, (found.n_regions, count)),))
-    n = len(found.facets.unit)
-    pairs = coo_array((np.ones(len(shared), bool), (shared[:, 0], shared[:, 1])), shape=(n, n))
-    n_facets, labels = connected_components(pairs, False)
-    facet = labels.astype(np.int64)
+    n_facets, facet = connected_components(shared, len(found.facets.unit))
     owner = np.repeat(np.arange(found.n_regions), np.diff(found.facets.offsets))
     cells = _incidence(owner, facet, (found.n_regions, n_facets))
     if d == 2:
@@ -105,10 +102,7 @@ def _vertices(exact: ExactVertices, shared: IntArray) -> tuple[int, IntArray]:
         alike = starts[shared[sizes[shared[:, 0]] == size]]
         one, two = (vertex[alike[:, [side]] + np.arange(size)] for side in range(2))
         pairs.append(_identified(exact, one, two))
-    a, b = np.concatenate(pairs).T
-    n = len(found.vertices.points)
-    count, label = connected_components(coo_array((np.ones(len(a), bool), (a, b)), shape=(n, n)), False)
-    return int(count), label.astype(np.int64)
+    return connected_components(np.concatenate(pairs), len(found.vertices.points))
 
 
 def _identified(exact: ExactVertices, one: IntArray, two: IntArray) -> IntArray:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csgraph
 
 from polytope.exact.equal_maps import map_labels
+from polytope.ir.components import connected_components
 from polytope.ir.maps import FloatArray
 from polytope.labelled import Bound, Estimate, Exact, Missing, Number, interval
 from polytope.measures.topology import dual_graph
@@ -81,7 +81,7 @@ def adjacency_numbers(complex: RegionComplex, clock: Clock) -> Adjacency:
         return unknown(found, Missing("the enumeration is not complete"))
     degrees = np.bincount(np.diff(matrix.indptr)).tolist()
     diameter, gap = _global_numbers(complex, clock)
-    parts = int(csgraph.connected_components(matrix, directed=False)[0])
+    parts = connected_components(complex.neighbours, len(complex))[0]
     return Adjacency(
         edges=Exact(edges),
         mean_degree=Exact(2 * edges / len(complex)),

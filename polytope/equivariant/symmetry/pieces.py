@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from polytope.engines.engine import Engine
 from polytope.equivariant.groups.representations import Representation
@@ -21,6 +19,7 @@ from polytope.errors import SymmetryError
 from polytope.exact.residues import Residues, enough_primes
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
+from polytope.ir.components import connected_components
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
@@ -137,6 +136,4 @@ def _nearly_distinct(maps: FloatArray, tolerance: float) -> int:
         pairs.append(np.stack([order[near], order[near + step]], axis=1))
     a, b = np.concatenate(pairs).T
     same = np.abs(maps[a] - maps[b]).max(axis=1, initial=0.0) <= tolerance * np.maximum(size[a], size[b])
-    n = len(maps)
-    count, _ = connected_components(coo_array((same[same], (a[same], b[same])), shape=(n, n)), directed=False)
-    return int(count)
+    return connected_components(np.stack([a[same], b[same]], axis=1), len(maps))[0]
