@@ -1,4 +1,4 @@
-"""Searches side by side: in threads at once, a hundred in turn, in processes begun both ways."""
+"""Searches side by side: in threads at once, sixty in turn, in processes begun both ways."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def found(name: str, engine: str) -> frozenset[bytes]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_threads_that_search_at_once_find_the_same(engine: str) -> None:
-    """Every network twice, in six threads: nothing is shared between searches but what never changes."""
-    names = [*NETWORKS] * 2
+    """Networks twice, in six threads: nothing is shared between searches but what never changes."""
+    names = [*NETWORKS][:: 3 if engine == "highs" else 1] * 2
     with ThreadPoolExecutor(6) as threads:
         together = list(threads.map(lambda name: found(name, engine), names))
     assert together == [found(name, engine) for name in names]
@@ -123,10 +123,10 @@ def search(seed):
     with tempfile.TemporaryDirectory() as folder:
         return len(enumerate_regions(network, box, engine, directory=folder).patterns)
 
-for seed in range(30):
+for seed in range(15):
     search(seed)
 before = resident()
-for seed in range(30, 130):
+for seed in range(15, 75):
     search(seed)
 print(before, resident())
 """
@@ -136,8 +136,8 @@ print(before, resident())
 @pytest.mark.parametrize(
     ("engine", "workers", "stored"), [("vertices", 1, False), ("vertices", 2, False), ("vertices", 1, True)]
 )
-def test_a_hundred_searches_keep_no_memory(engine: str, workers: int, stored: bool) -> None:
-    """A complex of some 700 regions takes 1 MB: were each kept, or its tables, it would be a hundred."""
+def test_sixty_searches_keep_no_memory(engine: str, workers: int, stored: bool) -> None:
+    """A complex of some 700 regions takes 1 MB: were each kept, or its tables, it would be sixty."""
     script = MEMORY.format(engine=engine, workers=workers, stored=stored)
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=280

@@ -273,7 +273,7 @@ def test_every_budget_leaves_an_interval_that_holds_the_distance(norm: float) ->
         right = radius(twin, x.tolist(), label, norm)
         assert right is not None
         power, exact = (2 if norm == 2 else 1), []
-        for most in (1, 2, 3, 5, 8, 13, 100):
+        for most in (1, 2, 5, 100):
             found = pt.robustness_radius(network, x, norm, domain=domain, max_regions=most)
             assert Fraction(found.lower) ** power <= right
             assert found.value == inf or right <= Fraction(found.value) ** power

@@ -99,7 +99,7 @@ def arrangement(seed: int) -> tuple[Network, Polyhedron]:
     return mlp([(A, b), (np.ones((1, 7)), [0.0])]), kinds[seed % 3]
 
 
-@pytest.mark.parametrize("start", range(0, 60, 20))
+@pytest.mark.parametrize("start", [0, 20, pytest.param(40, marks=pytest.mark.slow)])
 def test_facets_are_those_of_rational_arithmetic(start: int) -> None:
     by_floats = 0
     for seed in range(start, start + 20):

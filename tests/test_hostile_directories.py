@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,24 +29,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def read() -> Iterator[Reader]:
-    reader = Reader()
-    yield reader
-    reader.close()
-
-
-def copied(runs: Path, name: str, tmp_path: Path) -> Path:
-    """A copy to change, of the name ``run``."""
-    (tmp_path / "problem.json").write_text(json.dumps({"run": name}))
-    shutil.rmtree(tmp_path / "run", ignore_errors=True)
-    return Path(shutil.copytree(runs / name, tmp_path / "run"))
+def copied(source: Path, place: Path, name: str) -> Path:
+    """A copy of a run of that name, in place of what was there."""
+    (place.parent / "problem.json").write_text(json.dumps({"run": name}))
+    shutil.rmtree(place, ignore_errors=True)
+    return Path(shutil.copytree(source, place, symlinks=True))
 
 
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.parametrize("verb", VERBS)
 def test_what_was_not_changed_is_read(runs: Path, read: Reader, name: str, verb: str, tmp_path: Path) -> None:
-    found = read(verb, copied(runs, name, tmp_path))
+    found = read(verb, copied(runs / name, tmp_path / "run", name))
     wanted = "CertificateError" if verb == "verify" and not RUNS[name].certificate else ""
     assert (found.kind, found.fault()) == (wanted, "")
 
@@ -59,10 +51,10 @@ def test_mutated_directories(runs: Path, read: Reader, kind: str, seed: int, tmp
     for turn in range(EACH):
         rng = np.random.default_rng([list(KINDS).index(kind), seed, turn])
         name = str(rng.choice(list(RUNS)))
-        for verb in VERBS:
-            run = copied(runs, name, tmp_path)
-            KINDS[kind](run, np.random.default_rng([seed, turn]))
-            fault = read(verb, run).fault()
+        mutated = copied(runs / name, tmp_path / "mutated", name)
+        KINDS[kind](mutated, np.random.default_rng([seed, turn]))
+        for verb in VERBS:  # one that resumes changes what it reads
+            fault = read(verb, copied(mutated, tmp_path / "run", name)).fault()
             if fault:
                 faults[name, verb, turn] = fault
     assert not faults

@@ -47,9 +47,16 @@ def assert_same(one: pt.RegionComplex, two: pt.RegionComplex) -> None:
             assert rows[0] == rows[1]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", SOME)
+CASES = [
+    pytest.param(name, engine, marks=[pytest.mark.slow] if engine == "integer" and name != "residual" else [])
+    for name in SOME
+    for engine in ENGINES
+]
+
+
+@pytest.mark.parametrize(("name", "engine"), CASES)
 def test_saved_and_loaded_is_the_same(name: str, engine: str, tmp_path: Path) -> None:
+    """Integer programs take seconds to find regions, and save them as the other engines do: one network."""
     found = pt.enumerate_regions(*case(name), ENGINES[engine])
     found.save(tmp_path / "once")
     loaded = pt.load_complex(str(tmp_path / "once"))

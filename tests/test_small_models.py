@@ -52,13 +52,14 @@ def test_a_model_is_its_network_in_every_format(name: str, ending: str, tmp_path
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("tries", [30, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("ending", FORMATS)
-def test_a_spoilt_file_is_refused_or_still_the_model(ending: str, tmp_path: Path) -> None:
+def test_a_spoilt_file_is_refused_or_still_the_model(ending: str, tries: int, tmp_path: Path) -> None:
     """Cut at any place, or with any byte turned over, a file is refused by one sentence, or loads."""
     path = written("mlp", ending, tmp_path)
     whole, rng = path.read_bytes(), np.random.default_rng(1)
     refused = 0
-    for i in range(120):
+    for i in range(tries):
         place = int(rng.integers(len(whole)))
         spoilt = whole[:place] if i % 2 else whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :]
         path.write_bytes(spoilt)
@@ -66,4 +67,4 @@ def test_a_spoilt_file_is_refused_or_still_the_model(ending: str, tmp_path: Path
             assert loaded(path, (4,)).output_dim == 3
         except LoadError:
             refused += 1
-    assert refused >= 60
+    assert refused >= tries // 2

@@ -30,7 +30,7 @@ def test_family_in_a_polytope_without_axis_rows(name: str) -> None:
     assert (found.facets.unit >= -len(domain.A)).all()
 
 
-@pytest.mark.parametrize("seed", seeds(200, 8))
+@pytest.mark.parametrize("seed", seeds(200, 4))
 def test_random_small_networks(seed: int) -> None:
     assert_same_as_lp_cells(*random_case(seed))
 

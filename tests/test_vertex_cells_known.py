@@ -78,7 +78,13 @@ def face_numbers(name: str) -> tuple[int, ...]:
 
 
 @needs_shared
-@pytest.mark.parametrize("name", VERTICES_AND_EDGES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[pytest.mark.slow] if KNOWN_REGIONS[n] > 50_000 else [])
+        for n in VERTICES_AND_EDGES
+    ],
+)
 def test_faces_satisfy_euler(name: str) -> None:
     counts = face_numbers(name)
     assert counts[:2] == VERTICES_AND_EDGES[name]
