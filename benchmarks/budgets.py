@@ -3,8 +3,9 @@
 ``python benchmarks/budgets.py MODELS [--seconds 2] [--verbs NAME ...] [--files NAME ...] [--write FOLDER]``
 calls every verb that takes a time on files of the folder MODELS that are hard for it. Each call is a process
 of its own, ended after ``--timeout`` seconds; what it took is measured around the call alone, reading the
-file and making the domain not included. Memory is the peak resident size of the process (of the largest
-process, where a verb starts some), and beside it what was resident before the call.
+file and making the domain not included. The processor time of the call stands beside it: where other work
+runs on the same cores, it says how much of them the call had. Memory is the peak resident size of the process
+(of the largest process, where a verb starts some), and beside it what was resident before the call.
 
 Windows are the plane through three random points of [0, 1]^d, t in [-1, 2]^2. Commands are run as a user runs
 them; the time of ``polytope inspect`` on the same file, which reads and checks it, is taken off.
@@ -53,9 +54,18 @@ def run(verb: str, file: Path, seconds: float) -> Facts:
     pt.enumerate_regions(tiny, pt.Polyhedron.box([-1.0, -1.0], [1.0, 1.0]))  # loads the compiled code
     call = make(network, seconds)
     before = peak_megabytes()
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), processor_seconds()
     facts = call()
-    return {"taken": time.perf_counter() - start, "before_mb": before, "peak_mb": peak_megabytes()} | facts
+    taken, busy = time.perf_counter() - start, processor_seconds() - busy
+    return {"taken": taken, "busy": busy, "before_mb": before, "peak_mb": peak_megabytes()} | facts
+
+
+def processor_seconds() -> float:
+    """Processor time so far of this process and of those that it started and that have ended."""
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
 
 
 def run_command(words: Sequence[str], file: Path, seconds: float) -> Facts:
@@ -123,6 +133,7 @@ def row(verb: str, file: str, seconds: float, facts: Facts) -> Facts:
         "file": file,
         "asked s": asked,
         "taken s": None if taken is None else round(taken, 2),
+        "processor s": None if facts.get("busy") is None else round(facts["busy"], 2),
         "over": "" if taken is not None and taken <= allowed else "over",
         "before MB": facts.get("before_mb"),
         "peak MB": facts.get("peak_mb"),

@@ -96,7 +96,7 @@ def test_units_of_a_box_in_many_dimensions_are_looked_at_quickly() -> None:
     """Random points of a box are drawn at once: 3,000 coordinates take no linear algebra."""
     d = 3000
     box = pt.Polyhedron.box(np.arange(d) - 1.0, np.arange(d) + 1.0)
-    [x] = random_points(box, 500, np.random.default_rng(0))
+    x = np.concatenate(list(random_points(box, 500, np.random.default_rng(0))))
     assert (np.abs(x - np.arange(d)) <= 1).all()
     np.testing.assert_allclose(x.mean(axis=0), np.arange(d), atol=0.2)  # 8 standard errors of the mean
     triangle = pt.Polyhedron([[1.0, 1.0], [-1.0, 0.0], [0.0, -1.0]], [1.0, 0.0, 0.0])

@@ -23,7 +23,8 @@ from polytope.bounds.intervals import (
 from polytope.bounds.linear_bounds import linear_bounds
 from polytope.errors import UnboundedDomainError
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir import Network, mlp
+from polytope.ir import Layer, Network
+from polytope.ir.algebra import identity
 from polytope.ir.maps import FloatArray
 
 
@@ -58,8 +59,7 @@ def output_bounds(network: Network, domain: Polyhedron) -> tuple[FloatArray, Flo
 
 def bounds_over_box(network: Network, box: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The same over a box ``[2, d]``, which may be flat."""
-    identity = mlp([(np.eye(network.output_dim), np.zeros(network.output_dim))])
-    *_, (low, high) = linear_bounds(network.then(identity), box)
+    *_, (low, high) = linear_bounds(_with_outputs(network), box)
     center = middle_radius(box)[0]
     radius = np.maximum(box[1] - center, center - box[0]) * (1 + 2.0**-50)
     least, greatest = bounds_at(network, center)
@@ -72,6 +72,11 @@ def bounds_over_box(network: Network, box: FloatArray) -> tuple[FloatArray, Floa
 
 def bounds_at(network: Network, x: FloatArray) -> FloatArray:
     """Bounds ``[2, out]`` of the outputs at one point ``[d]``: the values with all that rounding may do."""
-    identity = mlp([(np.eye(network.output_dim), np.zeros(network.output_dim))])
-    *_, found = preactivation_bounds(network.then(identity), np.stack([x, x]))
+    *_, found = preactivation_bounds(_with_outputs(network), np.stack([x, x]))
     return found
+
+
+def _with_outputs(network: Network) -> Network:
+    """The network with its outputs as the pre-activations of a last layer."""
+    n = network.output_dim
+    return network.then(Network((n,), (Layer((0,), (identity(n),), np.zeros(n)),)))

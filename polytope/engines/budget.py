@@ -17,6 +17,7 @@ from polytope.core.limits import BudgetSpent as BudgetSpent
 Progress = Callable[[int, int], None]  # regions found, open cells
 
 LARGE = 1 << 24  # bytes
+WRITTEN = 1 << 29  # bytes of new memory that are written in a second, at least
 GRACE = 0.5  # seconds more than were asked, if that is enough for a first answer
 
 
@@ -115,7 +116,7 @@ class Budget:
         """Called between the small steps of what has to be made before a search, or behind it.
 
         Arguments:
-            wanted: bytes that the next step takes.
+            wanted: bytes that the next step takes: they take time too.
 
         Raises:
             BudgetSpent: there is no time, or no memory, for the next step.
@@ -128,7 +129,7 @@ class Budget:
 
     def _look(self, wanted: int, grace: float) -> None:
         patience = self.max_seconds if self.patience is None else self.patience
-        late = patience is not None and self.seconds >= patience + grace
+        late = patience is not None and self.seconds + wanted / WRITTEN >= patience + grace
         if late:
             self.stopped_by = self.stopped_by or "seconds"
         if late or (self._memory_is_due(wanted) and self.full(wanted)):

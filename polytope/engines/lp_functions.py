@@ -15,9 +15,11 @@ from polytope.exact.rows import Cut
 from polytope.ir import Layer
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 
 UNIT = 2.0**-53
+TOGETHER = 256  # rows between two looks at the budget
 UNKNOWN = 2.0**500  # the error of a function of which floats tell nothing
 LOST = 2.0**-1022  # more than a sum of products, or of their errors, can lose by underflow, for each term
 
@@ -55,6 +57,7 @@ class AffineValue:
 
 def inputs(d: int) -> AffineValue:
     """The input itself."""
+    look(16 * d * d)
     return AffineValue(np.eye(d, d + 1), np.zeros((d, 2)), np.tile([1.0, 0.0], (d, 1)))
 
 
@@ -121,6 +124,10 @@ def _unit_length(functions: FloatArray, errors: FloatArray) -> tuple[FloatArray,
 def rounding_of(rows: FloatArray) -> FloatArray:
     """The errors ``[m, 2]`` of rows that were rounded, and of their values at points."""
     d = rows.shape[1] - 1
-    size = np.abs(rows)
-    errors: FloatArray = (d + 12) * UNIT * np.stack([size[:, :-1].sum(axis=1), size[:, -1]], axis=1)
+    sizes = np.zeros((len(rows), 2))
+    for i in range(0, len(rows), TOGETHER):
+        look()
+        size = np.abs(rows[i : i + TOGETHER])
+        sizes[i : i + TOGETHER] = np.stack([size[:, :-1].sum(axis=1), size[:, -1]], axis=1)
+    errors: FloatArray = (d + 12) * UNIT * sizes
     return errors

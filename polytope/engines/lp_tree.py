@@ -89,7 +89,8 @@ class Tree:
 
     def search(self, budget: Budget, progress: Progress | None) -> SearchResult:
         """Depth first until the tree or the budget ends."""
-        stack, splits = [self._root()], [Split(self._ceiling.whole, 0, 1)]
+        with watched(budget.first):
+            stack, splits = [self._root()], [Split(self._ceiling.whole, 0, 1)]
         while stack and not budget.spent(self.count):
             if progress:
                 progress(self.count, len(stack))

@@ -18,12 +18,13 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, boundaries
-from polytope.ir.looking import watched
+from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import product
 from polytope.regions.locate import told_patterns
 
 BATCH = 4096
+NUMBERS = 1 << 20  # of the points of a batch
 TOGETHER = 1 << 20  # units times points between two looks at the budget
 
 
@@ -68,8 +69,7 @@ class Sampling:
         tried, found = 0, dict[bytes, tuple[PatternArray, FloatArray]]()
         with watched(budget.look):
             drawn = random_points(domain, self.n, rng)
-        step = max(1, TOGETHER // max(network.n_units, 1))
-        for points in (some[i : i + step] for some in drawn for i in range(0, len(some), step)):
+        for points in (part for some in drawn for part in in_parts(network, some)):
             try:
                 with watched(budget.look):
                     patterns, inside = clear_patterns(network, tables, points)
@@ -94,6 +94,12 @@ class Sampling:
         )
 
 
+def in_parts(network: Network, points: FloatArray) -> Iterator[FloatArray]:
+    """The points, as many at once as may go through a network between two looks at a budget."""
+    step = max(1, TOGETHER // max(network.n_units, 1))
+    return (points[i : i + step] for i in range(0, len(points), step))
+
+
 def clear_patterns(
     network: Network, tables: Sequence[LayerBoundaries], points: FloatArray
 ) -> tuple[PatternArray, FloatArray]:
@@ -106,14 +112,17 @@ def random_points(domain: Polyhedron, n: int, rng: np.random.Generator) -> Itera
     """Points of the domain: uniform in a box, hit-and-run in any other polytope."""
     if domain.is_box:
         low, high, _ = coordinate_bounds(domain.rows, -domain.b, np.inf)
-        for start in range(0, n, BATCH):
-            u = rng.random((min(BATCH, n - start), domain.dim))
+        together = max(1, min(BATCH, NUMBERS // domain.dim))
+        for start in range(0, n, together):
+            look()
+            u = rng.random((min(together, n - start), domain.dim))
             yield low * (1 - u) + high * u
         return
     state = np.repeat(domain.inscribed_ball[0][None], min(n, BATCH), axis=0)
     for start in range(0, n, BATCH):
         count = min(BATCH, n - start)
         for _ in range(8 * domain.dim):
+            look()
             state = _chord_step(domain, state, rng)
         yield state[:count]
 

@@ -172,7 +172,7 @@ class Polyhedron:
     @cached_property
     def unit_rows(self) -> FloatArray:
         """Rows ``[m, d + 1]`` of unit length, ``r[:d] . x + r[d] <= 0``, rounded."""
-        return unit_rows(self.A, self.b)[0]
+        return unit_rows(self.rows, self.b)[0]
 
     @cached_property
     def inscribed_ball(self) -> tuple[FloatArray, float]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
+from polytope.ir.matrix import Matrix, dense, lengths, times_powers
 
 ORDINARY = 10  # powers of two within which sizes are left as they are
 ROUNDS = 6  # of rows and columns, alternately
@@ -30,9 +32,14 @@ def column_scales(A: FloatArray, b: FloatArray) -> FloatArray:
     return np.ldexp(1.0, powers.astype(int)) if (np.abs(powers) > ORDINARY).any() else np.ones(A.shape[1])
 
 
-def unit_rows(A: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+def unit_rows(A: Matrix, b: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Rows ``[m, d + 1]`` of unit length, ``r[:d] . x + r[d] <= 0``, and the factors that made them so."""
-    size = np.frexp(np.abs(A).max(axis=1, initial=0.0))[1]
-    both = np.ldexp(np.concatenate([A, -b[:, None]], axis=1), -size[:, None])
-    length = np.linalg.norm(both[:, :-1], axis=1)
-    return both / length[:, None], np.ldexp(1 / length, -size)
+    size = np.frexp(lengths(A, np.inf))[1]
+    part = times_powers(A, -size)
+    length = lengths(part)
+    last = np.ldexp(-b, -size) / length
+    factors: FloatArray = np.ldexp(np.ones(len(b)) / length, -size)
+    if not isinstance(part, np.ndarray):
+        look(2 * 8 * len(b) * A.shape[1])
+        part = dense(part)
+    return np.concatenate([part / length[:, None], last[:, None]], axis=1), factors

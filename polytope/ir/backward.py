@@ -8,6 +8,7 @@ import numpy as np
 
 from polytope.ir.activations import PatternArray, PieceMaps
 from polytope.ir.layers import Layer, Layered
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 from polytope.ir.sweep import outputs_to_input, to_input
 
@@ -37,7 +38,9 @@ def batches(network: Layered, count: int, columns: int) -> Iterator[slice]:
     widest = max(network.input_dim, *(max(len(layer.bias), layer.width) for layer in network.layers))
     size = columns * widest
     step = max(1, CACHED // size, min(COLUMNS // columns, ENTRIES // size))
-    return (slice(i, i + step) for i in range(0, count, step))
+    for i in range(0, count, step):
+        look(8 * step * size)
+        yield slice(i, i + step)
 
 
 def affine_maps(network: Layered, patterns: PatternArray) -> tuple[FloatArray, FloatArray]:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from polytope.ir import Activation
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.measures.units import BoolArray
 
@@ -29,6 +30,7 @@ def duplicates(activation: Activation, table: csr_array, fixed: BoolArray) -> tu
     table.sort_indices()
     known: dict[Any, tuple[int, float]] = {}
     for unit in _alike(activation, table, np.flatnonzero(~fixed)):
+        look()
         name, size = _name(activation, table, unit)
         if name in known:
             first, its = known[name]

@@ -9,15 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from polytope.bounds.signs import signs_at
 from polytope.exact.network import ExactNetwork
 from polytope.exact.program import Row
 from polytope.ir import Dense, Layer, Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.algebra import of_matrix
 from polytope.ir.bounded import bounded_maps
 from polytope.ir.forward import U
-from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.maps import FloatArray, IntArray, LinearMap
 from polytope.regions.region_rows import LARGEST, POOR, rounded
 
 LEAST = 2.0**-400  # gradients that are shorter are asked for exactly
@@ -49,8 +51,17 @@ class MarginRows:
 def margin_network(network: Network, label: int) -> Network:
     """What the output of a class leads the others by; of one output itself, or for label 0 its negative."""
     n = network.output_dim
-    rows = np.full((1, 1), 2.0 * label - 1) if n == 1 else np.delete(np.eye(n)[label] - np.eye(n), label, 0)
-    return network.then(Network((n,), (Layer((0,), (Dense(rows),), np.zeros(len(rows))),)))
+    if n == 1:
+        return network.then(_rows(Dense(np.full((1, 1), 2.0 * label - 1))))
+    k = np.arange(n - 1)
+    places = np.tile(k, 2), np.concatenate([np.full(n - 1, label), k + (k >= label)])
+    return network.then(_rows(of_matrix(csr_array((np.repeat([1.0, -1.0], n - 1), places), (n - 1, n)))))
+
+
+def _rows(linear: LinearMap) -> Network:
+    """A linear map as a network."""
+    m, n = linear.shape
+    return Network((n,), (Layer((0,), (linear,), np.zeros(m)),))
 
 
 def class_of(network: Network, x: FloatArray) -> tuple[int, bool]:

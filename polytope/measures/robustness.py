@@ -129,11 +129,11 @@ def robustness_radius(
         raise ValueError("robustness_radius: x is not a point of the domain.")
     budget = Budget(max_regions, max_seconds)
     refuse_jumps(network)
-    label, tie = class_of(network, start)
-    if tie:
-        return Radius(0.0, 0.0, start, True, 0)
     try:
         with watched(budget.first):
+            label, tie = class_of(network, start)
+            if tie:
+                return Radius(0.0, 0.0, start, True, 0)
             inner = equilibrated(margin_network(network, label), domain, columns=False)
             tables = boundaries(inner.network)
     except BudgetSpent:

@@ -3,6 +3,7 @@ r"""A network without the units that a domain does not need: fixed, duplicate an
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,17 +11,19 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
 from polytope.engines.budget import Budget, BudgetSpent
-from polytope.engines.sampling import random_points
+from polytope.engines.sampling import in_parts, random_points
 from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Activation, Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.algebra import of_matrix
-from polytope.ir.looking import watched
+from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.sweep import outputs, sweep_back
 from polytope.measures.duplicates import duplicates
 from polytope.measures.units import BoolArray, UnitUse, bounded_part, prove_units
+
+PROVING = 0.6  # of the time, where there is a limit; the rest is for the new network
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +113,8 @@ def simplify(
     """
     budget = Budget(max_regions, max_seconds)
     if use is None:
-        use = prove_units(network, domain, samples=samples, max_regions=max_regions, max_seconds=max_seconds)
+        seconds = None if max_seconds is None else PROVING * max_seconds
+        use = prove_units(network, domain, samples=samples, max_regions=max_regions, max_seconds=seconds)
     if len(use.fixed) != network.n_units:
         raise ValueError(f"simplify: use is of {len(use.fixed)} units, the network has {network.n_units}.")
     dead, unread = use.fixed & use.flat, np.zeros(network.n_units, dtype=bool)
@@ -169,12 +173,14 @@ class _New:
         return _preactivation(layer, reads)
 
     def activate(self, number: int, layer: Layer, z: _Values) -> _Values:
+        look()
         first = self.network.unit_offsets[number - 1]
         span = slice(first, self.network.unit_offsets[number])
         fixed = self.use.fixed[span]
         twins = duplicates(layer.phi, z.table(), fixed)
         self.duplicate[span] = np.where(twins[0] >= 0, twins[0] + first, -1)
         stays = np.flatnonzero(~fixed & (twins[0] < 0))
+        look()
         self.kept.append(stays + first)
         if len(stays):
             restricted, sources = layer.phi.restricted(stays)
@@ -195,6 +201,7 @@ def _preactivation(layer: Layer, reads: Sequence[_Values]) -> _Values:
         matrix = linear.to_sparse()
         constant += matrix @ h.constant
         for m, f in h.factors.items():
+            look()
             part = csr_array(matrix @ f)
             factors[m] = csr_array(factors[m] + part) if m in factors else part
     for f in factors.values():
@@ -315,10 +322,19 @@ def _pruned(network: Network, read: list[NDArray[np.bool_]]) -> Network:
 
 def _difference(one: Network, two: Network, domain: Polyhedron, samples: int) -> float:
     """The largest difference of outputs at points of a domain, relative to the terms they are sums of."""
-    sampled = random_points(bounded_part(domain), samples, np.random.default_rng(0))
-    points = np.concatenate([domain.inscribed_ball[0][None], *sampled])
+    largest = _apart(one, two, domain.inscribed_ball[0][None])
+    with suppress(BudgetSpent):  # fewer points do
+        for points in random_points(bounded_part(domain), samples, np.random.default_rng(0)):
+            for some in in_parts(one, points):
+                largest = np.maximum(largest, _apart(one, two, some))  # NaN stays
+    return float(largest)
+
+
+def _apart(one: Network, two: Network, points: FloatArray) -> np.float64:
+    """The same at some points."""
     apart, size = np.abs(one(points) - two(points)), _sizes(one, points)
-    return float((apart / np.where(apart > 0, size, 1.0)).max())
+    worst: np.float64 = (apart / np.where(apart > 0, size, 1.0)).max()
+    return worst
 
 
 def _sizes(network: Network, points: FloatArray) -> FloatArray:

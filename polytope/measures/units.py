@@ -7,6 +7,7 @@ arithmetic over the domain's bounding box, and refuted by two regions on which i
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from polytope.bounds.intervals import preactivation_bounds
 from polytope.bounds.largest import suits_branching
 from polytope.core.vertex_cells import MOST_DIMENSIONS
 from polytope.engines.budget import Budget, BudgetSpent
-from polytope.engines.sampling import clear_patterns, random_points
+from polytope.engines.sampling import clear_patterns, in_parts, random_points
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
@@ -28,6 +29,7 @@ from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
 
 BoolArray = NDArray[np.bool_]
+LOADING = 1.5  # seconds below which torch is not loaded for the sake of more proofs
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,18 +131,15 @@ def prove_units(
         [False, True]
     """
     budget = Budget(max_regions, max_seconds)
-    tables, sampled = boundaries(network), [np.zeros((0, network.n_units), dtype=np.int8)]
-    drawn = random_points(bounded_part(domain), samples, np.random.default_rng(0))
-    known = None
+    fixed = np.zeros(network.n_units, dtype=bool)
     with suppress(BudgetSpent), watched(budget.first):
-        sampled += (clear_patterns(network, tables, points)[0] for points in drawn)
-        known = seen_units(network, domain, np.concatenate(sampled))
-    known = known or _seen(network, domain, np.concatenate(sampled), np.zeros(network.n_units, dtype=bool))
+        fixed = fixed_units(network, domain)
+    known = _seen(network, domain, _sampled(network, domain, samples, budget), fixed)
     fixed, varying, piece = known.fixed, known.varying, known.piece
     if domain.dim > MOST_DIMENSIONS and domain.is_bounded and suits_branching(network):
         _branch(network, domain, known, budget)
     undecided = np.flatnonzero(~(fixed | varying))
-    if len(undecided):
+    if len(undecided) and not budget.late():
         depth = int(np.searchsorted(network.unit_offsets, undecided[-1], side="right"))
         front = replace(network, layers=network.layers[:depth])
         regions = enumerate_regions(front, domain, max_regions=max_regions, max_seconds=budget.rest)
@@ -153,16 +152,37 @@ def prove_units(
     return UnitUse(fixed, varying, _slopes(network, piece) == 0, piece)
 
 
+def _sampled(network: Network, domain: Polyhedron, samples: int, budget: Budget) -> PatternArray:
+    """The patterns at random points of a domain, as many as half of the time that is left allows."""
+    half, tables = _half(budget), boundaries(network)
+    found = [np.zeros((0, network.n_units), dtype=np.int8)]
+    with suppress(BudgetSpent), watched(half.first):
+        for points in random_points(bounded_part(domain), samples, np.random.default_rng(0)):
+            parts = in_parts(network, points)
+            found.extend(
+                clear_patterns(network, tables, some)[0] for some in parts
+            )  # those so far, if stopped
+    return np.concatenate(found)
+
+
+def _half(budget: Budget) -> Budget:
+    """Half of the time that is left."""
+    return Budget(None, None if budget.rest is None else max(budget.rest / 2, 1e-9))
+
+
 def _branch(network: Network, domain: Polyhedron, known: UnitUse, budget: Budget) -> None:
     """Decide more units by branch and bound over the domain's box, in half of the time that is left."""
+    half = _half(budget)
+    if half.left is not None and half.left < LOADING and "torch" not in sys.modules:
+        return
     from polytope.bounds.branching.units import fixed_pieces  # loads torch, which takes seconds
 
-    half = Budget(None, None if budget.rest is None else max(budget.rest / 2, 1e-9))
     undecided = np.flatnonzero(~(known.fixed | known.varying))
-    proved, points = fixed_pieces(network, domain.bounds, known.piece, undecided, lambda: half.spent(0))
+    with watched(half.look):
+        proved, points = fixed_pieces(network, domain.bounds, known.piece, undecided, lambda: half.spent(0))
     known.fixed[undecided[proved]] = True
-    inside = points[domain.contains(points)]
-    if len(inside):
+    with suppress(BudgetSpent), watched(budget.look):
+        inside = points[domain.contains(points)]
         patterns, _ = clear_patterns(network, boundaries(network), inside)
         known.varying[:] |= (patterns != known.piece).any(axis=0)
 
@@ -220,23 +240,13 @@ def fixed_units(network: Network, domain: Polyhedron) -> BoolArray:
             for part in _interval(table.coefficients[:, :, None] * z[:, table.index].transpose(1, 2, 0))
         )
         guess = activation.pattern(z.mean(axis=0)[:, None])[:, 0]
-        parts.append(
-            np.array(
-                [
-                    all(_holds(sign, low[k], high[k]) for k, sign, _ in table.pieces[unit][piece])
-                    for unit, piece in enumerate(guess.tolist())
-                ],
-                dtype=bool,
-            )
-        )
+        rows = table.rows_on(guess)
+        k, fixed = table.row_boundary[rows], np.ones(len(guess), dtype=bool)
+        fixed[table.unit[k[~np.where(table.row_sign[rows] > 0, high[k] < 0, low[k] > 0)]]] = False
+        parts.append(fixed)
     return np.concatenate(parts)
 
 
 def _interval(terms: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Sums of two intervals each, ``[m, 2, 2]`` with the ends last, to low and high ``[m]``."""
     return terms.min(axis=2).sum(axis=1), terms.max(axis=2).sum(axis=1)
-
-
-def _holds(sign: float, low: float, high: float) -> bool:
-    """Whether a boundary function has one strict sign on its interval."""
-    return bool(high < 0 if sign > 0 else low > 0)

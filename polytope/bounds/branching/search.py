@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import reduce, wraps
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -28,7 +28,8 @@ from polytope.bounds.branching.relaxed import Affine, Known, Lines, Pair, Relaxe
 from polytope.bounds.intervals import Intervals
 from polytope.ir.activations import PatternArray
 from polytope.ir.layers import Layer
-from polytope.ir.maps import FloatArray
+from polytope.ir.looking import look
+from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.ir.sweep import outputs
 
@@ -39,6 +40,7 @@ FARTHER, MOST_LEVELS = 1.25, 60  # by how much radii grow; how often the first o
 HALVINGS = 14  # of the radius, to read a node's bound off its affine function
 MOST = 127  # more than any number of a piece
 ROWS = 1 << 22  # numbers in combinations that are bounded at once
+NODE_BYTES = 14  # of an open node, for each unit
 
 
 P = ParamSpec("P")
@@ -76,6 +78,7 @@ class Branching:
         radius: beyond which nothing is of interest; finite.
         spent: whether to come to an end; asked before what takes long.
         whole: whether to look within the whole radius at once; else within a small one first.
+        outputs: numbers of those that are asked about; all by default.
         device: a torch device.
 
     Attributes:
@@ -91,6 +94,7 @@ class Branching:
     radius: float
     spent: Callable[[], bool] = lambda: False
     whole: bool = False
+    outputs: IntArray | None = None
     device: str = "cpu"
     proved: float = 0.0
     settled: int = 0
@@ -141,7 +145,7 @@ class Branching:
             return [], self._points(self.nodes)
         nodes = self.nodes
         chosen = torch.zeros(len(nodes), dtype=torch.bool, device=self.device)
-        chosen[torch.argsort(nodes.bound)[:TOGETHER]] = True
+        chosen[torch.argsort(nodes.bound)[: min(TOGETHER, self._together())]] = True
         now, self.nodes = nodes.take(chosen), nodes.take(~chosen)
         whole = now.unit < 0
         regions = self._regions(now.take(whole))
@@ -153,20 +157,43 @@ class Branching:
     def _enter(self, radius: float) -> None:
         """Begin with one node for each output, within a radius."""
         self._look_within(radius)
-        out, units, device = self.network.output_dim, self.network.n_units, self.device
+        self._begin(np.arange(self.network.output_dim) if self.outputs is None else self.outputs)
+
+    @_alone
+    def turn_to(self, outputs: IntArray) -> None:
+        """Begin again with some of the outputs, within the same radius.
+
+        Arguments:
+            outputs: their numbers.
+        """
+        self._begin(outputs)
+
+    def _begin(self, outputs: IntArray) -> None:
+        every, together = torch.from_numpy(outputs).to(self.device), self._together()
+        parts = [every[i : i + together] for i in range(0, max(len(every), 1), together)]
+        self.nodes = reduce(Nodes.plus, map(self._begun, parts))
+
+    def _together(self) -> int:
+        """How many nodes are bounded at once, so that their numbers stay bounded."""
+        return max(1, ROWS // max(*self.network.widths, self.network.n_units, len(self.start)))
+
+    def _begun(self, out: Tensor) -> Nodes:
+        """A node for each of some outputs, without those that hold nothing within the radius."""
+        n, units, device = len(out), self.network.n_units, self.device
+        look(NODE_BYTES * n * (units + len(self.start)))
         nodes = Nodes(
-            bound=torch.zeros(out, dtype=torch.float64, device=device),
-            output=torch.arange(out, device=device),
-            first=torch.zeros(out, units, dtype=torch.int8, device=device),
-            last=torch.full((out, units), MOST, dtype=torch.int8, device=device),
-            share=torch.full((out, units), -1.0, device=device),
-            push=torch.zeros(out, 2, units, device=device),
-            unit=torch.full((out,), -1, device=device),
-            piece=torch.full((out,), -1, device=device),
-            slope=torch.zeros(out, len(self.start), device=device),
+            bound=torch.zeros(n, dtype=torch.float64, device=device),
+            output=out,
+            first=torch.zeros(n, units, dtype=torch.int8, device=device),
+            last=torch.full((n, units), MOST, dtype=torch.int8, device=device),
+            share=torch.full((n, units), -1.0, device=device),
+            push=torch.zeros(n, 2, units, device=device),
+            unit=torch.full((n,), -1, device=device),
+            piece=torch.full((n,), -1, device=device),
+            slope=torch.zeros(n, len(self.start), device=device),
         )
         nodes = self._bounded(nodes)
-        self.nodes = nodes.take(nodes.bound < radius)
+        return nodes.take(nodes.bound < self.radius)
 
     def _look_within(self, radius: float) -> None:
         """Bounds of all pre-activations within a radius."""
@@ -194,6 +221,7 @@ class Branching:
         together = max(1, ROWS // max(*self.network.widths, self.network.input_dim))
         for i in range(0, len(asked), together):
             rows = asked[i : i + together]
+            look()
             if self.spent():
                 break  # intervals do
             one = torch.zeros(len(rows), len(layer.bias), dtype=torch.float64, device=self.device)
@@ -290,6 +318,7 @@ class Branching:
         best = torch.full((len(nodes),), -torch.inf, dtype=torch.float64, device=self.device)
         kept: list[Tensor] = []
         for step in range(STEPS):
+            look()
             found = self._below(nodes, units, lines, share, push)
             constant = found.constant - found.room
             value = self.around.least(found.weights, constant, self._radius)

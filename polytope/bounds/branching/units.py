@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +13,15 @@ from scipy.sparse import csr_array
 
 from polytope.bounds.branching.search import Branching
 from polytope.bounds.output_bounds import bounds_over_box
+from polytope.core.limits import BudgetSpent
 from polytope.ir.activations import PatternArray, PiecewiseLinear
+from polytope.ir.backward import pull_back
 from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, IntArray, Sparse
 from polytope.ir.network import Network
 
 MOST_NODES = 4_000  # of a layer, split without an end in sight
+MOST_NUMBERS = 1 << 25  # in the nodes of units that are looked at together
 
 BoolArray = NDArray[np.bool_]
 
@@ -32,7 +36,7 @@ def fixed_pieces(
         box: ``[2, d]``, finite.
         pattern: ``int8[units]``, the pieces that are to be proved.
         units: the units, in order.
-        spent: whether to stop; what is not proved by then is not.
+        spent: whether to stop; what is not proved by then, or when a look ends the work, is not.
 
     Returns:
         ``(proved [k], inputs [n, d])``
@@ -42,8 +46,11 @@ def fixed_pieces(
         mine = units[(first <= units) & (units < network.unit_offsets[number])]
         if len(mine):
             front, owner = _conditions(network, number, mine - first, pattern[mine])
-            open_rows, seen = _settle(front, box, spent)
-            proved.append(~np.isin(np.arange(len(mine)), owner[open_rows]))
+            positive, seen = np.zeros(len(owner), dtype=bool), np.zeros((0, network.input_dim))
+            with suppress(BudgetSpent):
+                rows, seen = _settle(front, box, spent)
+                positive[rows] = True
+            proved.append(~np.isin(np.arange(len(mine)), owner[~positive]))
             points.append(seen)
     return np.concatenate(proved), np.concatenate(points)
 
@@ -68,23 +75,50 @@ def _conditions(
 
 
 def _settle(front: Network, box: FloatArray, spent: Callable[[], bool]) -> tuple[IntArray, FloatArray]:
-    """Outputs that are not proved to be positive, and inputs at which some are not."""
+    """Outputs that are proved to be positive, and inputs at which some are not."""
     middle = box[0] / 2 + box[1] / 2
     if not front.n_units:  # affine: the least values stand at corners
-        left = np.flatnonzero(~(bounds_over_box(front, box)[0] > 0))
-        slopes, _ = front.affine(front.pattern(middle))
-        return left, np.where(slopes[left] > 0, box[0], box[1])
+        above = bounds_over_box(front, box)[0] > 0
+        some = np.flatnonzero(~above)[: max(1, MOST_NUMBERS // (front.output_dim + len(middle)))]
+        slopes = _slopes(front, some, middle)
+        return np.flatnonzero(above), np.where(slopes > 0, box[0], box[1])
     radius = float(np.maximum(box[1] - middle, middle - box[0]).max()) * (1 + 2.0**-40)
-    search = Branching(front, middle, box, np.inf, radius, spent, whole=True)
-    not_proved: set[int] = set()
-    points = [np.zeros((0, len(middle)))]
-    while len(search.nodes) and search.settled + len(search.nodes) < MOST_NODES and not spent():
+    together = max(1, MOST_NUMBERS // (front.n_units + len(middle)))
+    proved, points = [np.zeros(0, dtype=np.int64)], [np.zeros((0, len(middle)))]
+    every, share = np.arange(front.output_dim), MOST_NODES / front.output_dim
+    search = Branching(front, middle, box, np.inf, radius, spent, whole=True, outputs=every[:0])
+    with suppress(BudgetSpent):
+        for outputs in (every[i : i + together] for i in range(0, len(every), together)):
+            if spent():
+                break
+            search.turn_to(outputs)
+            proved.append(_split_up(search, outputs, max(1.0, share) * len(outputs), points))
+    return np.concatenate(proved), np.concatenate(points)
+
+
+def _split_up(search: Branching, outputs: IntArray, most: float, points: list[FloatArray]) -> IntArray:
+    """Which of the outputs that a search has just begun with are proved to be positive.
+
+    Arguments:
+        most: nodes, settled and open.
+        points: to which inputs are added at which some output may not be positive.
+    """
+    not_proved, before = set[int](), search.settled
+    while len(search.nodes) and search.settled - before + len(search.nodes) < most and not search.spent():
         regions, found = search.step(np.inf)
         not_proved |= {output for _, output, _ in regions}
         if len(found):
             points.append(found)
-            not_proved |= set(np.flatnonzero((front(found) <= 0).any(axis=0)).tolist())
+            not_proved |= set(np.flatnonzero((search.network(found) <= 0).any(axis=0)).tolist())
         lost = torch.tensor(sorted(not_proved), dtype=torch.int64)
         search.nodes = search.nodes.take(~torch.isin(search.nodes.output, lost))
     not_proved |= set(search.nodes.output.tolist())
-    return np.array(sorted(not_proved), dtype=np.int64), np.concatenate(points)
+    return outputs[~np.isin(outputs, sorted(not_proved))]
+
+
+def _slopes(front: Network, outputs: IntArray, x: FloatArray) -> FloatArray:
+    """The gradients of some outputs at a point, ``[k, d]``."""
+    weights = np.zeros((front.output_dim, 1, len(outputs)))
+    weights[outputs, 0, np.arange(len(outputs))] = 1.0
+    slopes, _ = pull_back(front, len(front.layers), weights, front.pattern(x))
+    return slopes.reshape(len(outputs), -1)

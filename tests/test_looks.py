@@ -1,0 +1,129 @@
+"""What takes long or much memory looks before its steps, in domains of many dimensions too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+import polytope as pt
+from polytope.bounds.branching.units import fixed_pieces
+from polytope.engines.budget import Budget, BudgetSpent
+from polytope.engines.highs_search import HighsSearch
+from polytope.engines.sampling import NUMBERS, TOGETHER, in_parts, random_points
+from polytope.engines.searching import searched
+from polytope.ir import Layer, Network, Sparse, relu
+from polytope.ir.looking import watched
+from polytope.measures.margins import class_of, margin_network
+from tests.networks import seeded
+
+
+@dataclass
+class Looks:
+    """Ends what is watched after so many looks; counts them and the bytes that steps ask for."""
+
+    allowed: float = np.inf
+    count: int = 0
+    most: int = 0
+
+    def __call__(self, wanted: int) -> None:
+        """Before a step."""
+        self.count += 1
+        self.most = max(self.most, wanted)
+        if self.count > self.allowed:
+            raise BudgetSpent
+
+
+def wide(d: int, out: int = 3) -> Network:
+    """A network on d inputs with few entries: a unit on each pair of neighbours, and a few outputs."""
+    at = np.arange(d)
+    pairs = csr_array((np.ones(2 * d), (np.tile(at, 2), np.append(at, (at + 1) % d))), shape=(d, d))
+    last = csr_array((np.linspace(-1, 1, d), (at % out, at)), shape=(out, d))
+    first = Layer((0,), (Sparse(pairs),), np.linspace(-3, 3, d), relu())
+    return Network((d,), (first, Layer((1,), (Sparse(last),), np.zeros(out))))
+
+
+def test_bytes_that_a_step_takes_are_time_too() -> None:
+    Budget(None, 100.0).look(2**30)
+    for step in (Budget(None, 100.0).look, Budget(None, 100.0).first):
+        with pytest.raises(BudgetSpent):
+            step(2**40)
+    late = Budget(None, 100.0, max_memory=2**62)
+    with pytest.raises(BudgetSpent):
+        late.look(2**40)
+    assert late.stopped_by == "seconds"
+    Budget(max_memory=2**62).look(2**40)  # no limit of time
+
+
+def test_units_proved_before_any_look_are_proved() -> None:
+    network = seeded(0, 8, 10, 8, 2)
+    box, d = pt.Polyhedron.box([-0.3] * 8, [0.3] * 8), network.n_units
+    pattern = network.pattern(np.zeros((1, 8)))[0]
+    sizes, looks = [], Looks()
+    with watched(looks):
+        whole, _ = fixed_pieces(network, box.bounds, pattern, np.arange(d), lambda: False)
+    assert looks.count > 20
+    for allowed in np.linspace(0, looks.count, 8, dtype=int).tolist():
+        with watched(Looks(allowed)):
+            proved, points = fixed_pieces(network, box.bounds, pattern, np.arange(d), lambda: False)
+        assert not (proved & ~whole).any()
+        assert box.contains(points).all()
+        sizes.append(int(proved.sum()))
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1] == whole.sum()
+
+
+def test_samples_go_through_a_network_in_parts_of_bounded_size() -> None:
+    network = wide(5000)
+    points = np.zeros((1000, 5000))
+    parts = [len(part) for part in in_parts(network, points)]
+    assert sum(parts) == 1000
+    assert max(parts) * network.n_units <= TOGETHER
+    box, looks = pt.Polyhedron.box(np.zeros(5000), np.ones(5000)), Looks()
+    with watched(looks):
+        drawn = [len(some) for some in random_points(box, 1000, np.random.default_rng(0))]
+    assert sum(drawn) == 1000
+    assert max(drawn) * 5000 <= NUMBERS
+    assert looks.count == len(drawn) > 1
+
+
+def test_margins_of_very_many_outputs_are_sparse() -> None:
+    network = wide(64, out=30_000)  # as a table, 7.2 GB
+    label, tie = class_of(network, np.linspace(0, 1, 64))
+    assert not tie
+    margins = margin_network(network, label)
+    [rows] = margins.layers[-1].maps
+    assert isinstance(rows, Sparse)
+    assert rows.matrix.nnz == 2 * 29_999
+    x = np.random.default_rng(0).random((3, 64))
+    y = network(x)
+    assert (margins(x) == np.delete(y[:, [label]] - y, label, axis=1)).all()
+    near = pt.robustness_radius(network, x[0], domain=pt.Polyhedron.box([0] * 64, [1] * 64), max_seconds=1e-9)
+    assert (near.lower, near.exact) == (0.0, False)
+
+
+def test_tables_of_gigabytes_are_not_begun_without_the_time_for_them() -> None:
+    """Linear programs take the domain's rows as a table, here of 1.3 GB."""
+    d = 9000
+    network, box = wide(d), pt.Polyhedron.box(np.zeros(d), np.ones(d))
+    budget = Budget(None, 1.0)
+    found = searched(HighsSearch(), network, box, budget=budget, keep="cells", progress=None)
+    assert (found.n_regions, found.complete, budget.stopped_by) == (0, False, "seconds")
+    regions = pt.enumerate_regions(network, box, max_seconds=0.01)
+    assert (len(regions), regions.stopped_by) == (1, "seconds")
+
+
+def test_a_network_that_reads_thousands_of_coordinates_is_simplified_and_its_units_proved() -> None:
+    d = 9000
+    network, box = wide(d), pt.Polyhedron.box(np.zeros(d), np.ones(d))
+    biases = network.layers[0].bias
+    fixed = (biases >= 0) | (biases <= -2)
+    use = pt.prove_units(network, box, samples=50, max_seconds=60, max_regions=1)
+    assert (use.fixed <= fixed).all()
+    assert (use.fixed[(biases > 0) | (biases < -2)]).all()
+    assert (use.varying <= ~fixed).all()
+    found = pt.simplify(network, box, use=use, samples=20)
+    assert found.network.n_units == d - use.fixed.sum()
+    assert found.difference < 1e-12
