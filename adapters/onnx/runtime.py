@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from adapters.check import NotRunnableError, pieces
 from adapters.inputs import InputPart
 from polytope.ir.maps import FloatArray
 
-onnxruntime.disable_telemetry_events()  # a model that is looked at stays on its machine
+# A model that is looked at stays on its machine. The variable is read while the library is loaded, ...
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
+
+onnxruntime.disable_telemetry_events()  # ... and older ones ask for this
 
 Run = Callable[[FloatArray], list[NDArray[Any]]]
 """Rows ``[n, d]``, as one batch, to all outputs."""
