@@ -216,8 +216,9 @@ def test_number_types_are_those_of_the_file(tmp_path: Path, function: Callable, 
     x = 3 * torch.randn(8, 4)
     want = np.array([module(row[None]).double().numpy().ravel() for row in x])
     np.testing.assert_allclose(network(x.double().numpy()), want, atol=1e-4)
-    module_too = from_torch(module, torch.ones(1, 4))
-    np.testing.assert_allclose(module_too(x.double().numpy()), want, atol=1e-4)
+    if kind == "program":  # the module itself goes through one
+        module_too = from_torch(module, torch.ones(1, 4))
+        np.testing.assert_allclose(module_too(x.double().numpy()), want, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["program", "decomposed", "script"])

@@ -222,20 +222,20 @@ def test_a_budget_gives_an_interval_on_784_inputs(norm: float) -> None:
     check_witness(network, x, norm, found)
 
 
-@pytest.mark.parametrize("exponent", [-27, 27])
+@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("norm", NORMS)
-def test_radii_scale_with_the_inputs(norm: float, exponent: int) -> None:
+def test_radii_scale_with_the_inputs(norm: float, whole: bool) -> None:
     """Inputs of size 1e-8 or 1e8, outputs the other way: the same radii, in a box and in the whole space."""
-    size = 2.0**exponent
-    for network in (seeded(0, 2, 6, 5, 1), integer(6, 3, 5, 4, 3)):
+    for network in (seeded(0, 2, 5, 4, 1), integer(6, 3, 4, 4, 3)):
         d, out = network.input_dim, network.output_dim
-        small = pt.mlp([(np.eye(d) / size, np.zeros(d))]).then(network)
-        small = small.then(pt.mlp([(np.eye(out) / size, np.zeros(out))]))
-        x = np.random.default_rng(1).uniform(-1, 1, d)
-        for whole in (False, True):
-            ends, domain = np.ones(d), None if whole else pt.Polyhedron.box([-1] * d, [1] * d)
+        ends, x = np.ones(d), np.random.default_rng(1).uniform(-1, 1, d)
+        expected = pt.robustness_radius(
+            network, x, norm, domain=None if whole else pt.Polyhedron.box(-ends, ends)
+        )
+        for size in (2.0**-27, 2.0**27):
+            small = pt.mlp([(np.eye(d) / size, np.zeros(d))]).then(network)
+            small = small.then(pt.mlp([(np.eye(out) / size, np.zeros(out))]))
             scaled = None if whole else pt.Polyhedron.box(-size * ends, size * ends)
-            expected = pt.robustness_radius(network, x, norm, domain=domain)
             found = pt.robustness_radius(small, size * x, norm, domain=scaled)
             assert found.exact == expected.exact
             assert found.value == pytest.approx(size * expected.value, rel=1e-9)
