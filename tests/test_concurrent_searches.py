@@ -83,7 +83,7 @@ def test_two_threads_do_not_write_into_one_directory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["threads", "highs"])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_processes_begun_either_way(method: str, engine: str) -> None:
     """Also after this process has searched, with threads, itself."""

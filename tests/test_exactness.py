@@ -1,6 +1,6 @@
 """What is called exact is what the slow twin finds: on families of nasty networks, and on reported ones.
 
-Each law is asked of blocks of seeds: of five in the suite, of 250 where slow tests run too. A failure names
+Each law is asked of blocks of seeds: of four in the suite, of 250 where slow tests run too. A failure names
 the seed; ``drawn(seed)`` is the network again.
 """
 
@@ -85,7 +85,7 @@ def reported(name: str) -> Case:
     return Case(name, len(name), network, domain, twin)
 
 
-@pytest.fixture(scope="module", params=seeds(250, 5))
+@pytest.fixture(scope="module", params=seeds(250, 4))
 def block(request: pytest.FixtureRequest) -> list[Case]:
     """Some networks."""
     drawn.cache_clear()
@@ -98,7 +98,18 @@ def test_nasty_networks(block: list[Case], law: Law) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("name", REPORTED)
+SIMILAR = {  # of a family that a milder and a harder one stand for
+    "lines 1e-08 from parallel, square",
+    "lines 1e-08 from parallel, plane",
+    "biases of 1e6",
+    "a unit times 1e+12",
+    *(name for name in REPORTED if name.startswith("a box of") and name.endswith(", 2")),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SIMILAR else []) for n in REPORTED]
+)
 def test_reported_networks(name: str) -> None:
     wrong = [line for law in HOLDS for line in broken(reported(name), law, HOLDS[law])]
     assert not wrong, "\n".join(wrong)

@@ -46,20 +46,26 @@ def test_facets_satisfy_euler(name: str) -> None:
     ("seed", "widths", "box", "space"),
     [
         (0, (2, 8, 8, 1), 35, 113),
-        (0, (2, 16, 16, 1), 84, 442),
+        pytest.param(0, (2, 16, 16, 1), 84, 442, marks=pytest.mark.slow),
         (0, (3, 6, 6, 1), 51, 249),
         (0, (4, 6, 6, 1), 163, 469),
     ],
 )
 def test_seeded_networks(seed: int, widths: tuple[int, ...], box: int, space: int) -> None:
+    """By HiGHS where the space is whole: 442 of those regions are for the slow tests."""
     network = seeded(seed, *widths)
     assert count_regions(network, Polyhedron.box(*unit_box_of(network)), LP).lower == box
     assert count_regions(network, Polyhedron.whole_space(widths[0]), LP).lower == space
 
 
-@pytest.mark.parametrize(("widths", "facets"), [((3, 6, 6, 1), 665), ((4, 6, 6, 1), 1543)])
+@pytest.mark.parametrize(
+    ("widths", "facets"), [((3, 6, 6, 1), 665), pytest.param((4, 6, 6, 1), 1543, marks=pytest.mark.slow)]
+)
 def test_facets_between_cells_of_the_whole_space(widths: tuple[int, ...], facets: int) -> None:
-    """As exact arithmetic counts them: pairs that differ in one unit and touch in less are none."""
+    """As exact arithmetic counts them: pairs that differ in one unit and touch in less are none.
+
+    In the suite in three dimensions, in four among the slow tests.
+    """
     regions = enumerate_regions(seeded(0, *widths), Polyhedron.whole_space(widths[0]), LP)
     assert regions.adjacency().number_of_edges() == facets
 

@@ -20,6 +20,7 @@ HIGHS = LayerSplit(cells="lp", solver="highs")
 
 HIGHER = {"8-16-16-1": 501_023, "10-12-12-1": 70_102, "20-16-1": 65_536}
 SMALL = [name for name, count in KNOWN_REGIONS.items() if count < 30_000]
+LISTED = [pytest.param(n, marks=[pytest.mark.slow] if KNOWN_REGIONS[n] > 10_000 else []) for n in SMALL]
 
 
 @needs_shared
@@ -31,8 +32,9 @@ def test_known_counts(name: str) -> None:
 
 
 @needs_shared
-@pytest.mark.parametrize("name", [*SMALL, "10-12-12-1"])
+@pytest.mark.parametrize("name", [*LISTED, pytest.param("10-12-12-1", marks=pytest.mark.slow)])
 def test_regions_are_found_once_and_hold_their_points(name: str) -> None:
+    """In the suite of up to 10,000 regions; all files where slow tests run too."""
     network = file_network(name)
     regions = enumerate_regions(network, Polyhedron.box(*unit_box_of(network)), SIMPLEX)
     assert len(np.unique(regions.patterns, axis=0)) == len(regions) == (KNOWN_REGIONS | HIGHER)[name]

@@ -14,18 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polytope import Network, Polyhedron, enumerate_regions, load_complex, verify_certificate
+from polytope import enumerate_regions, load_complex, verify_certificate
 from polytope.errors import CorruptFileError
 from polytope.runs import batches
-from tests.networks import seeded, unit_box_of
+from tests.run_cases import CASE, case, small_case
 
-CASE = (0, 3, 16, 16, 1)  # 676 regions
 ROOT = Path(__file__).parents[1]
-
-
-def case() -> tuple[Network, Polyhedron]:
-    network = seeded(*CASE)
-    return network, Polyhedron.box(*unit_box_of(network))
 
 
 @pytest.fixture(autouse=True)
@@ -48,11 +42,10 @@ ODD = [
 
 @pytest.mark.parametrize("name", ODD)
 def test_odd_names(tmp_path: Path, name: str) -> None:
-    network, place = seeded(0, 2, 8, 8, 1), tmp_path / name / "run"
-    small = network, Polyhedron.box(*unit_box_of(network))
-    part = enumerate_regions(*small, directory=place, certificate=True, max_regions=10)
+    place = tmp_path / name / "run"
+    part = enumerate_regions(*small_case(), directory=place, certificate=True, max_regions=10)
     assert (len(part), part.complete) == (10, False)
-    assert len(enumerate_regions(*small, directory=str(place), resume=True)) == 35
+    assert len(enumerate_regions(*small_case(), directory=str(place), resume=True)) == 35
     assert load_complex(place).complete
     assert verify_certificate(place).regions == 35
 
@@ -61,12 +54,12 @@ def test_a_linked_folder(tmp_path: Path) -> None:
     """The run goes where the link leads, and goes on through either name."""
     (tmp_path / "disk").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "disk", target_is_directory=True)
-    enumerate_regions(*case(), directory=tmp_path / "link", certificate=True, max_regions=100)
-    assert len(load_complex(tmp_path / "disk")) == 100
+    enumerate_regions(*small_case(), directory=tmp_path / "link", certificate=True, max_regions=10)
+    assert len(load_complex(tmp_path / "disk")) == 10
     with pytest.raises(ValueError, match="already"):
-        enumerate_regions(*case(), directory=tmp_path / "disk")
-    assert len(enumerate_regions(*case(), directory=tmp_path / "disk", resume=True)) == 676
-    assert verify_certificate(tmp_path / "link").regions == 676
+        enumerate_regions(*small_case(), directory=tmp_path / "disk")
+    assert len(enumerate_regions(*small_case(), directory=tmp_path / "disk", resume=True)) == 35
+    assert verify_certificate(tmp_path / "link").regions == 35
 
 
 def test_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,12 +89,12 @@ def test_a_place_that_cannot_be_written() -> None:
 
 def test_who_reads_writes_nothing(tmp_path: Path) -> None:
     """So that a directory may lie on a disk that is read-only."""
-    enumerate_regions(*case(), directory=tmp_path, certificate=True)
+    enumerate_regions(*small_case(), directory=tmp_path, certificate=True)
     before = {file: file.stat().st_mtime_ns for file in (tmp_path, *tmp_path.rglob("*"))}
     for file in before:
         file.chmod(0o555 if file.is_dir() else 0o444)
     held = load_complex(tmp_path)
-    assert (len(held.patterns), len(held.neighbours)) == (676, verify_certificate(tmp_path).adjacent)
+    assert (len(held.patterns), len(held.neighbours)) == (35, verify_certificate(tmp_path).adjacent)
     assert {file: file.stat().st_mtime_ns for file in (tmp_path, *tmp_path.rglob("*"))} == before
     for file in before:
         file.chmod(0o755 if file.is_dir() else 0o644)

@@ -55,7 +55,10 @@ def test_a_model_is_its_network_in_every_format(name: str, ending: str, tmp_path
 @pytest.mark.parametrize("tries", [30, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("ending", FORMATS)
 def test_a_spoilt_file_is_refused_or_still_the_model(ending: str, tries: int, tmp_path: Path) -> None:
-    """Cut at any place, or with any byte turned over, a file is refused by one sentence, or loads."""
+    """Cut at any place, or with any byte turned over, a file is refused by one sentence, or loads.
+
+    Thirty times in the suite, three hundred where slow tests run too.
+    """
     path = written("mlp", ending, tmp_path)
     whole, rng = path.read_bytes(), np.random.default_rng(1)
     refused = 0

@@ -86,6 +86,7 @@ def face_numbers(name: str) -> tuple[int, ...]:
     ],
 )
 def test_faces_satisfy_euler(name: str) -> None:
+    """In the suite of up to 50,000 regions; all files where slow tests run too."""
     counts = face_numbers(name)
     assert counts[:2] == VERTICES_AND_EDGES[name]
     assert counts[-1] == KNOWN_REGIONS[name]

@@ -110,9 +110,9 @@ def test_units_without_a_boundary(order: str) -> None:
         assert (regions.patterns.tolist(), regions.complete) == ([[1]], True)
 
 
-@pytest.mark.parametrize("start", range(0, 12, 4))
+@pytest.mark.parametrize("start", [0, 4, pytest.param(8, marks=pytest.mark.slow)])
 def test_maxima_that_tie_on_one_hyperplane(start: int) -> None:
-    """Small integers in cones: several members of a group take the lead together."""
+    """Small integers in cones: several members of a group take the lead together. A third of the seeds is slow."""
     for seed in range(start, start + 4):
         rng = np.random.default_rng(seed)
         A = rng.integers(-2, 3, (7, 2)).astype(float)
@@ -161,7 +161,7 @@ def test_a_clock_that_runs_out_anywhere_leaves_the_walk_incomplete(
 
 @pytest.mark.parametrize(("wide", "thin"), [(1e6, 1.0), (1e8, 1.0), (1e5, 1e-3)])
 def test_long_thin_boxes(wide: float, thin: float) -> None:
-    for seed in range(6):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         A = rng.standard_normal((5, 2)) @ np.diag([1 / wide, 1 / thin])
         b = -A @ np.array([wide / 2, thin / 2]) + 0.1 * rng.standard_normal(5)
@@ -174,7 +174,7 @@ def test_long_thin_boxes(wide: float, thin: float) -> None:
 
 @pytest.mark.parametrize("angle", [1e-6, 1e-8, 1e-12])
 def test_nearly_parallel_lines(angle: float) -> None:
-    for seed in range(6):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         w = rng.standard_normal(2)
         near = [w / np.linalg.norm(w) + angle * rng.standard_normal(2) for _ in range(3)]
