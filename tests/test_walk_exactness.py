@@ -112,7 +112,7 @@ def test_units_without_a_boundary(order: str) -> None:
 
 @pytest.mark.parametrize("start", [0, 4, pytest.param(8, marks=pytest.mark.slow)])
 def test_maxima_that_tie_on_one_hyperplane(start: int) -> None:
-    """Small integers in cones: several members of a group take the lead together. A third of the seeds is slow."""
+    """Small integers in cones: several members of a group take the lead together. A third of them is slow."""
     for seed in range(start, start + 4):
         rng = np.random.default_rng(seed)
         A = rng.integers(-2, 3, (7, 2)).astype(float)
