@@ -18,10 +18,13 @@ from polytope.engines.engine import Engine
 from polytope.engines.highs_search import HighsSearch
 from polytope.engines.searching import searched
 from polytope.engines.vertex_search import VertexSearch
+from polytope.ir import Dense, Layer, Network, max_groups, relu
+from polytope.ir.boundaries import boundaries
 from polytope.ir.by_columns import by_columns
 from polytope.ir.convolution import Convolution
 from polytope.ir.looking import look, unwatched, watched
 from polytope.ir.maps import Transposed
+from polytope.regions.locate import told_patterns
 from polytope.runs.batches import Share, run_batch
 from tests.networks import seeded
 
@@ -193,3 +196,20 @@ def test_verbs_without_time_say_what_they_do_not_know() -> None:
     true = pt.robustness_radius(hard, [0.1] * 4, domain=box)
     assert near.lower <= true.value
     assert near.value >= true.lower
+
+
+def test_ties_of_constants_do_not_hide_the_first_region() -> None:
+    """Members of a maximum that are the same constant all over a region, as behind units that are off."""
+    off = Layer((0,), (Dense(np.eye(2)),), np.array([-5.0, -5.0]), relu())
+    level = Layer((1,), (Dense(np.ones((4, 2))),), np.full(4, 0.07), max_groups([[0, 1], [2, 3]]))
+    network = Network((2,), (off, level, Layer((2,), (Dense(np.eye(2)),), np.zeros(2))))
+    patterns, told = told_patterns(network, boundaries(network), np.full((1, 2), 0.3))
+    assert told.all()
+    assert patterns.tolist() == pt.enumerate_regions(network, BOX).patterns.tolist() == [[0, 0, 0, 0]]
+    assert len(pt.enumerate_regions(network, BOX, max_seconds=1e-9)) == 1
+
+
+def test_a_middle_on_a_boundary_does_not_hide_the_first_region() -> None:
+    network = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
+    found = pt.enumerate_regions(network, pt.Polyhedron.box([-1], [1]), max_seconds=1e-9)
+    assert found.patterns.tolist() in ([[0, 1]], [[1, 0]])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from time import monotonic
 
 import numpy as np
 
 from polytope.core.open_cells import Bounds, Path, open_cells
 from polytope.core.result import ROOT, Keep, SearchResult
-from polytope.engines.budget import Budget, BudgetSpent, Progress
+from polytope.engines.budget import GRACE, Budget, BudgetSpent, Progress
 from polytope.engines.engine import Engine
 from polytope.geometry.inside import contained
 from polytope.geometry.polyhedron import Polyhedron
@@ -21,6 +22,7 @@ from polytope.ir.maps import FloatArray
 from polytope.regions.locate import told_patterns
 
 TRIED = 8  # points at which a first region is looked for
+PROVING = 0.25  # of the time for that
 
 
 def searched(
@@ -67,8 +69,9 @@ def a_region(network: Network, domain: Polyhedron, budget: Budget) -> Inside | N
         network, domain: as of a search.
         budget: when to try no further point than the first.
     """
-    tables, rng = boundaries(network), np.random.default_rng(0)
+    tables, rng, began = boundaries(network), np.random.default_rng(0), monotonic()
     center, radius = domain.inscribed_ball
+    seconds = max(np.inf if budget.max_seconds is None else PROVING * budget.max_seconds, GRACE / 2)
     for share in np.linspace(0.0, 0.5, TRIED):
         side = rng.standard_normal(domain.dim)
         x = (center + share * min(radius, 1.0) * side / np.linalg.norm(side))[None]
@@ -79,7 +82,7 @@ def a_region(network: Network, domain: Polyhedron, budget: Budget) -> Inside | N
             break
         if told[0] and contained(domain.rows, domain.b, x, strictly=True)[0]:
             return pattern, x
-        if budget.late():
+        if monotonic() - began > seconds:
             break
     return None
 

@@ -69,11 +69,15 @@ def boundary_values(table: LayerBoundaries, z: Columns) -> tuple[FloatArray, Flo
     """The boundary functions of a layer at columns of z, and bounds on their errors, ``[m, B]`` each."""
     assert z.error is not None, "bounds on errors were wanted"
     one, two = table.index.T
-    f, g = np.abs(table.coefficients).T[:, :, None]
+    factors, plain = np.abs(table.coefficients), table.offset == 0
+    f, g = factors.T[:, :, None]
     value = table.values(z.value)
-    error = f * z.error[one] + 2 * U * f * np.abs(z.value[one]) + U * np.abs(value)
+    rough, other = (np.where(plain & (size == 1), 0.0, 2 * U * size)[:, None] for size in factors.T)
+    error = (
+        f * z.error[one] + rough * np.abs(z.value[one]) + U * np.abs(value)
+    )  # a difference of two: U alone
     if g.any():
-        error += g * z.error[two] + 2 * U * g * np.abs(z.value[two])
+        error += g * z.error[two] + other * np.abs(z.value[two])
     return value, error
 
 
