@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
@@ -190,6 +192,19 @@ def test_dyadic_numbers_are_exact() -> None:
     values = np.array([0.1, -3.0, 0.0, 2.0**-40, 1e300])
     exact = dyadic(values)
     assert [v / 2**exact.exponent for v in exact.integers] == values.tolist()
+
+
+@pytest.mark.parametrize("spread", [0, 30, 1000])
+def test_many_dyadic_numbers_are_the_same_as_one_by_one(spread: int) -> None:
+    rng = np.random.default_rng(spread)
+    short = rng.standard_normal(1000).astype(np.float32).astype(float)
+    values = np.ldexp(short, rng.integers(-spread, spread + 1, 1000))
+    values[:5] = 0.0, -0.0, 5e-324, -1.0, 1.7e308 if spread == 1000 else 3.0
+    values = values if spread == 1000 else np.delete(values, 2)
+    exact = dyadic(values.reshape(3, -1) if len(values) % 3 == 0 else values)
+    assert {type(v) for v in exact.integers.ravel()} == {int}
+    assert [Fraction(v, 2**exact.exponent) for v in exact.integers.ravel()] == list(map(Fraction, values))
+    assert exact.exponent == 0 or any(v % 2 for v in exact.integers.ravel())
 
 
 def test_wrong_networks_are_refused() -> None:

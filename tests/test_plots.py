@@ -10,8 +10,12 @@ from typer.testing import CliRunner
 
 import polytope as pt
 from polytope.__main__ import app
+from polytope.cli.drawing import draw_complex
+from polytope.cli.options import Colour, Subject
+from polytope.engines.budget import BudgetSpent
+from polytope.ir.looking import watched
 from polytope.plots.files import new_figure, write_picture
-from polytope.plots.planar import area, outlines
+from polytope.plots.planar import area, outlines, outlines_in_time
 from polytope.plots.regions import MANY, class_parts
 from polytope.plots.surfaces import solid
 from tests.networks import integer, seeded
@@ -228,3 +232,29 @@ def test_the_command_says_what_it_cannot_draw(tmp_path: Path) -> None:
     code, _ = run("--box", "-1,-1,-1,0", "1,1,1,0", "--color-by", "volume", "--out", str(tmp_path / "a.pdf"))
     assert code == 0
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_partial_pictures_outline_what_time_allows_and_mark_the_rest() -> None:
+    network = seeded(0, 2, 8, 6, 1)
+    some = pt.enumerate_regions(network, SQUARE, max_regions=12)
+    assert not some.complete
+    every = outlines(some)
+    for allowed in (0, 30, 200, 10**9):
+        left = [allowed]
+
+        def told(_: int, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise BudgetSpent
+
+        with watched(told):
+            drawn = outlines_in_time(some)
+        assert all(np.allclose(a, b) for a, b in zip(drawn, every, strict=False))
+    assert len(drawn) == 12
+    for seconds in (1e-9, None):
+        figure = draw_complex(Subject.REGIONS, some, Colour.JACOBIAN, corners=False, seconds=seconds)
+        ax = figure.axes[0]
+        shown = len(ax.collections[0].get_paths()) if ax.collections else 0
+        marked = sum(len(line.get_xdata()) for line in ax.lines)
+        assert (shown, marked) == ((0, 12) if seconds else (12, 0))
+        assert ax.get_title().startswith("12 regions found, not all")

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polytope.cli.options import Colour, Subject
+from polytope.engines.budget import Budget
 from polytope.geometry import Slice
 from polytope.ir import Network
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.measures.counting import region_bounds
 from polytope.plots.complexity import plot_complexity_map
 from polytope.plots.files import new_figure
 from polytope.plots.graph import plot_dual_graph, plot_region_bounds
+from polytope.plots.planar import outlines_in_time, some_regions
 from polytope.plots.regions import jacobian_norms, plot_decision_boundary, plot_regions
 from polytope.plots.solid import plot_regions_3d
 from polytope.regions.complex import RegionComplex
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw_complex(subject: Subject, complex: RegionComplex, colour: Colour, corners: bool) -> Figure:
+def draw_complex(
+    subject: Subject, complex: RegionComplex, colour: Colour, corners: bool, seconds: float | None = None
+) -> Figure:
     """A picture of the regions of a domain.
 
     Arguments:
@@ -31,6 +36,7 @@ def draw_complex(subject: Subject, complex: RegionComplex, colour: Colour, corne
         complex: what was found; a partial one is named so in the title.
         colour: of ``regions``.
         corners: whether (0, 0), (1, 0) and (0, 1) are data points to mark, as in a window through three.
+        seconds: after which no further regions of a plane that was not searched whole are outlined.
 
     Raises:
         ValueError: the picture does not exist in this dimension.
@@ -42,8 +48,11 @@ def draw_complex(subject: Subject, complex: RegionComplex, colour: Colour, corne
     if subject is Subject.REGIONS:
         if d not in (2, 3):
             raise ValueError(f"Regions are drawn in two or three dimensions, not {d}: choose a --window.")
-        values, label = _colours(complex, colour)
-        (plot_regions_3d if solid else plot_regions)(complex, ax, values=values, label=label)
+        if solid or complex.complete:
+            values, label = _colours(complex, colour)
+            (plot_regions_3d if solid else plot_regions)(complex, ax, values=values, label=label)
+        else:
+            _draw_some(complex, ax, colour, seconds)
     elif subject is Subject.BOUNDARY:
         plot_decision_boundary(complex, ax)
     elif subject is Subject.GRAPH:
@@ -52,9 +61,27 @@ def draw_complex(subject: Subject, complex: RegionComplex, colour: Colour, corne
         plot_region_bounds({"this domain": (complex, region_bounds(complex.network))}, ax)
     if corners and d == 2 and subject in (Subject.REGIONS, Subject.BOUNDARY):
         _mark(ax)
-    if not complex.complete:
+    if not complex.complete and not ax.get_title():
         ax.set_title(f"{len(complex):,} regions found, not all", fontsize="medium")
     return figure
+
+
+def _draw_some(complex: RegionComplex, ax: Any, colour: Colour, seconds: float | None) -> None:
+    """The regions of a partial complex that time allows to outline; the others as points in them."""
+    with watched(Budget(None, seconds).look):
+        polygons = outlines_in_time(complex)
+    shown = some_regions(complex, slice(0, len(polygons)))
+    if len(shown):
+        values, label = _colours(shown, colour)
+        plot_regions(shown, ax, values=values, label=label, polygons=polygons)
+    rest = complex.interior_points[len(shown) :]
+    title = f"{len(complex):,} regions found, not all"
+    if len(rest):
+        ax.plot(*rest.T, "k.", ms=3)
+        title += f"; a point in each of the {len(rest):,} that time did not allow to outline"
+    (left, bottom), (right, top) = complex.domain.bounds
+    ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
+    ax.set_title(title, fontsize="medium", wrap=True)
 
 
 def draw_complexity(network: Network, scope: Scope, radius: float | None) -> Figure:

@@ -24,6 +24,8 @@ from polytope.cli.results import finish, say
 from polytope.cli.terminal import sentences, watching
 from polytope.runs.enumerate import enumerate_regions
 
+DRAWING = 0.5  # seconds for drawing what a search left incomplete, at least; or a tenth of its own
+
 
 @grouped
 def plot(
@@ -66,7 +68,10 @@ def plot(
                 progress=watch.regions,
             )
             complete = found.complete
-            figure = draw_complex(what, found, colour, corners=where.window is not None)
+            left = (
+                None if max_seconds is None else max(max_seconds - found.seconds, max_seconds / 10, DRAWING)
+            )
+            figure = draw_complex(what, found, colour, corners=where.window is not None, seconds=left)
         write_picture(figure, out)
     say(f"written: {out}, {scope.description}")
     finish(complete=complete or engine is EngineName.SAMPLING)

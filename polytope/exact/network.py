@@ -17,12 +17,14 @@ from scipy.sparse import csr_array
 from polytope.exact.dyadic import Dyadic, IntegerVector, add, dyadic, times, zeros
 from polytope.ir.activations import PatternArray
 from polytope.ir.layers import Layer
+from polytope.ir.looking import look
 from polytope.ir.maps import LinearMap
 from polytope.ir.network import Network
 from polytope.ir.sweep import outputs_to_input, to_input
 
 CACHE = 4000  # maps of layers that are kept
 DENSE = 0.25  # share of entries from which a matrix is multiplied as a dense one
+ENTRY_BYTES = 48  # of an entry as a Python integer
 
 
 class _Matrix(NamedTuple):
@@ -166,6 +168,7 @@ class _Combination:
 def _matrix(linear: LinearMap) -> _Matrix:
     matrix = linear.to_sparse()
     matrix.sum_duplicates()
+    look(ENTRY_BYTES * matrix.nnz)
     entries = dyadic(matrix.data)
     dense = None
     if matrix.nnz > DENSE * matrix.shape[0] * matrix.shape[1]:
@@ -197,6 +200,7 @@ def _transposed_product(matrix: _Matrix, weights: Dyadic) -> Dyadic:
     """The transposed matrix times a vector."""
     out = zeros(matrix.sparse.shape[1]).integers
     for unit in np.flatnonzero(weights.integers != 0):
+        look()
         part = slice(matrix.sparse.indptr[unit], matrix.sparse.indptr[unit + 1])
         out[matrix.sparse.indices[part]] += weights.integers[unit] * matrix.entries.integers[part]
     return Dyadic(out, weights.exponent + matrix.entries.exponent)

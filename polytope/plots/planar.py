@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 
+from polytope.core.limits import BudgetSpent
+from polytope.core.result import SearchResult
 from polytope.errors import UnboundedDomainError
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 from polytope.regions.cell_vertices import cell_vertices
 from polytope.regions.complex import RegionComplex
 from polytope.regions.region_rows import region_rows
+
+TOGETHER = 64  # regions that are outlined between two additions to a picture
 
 
 def outlines(complex: RegionComplex) -> list[FloatArray]:
@@ -32,6 +39,43 @@ def outlines(complex: RegionComplex) -> list[FloatArray]:
     if complex.complete:
         return list(cell_vertices(complex))
     return [_corners(*_edges(complex, i)) for i in range(len(complex))]
+
+
+def outlines_in_time(complex: RegionComplex) -> list[FloatArray]:
+    """The outlines of the first regions of a partial complex: of all of them, or until a look ends the work.
+
+    Arguments:
+        complex: regions of a bounded plane domain.
+    """
+    drawn: list[FloatArray] = []
+    with suppress(BudgetSpent):
+        while len(drawn) < len(complex):
+            look()
+            some = slice(len(drawn), len(drawn) + min(len(drawn) + 1, TOGETHER))
+            if complex.found.facets is None:
+                drawn += outlines(some_regions(complex, some))
+            else:
+                drawn += [_corners(*_edges(complex, i)) for i in range(len(complex))[some]]
+    return drawn
+
+
+def some_regions(complex: RegionComplex, which: slice) -> RegionComplex:
+    """Some regions of a complex, as a partial one.
+
+    Arguments:
+        which: their numbers.
+    """
+    found, patterns = complex.found, complex.patterns[which]
+    part = SearchResult(
+        engine=found.engine,
+        n_regions=len(patterns),
+        open_bound=max(complex.upper - len(patterns), 1),
+        kept_patterns=patterns,
+        interior_points=complex.interior_points[which],
+        candidates=None if found.candidates is None else found.candidates[which],
+        statistics=found.statistics,
+    )
+    return RegionComplex(complex.network, complex.domain, part, complex.seconds, complex.stopped_by)
 
 
 def area(outline: FloatArray) -> float:
