@@ -7,17 +7,17 @@ all. One that a budget stops has found the nearest ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polytope.core.ceiling import Ceiling
 from polytope.core.open_cells import Path
 from polytope.core.result import ROOT, Keep, SearchResult
 from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.engine import at_the_root
+from polytope.engines.listed import listed
 from polytope.engines.nearest_first import by_distance
 from polytope.engines.walk import Walk, by_hops
 from polytope.geometry.equilibrate import equilibrated
@@ -94,20 +94,12 @@ class FacetFlip:
         except BudgetSpent:
             ended = False
         done = ended and walk.sure
-        count, kept = len(walk.patterns), keep != "count"
-        bound = 0 if done else max(Ceiling(network, domain.dim).whole - count, 1)
-        return SearchResult(
-            engine=f"facet flip, by {self.order}",
-            n_regions=count,
-            open_bound=bound,
-            kept_patterns=np.array(walk.patterns, dtype=np.int8).reshape(count, network.n_units)[
-                : count * kept
-            ],
-            interior_points=(np.array(walk.points).reshape(-1, domain.dim) * inner.scale)[: count * kept],
-            candidates=walk.candidates() if done and kept else None,
-            neighbours=walk.neighbours() if done and kept else None,
-            statistics=dict(walk.tally),
-        )
+        regions = [(p, x * inner.scale) for p, x in zip(walk.patterns, walk.points, strict=True)]
+        name = f"facet flip, by {self.order}"
+        found = listed(network, regions, engine=name, keep=keep, done=done, statistics=dict(walk.tally))
+        if not done or keep == "count":
+            return found
+        return replace(found, candidates=walk.candidates(), neighbours=walk.neighbours())
 
     def _start(self, domain: Polyhedron) -> FloatArray:
         if self.start is None:

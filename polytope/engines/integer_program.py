@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.sparse import csr_array
 
-from polytope.core.ceiling import Ceiling
 from polytope.core.interior_points import point_inside
 from polytope.core.open_cells import Path
 from polytope.core.result import ROOT, Keep, SearchResult
 from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.engine import at_the_root
+from polytope.engines.listed import listed
 from polytope.errors import SolverError, UnboundedDomainError
 from polytope.exact.cells import ExactCells
 from polytope.geometry.equilibrate import equilibrated
@@ -88,34 +88,26 @@ class IntegerProgram:
             even = equilibrated(network, domain)
             model = _model(even.network, even.domain, boundaries(even.network))
         exact = ExactCells(network, domain.rows, domain.b)
-        patterns: list[PatternArray] = []
-        points: list[FloatArray] = []
+        regions: list[tuple[PatternArray, FloatArray]] = []
         seen: list[PatternArray] = []
-        done = failed = False
-        while not done and not failed and not budget.spent(len(patterns)):
+        programs, done = 0, False
+        while not done and not budget.spent(len(regions)):
+            programs += 1
             try:
                 pattern = model.next(seen, self.slack, budget)
             except (SolverError, BudgetSpent):
-                failed = True
-                continue
+                break
             done = pattern is None
             if pattern is not None:
                 seen.append(pattern)
                 point = point_inside(exact.rows(pattern)) if exact.has_pieces(pattern) else None
                 if point is not None:
-                    patterns.append(pattern)
-                    points.append(point)
+                    regions.append((pattern, point))
             if progress:
-                progress(len(patterns), int(not done))
-        ceiling, kept = Ceiling(network, domain.dim).whole, len(patterns) * (keep != "count")
-        return SearchResult(
-            engine=f"integer program (HiGHS), slack {self.slack:g}",
-            n_regions=len(patterns),
-            open_bound=max(ceiling - len(patterns), 1),
-            kept_patterns=np.array(patterns[:kept], dtype=np.int8).reshape(kept, network.n_units),
-            interior_points=np.array(points[:kept]).reshape(kept, domain.dim),
-            statistics={"programs": len(seen) + done + failed, "exhausted": done},
-        )
+                progress(len(regions), int(not done))
+        name = f"integer program (HiGHS), slack {self.slack:g}"
+        statistics = {"programs": programs, "exhausted": int(done)}
+        return listed(network, regions, engine=name, keep=keep, statistics=statistics)
 
 
 @dataclass(eq=False)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from polytope.core.ceiling import Ceiling
 from polytope.core.open_cells import Path
 from polytope.core.result import ROOT, Keep, SearchResult
 from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.engine import at_the_root
+from polytope.engines.listed import listed
 from polytope.errors import UnboundedDomainError
 from polytope.geometry.lp import coordinate_bounds
 from polytope.geometry.polyhedron import Polyhedron
@@ -83,15 +83,8 @@ class Sampling:
             if budget.spent(len(found)):
                 break
         kept = list(found.values())[: budget.max_regions]
-        statistics: Mapping[str, float] = {"points": tried}
-        return SearchResult(
-            engine=f"sampling, {self.n} points",
-            n_regions=len(kept),
-            open_bound=max(Ceiling(network, domain.dim).whole - len(kept), 1),
-            kept_patterns=np.array([p for p, _ in kept], dtype=np.int8).reshape(len(kept), network.n_units),
-            interior_points=np.array([x for _, x in kept]).reshape(-1, domain.dim),
-            statistics=statistics,
-        )
+        name = f"sampling, {self.n} points"
+        return listed(network, kept, engine=name, keep=keep, statistics={"points": tried})
 
 
 def in_parts(network: Network, points: FloatArray) -> Iterator[FloatArray]:
