@@ -19,6 +19,7 @@ from polytope.ir import (
     Dense,
     Layer,
     Network,
+    Selection,
     absolute,
     clip,
     hard_tanh,
@@ -134,6 +135,22 @@ def grouped(seed: int) -> Network:
             Layer((2,), (Dense(rng.standard_normal((1, 5))),), rng.standard_normal(1)),
         ),
     )
+
+
+def pooled(seed: int, members: list[list[int]], d: int = 2, *, front: Activation | None = None) -> Network:
+    """Integer weights into maxima of groups, ReLU, and two outputs; an activation in front of the maxima."""
+    rng = np.random.default_rng(seed)
+
+    def dense(n: int, m: int) -> Dense:
+        return Dense(rng.integers(-2, 3, (n, m)).astype(float))
+
+    n = max(map(max, members)) + 1
+    bias = [rng.integers(-1, 2, size).astype(float) for size in (n, 4, 2)]
+    layers = [Layer((0,), (dense(n, d),), bias[0], front)]
+    layers.append(Layer((1,), (Selection(np.arange(n), n),), np.zeros(n), max_groups(members)))
+    layers.append(Layer((2,), (dense(4, len(members)),), bias[1], relu()))
+    layers.append(Layer((3, 0), (dense(2, 4), dense(2, d)), bias[2]))
+    return Network((d,), tuple(layers))
 
 
 def nearly_symmetric() -> Network:

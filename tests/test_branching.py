@@ -14,7 +14,7 @@ from polytope.bounds.branching.search import Branching
 from polytope.ir import Activation, Network, absolute, hard_tanh, leaky_relu, piecewise_linear, prelu, relu
 from polytope.measures import robustness
 from polytope.measures.margins import class_of, margin_network
-from tests.networks import residual, seeded
+from tests.networks import convolutional, grouped, pooled, residual, seeded
 
 STAIR = piecewise_linear([-0.5, 0.0, 1.0], [0.0, 1.0, -1.0, 2.0], [0.0, 0.5, 0.5, -2.5])
 KINDS: dict[str, Activation] = {
@@ -34,6 +34,12 @@ def networks() -> dict[str, Network]:
     out = {name: seeded(5, *widths[name], activation=kind) for name, kind in KINDS.items()}
     slopes = prelu([0.5, 1.0, -0.5, 0.0])
     return out | {"prelu": seeded(6, 2, 4, 4, 3, activation=slopes), "residual": residual(1)}
+
+
+def pooling() -> dict[str, Network]:
+    """Small networks with maxima of groups."""
+    relus = pooled(1, [[0, 1, 2, 3], [2, 4, 5, -1]], front=relu())
+    return {"grouped": grouped(3), "pooled": relus, "convolutional": convolutional(6)}
 
 
 @pytest.mark.parametrize("name", networks())
@@ -116,8 +122,9 @@ def test_least_values_of_whole_balls(norm: float) -> None:
 
 
 NORMS = (1, 2, np.inf)
-CASES = [(name, norm) for name in networks() for norm in NORMS]
-SOON = {(name, NORMS[i % 3]) for i, name in enumerate(networks())} | {("relu", norm) for norm in NORMS}
+KNOWN = networks() | pooling()
+CASES = [(name, norm) for name in KNOWN for norm in NORMS]
+SOON = {(name, NORMS[i % 3]) for i, name in enumerate(KNOWN)} | {("relu", norm) for norm in NORMS}
 
 
 @pytest.mark.parametrize(
@@ -128,7 +135,7 @@ def test_distances_are_those_of_the_walk(name: str, norm: float, monkeypatch: py
 
     In the suite every kind of unit by one norm, and ReLU by all three: norms do not depend on the kind.
     """
-    network = networks()[name]
+    network = KNOWN[name]
     rng = np.random.default_rng(7)
     compared = 0
     square = pt.Polyhedron.box([-1.5] * network.input_dim, [1.5] * network.input_dim)

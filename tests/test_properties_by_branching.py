@@ -7,8 +7,8 @@ import pytest
 
 import polytope as pt
 from polytope.bounds.largest import largest_of
-from polytope.ir import Network, hard_tanh, leaky_relu
-from tests.networks import seeded
+from polytope.ir import Network, hard_tanh, leaky_relu, relu
+from tests.networks import pooled, seeded
 
 
 def stated(d: int, out: int, *asserts: str) -> str:
@@ -27,13 +27,23 @@ def test_the_largest_of_some_outputs(size: int) -> None:
     y, largest = network(x), largest_of(network, groups)
     expected = np.stack([y[:, group].max(axis=1) for group in groups], axis=1)
     np.testing.assert_allclose(largest(x), expected, rtol=0, atol=1e-14)
-    assert (largest.pattern(x)[:, : network.n_units] == network.pattern(x)).all()
+    patterns = largest.pattern(x)
+    assert (patterns[:, : network.n_units] == network.pattern(x)).all()
+    assert (patterns[:, -1] == y.argmax(axis=1)).all()
+
+
+def test_the_largest_of_more_outputs_than_a_group_holds() -> None:
+    network, x = seeded(0, 2, 3, 300), np.random.default_rng(0).normal(size=(50, 2))
+    groups = [list(range(300)), [7], list(range(299, 100, -1))]
+    expected = np.stack([network(x)[:, group].max(axis=1) for group in groups], axis=1)
+    np.testing.assert_array_equal(largest_of(network, groups)(x), expected)
 
 
 NETWORKS = {
     "relu": seeded(1, 8, 6, 4, 2),
     "leaky": seeded(2, 8, 6, 4, 2, activation=leaky_relu(0.1)),
     "tanh": seeded(3, 8, 4, 3, 2, activation=hard_tanh()),
+    "maxima": pooled(5, [[0, 1, 2], [3, 4, 5]], 8, front=relu()),
 }
 
 
@@ -58,6 +68,13 @@ def test_conditions_that_meet_in_one_point_only() -> None:
     network = pt.mlp([(np.eye(d), np.ones(d)), (np.ones((1, d)), [0.0])])
     for sign, status in (("<=", "violated"), ("<", "holds")):
         assert pt.check_property(network, stated(d, 1, f"({sign} Y_0 0)")).status == status
+
+
+@pytest.mark.parametrize(("sign", "status"), [(">=", "violated"), (">", "holds")])
+def test_affine_networks(sign: str, status: str) -> None:
+    """The mean of eight inputs is 1 at a corner only."""
+    network = pt.mlp([(np.full((1, 8), 0.125), [0.0])])
+    assert pt.check_property(network, stated(8, 1, f"({sign} Y_0 1)")).status == status
 
 
 def test_no_time_is_undecided() -> None:

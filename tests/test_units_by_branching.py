@@ -9,7 +9,7 @@ import polytope as pt
 from polytope.bounds.branching.units import fixed_pieces
 from polytope.ir import Dense, Layer, Network, hard_tanh, leaky_relu, relu
 from polytope.measures.units import fixed_units
-from tests.networks import seeded
+from tests.networks import grouped, pooled, seeded
 
 KINDS = {"relu": relu(), "leaky": leaky_relu(0.1), "tanh": hard_tanh(-0.5, 0.5)}
 
@@ -36,6 +36,27 @@ def test_units_are_as_all_regions_say(kind: str, seed: int) -> None:
     assert (proved == fixed).all()
     assert box.contains(points).all()
     assert not (network.pattern(points) != regions.patterns[0]).any(axis=0)[fixed].any()
+
+
+GROUPED = {
+    "grouped": grouped(2),
+    "deep": pooled(1, [[0, 1, 2], [3, 4, 5], [0, 5, -1]]),
+    "relu": pooled(1, [[0, 1, 2], [3, 4, 5], [0, 5, -1]], front=relu()),
+}
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_groups_are_as_all_regions_say(name: str) -> None:
+    """A box in which some members always win; of members that are equal, as ReLUs that are off, none does."""
+    network, box = GROUPED[name], pt.Polyhedron.box([-0.1, 0.1], [0.3, 0.4])
+    regions = pt.enumerate_regions(network, box)
+    fixed = (regions.patterns == regions.patterns[0]).all(axis=0)
+    every = np.arange(network.n_units)
+    proved, points = fixed_pieces(network, box.bounds, regions.patterns[0], every, lambda: False)
+    assert 0 < fixed.sum() < len(fixed)
+    assert not (proved & ~fixed).any()
+    assert (proved == fixed).all() or name == "relu"
+    assert box.contains(points).all()
 
 
 def test_more_units_are_decided_than_by_intervals() -> None:

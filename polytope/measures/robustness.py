@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polytope.bounds.largest import suits_branching
 from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.nearest_exactly import nearest_in_region
 from polytope.engines.nearest_first import Frontier, Row, hyperplane_distances
@@ -32,6 +31,7 @@ from polytope.ir.boundaries import boundaries
 from polytope.ir.continuity import refuse_jumps
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
+from polytope.ir.maxima import maxima_first
 from polytope.labelled import Exact, Missing, Number, interval
 from polytope.measures.margins import MarginRows, class_of, exact_margin, margin_network, margin_rows
 from polytope.measures.witness import Witness
@@ -134,7 +134,7 @@ def robustness_radius(
             label, tie = class_of(network, start)
             if tie:
                 return Radius(0.0, 0.0, start, True, 0)
-            inner = equilibrated(margin_network(network, label), domain, columns=False)
+            inner = equilibrated(margin_network(maxima_first(network), label), domain, columns=False)
             tables = boundaries(inner.network)
     except BudgetSpent:
         return Radius(np.inf, 0.0, None, False, 0)
@@ -158,7 +158,7 @@ class _Search(Witness):
     reached: float = 0.0  # all that is nearer was looked at
     pieces: list[tuple[float, int, int, int]] = field(default_factory=list)  # key, what it is, region, margin
     measured: dict[tuple[int, int], Nearest] = field(default_factory=dict)
-    queued: set[tuple[int, int]] = field(default_factory=set)  # pieces that are, or were, in the queue
+    queued: dict[tuple[int, int], float] = field(default_factory=dict)  # their least keys; looked at: -inf
 
     def __post_init__(self) -> None:
         self.frontier = Frontier(self.walk, self.start, self.norm)
@@ -218,11 +218,11 @@ class _Search(Witness):
             self._add_pieces(region, near)
 
     def _branching(self) -> Branching | None:
-        """Branch and bound instead of the walk, where it knows the units and how far to look."""
+        """Branch and bound instead of the walk, where it knows how far to look."""
         low, high = self.ends
         size = np.maximum(high - self.start, self.start - low)
         radius = min(self.best, float(np.linalg.norm(size, self.norm)) if np.isfinite(size).all() else np.inf)
-        if not np.isfinite(radius) or not suits_branching(self.walk.network):
+        if not np.isfinite(radius):
             return None
         from polytope.bounds.branching.search import Branching  # loads torch, which takes seconds
 
@@ -263,9 +263,12 @@ class _Search(Witness):
             self._queue(key, region, j)
 
     def _queue(self, key: float, region: int, j: int) -> None:
-        """Look at a piece of the boundary when its turn comes, once."""
-        if (region, j) not in self.queued:
-            self.queued.add((region, j))
+        """Look at a piece of the boundary when its turn comes, once.
+
+        A region may be found in parts; the nearest one says when.
+        """
+        if key < self.queued.get((region, j), np.inf):
+            self.queued[region, j] = key
             heappush(self.pieces, (key, BOUND, region, j))
 
     def _look(self, key: float, kind: int, region: int, j: int) -> None:
@@ -273,6 +276,9 @@ class _Search(Witness):
         if kind == MEASURED:
             self._decide(key, region, j)
             return
+        if self.queued[region, j] < key:
+            return  # looked at already, in the turn of a nearer part
+        self.queued[region, j] = -np.inf
         near = self._measure(region, j)
         bound = max(key, near.bound)
         if bound < self.best:

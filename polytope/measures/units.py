@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.bounds.intervals import preactivation_bounds
-from polytope.bounds.largest import suits_branching
 from polytope.core.vertex_cells import MOST_DIMENSIONS
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.sampling import clear_patterns, in_parts, random_points
@@ -136,7 +135,7 @@ def prove_units(
         fixed = fixed_units(network, domain)
     known = _seen(network, domain, _sampled(network, domain, samples, budget), fixed)
     fixed, varying, piece = known.fixed, known.varying, known.piece
-    if domain.dim > MOST_DIMENSIONS and domain.is_bounded and suits_branching(network):
+    if domain.dim > MOST_DIMENSIONS and domain.is_bounded:
         _branch(network, domain, known, budget)
     undecided = np.flatnonzero(~(fixed | varying))
     if len(undecided) and not budget.late():

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from polytope.bounds.largest import largest_of, suits_branching
+from polytope.bounds.largest import largest_of
 from polytope.bounds.output_bounds import bounds_at, bounds_over_box
 from polytope.core.result import ROOT
 from polytope.core.vertex_cells import explore, suits_vertices
@@ -33,6 +33,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Dense, Layer, Network, mlp, relu
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.maxima import maxima_first
 from polytope.properties.attack import descend
 from polytope.properties.counterexamples import is_counterexample, nearest_float
 from polytope.properties.inputs import AllowedInputs, Point, allowed_inputs
@@ -153,12 +154,7 @@ class CaseGroup:
             if found is not None:
                 return found
         branch = not thorough and suits_vertices(self.inputs.domain)
-        if (
-            not thorough
-            and not branch
-            and suits_branching(self.conditions)
-            and np.isfinite(self.inputs.box).all()
-        ):
+        if not thorough and not branch and np.isfinite(self.inputs.box).all():
             return self._branched(possible, budget)
         split = watched(self.conditions, np.maximum(np.abs(low), np.abs(high)))
         cases = [self.rows[number] for number in possible] if branch else []
@@ -171,11 +167,12 @@ class CaseGroup:
         from polytope.bounds.branching.search import Branching  # loads torch, which takes seconds
 
         box = self.inputs.box
-        network = largest_of(self.conditions, [self.rows[number].tolist() for number in possible])
+        conditions = maxima_first(self.conditions)
+        network = largest_of(conditions, [self.rows[number].tolist() for number in possible])
         middle = box[0] / 2 + box[1] / 2
         radius = float(np.maximum(box[1] - middle, middle - box[0]).max()) * (1 + 2.0**-40)
         search = Branching(network, middle, box, np.inf, radius, lambda: budget.spent(0), whole=True)
-        touching, units, regions = Touching(self.conditions, self.inputs.domain), self.conditions.n_units, 0
+        touching, units, regions = Touching(conditions, self.inputs.domain), conditions.n_units, 0
         while search.least < radius:
             if budget.spent(0):
                 return Outcome(None, decided=False, regions=regions)

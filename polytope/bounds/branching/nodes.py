@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from polytope.bounds.branching.relaxed import Tables
+from polytope.ir.maxima import Unrolled
 
 
 @dataclass(eq=False)
@@ -65,3 +66,23 @@ class Units:
         """Those of some of the nodes."""
         numbers = (getattr(self, f.name)[which] for f in fields(self)[1:])
         return Units(self.tables, *numbers)
+
+
+def wanted(trees: Unrolled, first: Tensor, last: Tensor) -> Tensor:
+    """Which units are not known to decide among the losers of a group, ``bool[N, units]``.
+
+    Arguments:
+        trees: how the groups were unrolled.
+        first, last: ``int[N, units]``, the pieces that units may be on.
+    """
+    out = torch.ones(first.shape, dtype=torch.bool, device=first.device)
+    for rounds in trees.rounds:
+        asked = out.new_ones(len(out), len(rounds[0]) if rounds else 0, 1)
+        for numbers in reversed(rounds or ()):
+            units = torch.from_numpy(numbers).to(first.device)
+            there = units >= 0
+            out[:, units[there]] = asked[:, there]
+            pieces = first[:, units.clamp_min(0)], last[:, units.clamp_min(0)]
+            one, other = asked & ~(there & (pieces[0] > 0)), asked & ~(there & (pieces[1] < 1))
+            asked = torch.stack([one, other], -1).flatten(2)
+    return out

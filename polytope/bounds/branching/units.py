@@ -14,10 +14,12 @@ from scipy.sparse import csr_array
 from polytope.bounds.branching.search import Branching
 from polytope.bounds.output_bounds import bounds_over_box
 from polytope.core.limits import BudgetSpent
-from polytope.ir.activations import PatternArray, PiecewiseLinear
+from polytope.ir.activations import PatternArray
 from polytope.ir.backward import pull_back
+from polytope.ir.boundaries import boundaries
 from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, IntArray, Sparse
+from polytope.ir.maxima import maxima_first
 from polytope.ir.network import Network
 
 MOST_NODES = 4_000  # of a layer, split without an end in sight
@@ -32,7 +34,7 @@ def fixed_pieces(
     """Which of some units are proved to be on one piece, and inputs that may show others on a second one.
 
     Arguments:
-        network: of units that each have breakpoints of their own.
+        network: a network without jumps.
         box: ``[2, d]``, finite.
         pattern: ``int8[units]``, the pieces that are to be proved.
         units: the units, in order.
@@ -59,19 +61,20 @@ def _conditions(
     network: Network, number: int, which: IntArray, pieces: PatternArray
 ) -> tuple[Network, IntArray]:
     """Outputs that are positive where some units of a layer are inside of a piece, and whose they are."""
-    layer = network.layers[number - 1]
-    phi = layer.phi
-    assert isinstance(phi, PiecewiseLinear), "units with breakpoints of their own"
-    t = np.broadcast_to(phi.breakpoints, (layer.width, phi.breakpoints.shape[1]))
-    ends = np.concatenate([np.full((layer.width, 1), -np.inf), t, np.full((layer.width, 1), np.inf)], axis=1)
-    below, above = ends[which, pieces], ends[which, pieces.astype(int) + 1]
-    owner = np.concatenate([np.flatnonzero(np.isfinite(below)), np.flatnonzero(np.isfinite(above))])
-    level = np.concatenate([below[np.isfinite(below)], above[np.isfinite(above)]])
-    sign = np.repeat([1.0, -1.0], [int(np.isfinite(below).sum()), int(np.isfinite(above).sum())])
-    rows = csr_array((sign, (np.arange(len(owner)), which[owner])), shape=(len(owner), layer.width))
+    layer, table = network.layers[number - 1], boundaries(network)[number - 1]
+    rows = [
+        (k, boundary, sign)
+        for k, (unit, piece) in enumerate(zip(which.tolist(), pieces.tolist(), strict=True))
+        for boundary, sign, _ in table.pieces[unit][piece]
+    ]
+    owner, boundary = np.array([row[:2] for row in rows], dtype=np.int64).reshape(-1, 2).T
+    sign = np.array([row[2] for row in rows])
+    entries = (-sign[:, None] * table.coefficients[boundary]).ravel()
+    at = np.repeat(np.arange(len(rows)), 2), table.index[boundary].ravel()
+    matrix = csr_array((entries, at), shape=(len(rows), len(layer.bias)))
     layers = (*network.layers[: number - 1], replace(layer, activation=None))
-    last = Layer((number,), (Sparse(rows),), -sign * level)
-    return replace(network, layers=(*layers, last), output_names=("inside",)), owner
+    last = Layer((number,), (Sparse(matrix),), sign * table.offset[boundary])
+    return maxima_first(replace(network, layers=(*layers, last), output_names=("inside",))), owner
 
 
 def _settle(front: Network, box: FloatArray, spent: Callable[[], bool]) -> tuple[IntArray, FloatArray]:
@@ -118,6 +121,8 @@ def _split_up(search: Branching, outputs: IntArray, most: float, points: list[Fl
 
 def _slopes(front: Network, outputs: IntArray, x: FloatArray) -> FloatArray:
     """The gradients of some outputs at a point, ``[k, d]``."""
+    if not len(outputs):
+        return np.zeros((0, front.input_dim))
     weights = np.zeros((front.output_dim, 1, len(outputs)))
     weights[outputs, 0, np.arange(len(outputs))] = 1.0
     slopes, _ = pull_back(front, len(front.layers), weights, front.pattern(x))
