@@ -52,7 +52,7 @@ def farthest_of_all_regions(first: Network, second: Network, domain: pt.Polyhedr
     assert regions.complete
     return max(
         float(np.abs(first(vertices) - second(vertices)).max())
-        for vertices in (pt.Polyhedron(*regions[i].halfspaces).vertices() for i in range(len(regions)))
+        for vertices in (region.vertices() for region in regions)
     )
 
 
@@ -81,9 +81,20 @@ def test_a_network_is_itself(name: str) -> None:
     assert (found.status, found.lower, found.upper, found.proof) == ("equal", 0.0, 0.0, "bounds")
 
 
-@pytest.mark.parametrize("name", ["relu_2-5-5-1", "hard_tanh_2-5-5-1", "relu_3-5-4-2", "residual", "grouped"])
-@pytest.mark.parametrize("size", [1e-9, 0.1])
+SOME = ("relu_2-5-5-1", "hard_tanh_2-5-5-1", "relu_3-5-4-2", "residual", "grouped")
+SIZES = (1e-9, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        pytest.param(name, size, marks=[] if i % 2 == k else [pytest.mark.slow])
+        for i, name in enumerate(SOME)
+        for k, size in enumerate(SIZES)
+    ],
+)
 def test_the_largest_difference_is_that_of_all_regions(name: str, size: float) -> None:
+    """In the suite of each network by one size, by both among the slow tests."""
     network = NETWORKS[name]()
     other, domain = changed(network, size), box(network.input_dim, 1.0)
     expected = farthest_of_all_regions(network, other, domain)
