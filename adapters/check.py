@@ -20,6 +20,7 @@ from polytope.ir import Network
 from polytope.ir.algebra import stored
 from polytope.ir.maps import FloatArray
 from polytope.ir.near_crossings import straddling
+from polytope.ir.sweep import Floats, sweep
 
 Reference = Callable[[FloatArray], FloatArray]
 """The model itself: ``[B, d]`` to ``[B, out]``."""
@@ -245,7 +246,7 @@ def _compare(
 def _forward(network: Network, x: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The outputs, and the largest pre-activation that each input meets: rounding is in proportion to it."""
     sizes, h = np.abs(x).max(axis=1, initial=0.0), x.T
-    for z, h in network.steps(x.T):  # noqa: B007 the last h is the output
+    for _, _, z, h in sweep(network, x.T, Floats()):  # noqa: B007 the last h is the output
         sizes = np.maximum(sizes, np.abs(z).max(axis=0, initial=0.0))
     return np.ascontiguousarray(h.T), sizes
 

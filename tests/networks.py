@@ -28,6 +28,7 @@ from polytope.ir import (
     prelu,
     relu,
 )
+from polytope.ir.sweep import Floats, sweep
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -35,6 +36,11 @@ SHARED = Path(__file__).parents[2] / "shared"
 def seeds(n: int, quick: int) -> list[Any]:
     """The first n seeds as parameters of a test, all but the first few of them marked slow."""
     return [pytest.param(i, marks=[pytest.mark.slow] if i >= quick else []) for i in range(n)]
+
+
+def layer_values(network: Network, columns: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """``(z, h)`` of every layer at points ``[d, B]``, in order; they are the same where it is affine."""
+    return [(z, h) for _, _, z, h in sweep(network, columns, Floats())]
 
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared test files are not here")

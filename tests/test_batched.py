@@ -19,6 +19,7 @@ from polytope.ir import (
     Sparse,
     Transposed,
 )
+from tests.networks import layer_values
 
 ACTIVATIONS: dict[str, Callable[[int, np.random.Generator], ir.Activation]] = {
     "relu": lambda n, rng: ir.relu(),
@@ -84,7 +85,7 @@ def assert_equal_networks(network: Network, x: np.ndarray) -> None:
     np.testing.assert_allclose(batched(x), network(x), rtol=1e-10, atol=1e-10)
     np.testing.assert_array_equal(batched.pattern(x), network.pattern(x))
     np.testing.assert_allclose(batched.jacobian(x), network.jacobian(x), rtol=1e-10, atol=1e-10)
-    steps = network.steps(x.reshape(len(x), -1).T)
+    steps = layer_values(network, x.reshape(len(x), -1).T)
     for z, (expected, _) in zip(batched.preactivations(x), steps, strict=True):
         np.testing.assert_allclose(z, expected.T, rtol=1e-10, atol=1e-10)
 

@@ -14,7 +14,7 @@ from polytope.bounds.branching.search import Branching
 from polytope.ir import Activation, Network, absolute, hard_tanh, leaky_relu, piecewise_linear, prelu, relu
 from polytope.measures import robustness
 from polytope.measures.margins import class_of, margin_network
-from tests.networks import convolutional, grouped, pooled, residual, seeded
+from tests.networks import convolutional, grouped, layer_values, pooled, residual, seeded
 
 STAIR = piecewise_linear([-0.5, 0.0, 1.0], [0.0, 1.0, -1.0, 2.0], [0.0, 0.5, 0.5, -2.5])
 KINDS: dict[str, Activation] = {
@@ -51,7 +51,7 @@ def test_affine_functions_lie_below(name: str, seed: int) -> None:
     box = np.sort(rng.uniform(-2, 2, size=(2, d)), axis=0)
     relaxed = Relaxed(network, box)
     x = rng.uniform(*box, size=(2_000, d))
-    z = [step.T for step, _ in network.steps(x.T)]
+    z = [step.T for step, _ in layer_values(network, x.T)]
     known: list[Known | None] = []
     for layer, values in zip(network.layers, z, strict=True):
         if layer.activation is None:

@@ -39,6 +39,7 @@ from polytope.ir import (
     piecewise_linear,
     relu,
 )
+from polytope.ir.backward import pull_back
 from tests.networks import ACTIVATIONS, NETWORKS, seeded, unit_box_of
 
 RNG = np.random.default_rng(0)
@@ -181,8 +182,8 @@ def test_exact_rows_equal_the_floating_ones(name: str) -> None:
         row = [float(v) for v in exact.row(number, [unit], [1.0], 0.5, pattern)]
         weights = np.zeros((len(layer.bias), 1))
         weights[unit] = 1.0
-        J, c = network.pull_back(number, weights, pattern)
-        wanted = np.append(J[0], c[0] - 0.5)
+        J, c = pull_back(network, number, weights[:, None, :], pattern[None])
+        wanted = np.append(J[0, 0], c[0, 0] - 0.5)
         if np.abs(wanted).max() > 1e-9:
             got = np.array(row) / np.abs(row).max()
             np.testing.assert_allclose(got, wanted / np.abs(wanted).max(), atol=1e-12)

@@ -10,6 +10,7 @@ from polytope import ir
 from polytope.geometry.slice import Slice
 from polytope.ir import Convolution, Dense, Diagonal, Layer, Network
 from polytope.measures.local_complexity.count import local_complexity
+from tests.networks import layer_values
 
 
 def random_mlp(widths: list[int], seed: int, activation: ir.Activation | None = None) -> Network:
@@ -156,7 +157,7 @@ def test_reference_mode_is_the_published_procedure(name: str) -> None:
     kept = [k for k, layer in enumerate(network.layers) if layer.activation or layer is network.layers[-1]]
     expected = np.zeros((11, len(kept)), dtype=int)
     for i, point in enumerate(x[:8]):
-        signs = [np.sign(z) for z, _ in network.steps((point + steps).T)]
+        signs = [np.sign(z) for z, _ in layer_values(network, (point + steps).T)]
         expected[i] = [(signs[k] != signs[k][:, :1]).any(axis=1).sum() for k in kept]
     counted = local_complexity(network, x, 0.4, frames=frame, reference=True, batch_size=4)
     np.testing.assert_array_equal(counted.per_layer, expected)

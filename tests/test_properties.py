@@ -11,7 +11,7 @@ import polytope as pt
 from polytope import errors
 from polytope.bounds.intervals import preactivation_bounds
 from polytope.bounds.linear_bounds import linear_bounds
-from tests.networks import NETWORKS, SHARED, integer, needs_shared, seeded, unit_box_of
+from tests.networks import NETWORKS, SHARED, integer, layer_values, needs_shared, seeded, unit_box_of
 
 ABSOLUTE = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
 
@@ -255,7 +255,7 @@ def test_linear_bounds_hold_for_every_preactivation(name: str) -> None:
         x = box[0] + (box[1] - box[0]) * rng.choice([0.0, 1.0, rng.random()], (3000, network.input_dim))
         plain = preactivation_bounds(network, box)
         for z, (low, high), (least, most) in zip(
-            (z for z, _ in network.steps(x.T)), linear_bounds(network, box), plain, strict=True
+            (z for z, _ in layer_values(network, x.T)), linear_bounds(network, box), plain, strict=True
         ):
             room = 1e-13 * (1 + np.abs(z).max())  # the points' own rounding
             assert (low - room <= z.min(axis=1)).all()

@@ -21,7 +21,7 @@ from polytope.equivariant import (
 from polytope.errors import SymmetryError
 from polytope.ir import absolute
 from polytope.runs.enumerate import enumerate_regions
-from tests.networks import seeded
+from tests.networks import layer_values, seeded
 from tests.symmetric_networks import C4, D4, LINE, SYMMETRIC, domain_of, group_network, natural, signed
 
 
@@ -120,8 +120,8 @@ def test_the_hidden_action_is_monomial() -> None:
     for M in D4.matrices:
         action = layerwise_symmetry(net, M)
         assert action is not None
-        here = [h for _, h in net.steps(x.T)]
-        there = [h for _, h in net.steps(M @ x.T)]
+        here = [h for _, h in layer_values(net, x.T)]
+        there = [h for _, h in layer_values(net, M @ x.T)]
         for matrix, h, moved in zip(action.matrices(), here, there, strict=False):
             assert (np.count_nonzero(matrix, axis=0) == 1).all()
             assert (np.count_nonzero(matrix, axis=1) == 1).all()

@@ -121,7 +121,7 @@ class ExactNetwork:
         return self.network.layer_pattern(number, pattern)
 
     def _pull_back(self, number: int, weights: Dyadic, pattern: PatternArray) -> tuple[Dyadic, Dyadic]:
-        """The exact twin of ``Network.pull_back`` for one combination."""
+        """The exact twin of ``polytope.ir.backward.pull_back`` for one combination."""
         domain = _Combination(self, pattern, zeros(1))
         return to_input(self.network, number, weights, domain), domain.constant
 

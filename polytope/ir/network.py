@@ -7,7 +7,7 @@ they are rows, ``[B, d]``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from polytope.ir.activations import Activation, PatternArray, relu
 from polytope.ir.algebra import product
-from polytope.ir.backward import affine_maps, pull_back
+from polytope.ir.backward import affine_maps
 from polytope.ir.layers import Layer
 from polytope.ir.maps import Dense, FloatArray, Selection
 from polytope.ir.sweep import Floats, outputs, sweep
@@ -181,22 +181,6 @@ class Network:
         J, c = affine_maps(self, np.atleast_2d(pattern))
         return (J, c) if pattern.ndim > 1 else (J[0], c[0])
 
-    def pull_back(
-        self, number: int, weights: FloatArray, pattern: PatternArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """The combinations ``weights.T @ z`` of a layer's pre-activations as affine functions of the input.
-
-        Arguments:
-            number: the layer, from 1.
-            weights: ``[n, m]``, one combination in each column.
-            pattern: ``int8[units]``; entries of this layer and later ones are not read.
-
-        Returns:
-            ``(J [m, d], c [m])``, by one backward pass through the layers in front.
-        """
-        J, c = pull_back(self, number, weights[:, None, :], pattern[None])
-        return J[0], c[0]
-
     def layer_pattern(self, number: int, pattern: PatternArray) -> PatternArray:
         """The part of a pattern that belongs to one layer.
 
@@ -208,17 +192,6 @@ class Network:
             ``int8[..., width]``, a view; empty for a layer without an activation.
         """
         return pattern[..., self.unit_offsets[number - 1] : self.unit_offsets[number]]
-
-    def steps(self, columns: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """``(z_l, h_l)`` of every layer, in order.
-
-        Arguments:
-            columns: points, ``[d, B]``, one in each column.
-
-        Returns:
-            Layer by layer ``(z [n, B], h [width, B])``; they are the same where there is no activation.
-        """
-        return ((z, h) for _, _, z, h in sweep(self, columns, Floats()))
 
     @np.errstate(all="ignore")
     def restrict(self, window: Window) -> Network:

@@ -9,6 +9,7 @@ import numpy as np
 from polytope.core.limits import BudgetSpent
 from polytope.core.result import SearchResult
 from polytope.errors import UnboundedDomainError
+from polytope.ir.boundaries import boundaries
 from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 from polytope.regions.cell_vertices import cell_vertices
@@ -89,7 +90,8 @@ def _edges(complex: RegionComplex, region: int) -> tuple[FloatArray, FloatArray]
     facets = complex.facets
     span = slice(int(facets.offsets[region]), int(facets.offsets[region + 1]))
     units, points = facets.unit[span].astype(np.int64), complex.facet_points(region)
-    described = region_rows(complex.network, complex.domain, complex.boundaries, complex.patterns[region])
+    tables = boundaries(complex.network)
+    described = region_rows(complex.network, complex.domain, tables, complex.patterns[region])
     candidates = described.rows()
     distance = np.abs(points @ candidates[:, :2].T + candidates[:, 2])
     distance[described.unit != units[:, None]] = np.inf

@@ -114,7 +114,7 @@ class RegionComplex:
         return (Region(self, i) for i in range(len(self)))
 
     @cached_property
-    def boundaries(self) -> tuple[LayerBoundaries, ...]:
+    def _boundaries(self) -> tuple[LayerBoundaries, ...]:
         """The boundary functions of the network's layers."""
         return boundaries(self.network)
 
@@ -160,7 +160,7 @@ class RegionComplex:
 
     @cached_property
     def _exact(self) -> ExactRows:
-        return ExactRows(self.network, self.domain.rows, self.domain.b, self.boundaries)
+        return ExactRows(self.network, self.domain.rows, self.domain.b, self._boundaries)
 
     def _facet_rows(self, region: int) -> FloatArray:
         """The rows ``[F, d + 1]`` of unit length that the facets of a region lie on, in their order."""
@@ -175,7 +175,7 @@ class RegionComplex:
     def _rows_of(self, region: int) -> tuple[RegionRows, IntArray]:
         """The rows of a region, and which of them its facets lie on, in their order."""
         pattern = self.patterns[region]
-        described = region_rows(self.network, self.domain, self.boundaries, pattern, self._exact)
+        described = region_rows(self.network, self.domain, self._boundaries, pattern, self._exact)
         place = {origin: i for i, origin in enumerate(described.origin.tolist())}
         rows = [place[k] for k in self._origins(region, described).tolist()]
         return described, np.array(rows, dtype=np.int64)
@@ -287,7 +287,7 @@ class RegionComplex:
             ``int[B]``, numbers of regions; -1 outside the domain.
         """
         points = np.atleast_2d(np.asarray(x, dtype=float))
-        return locate(self.network, self.domain, self.boundaries, self._exact.exact, self._numbers, points)
+        return locate(self.network, self.domain, self._boundaries, self._exact.exact, self._numbers, points)
 
     @cached_property
     def _numbers(self) -> dict[bytes, int]:
