@@ -219,7 +219,7 @@ def far_biases(seed: int) -> tuple[pt.Network, pt.Polyhedron, np.ndarray]:
 @pytest.mark.parametrize("family", [long_thin, nearly_parallel, far_biases])
 def test_cells_of_unlike_sizes(family: Callable[[int], tuple[pt.Network, pt.Polyhedron, np.ndarray]]) -> None:
     finite = 0
-    for seed in range(5):
+    for seed in range(3):
         network, domain, x = family(seed)
         twin = twin_of(network, domain)
         assert twin is not None
@@ -231,7 +231,7 @@ def test_cells_of_unlike_sizes(family: Callable[[int], tuple[pt.Network, pt.Poly
             else:
                 finite += 1
                 check(network, x.tolist(), domain, {norm: right})
-    assert finite > 5
+    assert finite > 2
 
 
 def test_classes_are_told_by_exact_values() -> None:
