@@ -189,8 +189,8 @@ def digits() -> tuple[pt.Network, np.ndarray]:
 def test_a_budget_gives_a_certified_lower_bound_on_digits() -> None:
     network, images = digits()
     box = pt.Polyhedron.box([0] * 64, [1] * 64)
-    partial = pt.robustness_radius(network, images[0], np.inf, domain=box, max_regions=8)
-    more = pt.robustness_radius(network, images[0], np.inf, domain=box, max_regions=16)
+    partial = pt.robustness_radius(network, images[0], np.inf, domain=box, max_regions=1)
+    more = pt.robustness_radius(network, images[0], np.inf, domain=box, max_regions=2)
     assert not partial.exact
     assert 0 < partial.lower < more.lower < more.value <= partial.value
     assert not attack(network, images[0], partial.lower)

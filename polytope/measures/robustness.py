@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 BOUND, MEASURED = 0, 1  # what the key of a queued piece of the boundary is
 KEPT = 256  # regions whose margins are kept
-WALKED = 16  # regions after which branch and bound takes over
 FEW_DIMENSIONS = 6  # in which the walk is short
 
 
@@ -204,7 +203,7 @@ class _Search(Witness):
                 self._step(near)
             if walk.budget.spent(len(walk.patterns)):
                 break
-            if not branch and len(self.start) > FEW_DIMENSIONS and len(walk.patterns) > WALKED:
+            if not branch and len(self.start) > FEW_DIMENSIONS:
                 branch = self._branching()
             walk.tell(len(queue))
 

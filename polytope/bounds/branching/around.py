@@ -41,6 +41,8 @@ class Around:
 
         Rounding is part of the bound.
         """
+        if self.norm == torch.inf and radius.dim() == 0:
+            return self._in_box(weights, constant, radius)
         radius = radius.expand(len(weights)).unsqueeze(1)
         down = torch.maximum(self.low - self.point, -radius)
         up = torch.minimum(self.high - self.point, radius)
@@ -54,6 +56,20 @@ class Around:
         at = weights @ self.point + constant
         size = weights.abs() @ self.point.abs() + (weights * away).abs().sum(1) + constant.abs()
         return at + moved - SHARE * (8 + 2 * len(self.point)) * size
+
+    def _in_box(self, weights: Tensor, constant: Tensor, radius: Tensor) -> Tensor:
+        """The least values where all sets are one box: products with its ends."""
+        low = torch.maximum(self.low, self.point - radius)
+        high = torch.minimum(self.high, self.point + radius)
+        low, high = torch.nextafter(low, -self._far), torch.nextafter(high, self._far)
+        up, down = weights.clamp_min(0.0), weights.clamp_max(0.0)
+        with torch.no_grad():
+            size = up @ low.abs() - down @ high.abs() + constant.abs()
+        return up @ low + down @ high + constant - SHARE * (8 + 2 * len(self.point)) * size
+
+    @cached_property
+    def _far(self) -> Tensor:
+        return torch.full_like(self.point, torch.inf)
 
     def _by_squares(self, weights: Tensor, away: Tensor, radius: Tensor) -> Tensor:
         """The multiplier is where the best step has the radius's length; all steps are in the box."""

@@ -7,28 +7,25 @@ from dataclasses import dataclass, field
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from polytope.bounds.branching.around import Around
 from polytope.bounds.branching.ascent import Ascent
 from polytope.bounds.branching.nodes import Nodes, Units, wanted
-from polytope.bounds.branching.relaxed import Affine, Known, Lines, Pair, Relaxed, lines_around, piece_of
-from polytope.bounds.intervals import Intervals
+from polytope.bounds.branching.relaxed import Affine, Known, Lines, Pair, lines_around, piece_of
+from polytope.bounds.branching.within import ROWS, Within
 from polytope.ir.activations import PatternArray
 from polytope.ir.continuity import refuse_jumps
-from polytope.ir.layers import Layer
 from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 from polytope.ir.maxima import unrolled
 from polytope.ir.network import Network
-from polytope.ir.sweep import outputs
 
 STEPS = 12  # of gradient ascent for a node
+TRIED, SECOND = 32, 0.1  # units of the most influence that are tried; what the better half counts
 HALVINGS = 14  # of the radius, to read a node's bound off its affine function
 MOST = 127  # more than any number of a piece
-ROWS = 1 << 22  # numbers in combinations that are bounded at once
 NODE_BYTES = 14  # of an open node, for each unit
 
 P = ParamSpec("P")
@@ -83,79 +80,11 @@ class Bounding:
         refuse_jumps(self.network)
         self.trees = unrolled(self.network)
         self.plain = self.trees.network
-        self.bending: list[tuple[Layer, slice]] = []
-        begin = 0
-        for layer in self.plain.layers:
-            if layer.activation is not None:
-                self.bending.append((layer, slice(begin, begin + layer.width)))
-                begin += layer.width
 
     def look_within(self, radius: float) -> None:
         """Bounds of all pre-activations within a radius."""
         self.radius = radius
-        reach = np.stack([self.start - radius, self.start + radius])
-        box = np.stack([np.maximum(self.box[0], reach[0]), np.minimum(self.box[1], reach[1])])
-        box[0], box[1] = np.nextafter(box[0], -np.inf), np.nextafter(box[1], np.inf)
-        self.relaxed = relaxed = Relaxed(self.plain, box, self.device)
-        numbers = relaxed.batched.place.numbers
-        self.around = Around(numbers(self.start), numbers(self.box[0]), numbers(self.box[1]), self.norm)
-        self._radius = numbers(np.array(radius))
-        self.ends: list[Pair] = []
-        self.known: list[Known | None] = []
-        outputs(self.plain, box, Intervals(self._tighten))
-
-    def _tighten(self, number: int, z: FloatArray) -> FloatArray:
-        """Better bounds ``[2, n]`` of a layer's pre-activations; remembered where it has an activation."""
-        layer, numbers = self.plain.layers[number - 1], self.relaxed.batched.place.numbers
-        if layer.activation is None:
-            self.known.append(None)
-            return z
-        low, high = numbers(z[0]), numbers(z[1])
-        t = self.relaxed.tables(layer.phi)[0]
-        asked = torch.nonzero(((low[:, None] <= t) & (t <= high[:, None])).any(1))[:, 0]
-        together = max(1, ROWS // max(*self.plain.widths, self.plain.input_dim))
-        for i in range(0, len(asked), together):
-            rows = asked[i : i + together]
-            look()
-            if self.spent():
-                break  # intervals do
-            one = torch.zeros(len(rows), len(layer.bias), dtype=torch.float64, device=self.device)
-            one[torch.arange(len(rows)), rows] = 1.0
-            least = self._least(number, torch.cat([one, -one]))
-            low[rows] = torch.fmax(low[rows], least[: len(rows)])
-            high[rows] = torch.fmin(high[rows], -least[len(rows) :])
-        low, high = low[None], high[None]
-        self.ends.append((low, high))
-        lines = lines_around(self.relaxed.tables(layer.phi), low, high, piece_of(t, low), piece_of(t, high))
-        self.known.append(Known(lines))
-        return torch.cat([low, high]).cpu().numpy()
-
-    def _least(self, number: int, weights: Tensor) -> Tensor:
-        """Lower bounds of combinations ``[B, n]`` of a layer's pre-activations within the radius, ``[B]``."""
-        n = len(weights)
-        front = [None if k is None else k.lines for k in self.known]
-        shares = [
-            None
-            if f is None
-            else torch.full((n, f.turns.shape[1]), 0.5, dtype=torch.float64, device=self.device)
-            for f in front
-        ]
-        free = [share.requires_grad_() for share in shares if share is not None]
-        usual = self.relaxed.below(number, weights, self.known)
-        best = self.around.least(usual.weights, usual.constant - usual.room, self._radius)
-        if not usual.seen:
-            return best
-        ascent = Ascent(free, [0.2] * len(free))
-        for _ in range(STEPS // 2):
-            known = [None if f is None else Known(f, share) for f, share in zip(front, shares, strict=True)]
-            found = self.relaxed.below(number, weights, known)
-            value = self.around.least(found.weights, found.constant - found.room, self._radius)
-            best = torch.fmax(best, value.detach())
-            ascent.climb(value.sum())
-            with torch.no_grad():
-                for share in free:
-                    share.clamp_(0.0, 1.0)
-        return best
+        self.within = Within(self.plain, self.start, self.box, self.norm, radius, self.spent, self.device)
 
     @property
     def together(self) -> int:
@@ -173,24 +102,26 @@ class Bounding:
             last=torch.full((n, units), MOST, dtype=torch.int8, device=device),
             share=torch.full((n, units), -1.0, device=device),
             push=torch.zeros(n, 2, units, device=device),
-            unit=torch.full((n,), -1, device=device),
-            piece=torch.full((n,), -1, device=device),
+            unit=torch.full((n, TRIED), -1, device=device),
+            piece=torch.full((n, TRIED), -1, device=device),
             slope=torch.zeros(n, len(self.start), device=device),
         )
 
     def _units(self, nodes: Nodes) -> list[Units]:
         """Ends and pieces of the units in nodes, by layer with an activation."""
         out = []
-        for (low, high), (layer, span) in zip(self.ends, self.bending, strict=True):
-            first, last = nodes.first[:, span].long(), nodes.last[:, span].long()
-            tables = self.relaxed.tables(layer.phi)
-            ends = self.relaxed.thresholds(layer.phi)
+        for _, layer, span in self.within.layers:
+            which = self.within.left[span]
+            first, last = nodes.first[:, which].long(), nodes.last[:, which].long()
+            tables = self.within.inner.tables(layer.phi)
+            ends = self.within.inner.thresholds(layer.phi)
             most, table = ends.shape[1] - 1, ends.expand(layer.width, -1).T
             floor, ceiling = (
                 table.gather(0, first.clamp_max(most)),
                 table.gather(0, (last + 1).clamp_max(most)),
             )
-            low, high = torch.maximum(low, floor), torch.minimum(high, ceiling)
+            low = torch.maximum(self.within.low[:, span], floor)
+            high = torch.minimum(self.within.high[:, span], ceiling)
             first = torch.maximum(first, piece_of(tables[0], low))
             last = torch.maximum(torch.minimum(last, piece_of(tables[0], high)), first)
             out.append(Units(tables, low, high, first, last, _finite(floor), _finite(ceiling)))
@@ -207,8 +138,8 @@ class Bounding:
             the nodes; lower bounds ``[N]`` of their outputs; weights ``[N, d]`` and constants ``[N]`` of
             affine functions below these.
         """
-        units = self._units(nodes)
-        some = torch.ones(len(nodes), dtype=torch.bool, device=self.device)
+        units, fixed = self._units(nodes), self.within.fixed
+        some = ((nodes.first <= fixed) & (fixed <= nodes.last))[:, self.within.stays].all(1)
         for u in units:
             some &= (u.low <= u.high).all(1)
         self.settled += int((~some).sum())
@@ -221,7 +152,9 @@ class Bounding:
         best, form, share, push = self._ascent(nodes, units, lines, most)
         self.settled += int((best > most).sum())
         unit, piece = self._choice(units, self._influence(nodes, units, lines, share, push))
-        rest = share.float(), push.float(), unit, piece, form[0].float()
+        shares, pushes = nodes.share.clone(), nodes.push.clone()
+        shares[:, self.within.left], pushes[:, :, self.within.left] = share.float(), push.float()
+        rest = shares, pushes, pad(self.within.left, (0, 1), value=-1)[unit], piece, form[0].float()
         return Nodes(nodes.bound, nodes.output, nodes.first, nodes.last, *rest), best, form
 
     def _ascent(
@@ -232,9 +165,11 @@ class Bounding:
         Returns:
             lower bounds of outputs, the affine functions, shares and multipliers.
         """
-        share = torch.where(nodes.share < 0, 0.5, nodes.share).double().requires_grad_()
-        push = nodes.push.double().requires_grad_()
-        able = torch.stack([nodes.first > 0, nodes.last < MOST], 1)
+        left = self.within.left
+        share = nodes.share[:, left]
+        share = torch.where(share < 0, 0.5, share).double().requires_grad_()
+        push = nodes.push[:, :, left].double().requires_grad_()
+        able = torch.stack([nodes.first > 0, nodes.last < MOST], 1)[:, :, left]
         ascent = Ascent([share, push], [0.2, 0.05])
         best = torch.full((len(nodes),), -torch.inf, dtype=torch.float64, device=self.device)
         kept: list[Tensor] = []
@@ -242,7 +177,7 @@ class Bounding:
             look()
             found = self._below(nodes, units, lines, share, push)
             constant = found.constant - found.room
-            value = self.around.least(found.weights, constant, self._radius)
+            value = self.within.least(found.weights, constant)
             with torch.no_grad():
                 better = value > best
                 best = torch.where(better, value, best)
@@ -252,7 +187,8 @@ class Bounding:
                     torch.where(mask, new, old)
                     for mask, new, old in zip(masks, now, kept or now, strict=True)
                 ]
-            if step + 1 == STEPS or not units or bool((best > most).all()) or self.spent():
+            asked = step + 1 < STEPS and value.requires_grad and not bool((best > most).all())
+            if not asked or self.spent():
                 break
             ascent.climb(torch.where(best > most, 0.0, value).sum())
             with torch.no_grad():
@@ -265,16 +201,16 @@ class Bounding:
         self, nodes: Nodes, units: Sequence[Units], lines: Sequence[Lines], share: Tensor, push: Tensor
     ) -> Affine:
         """Affine functions below the nodes' outputs."""
-        number = len(self.plain.layers)
+        layers = self.within.inner.network.layers
         known = iter(
             Known(line, share[:, span], push[:, :, span], u.floor, u.ceiling)
-            for line, u, (_, span) in zip(lines, units, self.bending, strict=True)
+            for line, u, (_, _, span) in zip(lines, units, self.within.layers, strict=True)
         )
-        by_layer = [next(known) if layer.activation is not None else None for layer in self.plain.layers]
+        by_layer = [next(known) if layer.activation is not None else None for layer in layers]
         rows = torch.arange(len(nodes), device=self.device)
         weights = torch.zeros(len(nodes), self.plain.output_dim, dtype=torch.float64, device=self.device)
         weights[rows, nodes.output] = 1.0
-        return self.relaxed.below(number, weights, by_layer)
+        return self.within.inner.below(len(layers), weights, by_layer)
 
     def _influence(
         self, nodes: Nodes, units: Sequence[Units], lines: Sequence[Lines], share: Tensor, push: Tensor
@@ -282,9 +218,8 @@ class Bounding:
         """What the lines around each unit cost the bound at most, ``[N, units]``."""
         seen = iter(self._below(nodes, units, lines, share, push).seen.items())
         by_number = dict(seen)
-        numbers = [k for k, layer in enumerate(self.plain.layers, start=1) if layer.activation is not None]
         out = [share[:, :0]]
-        for number, line, (layer, span) in zip(numbers, lines, self.bending, strict=True):
+        for line, (number, layer, span) in zip(lines, self.within.layers, strict=True):
             weights = by_number.get(
                 number, torch.zeros(len(nodes), layer.width, dtype=torch.float64, device=self.device)
             )
@@ -293,47 +228,80 @@ class Bounding:
         return torch.cat(out, 1)
 
     def _choice(self, units: Sequence[Units], influence: Tensor) -> Pair:
-        """Of units on several pieces the one of the most influence, and the piece in its middle; or -1.
+        """Of units on several pieces those of the most influence, and the pieces in their middle; or -1.
 
         Units that decide among those that are not the largest of their group are not split.
         """
-        if not units:
-            none = torch.full((len(influence),), -1, device=self.device)
-            return none, none
-        first, last = (torch.cat([getattr(u, name) for u in units], 1) for name in ("first", "last"))
-        inner = torch.cat([piece_of(u.tables[0], (u.low + u.high) / 2) for u in units], 1)
-        width = torch.cat([u.high - u.low for u in units], 1)
+        first, last = (
+            self._pieces([getattr(u, name) for u in units], len(influence)) for name in ("first", "last")
+        )
+        asked = ((first < last) & wanted(self.trees, first, last))[:, self.within.left]
+        nothing = influence[:, :0]
+        inner = torch.cat([nothing.long(), *(piece_of(u.tables[0], (u.low + u.high) / 2) for u in units)], 1)
+        width = torch.cat([nothing, *(u.high - u.low for u in units)], 1)
         # where no unit matters to the bound, any will do: the widest
-        asked = (first < last) & wanted(self.trees, first, last)
         score = torch.where(asked, influence.clamp_min(0.0) + 1e-30 * width.clamp_max(1.0), -1.0)
-        most, unit = score.max(1)
-        piece = torch.minimum(torch.maximum(inner, first), last - 1).gather(1, unit[:, None])[:, 0]
+        more = (0, max(0, TRIED - score.shape[1]))
+        most, unit = pad(score, more, value=-1.0).topk(TRIED, 1)
+        first, last = first[:, self.within.left], last[:, self.within.left]
+        piece = pad(torch.minimum(torch.maximum(inner, first), last - 1), more).gather(1, unit)
         return torch.where(most < 0, -1, unit), torch.where(most < 0, -1, piece)
 
-    def split(self, nodes: Nodes) -> Nodes:
+    def _pieces(self, left: Sequence[Tensor], count: int) -> Tensor:
+        """Pieces of all units, ``int[N, units]``, from those of the units that are left."""
+        found = self.within.fixed.long().repeat(count, 1)
+        for piece, (_, _, span) in zip(left, self.within.layers, strict=True):
+            found[:, self.within.left[span]] = piece
+        return found
+
+    def split(self, nodes: Nodes, level: Tensor) -> Nodes:
+        """Two nodes of each, split where the worse of the two has the best bound before any ascent.
+
+        Arguments:
+            level: ``[out]``, as for ``bounded``.
+        """
+        count, tried = nodes.unit.shape
+        numbers = max(len(self.start), *self.within.inner.network.widths, 1)
+        together = max(1, ROWS // (2 * tried * numbers))
+        best = [self._best_of(nodes.take(slice(i, i + together)), level) for i in range(0, count, together)]
+        which = torch.cat([nodes.unit[:0, 0], *best])[:, None]
+        return self._halves(nodes, nodes.unit.gather(1, which)[:, 0], nodes.piece.gather(1, which)[:, 0])
+
+    def _best_of(self, nodes: Nodes, level: Tensor) -> Tensor:
+        """The place of the best split of each node, ``int[N]``."""
+        look()
+        count, tried = nodes.unit.shape
+        each = nodes.take(torch.arange(count, device=self.device).repeat_interleave(tried))
+        children = self._halves(each, nodes.unit.reshape(-1), nodes.piece.reshape(-1))
+        units, left = self._units(children), self.within.left
+        lines = [lines_around(u.tables, u.low, u.high, u.first, u.last) for u in units]
+        share, push = children.share[:, left].double(), children.push[:, :, left].double()
+        found = self._below(children, units, lines, torch.where(share < 0, 0.5, share), push)
+        value = self.within.least(found.weights, found.constant - found.room) - level[children.output]
+        empty = torch.stack([(u.low > u.high).any(1) for u in units]).any(0)
+        value = torch.where(empty, 0.0, value.clamp_max(0.0)).reshape(2, count, tried)
+        score = value.amin(0) + SECOND * value.amax(0)
+        return torch.where(nodes.unit < 0, -torch.inf, score).argmax(1)
+
+    def _halves(self, nodes: Nodes, unit: Tensor, piece: Tensor) -> Nodes:
         """Two nodes of each: the unit up to its piece, and from the next piece on."""
         rows = torch.arange(len(nodes), device=self.device)
         below, above = nodes.take(rows), nodes.take(rows)
         below.last, above.first = below.last.clone(), above.first.clone()
-        below.last[rows, nodes.unit] = nodes.piece.to(torch.int8)
-        above.first[rows, nodes.unit] = (nodes.piece + 1).to(torch.int8)
+        below.last[rows, unit] = piece.to(torch.int8)
+        above.first[rows, unit] = (piece + 1).to(torch.int8)
         return below.plus(above)
 
     def patterns(self, nodes: Nodes) -> PatternArray:
         """Of nodes whose units are all on one piece, the patterns of the network."""
-        found = (
-            torch.cat([nodes.first[:, :0].long(), *(u.first for u in self._units(nodes))], 1)
-            .to(torch.int8)
-            .cpu()
-            .numpy()
-        )
-        return self.trees.pattern(found)
+        found = self._pieces([u.first for u in self._units(nodes)], len(nodes))
+        return self.trees.pattern(found.to(torch.int8).cpu().numpy())
 
     def read(self, weights: Tensor, constant: Tensor) -> Tensor:
         """Radii within which affine functions are positive, by halving."""
-        low, high = torch.zeros_like(constant), self._radius.expand(len(constant))
+        low, high = torch.zeros_like(constant), self.within.reach.expand(len(constant))
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            positive = self.around.least(weights, constant, middle) > 0
+            positive = self.within.around.least(weights, constant, middle) > 0
             low, high = torch.where(positive, middle, low), torch.where(positive, high, middle)
         return low

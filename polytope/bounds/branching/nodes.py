@@ -21,8 +21,8 @@ class Nodes:
         first, last: ``int8[N, units]``, the pieces that each unit may be on.
         share: ``[N, units]``, of free slopes; negative where it is not known yet.
         push: ``[N, 2, units]``, multipliers.
-        unit, piece: ``int[N]``, what to split next: the unit, up to this piece or from the next one on; -1
-            where every unit is on one piece.
+        unit, piece: ``int[N, k]``, what to split next, the first the most promising: the unit, up to this
+            piece or from the next one on; -1 where there is none: every unit is on one piece.
         slope: ``[N, d]``, of the affine function below the output, rounded.
     """
 
@@ -36,7 +36,7 @@ class Nodes:
     piece: Tensor
     slope: Tensor
 
-    def take(self, which: Tensor) -> Nodes:
+    def take(self, which: Tensor | slice) -> Nodes:
         """Some of the nodes."""
         return Nodes(**{f.name: getattr(self, f.name)[which] for f in fields(self)})
 

@@ -126,11 +126,13 @@ class Relaxed:
         network: the network.
         box: ``[2, d]``, holds all inputs that are asked about.
         device: a torch device.
+        off: for every layer ``[n]``, how far its pre-activations may be from those that are meant.
     """
 
     network: Network
     box: FloatArray
     device: str = "cpu"
+    off: tuple[FloatArray, ...] = ()
     _tables: dict[int, Tables] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -150,14 +152,16 @@ class Relaxed:
         """Of each layer ``[n]``: what a pre-activation with weight 1 adds to the error of a bound."""
         reach = np.abs(self.box).max(axis=0)
         sizes, rooms = [reach], []
-        for layer in self.network.layers:
+        off = self.off or tuple(np.zeros(len(layer.bias)) for layer in self.network.layers)
+        for layer, apart in zip(self.network.layers, off, strict=True):
             terms, size = 2, np.abs(layer.bias)
             for k, linear, absolute in zip(layer.inputs, layer.maps, layer.absolute_maps, strict=True):
                 terms += sum(factor.shape[0] + factor.shape[1] for factor in linear.chain())
                 size = size + absolute.apply(sizes[k][:, None])[:, 0]
             with np.errstate(over="ignore"):
                 size = size * (1 + 2.0**-20) + LOST
-                rooms.append(self.batched.place.numbers(SHARE * (8 + terms + len(sizes)) * size + LOST))
+                room = SHARE * (8 + terms + len(sizes)) * size + LOST + apart * (1 + 2.0**-20)
+                rooms.append(self.batched.place.numbers(room))
                 sizes.append(size if layer.activation is None else _largest(layer.phi, size))
         return tuple(rooms)
 

@@ -2,12 +2,15 @@ r"""Branch and bound for the nearest input at which some output is not positive.
 
 A node is an output and, for every unit, the pieces that it may be on. Its bound is a radius within which
 linear bounds show the output to be positive (``relaxed``, ``around``), with free slopes and multipliers of
-the pieces improved by some steps of gradient ascent. The nodes of the smallest bounds are split first, each
-by the unit whose lines cost the bound most. A node whose units are all on one piece is a region; what
-it holds is for the caller to say.
+the pieces improved by some steps of gradient ascent. The nodes of the smallest bounds are split first. Of the
+units whose lines cost the bound most, that one is split whose halves have the best bounds before any ascent.
+A node whose units are all on one piece is a region; what it holds is for the caller to say.
 
-References: Bunel et al. (2020), "Branch and Bound for Piecewise Linear Neural Network Verification",
+References:
+    Bunel et al. (2020), "Branch and Bound for Piecewise Linear Neural Network Verification",
     https://arxiv.org/abs/1909.06588
+    De Palma et al. (2021), "Improved Branch and Bound for Neural Network Verification via Lagrangian
+    Decomposition", https://arxiv.org/abs/2104.06718 (splits that are tried first)
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 
-TOGETHER = 64  # nodes split at once
+TOGETHER = 256  # nodes split at once
 CANDIDATES = 2
 FARTHER, MOST_LEVELS = 1.25, 60  # by how much radii grow; how often the first one is halved
 
@@ -111,9 +114,9 @@ class Branching:
         chosen = torch.zeros(len(nodes), dtype=torch.bool, device=self.device)
         chosen[torch.argsort(nodes.bound)[: min(TOGETHER, self.bounding.together)]] = True
         now, self.nodes = nodes.take(chosen), nodes.take(~chosen)
-        whole = now.unit < 0
+        whole = now.unit[:, 0] < 0
         regions = self._regions(now.take(whole))
-        children = self._bounded(self.bounding.split(now.take(~whole)))
+        children = self._bounded(self.bounding.split(now.take(~whole), self._level))
         self.nodes = self.nodes.plus(children)
         return regions, self._points(children)
 
@@ -155,7 +158,7 @@ class Branching:
 
     def _points(self, nodes: Nodes) -> FloatArray:
         """Inputs at the bounds of the nearest nodes, in the direction of steepest descent, ``[k, d]``."""
-        around, some = self.bounding.around, torch.argsort(nodes.bound)[:CANDIDATES]
+        around, some = self.bounding.within.around, torch.argsort(nodes.bound)[:CANDIDATES]
         w, r = nodes.slope[some].double(), nodes.bound[some][:, None]
         if self.whole:
             r = torch.full_like(r, self.radius)  # the least value in the box
