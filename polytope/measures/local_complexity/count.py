@@ -22,7 +22,6 @@ from polytope.measures.local_complexity.inputs import checked_frames, checked_po
 if TYPE_CHECKING:
     from torch.nn import Module
 
-    from polytope.batched import BatchedNetwork
 
 _METHODS = ("crossing", "gradient", "exact")
 
@@ -146,12 +145,7 @@ def local_complexity(
         [1, 2]
     """
     checked_radius(radius)
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
-    if method not in _METHODS:
-        raise ValueError(f"method must be one of {', '.join(map(repr, _METHODS))}, not {method!r}.")
-    if reference and (method != "crossing" or not shared_frame):
-        raise ValueError("reference=True is the crossing count with one frame for all points.")
+    _check_options(method, batch_size, reference=reference, shared_frame=shared_frame)
     rng = rng or np.random.default_rng(0)
     if not isinstance(network, Network):
         if method != "crossing" or reference or (dtype, device) != ("float64", "cpu"):
@@ -168,17 +162,22 @@ def local_complexity(
     if method == "exact":
         return LocalComplexity(_exact(network, points, float(radius), drawn), method)
     asked = _Question(points, float(radius), drawn, method, reference, batch_size)
+    again = replace(asked, points=points[:rechecked], frames=replace(drawn, rng=deepcopy(rng)))
+    per_layer = asked.answer(network, dtype, device)
+    if dtype == "float64" or rechecked <= 0 or not len(points) or reference:
+        return LocalComplexity(per_layer, method)
+    off = np.abs(per_layer[:rechecked] - again.answer(network, "float64", device))
+    return LocalComplexity(per_layer, method, float(off.sum(axis=1).mean()))
 
-    from polytope.batched import BatchedNetwork  # loads torch
 
-    again = deepcopy(rng)
-    per_layer = asked.answer(BatchedNetwork(network, dtype, device))
-    sensitivity = None
-    if dtype != "float64" and rechecked > 0 and len(points) and not reference:
-        some = replace(asked, points=points[:rechecked], frames=replace(drawn, rng=again))
-        exact = some.answer(BatchedNetwork(network, "float64", device))
-        sensitivity = float(np.abs(per_layer[:rechecked] - exact).sum(axis=1).mean())
-    return LocalComplexity(per_layer, method, sensitivity)
+def _check_options(method: str, batch_size: int | None, *, reference: bool, shared_frame: bool) -> None:
+    """Refuse options that there are not, or that do not go together."""
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}.")
+    if method not in _METHODS:
+        raise ValueError(f"method must be one of {', '.join(map(repr, _METHODS))}, not {method!r}.")
+    if reference and (method != "crossing" or not shared_frame):
+        raise ValueError("reference=True is the crossing count with one frame for all points.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,11 +191,13 @@ class _Question:
     reference: bool
     batch_size: int | None
 
-    def answer(self, net: BatchedNetwork) -> NDArray[np.int64] | FloatArray:
+    def answer(self, network: Network, dtype: str, device: str) -> NDArray[np.int64] | FloatArray:
         """The numbers per layer, ``[B, layers]``."""
+        from polytope.batched import BatchedNetwork  # loads torch
         from polytope.measures.local_complexity.crossing import crossing_counts, published_counts
         from polytope.measures.local_complexity.gradient import gradient_densities
 
+        net = BatchedNetwork(network, dtype, device)
         if self.method == "gradient":
             return gradient_densities(net, self.points, self.radius, batch_size=self.batch_size)
         asked = (net, self.points, self.radius, self.frames)
