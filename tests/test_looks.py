@@ -9,14 +9,16 @@ import pytest
 from scipy.sparse import csr_array
 
 import polytope as pt
+from polytope.batched import BatchedNetwork
 from polytope.bounds.branching.units import fixed_pieces
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.highs_search import HighsSearch
 from polytope.engines.sampling import NUMBERS, TOGETHER, in_parts, random_points
-from polytope.engines.searching import searched
+from polytope.engines.searching import a_region, searched
 from polytope.ir import Layer, Network, Sparse, relu
-from polytope.ir.looking import watched
+from polytope.ir.looking import look, watched
 from polytope.measures.margins import class_of, margin_network
+from polytope.report.clock import Clock
 from tests.networks import seeded
 
 
@@ -127,3 +129,20 @@ def test_a_network_that_reads_thousands_of_coordinates_is_simplified_and_its_uni
     found = pt.simplify(network, box, use=use, samples=20)
     assert found.network.n_units == d - use.fixed.sum()
     assert found.difference < 1e-12
+
+
+def test_questions_of_an_audit_end_at_any_look() -> None:
+    looks = Looks()
+    network = seeded(0, 3, 8, 6, 2)
+    with watched(looks):
+        assert len(BatchedNetwork(network).layers) == 3
+    assert looks.count >= 3
+    clock = Clock(100.0, {"regions": 1.0})
+    clock.begin("regions")
+    assert clock.answered("small steps", lambda: look(2**20) or 1, 0) == 1
+    assert clock.answered("a step of a terabyte", lambda: look(2**40) or 1, 0) == 0
+    assert [left.what for left in clock.left_out] == ["a step of a terabyte"]
+    for ended in (True, False):
+        with watched(Looks(0 if ended else np.inf)):
+            found = a_region(network, pt.Polyhedron.box([-1] * 3, [1] * 3), Budget())
+        assert (found is None) == ended

@@ -24,6 +24,7 @@ from polytope.batched.activations import RowActivation, row_activation
 from polytope.batched.maps import Place, RowMap, row_map
 from polytope.ir.activations import PatternArray
 from polytope.ir.layers import Layer
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
 from polytope.ir.sweep import sweep, sweep_back
@@ -99,6 +100,7 @@ class BatchedNetwork:
         return tuple(self._row_layer(layer) for layer in self.network.layers)
 
     def _row_layer(self, layer: Layer) -> RowLayer:
+        look()
         maps = [row_map(m, self.place) for m in layer.maps]
         affine = [k in self.affine_values for k in layer.inputs]
         activation = layer.activation

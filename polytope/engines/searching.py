@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from time import monotonic
 
@@ -17,7 +18,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import boundaries
-from polytope.ir.looking import unwatched, watched
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.regions.locate import told_patterns
 
@@ -76,7 +77,7 @@ def a_region(network: Network, domain: Polyhedron, budget: Budget) -> Inside | N
         side = rng.standard_normal(domain.dim)
         x = (center + share * min(radius, 1.0) * side / np.linalg.norm(side))[None]
         try:
-            with watched(budget.first if share else unwatched):  # the first one is tried in any case
+            with watched(budget.first) if share else nullcontext():  # the first one is tried in any case
                 pattern, told = told_patterns(network, tables, x)
         except BudgetSpent:
             break

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TypeVar
 
-from polytope.engines.budget import BudgetSpent
+from polytope.engines.budget import WRITTEN, BudgetSpent
 from polytope.ir.looking import watched
 from polytope.regions.complex import RegionComplex
 from polytope.report.cost import Question, estimated_seconds
@@ -66,9 +66,13 @@ class Clock:
         """What is left as a limit of a search: positive, ``None`` if there is none."""
         return None if self.seconds == float("inf") else max(self.left, 1e-3)
 
-    def look(self, _: int = 0) -> None:
-        """End the present question, where its time is used up and a little more."""
-        if self.left < -GRACE:
+    def look(self, wanted: int = 0) -> None:
+        """End the present question, where its time is used up and a little more.
+
+        Arguments:
+            wanted: bytes that the next step takes.
+        """
+        if self.left - wanted / WRITTEN < -GRACE:
             raise BudgetSpent
 
     def answered(self, what: str, question: Callable[[], T], otherwise: T) -> T:

@@ -20,6 +20,7 @@ from polytope.report.subject import Subject
 
 MOST_POINTS = 1024
 CHUNK = 32  # points between two looks at the clock
+MOST_RANDOM, NUMBERS = 256, 1 << 22  # random points, and their coordinates together
 HALVINGS = 24  # pairs of points are 2^-24 of their segment apart: the resolution of float32
 Kind = Literal["data", "random", "near a crossing"]
 NO_RUNTIME = "the network does not come from a file that was compared with its runtime"
@@ -60,11 +61,12 @@ def _when_loaded(network: Network) -> Number:
 
 def _random(subject: Subject, rng: np.random.Generator) -> FloatArray | None:
     """Points of the data's box, or of the domain."""
+    most = int(np.clip(NUMBERS // subject.network.input_dim, 1, MOST_RANDOM))
     if subject.data_box is not None:
-        return np.concatenate([*random_points(subject.data_box, 256, rng)])
+        return np.concatenate([*random_points(subject.data_box, most, rng)])
     if not subject.scope.domain.is_bounded:
         return None
-    t = np.concatenate([*random_points(subject.scope.domain, 256, rng)])
+    t = np.concatenate([*random_points(subject.scope.domain, most, rng)])
     window = subject.scope.window
     return t if window is None else np.asarray(window.lift(t))
 

@@ -205,7 +205,7 @@ def prepare(subject: Subject) -> None:
 
 def _sampled(complex: RegionComplex, clock: Clock) -> RegionComplex | None:
     """Regions hit by random points, where the search itself was stopped, in a quarter of its time."""
-    if complex.complete or not complex.domain.is_bounded:
+    if complex.complete or not complex.domain.is_bounded or (not len(complex) and clock.left <= 0):
         return None
     seconds = None if clock.limit is None else max(clock.seconds / 4, 1e-3)
     points = int(np.clip(2**21 // max(complex.network.n_units, 1), 64, 4096))

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
-from polytope.engines.sampling import random_points
+from polytope.engines.sampling import TOGETHER, random_points
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray, IntArray
@@ -102,13 +102,14 @@ def _most_regions(subject: Subject, place: Place, seconds: float) -> int:
     most = max(min(MOST_REGIONS, LARGEST_MAPS // (3 * place.network.output_dim)), LEAST_REGIONS)
     if seconds == float("inf"):
         return most
-    [t] = random_points(place.domain, TRIED, np.random.default_rng(0))
+    tried = int(np.clip(TOGETHER // max(place.network.n_units, 1), 1, TRIED))
+    [t] = random_points(place.domain, tried, np.random.default_rng(0))
     patterns = place.network.pattern(t)
     for _ in range(2):  # the first time tables are made
         start = perf_counter()
         place.network.affine(patterns)
         local_complexity(place.network, t, 1e-3, frames=2)
-    return int(np.clip(TRIED * seconds / (2 * (perf_counter() - start)), LEAST_REGIONS, most))
+    return int(np.clip(tried * seconds / (2 * (perf_counter() - start)), LEAST_REGIONS, most))
 
 
 def _places(subject: Subject) -> Iterator[Place]:
