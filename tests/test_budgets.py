@@ -113,6 +113,12 @@ def test_what_is_made_before_a_native_search_ends_at_a_look(engine: pt.LayerSpli
     assert again.complete  # what was made before is kept
 
 
+def refuses(wanted: int) -> None:
+    """Ends what takes memory."""
+    if wanted:
+        raise BudgetSpent
+
+
 def test_passes_and_matrices_look_between_their_steps() -> None:
     looks: list[int] = []
     kernel = np.arange(54.0).reshape(3, 2, 3, 3)
@@ -126,6 +132,11 @@ def test_passes_and_matrices_look_between_their_steps() -> None:
     assert len(looks) >= 3 + 2 + 2 + 3  # each channel
     assert max(looks) >= 12 * convolution.to_sparse().nnz  # told before the memory is taken
     assert convolution.longest_row == np.diff(convolution.to_sparse().indptr).max()
+    assert convolution.longest_column == np.diff(convolution.to_columns().indptr).max()
+    layer = Layer((0,), (Transposed(convolution),), np.zeros(convolution.shape[1]))
+    with watched(refuses):
+        assert layer.terms == convolution.longest_column  # no matrix is made for that
+        assert not layer.has_tiny_numbers
     looks.clear()
     with watched(looks.append):
         NETWORK(np.zeros((1, 2)))

@@ -147,6 +147,14 @@ class Convolution(LinearMap):
             reached[written] += 1
         return int(reached.max(initial=0) * self.kernel.shape[1])
 
+    @cached_property
+    def longest_column(self) -> int:
+        """The most entries in a column: those of an input position that most taps read."""
+        used = np.zeros(self.input_shape[1:], dtype=np.int64)
+        for _, _, read in self._taps:
+            used[read] += 1
+        return int(used.max(initial=0) * (self.kernel.shape[0] // self.groups))
+
     def to_sparse(self) -> csr_array:
         """The matrix of the convolution: about ``out * kernel size`` entries."""
         return csr_array(self._compressed(by_rows=True), shape=self.shape)

@@ -12,7 +12,7 @@ import numpy as np
 
 from polytope.ir.activations import Activation, PatternArray
 from polytope.ir.convolution import Convolution
-from polytope.ir.maps import FloatArray, LinearMap
+from polytope.ir.maps import FloatArray, LinearMap, Transposed
 from polytope.ir.matrix import Matrix, compact, longest_row, ones
 
 TINY = 2.0**-60  # numbers below are handled with care
@@ -121,16 +121,24 @@ def _entries_in_a_row(linear: LinearMap) -> int:
     """
     if isinstance(linear, Convolution):
         return linear.longest_row
+    if isinstance(linear, Transposed) and isinstance(linear.of, Convolution):
+        return linear.of.longest_column
     factors = linear.chain()
-    if len(factors) == 1 or not any(isinstance(factor, Convolution) for factor in factors):
+    if len(factors) == 1 or not any(map(_is_convolution, factors)):
         return longest_row(linear.to_sparse())
     return min(linear.shape[1], prod(map(_entries_in_a_row, factors)))
 
 
 def _numbers(linear: LinearMap) -> FloatArray:
     """The numbers that the matrix of a map is made of."""
-    numbers: FloatArray = linear.kernel if isinstance(linear, Convolution) else linear.to_sparse().data
+    inner = linear.of if isinstance(linear, Transposed) else linear
+    numbers: FloatArray = inner.kernel if isinstance(inner, Convolution) else inner.to_sparse().data
     return numbers
+
+
+def _is_convolution(linear: LinearMap) -> bool:
+    """Whether a map is a convolution, or the transpose of one."""
+    return isinstance(linear.of if isinstance(linear, Transposed) else linear, Convolution)
 
 
 class Layered(Protocol):
