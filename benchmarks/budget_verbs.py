@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -130,24 +131,59 @@ def radius(norm: float) -> Verb:
     return make
 
 
-def unsafe(network: pt.Network) -> pt.Property:
-    """Whether the first output can be a little larger than at any of many points of a smaller cube."""
+def unsafe(network: pt.Network) -> str:
+    """A property: whether the first output can be larger than at any of many points of a smaller cube."""
     d, n = network.input_dim, network.output_dim
     highest = float(network(0.4 + 0.2 * np.random.default_rng(2).random((64, d)))[:, 0].max())
     lines = [f"(declare-const X_{i} Real)" for i in range(d)]
     lines += [f"(declare-const Y_{i} Real)" for i in range(n)]
     lines += [f"(assert (>= X_{i} 0.4))\n(assert (<= X_{i} 0.6))" for i in range(d)]
     lines.append(f"(assert (>= Y_0 {highest + 3 * abs(highest) + 1:.9f}))")
-    return pt.read_property("\n".join(lines))
+    return "\n".join(lines)
 
 
 def checked(network: pt.Network, seconds: float) -> Callable[[], Facts]:
     """``check_property``."""
-    stated = unsafe(network)
+    stated = pt.read_property(unsafe(network))
 
     def call() -> Facts:
         out = pt.check_property(network, stated, max_seconds=seconds)
         return {"found": out.status, "complete": out.status != "undecided"}
+
+    return call
+
+
+def moved(network: pt.Network) -> pt.Network:
+    """The network with biases of the first layer that are a millionth larger."""
+    first = network.layers[0]
+    return replace(network, layers=(replace(first, bias=first.bias + 1e-6), *network.layers[1:]))
+
+
+def compared(where: str) -> Verb:
+    """``equivalent`` of the network and another one, whose first layer differs too, within little."""
+
+    def make(network: pt.Network, seconds: float) -> Callable[[], Facts]:
+        inside, domain = window(network) if where == "window" else (network, box(network))
+        other = moved(inside)
+
+        def call() -> Facts:
+            out = pt.equivalent(inside, other, domain, tolerance=1.0, max_seconds=seconds)
+            return {"found": out.status, "complete": out.status != "undecided"}
+
+        return call
+
+    return make
+
+
+def tracked(network: pt.Network, seconds: float) -> Callable[[], Facts]:
+    """``track`` from what a search of a window finds in half a second."""
+    inside, domain = window(network)
+    before = pt.enumerate_regions(inside, domain, max_seconds=0.5)
+    other = moved(inside)
+
+    def call() -> Facts:
+        out = pt.track(before, other, max_seconds=seconds).regions
+        return found(len(out), out.complete) | {"stopped_by": out.stopped_by}
 
     return call
 
@@ -257,6 +293,9 @@ VERBS: dict[str, tuple[Verb, Sequence[str]]] = {
     "prove_units": (proved, MIDDLE),
     "simplify": (simplified, MIDDLE),
     "exact_local_complexity": (around, MIDDLE),
+    "equivalent, window": (compared("window"), MIDDLE),
+    "equivalent, box": (compared("box"), MIDDLE),
+    "track, window": (tracked, MIDDLE),
     "audit": (audited, LARGE),
     f"count_regions, window, {MEMORY >> 20} MB": (within_memory(False), MIDDLE[:4]),
     f"enumerate_regions, window, {MEMORY >> 20} MB": (within_memory(True), (*MIDDLE[:4], "acasxu_1_1.onnx")),

@@ -23,7 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from budget_verbs import MIDDLE, READ, VERBS, Facts
+import numpy as np
+from budget_verbs import MIDDLE, READ, VERBS, Facts, unsafe
 from harness import environment, in_words, parser, publish, table_of, title
 
 import adapters
@@ -33,6 +34,12 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "polytope count": ("count", "{model}", "--max-seconds", "{seconds}"),
     "polytope regions": ("regions", "{model}", "--max-seconds", "{seconds}", "--out", "{folder}/run"),
     "polytope plot": ("plot", "{model}", "--max-seconds", "{seconds}", "--out", "{folder}/picture.png"),
+    "polytope check": ("check", "{model}", "{folder}/property.vnnlib", "--max-seconds", "{seconds}"),
+    "polytope compare": ("compare", "{model}", "{model}", "--max-seconds", "{seconds}"),
+    "polytope complexity": (
+        *("complexity", "{model}", "--data", "{folder}/data.npz", "--radius", "0.1"),
+        *("--max-seconds", "{seconds}"),
+    ),
     "polytope audit": ("audit", "{model}", "--budget", "{seconds}s", "--out", "{folder}/report"),
 }
 """Commands as they are typed."""
@@ -76,11 +83,20 @@ def run_command(words: Sequence[str], file: Path, seconds: float) -> Facts:
     read = time.perf_counter() - start
     before = peak_megabytes()
     with TemporaryDirectory() as folder:
+        if any("{folder}/" in word for word in words if word.endswith(("vnnlib", "npz"))):
+            write_questions(Path(folder), file)
         given = [word.format(model=file, seconds=f"{seconds:g}", folder=folder) for word in (*words, *more)]
         start = time.perf_counter()
         said = polytope(*given)
         taken = time.perf_counter() - start
     return {"taken": taken - read, "before_mb": before, "peak_mb": peak_megabytes(), "found": said}
+
+
+def write_questions(folder: Path, file: Path) -> None:
+    """A property of a model, and points to look around, as files."""
+    network = adapters.load(file, **READ.get(file.name, {}))
+    (folder / "property.vnnlib").write_text(unsafe(network))
+    np.savez(folder / "data.npz", X=np.random.default_rng(0).random((64, *network.input_shape)))
 
 
 def options_of(name: str) -> list[str]:

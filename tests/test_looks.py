@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 import polytope as pt
 from polytope.batched import BatchedNetwork
 from polytope.bounds.branching.units import fixed_pieces
+from polytope.bounds.output_bounds import bounds_over_box
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.highs_search import HighsSearch
 from polytope.engines.sampling import NUMBERS, TOGETHER, in_parts, random_points
@@ -102,6 +103,10 @@ def test_margins_of_very_many_outputs_are_sparse() -> None:
     x = np.random.default_rng(0).random((3, 64))
     y = network(x)
     assert (margins(x) == np.delete(y[:, [label]] - y, label, axis=1)).all()
+    low, high = bounds_over_box(network, np.array([[0.0] * 64, [1.0] * 64]))
+    assert ((low <= y) & (y <= high)).all()
+    same = pt.equivalent(network, network, pt.Polyhedron.box([0] * 64, [1] * 64))
+    assert (same.status, same.proof) == ("equal", "bounds")
     near = pt.robustness_radius(network, x[0], domain=pt.Polyhedron.box([0] * 64, [1] * 64), max_seconds=1e-9)
     assert (near.lower, near.exact) == (0.0, False)
 

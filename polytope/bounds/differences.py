@@ -74,7 +74,7 @@ def bounds_of_difference(first: Network, second: Network, box: FloatArray) -> Fl
     values = [box, *map(_values, second.layers, known[1])]
     together = max(1, ENTRIES // max(len(h[0]) for h in values))
     for i in range(0, first.output_dim, together):
-        some = np.eye(first.output_dim)[:, i : i + together]
+        some = np.eye(first.output_dim, min(together, first.output_dim - i), -i)
         domain = _Off(Combinations(slopes), first, second, values, np.zeros((3, some.shape[1])))
         with np.errstate(all="ignore"):
             outputs_to_input(first, (some, some), domain)

@@ -19,6 +19,7 @@ from polytope.ir import Dense, Layer, Network
 from polytope.ir.algebra import product
 from polytope.ir.continuity import refuse_infinite, refuse_jumps
 from polytope.ir.maps import Diagonal, FloatArray
+from polytope.ir.matrix import lengths
 from polytope.ir.network import stack
 from polytope.measures.simplify import without_zeros
 from polytope.measures.units import prove_units
@@ -140,9 +141,10 @@ class Pair:
     def cases(self, tolerance: float) -> list[Case]:
         """For every output and sign, that it differs by more than a tolerance, where bounds allow it."""
         n, d = self.first.output_dim, self.first.input_dim
-        A, b = self.domain.A, self.domain.b
-        if self.domain.is_box and (np.abs(A).max(axis=1) == 1).all():
-            A, b = A[:0], b[:0]  # the box is the domain
+        if self.domain.is_box and (lengths(self.domain.rows, inf) == 1).all():
+            A, b = np.zeros((0, d)), np.zeros(0)  # the box is the domain
+        else:
+            A, b = self.domain.A, self.domain.b
         low, high = self.box
         found = []
         for place in np.flatnonzero(self.most > tolerance).tolist():
