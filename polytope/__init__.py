@@ -58,7 +58,9 @@ _HOMES = {
     "region_lipschitz": "polytope.measures.lipschitz",
     "lipschitz_bounds": "polytope.measures.lipschitz",
     "LipschitzBounds": "polytope.measures.lipschitz",
-    "output_bounds": "polytope.bounds.output_bounds",
+    "output_bounds": "polytope.bounds.output_range",
+    "output_range": "polytope.bounds.output_range",
+    "OutputRange": "polytope.bounds.output_range",
     "preimage": "polytope.measures.preimages",
     "Preimage": "polytope.measures.preimages",
     "level_set": "polytope.measures.level_sets",
@@ -117,7 +119,9 @@ _HOMES = {
 
 if TYPE_CHECKING:
     from polytope import errors as errors
-    from polytope.bounds.output_bounds import output_bounds as output_bounds
+    from polytope.bounds.output_range import OutputRange as OutputRange
+    from polytope.bounds.output_range import output_bounds as output_bounds
+    from polytope.bounds.output_range import output_range as output_range
     from polytope.engines.facet_flip import FacetFlip as FacetFlip
     from polytope.engines.integer_program import IntegerProgram as IntegerProgram
     from polytope.engines.layer_split import LayerSplit as LayerSplit

@@ -1,4 +1,4 @@
-r"""Certified ranges of a network's outputs over a domain, from the network alone.
+r"""Certified bounds of a network's outputs over a domain, from the network alone.
 
 Two enclosures, intersected: linear bounds pushed through the layers, and the mean-value form
 :math:`f_i(x) \in f_i(c) \pm \sum_j \max |\partial f_i / \partial x_j| \, r_j` around the centre c of the
@@ -30,33 +30,14 @@ from polytope.ir.maps import FloatArray
 DERIVATIVES = 1 << 26  # of outputs by the values of a layer, beyond which linear bounds must do
 
 
-def output_bounds(network: Network, domain: Polyhedron) -> tuple[FloatArray, FloatArray]:
-    """Bounds that every output keeps in a bounded domain; certified, not tight.
-
-    Arguments:
-        network: the network.
-        domain: a bounded polyhedron in its input space.
-
-    Returns:
-        ``(low [out], high [out])``, **bounds**: rounded outward.
-
-    Raises:
-        ValueError: the domain does not fit.
-        UnboundedDomainError: the domain is unbounded.
-
-    Example:
-        >>> import polytope as pt
-        >>> net = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])  # |x|
-        >>> low, high = output_bounds(net, pt.Polyhedron.box([1], [2]))
-        >>> round(low.item(), 9), round(high.item(), 9)
-        (1.0, 2.0)
-    """
+def bounded_box(network: Network, domain: Polyhedron, name: str) -> FloatArray:
+    """The box ``[2, d]`` around a domain, for a function of some name that needs a bounded one."""
     if domain.dim != network.input_dim:
         raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
     box = domain.bounds if domain.is_bounded else None
     if box is None:
-        raise UnboundedDomainError("output_bounds needs a bounded domain; intersect it with a box.")
-    return bounds_over_box(network, box)
+        raise UnboundedDomainError(f"{name} needs a bounded domain; intersect it with a box.")
+    return box
 
 
 def bounds_over_box(network: Network, box: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,0 +1,119 @@
+"""The least and the greatest value of each output over a domain, each with a proved and an attained end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from polytope.bounds.output_bounds import bounded_box, bounds_over_box
+from polytope.engines.budget import Budget
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Dense, Layer, Network
+from polytope.ir.continuity import refuse_jumps
+from polytope.ir.maps import FloatArray
+from polytope.ir.maxima import maxima_first
+
+
+@dataclass(frozen=True, eq=False)
+class OutputRange:
+    """An output is least between ``low`` and ``least``, and greatest between ``greatest`` and ``high``.
+
+    Arguments:
+        low, high: ``[out]``, proved: no output leaves them.
+        least, greatest: ``[out]``, attained.
+        least_at, greatest_at: ``[out, d]``, where, rounded.
+        complete: whether ends are no farther apart than was asked.
+    """
+
+    low: FloatArray
+    high: FloatArray
+    least: FloatArray
+    greatest: FloatArray
+    least_at: FloatArray
+    greatest_at: FloatArray
+    complete: bool
+
+
+def output_range(
+    network: Network, domain: Polyhedron, *, gap: float = 0.0, max_seconds: float | None = None
+) -> OutputRange:
+    r"""The range of every output over a bounded domain, by branch and bound over the pieces of units.
+
+    Linear bounds of the outputs close parts of the search, and where all units are on one piece a linear
+    program in rational arithmetic decides. With a gap of 0 both ends of an extremum are one float64 number,
+    or neighbours.
+
+    Arguments:
+        network: the network.
+        domain: a bounded polyhedron with interior in its input space.
+        gap: how far apart the proved and the attained end may stay.
+        max_seconds: a budget; when it is spent, ends are as near as they are by then.
+
+    Raises:
+        ValueError: the domain does not fit, the gap is negative, or a unit jumps.
+        UnboundedDomainError: the domain is unbounded.
+        EmptyDomainError: the domain has no interior.
+
+    References:
+        Bunel et al. (2020), "Branch and Bound for Piecewise Linear Neural Network Verification",
+        https://arxiv.org/abs/1909.06588
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])  # |x|
+        >>> found = output_range(net, pt.Polyhedron.box([-1], [2]))
+        >>> found.low.item(), found.high.item(), found.greatest_at.tolist()
+        (0.0, 2.0, [[2.0]])
+    """
+    from polytope.bounds.branching.minima import Minima  # loads torch, which takes seconds
+
+    bounded_box(network, domain, "output_range")
+    if not gap >= 0:
+        raise ValueError(f"output_range: gap must not be negative, it is {gap!r}.")
+    refuse_jumps(network)
+    budget, out = Budget(None, max_seconds), network.output_dim
+    signs = np.concatenate([np.eye(out), -np.eye(out)])
+    both = maxima_first(network).then(Network((out,), (Layer((0,), (Dense(signs),), np.zeros(2 * out)),)))
+    search = Minima(both, domain, gap, lambda: budget.spent(0))
+    search.run()
+    low, value = search.low, search.value
+    complete = bool((low >= np.nextafter(np.nextafter(value - gap, -np.inf), -np.inf)).all())
+    return OutputRange(
+        low[:out], -low[out:], value[:out], -value[out:], search.at[:out], search.at[out:], complete
+    )
+
+
+def output_bounds(
+    network: Network, domain: Polyhedron, *, gap: float | None = None, max_seconds: float | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Bounds that every output keeps in a bounded domain; certified.
+
+    Not tight by default. With a gap or a budget they are those of ``output_range``, which says as well what
+    is attained, and where.
+
+    Arguments:
+        network: the network.
+        domain: a bounded polyhedron in its input space.
+        gap: how far beyond the range the bounds may stay; 0 where there is only a budget.
+        max_seconds: a budget.
+
+    Returns:
+        ``(low [out], high [out])``, **bounds**: rounded outward.
+
+    Raises:
+        ValueError: the domain does not fit; of a search, the gap is negative, or a unit jumps.
+        UnboundedDomainError: the domain is unbounded.
+        EmptyDomainError: a search, and the domain has no interior.
+
+    Example:
+        >>> import polytope as pt
+        >>> net = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])  # |x|
+        >>> low, high = output_bounds(net, pt.Polyhedron.box([1], [2]))
+        >>> round(low.item(), 9), round(high.item(), 9)
+        (1.0, 2.0)
+    """
+    if gap is not None or max_seconds is not None:
+        found = output_range(network, domain, gap=gap or 0.0, max_seconds=max_seconds)
+        return found.low, found.high
+    return bounds_over_box(network, bounded_box(network, domain, "output_bounds"))
