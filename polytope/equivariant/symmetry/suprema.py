@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polytope.bounds.output_bounds import bounds_at, output_bounds
+from polytope.bounds.output_bounds import bounds_at
+from polytope.bounds.output_range import output_bounds
 from polytope.core.result import ROOT
 from polytope.core.vertex_cells import VertexCells, explore
 from polytope.engines.budget import Budget
