@@ -6,7 +6,7 @@
 Radii: the bundled digits in the 2-norm until they are exact, and images of MNIST in the max norm with one
 budget after the other until the gap between both ends is below 1 %. Beside them HiGHS solves the same
 question as one mixed-integer program (Tjeng, Xiao, Tedrake (2019), https://arxiv.org/abs/1711.07356) for
-some images, helped by our upper bound; at its limit its own two ends are shown. auto_LiRPA is not compared: the
+some images, helped by our upper bound; at its limit its own two ends are shown. auto_LiRPA is left out: the
 release of the package index (0.3) loads with torch below 1.13 and numpy below 2 only.
 
 Units: which are proved dead or always active over the box [0, 1] and in balls of the max norm around the
