@@ -1,11 +1,13 @@
 """How much longer than asked does each verb take on hard inputs, and how much memory?
 
-``python benchmarks/budgets.py MODELS [--seconds 2] [--verbs NAME ...] [--files NAME ...] [--write FOLDER]``
-calls every verb that takes a time on files of the folder MODELS that are hard for it. Each call is a process
-of its own, ended after ``--timeout`` seconds; what it took is measured around the call alone, reading the
-file and making the domain not included. The processor time of the call stands beside it: where other work
-runs on the same cores, it says how much of them the call had. Memory is the peak resident size of the process
-(of the largest process, where a verb starts some), and beside it what was resident before the call.
+``python benchmarks/budgets.py MODELS [--seconds 2] [--verbs NAME ...] [--files NAME ...] [--renew JSON]
+[--write FOLDER]`` calls every verb that takes a time on files of the folder MODELS that are hard for it. Each
+call is a process of its own, ended after ``--timeout`` seconds; what it took is measured around the call
+alone, reading the file and making the domain not included. The processor time of the call stands beside it:
+where other work runs on the same cores (the load is that of the minute before), it says how much of them the
+call had. Memory is the peak resident size of the process (of the largest process, where a verb starts some),
+and beside it what was resident before the call. ``--renew JSON`` keeps the rows of an earlier table that are
+not asked for.
 
 Windows are the plane through three random points of [0, 1]^d, t in [-1, 2]^2. Commands are run as a user runs
 them; the time of ``polytope inspect`` on the same file, which reads and checks it, is taken off.
@@ -149,6 +151,7 @@ def row(verb: str, file: str, seconds: float, facts: Facts) -> Facts:
         "file": file,
         "asked s": asked,
         "taken s": None if taken is None else round(taken, 2),
+        "load": round(facts["load"], 1),
         "processor s": None if facts.get("busy") is None else round(facts["busy"], 2),
         "over": "" if taken is not None and taken <= allowed else "over",
         "before MB": facts.get("before_mb"),
@@ -159,6 +162,27 @@ def row(verb: str, file: str, seconds: float, facts: Facts) -> Facts:
     }
 
 
+def renewed(before: list[Facts], rows: list[Facts]) -> list[Facts]:
+    """The rows of an earlier table with those that were measured now, in the order of the verbs."""
+    known = {(line["verb"], line["file"]): line for line in (*before, *rows)}
+    order = [*VERBS, *COMMANDS]
+    columns = list(rows[0])
+    lines = sorted(known.values(), key=lambda line: order.index(line["verb"]))
+    return [{name: line.get(name) for name in columns} for line in lines]
+
+
+def in_all(rows: list[Facts]) -> str:
+    """How many rows are over, and how many of these because they waited for the machine."""
+    over = [line for line in rows if line["over"] == "over"]
+    known = [line["processor s"] <= line["asked s"] for line in over if line["processor s"] is not None]
+    return (
+        "Over: more than 10 % and one second (for audits and pictures two) above what was asked. "
+        f"{len(over)} of {len(rows)} rows: {sum(known)} that had no more processor time than was asked, and "
+        f"waited for the machine, {len(known) - sum(known)} that had more, and {len(over) - len(known)} "
+        "of which it was not measured."
+    )
+
+
 def main() -> None:
     """Run every row in turn; print, and write if asked to."""
     options = parser(__doc__)
@@ -167,26 +191,25 @@ def main() -> None:
     options.add_argument("--timeout", type=float, default=120.0)
     options.add_argument("--verbs", nargs="+", default=[*VERBS, *COMMANDS])
     options.add_argument("--files", nargs="+")
+    options.add_argument("--renew", type=Path, metavar="JSON", help="keep the other rows of this table")
     options.add_argument("--only", nargs=2, metavar=("VERB", "FILE"))
     chosen = options.parse_args()
     if chosen.only:
         verb, file = chosen.only
         print(json.dumps(run(verb, chosen.models / file, chosen.seconds)), flush=True)
         return
-    load, rows = os.getloadavg()[0], []
+    rows: list[Facts] = []
     for verb in chosen.verbs:
         for file in chosen.files or (VERBS[verb][1] if verb in VERBS else MIDDLE[:4]):
-            facts = apart(verb, chosen.models / file, chosen.seconds, chosen.timeout)
+            load = os.getloadavg()[0]
+            facts = apart(verb, chosen.models / file, chosen.seconds, chosen.timeout) | {"load": load}
             rows.append(row(verb, file, chosen.seconds, facts))
             print(*rows[-1].values(), sep=" | ", file=sys.stderr, flush=True)
+    if chosen.renew is not None:
+        rows = renewed(json.loads(chosen.renew.read_text())["rows"], rows)
     where = environment("highspy")
-    late = sum(line["over"] == "over" for line in rows)
-    about = f"Load {load:.1f} at the start. {chosen.note}"
-    limit = "Over: more than 10 % and one second (for audits and pictures two) above what was asked."
-    page = [title(__doc__), in_words(where, about), table_of(rows), f"{limit} {late} of {len(rows)} rows."]
-    publish(
-        __file__, page, {"versions": where, "load": load, "note": chosen.note, "rows": rows}, chosen.write
-    )
+    page = [title(__doc__), in_words(where, chosen.note), table_of(rows), in_all(rows)]
+    publish(__file__, page, {"versions": where, "note": chosen.note, "rows": rows}, chosen.write)
 
 
 if __name__ == "__main__":

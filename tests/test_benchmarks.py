@@ -54,3 +54,28 @@ def test_programs_take_turns_and_medians_are_kept(tmp_path: Path) -> None:
     assert list(found) == ["count | 2-1", "cells | 2-1"]
     assert {run["given"] for run in found.values()} == {5}
     assert all(run["process"] > 0 for run in found.values())
+
+
+def test_rows_of_budgets_are_renewed_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_from_file_location("benchmark_budgets", FOLDER / "budgets.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    before = [
+        module.row("polytope plot", "a.onnx", 2.0, {"taken": 30.0, "load": 1.0}),
+        module.row("check_property", "a.onnx", 2.0, {"taken": 9.0, "load": 1.0, "busy": 8.0}),
+    ]
+    now = [
+        module.row("check_property", "a.onnx", 2.0, {"taken": 8.0, "load": 9.0, "busy": 0.5}),
+        module.row("audit", "a.onnx", 2.0, {"taken": 4.0, "load": 1.0, "busy": 3.0}),
+    ]
+    rows = module.renewed(before, now)
+    assert [(line["verb"], line["taken s"], line["over"]) for line in rows] == [
+        ("check_property", 8.0, "over"),
+        ("audit", 4.0, ""),
+        ("polytope plot", 30.0, "over"),
+    ]
+    assert "2 of 3 rows: 1 that had no more" in module.in_all(rows)
+    assert "0 that had more, and 1 of which it was not measured" in module.in_all(rows)
