@@ -92,8 +92,10 @@ class Minima:
         chosen = torch.zeros(len(nodes), dtype=torch.bool)
         chosen[torch.argsort(ahead)[: min(TOGETHER, self.bounding.together)]] = True
         now = nodes.take(chosen)
-        leaves = now.take(now.unit < 0)
-        children = self._bounded(self.bounding.split(now.take(now.unit >= 0)))
+        whole = now.unit[:, 0] < 0
+        leaves = now.take(whole)
+        level = torch.from_numpy(self.value - self.gap)
+        children = self._bounded(self.bounding.split(now.take(~whole), level))
         if len(leaves):
             patterns = self.bounding.patterns(leaves)
             parts = zip(leaves.output.tolist(), leaves.bound.tolist(), patterns, strict=True)
