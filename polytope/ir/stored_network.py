@@ -105,7 +105,8 @@ class _Source:
         array = self.arrays.pop(value["array"], None)
         if array is None:
             raise CorruptFileError(f"The stored network: the array of {where} is missing, or used twice.")
-        if array.dtype.kind not in kinds or axes not in (None, array.ndim):
+        half = array.dtype.kind == "f" and array.dtype.itemsize < 4  # no sparse matrix holds such numbers
+        if array.dtype.kind not in kinds or half or axes not in (None, array.ndim):
             raise _wrong(where, f"an array of {axes or 'some'} axes of numbers of its kind")
         return array
 
@@ -117,8 +118,8 @@ def _wrong(where: str, wanted: str) -> CorruptFileError:
     return CorruptFileError(f"The stored network: {where} is not what was expected ({wanted}).")
 
 
-def _numbers(axes: int | None) -> Part:
-    return lambda source, value, where: source.array(value, where, "fiu", axes)
+def _numbers(axes: int | None, kinds: str = "fiu") -> Part:
+    return lambda source, value, where: source.array(value, where, kinds, axes)
 
 
 def _indices(axes: int) -> Part:
@@ -202,7 +203,7 @@ PARTS: dict[type[Any], dict[str, Part]] = {
     Layer: {
         "inputs": _several(_integer(0)),
         "maps": _several(_object(*MAPS)),
-        "bias": _numbers(1),
+        "bias": _numbers(1, "f"),
         "activation": _optional(_object(*ACTIVATIONS)),
     },
     PiecewiseLinear: {"breakpoints": _numbers(2), "slopes": _numbers(2), "intercepts": _numbers(2)},
