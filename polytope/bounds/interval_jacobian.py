@@ -36,11 +36,22 @@ def interval_jacobian(network: Network, ranges: tuple[SlopeRanges | None, ...]) 
         network: the network.
         ranges: what ``slope_ranges`` says of the domain.
     """
+    low, high = jacobian_ends(network, Combinations(ranges))
+    greatest: FloatArray = np.maximum(np.abs(low), np.abs(high))
+    return greatest
+
+
+def jacobian_ends(network: Network, combinations: Combinations) -> FloatArray:
+    """Low and high of every entry of the Jacobian, ``[2, out, d]``.
+
+    Arguments:
+        network: the network.
+        combinations: how combinations of values go through its layers.
+    """
     every = np.eye(network.output_dim)
     with np.errstate(all="ignore"):
-        low, high = outputs_to_input(network, (every, every), Combinations(ranges))
-    greatest: FloatArray = np.maximum(np.abs(low), np.abs(high))
-    return greatest.T
+        found = outputs_to_input(network, (every, every), combinations)
+    return np.stack(found).transpose(0, 2, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ References: Weng et al. (2018), "Towards Fast Computation of Certified Robustnes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,8 +52,24 @@ class _Known:
 
 def linear_bounds(network: Network, box: FloatArray) -> list[FloatArray]:
     """Low and high of every layer's pre-activations over a box ``[2, d]``, each ``[2, n]``; certified."""
+    found = linear_bounds_within(network, box, [])
+    assert found is not None, "a box holds a point"
+    return found
+
+
+def linear_bounds_within(
+    network: Network, box: FloatArray, within: Sequence[FloatArray | None]
+) -> list[FloatArray] | None:
+    """The same over the inputs at which pre-activations keep given bounds; ``None`` where there are none.
+
+    Arguments:
+        network: the network.
+        box: ``[2, d]``.
+        within: for the first layers ``[2, n]``, or ``None``.
+    """
     known = _Known(box, sizes=[_size(*box)], inner=[_size(*box)])
     widest = max(network.input_dim, *(max(len(la.bias), la.width) for la in network.layers))
+    crossed = []
 
     def tighten(number: int, z: FloatArray) -> FloatArray:
         layer = network.layers[number - 1]
@@ -61,10 +77,16 @@ def linear_bounds(network: Network, box: FloatArray) -> list[FloatArray]:
             with np.errstate(all="ignore"):
                 low, high = _pulled_back(network, number, known)
             z = np.stack([np.maximum(z[0], low), np.minimum(z[1], high)])
+        given = within[number - 1] if number <= len(within) else None
+        if given is not None:
+            z = np.stack([np.maximum(z[0], given[0]), np.minimum(z[1], given[1])])
+            crossed.append(bool((z[0] > z[1]).any()))
+            z = np.sort(z, axis=0)
         known.add(layer, z)
         return z
 
-    return list(preactivation_bounds(network, box, tighten))
+    found = list(preactivation_bounds(network, box, tighten))
+    return None if any(crossed) else found
 
 
 def _size(low: FloatArray, high: FloatArray) -> FloatArray:

@@ -98,12 +98,16 @@ class PiecewiseLinear(Activation):
     def slope_ranges(self, low: FloatArray, high: FloatArray) -> SlopeRanges:
         """The slopes of the pieces from that of the lower end to that of the upper one."""
         first, last = (self.pattern(end[:, None])[:, 0] for end in (low, high))
-        least, greatest = np.full(len(low), np.inf), np.full(len(low), -np.inf)
+        return self.slopes_between(first, last)
+
+    def slopes_between(self, first: PatternArray, last: PatternArray) -> SlopeRanges:
+        """The slopes of the pieces from some to others, ``int8[n]``."""
+        least, greatest = np.full(len(first), np.inf), np.full(len(first), -np.inf)
         for p in range(self.slopes.shape[1]):
             met = (first <= p) & (p <= last)
             least = np.where(met, np.minimum(least, self.slopes[:, p]), least)
             greatest = np.where(met, np.maximum(greatest, self.slopes[:, p]), greatest)
-        return SlopeRanges(np.arange(len(low))[None], least[None], greatest[None], own=True)
+        return SlopeRanges(np.arange(len(first))[None], least[None], greatest[None], own=True)
 
     def value_ranges(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The least and the greatest value at both ends of every piece that is met."""

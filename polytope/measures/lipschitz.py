@@ -11,7 +11,7 @@ https://arxiv.org/abs/2003.01219
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 
 from polytope.bounds.interval_jacobian import interval_jacobian, slope_ranges
 from polytope.bounds.intervals import room
+from polytope.engines.budget import Budget
 from polytope.engines.sampling import clear_patterns, random_points
 from polytope.errors import GeometryError, UnboundedDomainError
 from polytope.exact.maps import right_maps, settle
@@ -28,9 +29,12 @@ from polytope.ir import Layer, LinearMap, Network
 from polytope.ir.activations import PatternArray, SlopeRanges
 from polytope.ir.boundaries import boundaries
 from polytope.ir.bounded import bounded_maps
+from polytope.ir.continuity import refuse_jumps
 from polytope.ir.maps import FloatArray
+from polytope.ir.maxima import maxima_first, unrolled
 from polytope.ir.sweep import sweep
 from polytope.labelled import Bound, Exact, Labelled
+from polytope.measures.lipschitz_search import SteepestParts, bound_of_ends
 from polytope.measures.operator_norm import checked_norm, lower_norm, operator_norms, upper_norms
 from polytope.regions.complex import RegionComplex
 
@@ -115,6 +119,7 @@ def lipschitz_bounds(
     *,
     samples: int = 2000,
     rng: np.random.Generator | None = None,
+    max_seconds: float | None = None,
 ) -> LipschitzBounds:
     r"""An interval for the Lipschitz constant over a bounded domain, without enumeration.
 
@@ -123,15 +128,20 @@ def lipschitz_bounds(
     Jacobian. Both leave out slopes that units cannot have in the domain. From below the norms of Jacobians at
     random points.
 
+    With a budget both ends are brought together: branch and bound proves units to be on one piece, and the
+    steepest part of the domain is split at the unit that matters most, until the ends meet or the time is
+    spent. Of a small domain, such as a box around a point, that is the local constant.
+
     Arguments:
         network: the network.
         domain: bounded, with interior.
         p, q: norms of the input and of the output: 1, 2 or ``inf``.
         samples: number of random points.
         rng: source of randomness; ``numpy.random.default_rng(0)`` where ``None``.
+        max_seconds: a budget for splitting; infinite for as long as it takes. None is split by default.
 
     Raises:
-        ValueError: the domain does not fit, or another norm.
+        ValueError: the domain does not fit, or another norm; with a budget, a unit jumps.
         UnboundedDomainError: the domain is unbounded.
 
     References: Weng et al. (2018), "Towards Fast Computation of Certified Robustness for ReLU Networks" (the
@@ -156,7 +166,48 @@ def lipschitz_bounds(
     upper = min(product, interval)
     lower, witness = _steepest(network, domain, samples, rng or np.random.default_rng(0), p, q)
     lower = min(lower, upper, float(np.finfo(float).max)) if lower >= 0 else 0.0  # NaN bounds nothing
-    return LipschitzBounds(lower, upper, witness, product, interval)
+    found = LipschitzBounds(lower, upper, witness, product, interval)
+    return found if max_seconds is None else _split(network, domain, p, q, found, Budget(None, max_seconds))
+
+
+def _split(
+    network: Network, domain: Polyhedron, p: float, q: float, known: LipschitzBounds, budget: Budget
+) -> LipschitzBounds:
+    """The ends nearer to each other, by splitting units."""
+    from polytope.bounds.branching.units import fixed_pieces  # loads torch, which takes seconds
+
+    refuse_jumps(network)
+    plain, box = unrolled(maxima_first(network)).network, domain.bounds
+    tables, witness = boundaries(network), known.witness
+
+    def attained(x: FloatArray) -> float:
+        nonlocal witness
+        patterns, clear = clear_patterns(network, tables, x[None])
+        if not len(clear) or not domain.contains(clear)[0]:
+            return 0.0
+        norm = _greatest(network, patterns, p, q)[1]
+        witness = x if norm > search.lower else witness
+        return norm
+
+    def bound(ends: FloatArray) -> float:
+        return bound_of_ends(ends, p, q, lambda size: norm_bound(size, p, q))
+
+    search = SteepestParts(plain, domain, bound, known.upper, attained, known.lower)
+    seen = plain.pattern(domain.inscribed_ball[0])
+    first = np.zeros_like(seen)
+    last = np.concatenate([first[:0], *(_last_pieces(layer) for layer in plain.layers if layer.activation)])
+    half = Budget(None, None if budget.left is None else max(budget.left / 2, 1e-9))
+    proved, _ = fixed_pieces(plain, box, seen, np.arange(plain.n_units), lambda: half.spent(0))
+    first, last = np.where(proved, seen, first), np.where(proved, seen, last)
+    search.begin(first, last)
+    while not budget.spent(0) and search.step():
+        pass
+    return replace(known, lower=search.lower, upper=search.least_upper, witness=witness)
+
+
+def _last_pieces(layer: Layer) -> PatternArray:
+    """The number of the last piece of each unit."""
+    return np.array([layer.phi.n_pieces(unit) - 1 for unit in range(layer.width)], dtype=np.int8)
 
 
 def _norms(network: Network, patterns: PatternArray, p: float, q: float) -> FloatArray:
