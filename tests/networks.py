@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from polytope.ir import (
     prelu,
     relu,
 )
+from polytope.ir.maps import FloatArray
 from polytope.ir.sweep import Floats, sweep
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -231,3 +233,17 @@ def convolutions(seed: int) -> Network:
             Layer((3,), (Dense(rng.standard_normal((2, 6))),), np.zeros(2)),
         ),
     )
+
+
+def changed(network: Network, size: float, seed: int = 0) -> Network:
+    """Every weight and bias off by up to so much, relative to itself; zeros stay."""
+    rng = np.random.default_rng(seed)
+
+    def off(numbers: FloatArray) -> FloatArray:
+        return numbers * (1 + size * rng.uniform(-1, 1, numbers.shape))
+
+    layers = tuple(
+        replace(layer, maps=tuple(m.entrywise(off) for m in layer.maps), bias=off(layer.bias))
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)

@@ -17,23 +17,8 @@ from polytope.errors import EmptyDomainError, UnboundedDomainError
 from polytope.exact.network import ExactNetwork
 from polytope.exact.values import values_at
 from polytope.ir import Network, stack
-from polytope.ir.maps import FloatArray
 from tests.command_line import MODEL, answer, polytope
-from tests.networks import NETWORKS, box, convolutions, diamond, nearly_symmetric, seeded
-
-
-def changed(network: Network, size: float, seed: int = 0) -> Network:
-    """Every weight and bias off by up to so much, relative to itself; zeros stay."""
-    rng = np.random.default_rng(seed)
-
-    def off(numbers: FloatArray) -> FloatArray:
-        return numbers * (1 + size * rng.uniform(-1, 1, numbers.shape))
-
-    layers = tuple(
-        replace(layer, maps=tuple(m.entrywise(off) for m in layer.maps), bias=off(layer.bias))
-        for layer in network.layers
-    )
-    return replace(network, layers=layers)
+from tests.networks import NETWORKS, box, changed, convolutions, diamond, nearly_symmetric, seeded
 
 
 def rescaled() -> tuple[Network, Network]:
