@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 import polytope as pt
 from polytope.bounds.branching.units import fixed_pieces
+from polytope.core.limits import BudgetSpent
 from polytope.ir import Dense, Layer, Network, hard_tanh, leaky_relu, relu
+from polytope.ir.looking import watched
 from polytope.measures.units import fixed_units
 from tests.networks import grouped, pooled, seeded
 
@@ -57,6 +61,28 @@ def test_groups_are_as_all_regions_say(name: str) -> None:
     assert not (proved & ~fixed).any()
     assert (proved == fixed).all() or name == "relu"
     assert box.contains(points).all()
+
+
+def test_what_was_proved_before_time_ran_out_is_kept() -> None:
+    """A look ends the work, in the middle of a step too."""
+    network = shifted(seeded(0, 10, 12, 10, 2), 3.0)
+    box, every = np.array([[-0.5] * 10, [0.5] * 10]), np.arange(network.n_units)
+    piece = network.pattern(np.zeros(10))
+    whole, _ = fixed_pieces(network, box, piece, every, lambda: False)
+    numbers = []
+    for most in range(0, 120, 3):
+        looks = iter(range(most))
+
+        def look(_: int, looks: Iterator[int] = looks) -> None:
+            if next(looks, None) is None:
+                raise BudgetSpent
+
+        with watched(look):
+            proved, _ = fixed_pieces(network, box, piece, every, lambda: False)
+        assert not (proved & ~whole).any()
+        numbers.append(int(proved.sum()))
+    assert len(set(numbers)) > 2
+    assert numbers[0] < max(numbers) <= whole.sum()
 
 
 def test_more_units_are_decided_than_by_intervals() -> None:

@@ -108,7 +108,12 @@ def _split_up(search: Branching, outputs: IntArray, most: float, points: list[Fl
     """
     not_proved, before = set[int](), search.settled
     while len(search.nodes) and search.settled - before + len(search.nodes) < most and not search.spent():
-        regions, found = search.step(np.inf)
+        open_nodes = search.nodes
+        try:
+            regions, found = search.step(np.inf)
+        except BudgetSpent:  # in the middle of a step
+            search.nodes = open_nodes
+            break
         not_proved |= {output for _, output, _ in regions}
         if len(found):
             points.append(found)
