@@ -133,6 +133,19 @@ def test_units_that_are_zero_may_be_missing() -> None:
     assert pt.equivalent(network, pruned, box(40, 100.0), max_seconds=60).status == "different"
 
 
+def test_what_simplify_leaves_is_within_rounding() -> None:
+    """Two layers whose units have become part of the maps, in 64 dimensions."""
+    network = adapters.load(MODEL)
+    middle = np.full(64, 0.4)
+    domain = pt.Polyhedron.box(middle - 0.02, middle + 0.02)
+    smaller = pt.simplify(network, domain).network
+    assert smaller.n_units < network.n_units // 2
+    found = pt.equivalent(network, smaller, domain, tolerance=1e-9, max_seconds=60)
+    assert (found.status, found.proof) == ("within", "bounds")
+    apart = network(middle[None]) - smaller(middle[None])
+    assert np.abs(apart).max() <= found.upper < 1e-9
+
+
 def test_a_domain_that_is_no_box() -> None:
     """|x| + |y| - 1 against half of it on a triangle, where they are 1/2 apart at most, at the origin."""
     triangle = pt.Polyhedron([[-1.0, 0.0], [0.0, -1.0], [1.0, 1.0]], [0.0, 0.0, 1.0])

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from polytope.bounds.branching.folded import folded
+from polytope.bounds.branching.folded import error_of, folded
 from polytope.bounds.intervals import preactivation_bounds
 from polytope.exact.network import ExactNetwork
 from polytope.exact.values import values_at
@@ -37,7 +37,7 @@ def test_a_folded_network_is_the_given_one(name: str, size: float) -> None:
     assert small.network.n_units == len(small.left)
     assert small.network.n_units <= network.n_units
     given, made = ExactNetwork(network), ExactNetwork(small.network)
-    room = errors(small.network, small.off)
+    room = error_of(small)
     for x in rng.uniform(*box, size=(10, network.input_dim)):
         at = tuple(map(Fraction, x.tolist()))
         for a, b, most in zip(values_at(given, at), values_at(made, at), room.tolist(), strict=True):
@@ -46,17 +46,6 @@ def test_a_folded_network_is_the_given_one(name: str, size: float) -> None:
     pattern = network.pattern(rng.uniform(*box, size=(50, network.input_dim)))
     fixed = np.setdiff1d(np.arange(network.n_units), small.left)
     assert (pattern[:, fixed] == small.pattern[fixed]).all()
-
-
-def errors(network: Network, off: tuple[np.ndarray, ...]) -> np.ndarray:
-    """How far outputs are off, if every pre-activation is, through slopes of at most 3."""
-    values = [np.zeros(network.input_dim)]
-    for layer, here in zip(network.layers, off, strict=True):
-        z = here.copy()
-        for k, absolute in zip(layer.inputs, layer.absolute_maps, strict=True):
-            z += absolute.apply(values[k][:, None])[:, 0]
-        values.append(z if layer.activation is None else 3 * z)
-    return values[-1]
 
 
 def test_much_of_a_wide_network_is_folded() -> None:

@@ -8,21 +8,23 @@ from math import inf
 
 import numpy as np
 
+from polytope.bounds.branching.folded import Folded, error_of, folded
 from polytope.bounds.differences import bounds_of_difference, same_architecture
+from polytope.bounds.linear_bounds import linear_bounds
 from polytope.bounds.output_bounds import bounds_over_box
 from polytope.engines.budget import Budget
 from polytope.errors import UnboundedDomainError
 from polytope.exact.network import ExactNetwork
 from polytope.exact.values import values_at
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir import Dense, Layer, Network
+from polytope.ir import Dense, Layer, Network, PiecewiseLinear
 from polytope.ir.algebra import product
 from polytope.ir.continuity import refuse_infinite, refuse_jumps
 from polytope.ir.maps import Diagonal, FloatArray
 from polytope.ir.matrix import lengths
 from polytope.ir.network import stack
 from polytope.measures.simplify import without_zeros
-from polytope.measures.units import prove_units
+from polytope.measures.units import UnitUse, prove_units
 from polytope.properties.attack import descend
 from polytope.properties.cases import Outcome, settle
 from polytope.properties.vnnlib_property import Case
@@ -106,6 +108,14 @@ class Pair:
         first, second = map(without_zeros, (self.first, self.second), uses)
         if same_architecture(first, second):
             self._keep(*bounds_of_difference(first, second, self.box))
+        elif all(_has_own_breakpoints(network) for network in (self.first, self.second)):
+            small = [
+                _folded(one, use, self.box) for one, use in zip((self.first, self.second), uses, strict=True)
+            ]
+            if same_architecture(small[0].network, small[1].network):
+                off = error_of(small[0]) + error_of(small[1])
+                low, high = bounds_of_difference(small[0].network, small[1].network, self.box)
+                self._keep(np.nextafter(low - off, -inf), np.nextafter(high + off, inf))
 
     def _keep(self, low: FloatArray, high: FloatArray) -> None:
         self.bounds = np.stack([np.maximum(self.bounds[0], low), np.minimum(self.bounds[1], high)])
@@ -160,3 +170,22 @@ class Pair:
         if size * int((self.most > tolerance).sum()) > ENTRIES:
             return Outcome(None, decided=False)
         return settle(self.both, self.cases(tolerance), budget, workers, False, self.rng)
+
+
+def _has_own_breakpoints(network: Network) -> bool:
+    """Whether every unit has breakpoints of its own pre-activation."""
+    kinds = (layer.activation for layer in network.layers)
+    return all(kind is None or isinstance(kind, PiecewiseLinear) for kind in kinds)
+
+
+def _folded(network: Network, use: UnitUse, box: FloatArray) -> Folded:
+    """The network of the units that are not proved to stay on one piece in the box."""
+    ends, pieces, begin = [], [], 0
+    for layer, z in zip(network.layers, linear_bounds(network, box), strict=True):
+        if layer.activation is not None:
+            span = slice(begin, begin + layer.width)
+            seen = layer.activation.pattern(z.T).T
+            pieces.append(np.where(use.fixed[span], use.piece[span], seen))
+            ends.append(z)
+            begin = span.stop
+    return folded(network, ends, pieces, box, worth=inf)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from polytope.ir.activations import PatternArray
+from polytope.ir.activations import PatternArray, PiecewiseLinear
 from polytope.ir.layers import Layer
 from polytope.ir.maps import Dense, Diagonal, FloatArray, IntArray, LinearMap, Selection, Sparse
 from polytope.ir.network import Network
@@ -42,7 +42,12 @@ class Folded:
 
 
 def folded(
-    network: Network, ends: Sequence[FloatArray], pieces: Sequence[PatternArray], box: FloatArray
+    network: Network,
+    ends: Sequence[FloatArray],
+    pieces: Sequence[PatternArray],
+    box: FloatArray,
+    *,
+    worth: float = WORTH,
 ) -> Folded:
     """The network without the units that stay on one piece, where that makes it cheaper.
 
@@ -51,11 +56,12 @@ def folded(
         ends: for every layer with an activation ``[2, n]``, bounds of its pre-activations on the set.
         pieces: for each of these ``int8[2, n]``, the pieces of these bounds.
         box: ``[2, d]``, around the set.
+        worth: how many numbers the new maps may have, as a share of those of the given ones.
     """
     none = np.zeros(0, dtype=np.int8)
     pattern = np.concatenate([none, *(first for first, _ in pieces)])
     left = np.flatnonzero(np.concatenate([none.astype(bool), *(first != last for first, last in pieces)]))
-    if not _pays(network, pieces):
+    if not _pays(network, pieces, worth):
         every = np.arange(network.n_units)
         return Folded(network, every, pattern, tuple(np.zeros(len(la.bias)) for la in network.layers))
     made = _Made(list(ends), list(pieces), [np.abs(box).max(axis=0)])
@@ -66,7 +72,20 @@ def folded(
     return Folded(replace(network, layers=layers), left, pattern, tuple(made.off))
 
 
-def _pays(network: Network, pieces: Sequence[PatternArray]) -> bool:
+def error_of(small: Folded) -> FloatArray:
+    """How far the outputs of a folded network may be from those of the given one on the set, ``[out]``."""
+    values = [np.zeros(small.network.input_dim)]
+    for layer, off in zip(small.network.layers, small.off, strict=True):
+        z = off.copy()
+        for k, absolute in zip(layer.inputs, layer.absolute_maps, strict=True):
+            z += absolute.apply(values[k][:, None])[:, 0]
+        phi = layer.activation
+        steep = np.abs(phi.slopes).max(axis=1) if isinstance(phi, PiecewiseLinear) else 1.0
+        values.append(z * steep * (1 + 2.0**-20))
+    return values[-1]
+
+
+def _pays(network: Network, pieces: Sequence[PatternArray], worth: float) -> bool:
     """Whether the maps of the units that are left have fewer numbers than those of the network."""
     maps = [linear for layer in network.layers for linear in layer.maps]
     if not all(isinstance(linear, Dense | Sparse | Diagonal | Selection) for linear in maps):
@@ -75,7 +94,7 @@ def _pays(network: Network, pieces: Sequence[PatternArray]) -> bool:
     left = [int((first != last).sum()) for first, last in pieces]
     before = np.cumsum([network.input_dim, *left])
     after = sum(n * int(m) for n, m in zip([*left, network.output_dim], before, strict=True))
-    return widest * int(before[-1]) <= ENTRIES and after <= WORTH * sum(map(_numbers, maps))
+    return widest * int(before[-1]) <= ENTRIES and after <= worth * sum(map(_numbers, maps))
 
 
 def _numbers(linear: LinearMap) -> int:
