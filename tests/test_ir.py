@@ -227,3 +227,21 @@ def test_wrong_networks_are_refused() -> None:
     with pytest.raises(ValueError, match=r"R\^2"):
         mlp([(np.ones((2, 3)), np.zeros(2))]).restrict(Slice([0, 0], [[1, 0]]))
     assert Polyhedron.whole_space(3).dim == 3
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_affine_maps_of_more_outputs_than_inputs(name: str) -> None:
+    """Forward from the inputs: as by one output after the other, backward."""
+    network = NETWORKS[name]()
+    rng = np.random.default_rng(0)
+    W, b = rng.normal(size=(9, network.output_dim)), rng.normal(size=9)
+    many = network.then(mlp([(W, b)]))
+    x = rng.uniform(-1, 1, (6, network.input_dim))
+    J, c = many.affine(many.pattern(x))
+    assert J.shape == (6, 9, network.input_dim)
+    np.testing.assert_allclose(np.einsum("bij,bj->bi", J, x) + c, many(x), rtol=1e-9, atol=1e-9)
+    for k in range(9):
+        one = network.then(mlp([(W[k : k + 1], b[k : k + 1])]))
+        slope, constant = one.affine(one.pattern(x))
+        np.testing.assert_allclose(slope[:, 0], J[:, k], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(constant[:, 0], c[:, k], rtol=1e-9, atol=1e-9)

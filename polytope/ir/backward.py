@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from polytope.ir.activations import PatternArray, PieceMaps
 from polytope.ir.layers import Layer, Layered
 from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
-from polytope.ir.sweep import outputs_to_input, to_input
+from polytope.ir.sweep import outputs, outputs_to_input, to_input
 
 CACHED = 1 << 17  # numbers in one array of a batch: 1 MB, that caches hold
 COLUMNS = 64  # in wide networks a batch has so many, for which matrices are read once
@@ -44,15 +45,49 @@ def batches(network: Layered, count: int, columns: int) -> Iterator[slice]:
 
 
 def affine_maps(network: Layered, patterns: PatternArray) -> tuple[FloatArray, FloatArray]:
-    """The affine maps of many patterns, ``int8[B, units]`` to ``(J [B, out, d], c [B, out])``, in float64."""
-    count, out = len(patterns), network.output_dim
-    J, c = np.empty((count, out, network.input_dim)), np.empty((count, out))
+    """The affine maps of many patterns, ``int8[B, units]`` to ``(J [B, out, d], c [B, out])``, in float64.
+
+    Backward from the outputs, or forward from the inputs where these are fewer.
+    """
+    count, d, out = len(patterns), network.input_dim, network.output_dim
+    J, c = np.empty((count, out, d)), np.empty((count, out))
+    if d + 1 < out:
+        for some in batches(network, count, d + 1):
+            table = outputs(network, _inputs(d, len(patterns[some])), _Columns(network, patterns[some]))
+            J[some], c[some] = table[:, :d].transpose(2, 0, 1), table[:, d].T
+        return J, c
     for some in batches(network, count, out):
         domain = _Combinations(network, patterns[some], out)
         weights = identities(out, len(patterns[some]))
         J[some] = domain.rows(outputs_to_input(network, weights, domain))
         c[some] = domain.constant
     return J, c
+
+
+def _inputs(d: int, count: int) -> FloatArray:
+    """The input as a function of itself, ``[d, d + 1, B]``: slopes, and the constant at the end."""
+    return np.repeat(np.eye(d, d + 1)[:, :, None], count, axis=2)
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Values as affine functions of the input for B patterns, ``[width, d + 1, B]``, the constant last."""
+
+    network: Layered
+    patterns: PatternArray
+
+    def affine(self, number: int, layer: Layer, reads: Sequence[FloatArray]) -> FloatArray:
+        rest = reads[0].shape[1:]
+        z = sum(linear.apply(h.reshape(len(h), -1)) for linear, h in zip(layer.maps, reads, strict=True))
+        found: FloatArray = np.reshape(z, (len(layer.bias), *rest))
+        found[:, -1] += layer.bias[:, None]
+        return found
+
+    def activate(self, number: int, layer: Layer, z: FloatArray) -> FloatArray:
+        maps = layer.phi.affine(self.network.layer_pattern(number, self.patterns).T)
+        found: FloatArray = maps.slope[:, None] * np.take_along_axis(z, maps.source[:, None], axis=0)
+        found[:, -1] += maps.intercept
+        return found
 
 
 def identities(out: int, count: int) -> FloatArray:
