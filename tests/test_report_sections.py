@@ -14,7 +14,9 @@ import pytest
 from numpy.typing import ArrayLike
 
 import polytope as pt
+from polytope.engines.budget import BudgetSpent
 from polytope.labelled import Bound, Estimate, Exact, Missing, Number, ends, interval, share
+from polytope.measures import simplify
 from polytope.measures.units import unit_use
 from polytope.report.asked import Runtime
 from polytope.report.checks import METRICS, judged, read_check
@@ -334,3 +336,22 @@ def test_a_new_field_is_met_by_schema_table_and_checks() -> None:
         "lower": 1,
         "upper": None,
     }
+
+
+def test_a_network_that_time_does_not_allow_to_rebuild_has_no_smaller_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A budget that ends while simplify rebuilds the network says so, and claims no number of units."""
+
+    def stop(*_: object) -> None:
+        raise BudgetSpent
+
+    monkeypatch.setattr(simplify, "_rebuilt", stop)
+    subject = subject_of(pt.ModelFile(ABSOLUTE), LINE, None)
+    complex = pt.enumerate_regions(ABSOLUTE, LINE)
+    clock = Clock(60.0, {"redundancy": 1.0})
+    clock.begin("redundancy")
+    found = redundancy_facts(subject, domain_units(subject.inside, complex, None), complex, clock)
+    assert isinstance(found.simplify.units_after, Missing)
+    assert found.simplify.units_after.reason == "the budget was spent"
+    assert [left.what for left in clock.left_out] == ["what simplify would save"]

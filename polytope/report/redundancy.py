@@ -107,11 +107,13 @@ def _simplified(
         why = "the budget was spent"
     elif not network.n_units:
         why = "no unit has an activation"
-    if why or use is None:
-        clock.refuse("what simplify would save", why)
-        return Saved(where, *(Missing(why),) * 6)
-    found = simplify(network, domain, use=use, samples=200)
-    return _saved(where, network, use, found)
+    if not why and use is not None:
+        found = simplify(network, domain, use=use, samples=200, max_seconds=clock.limit)
+        if found.network is not network:  # time sufficed to rebuild it
+            return _saved(where, network, use, found)
+        why = "the budget was spent"
+    clock.refuse("what simplify would save", why)
+    return Saved(where, *(Missing(why),) * 6)
 
 
 def _entries(linear: LinearMap) -> int:
