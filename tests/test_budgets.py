@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import pytest
 
 import polytope as pt
+from adapters import load
 from polytope.core.flat_network import flatten
 from polytope.engines.budget import Budget, BudgetSpent, free_bytes
 from polytope.engines.engine import Engine
@@ -26,6 +28,7 @@ from polytope.ir.looking import look, unwatched, watched
 from polytope.ir.maps import Transposed
 from polytope.regions.locate import told_patterns
 from polytope.runs.batches import Share, run_batch
+from tests.command_line import MODEL
 from tests.networks import seeded
 
 ENGINES: list[Engine] = [
@@ -224,3 +227,13 @@ def test_a_middle_on_a_boundary_does_not_hide_the_first_region() -> None:
     network = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])])
     found = pt.enumerate_regions(network, pt.Polyhedron.box([-1], [1]), max_seconds=1e-9)
     assert found.patterns.tolist() in ([[0, 1]], [[1, 0]])
+
+
+def test_exact_programs_in_many_dimensions_end_with_the_budget() -> None:
+    """Regions of digits in the whole cube of 64 dimensions: the first rational programs take minutes."""
+    network, before = load(MODEL), process_time()
+    found = pt.count_regions(network, pt.Polyhedron.box([0] * 64, [1] * 64), max_seconds=2)
+    assert process_time() - before < 20
+    assert not found.complete
+    assert 1 <= found.lower < found.upper
+    assert found.stopped_by == "seconds"

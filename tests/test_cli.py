@@ -10,6 +10,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+import torch
 
 import adapters
 import polytope as pt
@@ -219,3 +220,29 @@ def test_several_properties_and_their_results(tmp_path: Path) -> None:
     missing = polytope("check", MODEL, tmp_path / "none.vnnlib")
     assert missing.returncode == 2
     assert "There is no file" in missing.stderr
+
+
+def test_what_a_property_file_holds_is_no_path(tmp_path: Path) -> None:
+    true = property_file(tmp_path, 10, "(>= Y_0 1000000)")
+    alias = tmp_path / "alias.vnnlib"
+    alias.write_text(str(true))
+    done = polytope("check", MODEL, alias)
+    assert done.returncode == 2
+    assert "alias.vnnlib" in done.stderr
+
+
+def test_a_cube_of_64_dimensions_is_not_drawn(tmp_path: Path) -> None:
+    done = polytope("plot", MODEL, "--box", "0", "1", "--out", tmp_path / "cube.png")
+    assert done.returncode == 2
+    assert "--window" in done.stderr
+
+
+def test_an_onnx_file_is_compared_with_its_weights_alone(tmp_path: Path) -> None:
+    network = adapters.load(MODEL)
+    state = {}
+    for k, layer in enumerate(network.layers):
+        state[f"{2 * k}.weight"] = torch.tensor(layer.maps[0].to_sparse().toarray(), dtype=torch.float32)
+        state[f"{2 * k}.bias"] = torch.tensor(layer.bias, dtype=torch.float32)
+    weights = tmp_path / "weights.pt"
+    torch.save(state, weights)
+    assert answer("compare", MODEL, weights, "--activation", "relu")["status"] == "equal"

@@ -16,7 +16,7 @@ from polytope.bounds.differences import bounds_of_difference, same_architecture
 from polytope.errors import EmptyDomainError, UnboundedDomainError
 from polytope.exact.network import ExactNetwork
 from polytope.exact.values import values_at
-from polytope.ir import Network, stack
+from polytope.ir import Composition, Dense, Layer, Network, relu, stack
 from tests.command_line import MODEL, answer, polytope
 from tests.networks import NETWORKS, box, changed, convolutions, diamond, nearly_symmetric, seeded
 
@@ -144,6 +144,22 @@ def test_what_simplify_leaves_is_within_rounding() -> None:
     assert (found.status, found.proof) == ("within", "bounds")
     apart = network(middle[None]) - smaller(middle[None])
     assert np.abs(apart).max() <= found.upper < 1e-9
+
+
+def test_products_of_maps_are_not_rounded_on_the_way() -> None:
+    """A dead unit in front of a product of two maps, against the network without it and with the product."""
+    factors = Composition(Dense(np.array([[-0.1]])), Dense(np.array([[0.3, 0.3, 1.0]])))
+    W, b, c = np.array([[1.0], [-1.0], [1.0]]), np.array([-0.3, 0.3, -5.0]), np.array([1e-6])
+    layers = (
+        Layer((0,), (Dense(W),), b, relu()),
+        Layer((1,), (factors,), c, relu()),
+        Layer((2,), (Dense(np.ones((1, 1))),), np.zeros(1)),
+    )
+    one, rounded = Network((1,), layers), factors.to_sparse().toarray()
+    other = pt.mlp([(W[:2], b[:2]), (rounded[:, :2], c), ([[1.0]], [0.0])])
+    found = pt.equivalent(one, other, box(1, 1.0))
+    assert found.status != "equal"
+    assert found.upper > 0
 
 
 def test_a_domain_that_is_no_box() -> None:

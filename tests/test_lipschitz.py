@@ -10,6 +10,7 @@ import pytest
 import polytope as pt
 from polytope import errors
 from polytope.exact.network import ExactNetwork
+from polytope.ir import Dense, Layer, Network, clip, hard_tanh, max_groups, piecewise_linear
 from polytope.measures.operator_norm import lower_norm, operator_norms, upper_norms
 from tests.map_cases import MAPS
 from tests.networks import KNOWN_REGIONS, NETWORKS, SHARED, file_network, needs_shared, seeded, unit_box_of
@@ -204,3 +205,35 @@ def test_degenerate_networks(name: str) -> None:
     bounds = pt.lipschitz_bounds(network, box, samples=500)
     assert bounds.lower <= exact * (1 + 1e-12)
     assert exact <= bounds.upper
+
+
+POOLS = max_groups([[0, 1], [2, 3]])
+ON_A_BREAKPOINT = {
+    "members that are the same": Network(
+        (1,),
+        (
+            Layer((0,), (Dense(np.ones((4, 1))),), np.array([0.1, 0.1, 0.2, 0.2]), POOLS),
+            Layer((1,), (Dense(np.array([[1.0, 2.0]])),), np.zeros(1)),
+        ),
+    ),
+    "a constant unit": pt.mlp([([[0.0], [1.0]], [1.0, 0.0]), ([[1.0, 1.0]], [0.0])], hard_tanh()),
+    "a constant unit of a narrow clip": pt.mlp(
+        [([[0.0], [1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])], clip(0.0, 2.0**-30)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ON_A_BREAKPOINT)
+def test_units_that_are_on_a_breakpoint_everywhere(name: str) -> None:
+    network, domain = ON_A_BREAKPOINT[name], pt.Polyhedron.box([-1], [1])
+    exact = pt.lipschitz_constant(pt.enumerate_regions(network, domain))
+    found = pt.lipschitz_bounds(network, domain, max_seconds=20)
+    assert exact > 0
+    assert found.lower <= exact * (1 + 1e-9)
+    assert exact <= found.upper * (1 + 1e-9)
+
+
+def test_a_function_that_jumps_has_no_constant() -> None:
+    network = pt.mlp([([[1.0]], [0.0]), ([[1.0]], [0.0])], piecewise_linear([0.0], [0.0, 0.0], [0.0, 1.0]))
+    with pytest.raises(ValueError, match="not continuous"):
+        pt.lipschitz_bounds(network, pt.Polyhedron.box([-1], [1]))

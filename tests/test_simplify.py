@@ -159,3 +159,11 @@ def test_the_use_of_another_network_is_refused() -> None:
     corner = pt.Polyhedron.box([0.9, 0.9], [1, 1])
     with pytest.raises(ValueError, match="not what its units do"):
         pt.simplify(net, box, use=pt.prove_units(net, corner))
+
+
+def test_weights_beyond_the_normal_numbers_are_no_fault_of_the_caller() -> None:
+    rng = np.random.default_rng(0)
+    W, b = 1e-310 * rng.standard_normal((4, 3)), 1e-310 * rng.standard_normal(4)
+    network = pt.mlp([(W, b), (rng.standard_normal((2, 4)), np.zeros(2))])
+    found = pt.simplify(network, pt.Polyhedron.box([-1] * 3, [1] * 3))
+    assert found.network.n_units <= 4

@@ -21,7 +21,7 @@ from polytope.bounds.intervals import (
     unbounded_where_unknown,
 )
 from polytope.bounds.linear_bounds import linear_bounds
-from polytope.errors import UnboundedDomainError
+from polytope.errors import EmptyDomainError, UnboundedDomainError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Layer, Network
 from polytope.ir.algebra import identity
@@ -37,6 +37,8 @@ def bounded_box(network: Network, domain: Polyhedron, name: str) -> FloatArray:
     box = domain.bounds if domain.is_bounded else None
     if box is None:
         raise UnboundedDomainError(f"{name} needs a bounded domain; intersect it with a box.")
+    if (box[0] > box[1]).any():
+        raise EmptyDomainError(f"{name}: the domain is empty: no point satisfies all its rows.")
     return box
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -39,14 +40,15 @@ def compare(
 ) -> None:
     """Prove two models equal, or within a tolerance, on a domain; or find where they differ (exit code 1).
 
-    Without a domain it is the box from -1 to 1. Options of reading hold for both models. Exports of one
+    Without a domain it is the box from -1 to 1. Options of reading hold for both models, but for --activation
+    and --module, which an ONNX file has no need of. Exports of one
     model round its weights differently: give a --tolerance.
     """
     from polytope.properties.equivalence import equivalent
     from polytope.report.equivalence import equivalence_facts, equivalence_verdict
 
     with sentences(), Console(stderr=True).status("comparing the models"):
-        first, second = load(model, reading), load(other, reading)
+        first, second = (load(file, _of_file(file, reading)) for file in (model, other))
         for what, one, two in (
             ("inputs", first.input_dim, second.input_dim),
             ("outputs", first.output_dim, second.output_dim),
@@ -79,6 +81,11 @@ def compare(
     if found.status == "different":
         raise typer.Exit(FAILED)
     finish(complete=found.status != "undecided")
+
+
+def _of_file(file: Path, reading: Reading) -> Reading:
+    """The options of reading without those that say what an ONNX file says itself."""
+    return replace(reading, activation=None, module=None) if file.suffix == ".onnx" else reading
 
 
 def _in_scope(network: Network, scope: Scope) -> Callable[[FloatArray], FloatArray] | None:

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def refuse_dimensions(subject: Subject, d: int) -> None:
+    """Raise a ``ValueError`` where a picture does not exist in d dimensions."""
+    if subject is Subject.REGIONS and d not in (2, 3):
+        raise ValueError(f"Regions are drawn in two or three dimensions, not {d}: choose a --window.")
+
+
 def draw_complex(
     subject: Subject, complex: RegionComplex, colour: Colour, corners: bool, seconds: float | None = None
 ) -> Figure:
@@ -42,12 +48,11 @@ def draw_complex(
         ValueError: the picture does not exist in this dimension.
     """
     d = complex.domain.dim
+    refuse_dimensions(subject, d)
     solid = d == 3 and subject in (Subject.REGIONS, Subject.BOUNDARY)
     figure = new_figure()
     ax: Any = figure.add_subplot(projection="3d") if solid else figure.add_subplot()
     if subject is Subject.REGIONS:
-        if d not in (2, 3):
-            raise ValueError(f"Regions are drawn in two or three dimensions, not {d}: choose a --window.")
         if solid or complex.complete:
             values, label = _colours(complex, colour)
             (plot_regions_3d if solid else plot_regions)(complex, ax, values=values, label=label)

@@ -47,7 +47,7 @@ def plot(
     reading: Reading,
 ) -> None:
     """Draw regions in two or three dimensions, decision boundaries, their graph, bounds, or complexity."""
-    from polytope.cli.drawing import draw_complex, draw_complexity
+    from polytope.cli.drawing import draw_complex, draw_complexity, refuse_dimensions
     from polytope.plots.files import picture_format, write_picture
 
     complete = True
@@ -55,6 +55,7 @@ def plot(
         picture_format(out)
         network = load(model, reading)
         scope = chosen_scope(network, where, vnnlib)
+        refuse_dimensions(what, scope.domain.dim)
         watch.stage("regions")
         if what is Subject.COMPLEXITY:
             figure = draw_complexity(network, scope, radius)

@@ -152,7 +152,8 @@ class SimplexSearch:
             inner, even, scale, net, root = _problem(network, domain)
         faces = -1 - root.box_rows[root.box_rows < len(domain.b)]
         seconds = np.inf if budget.left is None else budget.left
-        with watched():  # ``attend`` ends it, and what it has found is kept
+        # ``attend`` ends it, and what it has found is kept; unless exact arithmetic takes far too long
+        with watched(budget.first):
             raw = _core.explore_lp(
                 net,
                 root.low.tolist(),

@@ -141,7 +141,7 @@ def lipschitz_bounds(
         max_seconds: a budget for splitting; infinite for as long as it takes. None is split by default.
 
     Raises:
-        ValueError: the domain does not fit, or another norm; with a budget, a unit jumps.
+        ValueError: the domain does not fit, or another norm, or a unit jumps.
         UnboundedDomainError: the domain is unbounded.
 
     References: Weng et al. (2018), "Towards Fast Computation of Certified Robustness for ReLU Networks" (the
@@ -160,6 +160,7 @@ def lipschitz_bounds(
     box = domain.bounds if domain.is_bounded else None
     if box is None:
         raise UnboundedDomainError("lipschitz_bounds needs a bounded domain; intersect it with a box.")
+    refuse_jumps(network)
     ranges = slope_ranges(network, box)
     product = min(_norm_product(network, ranges, p, middle, q) for middle in (1.0, 2.0, np.inf))
     interval = norm_bound(interval_jacobian(network, ranges), p, q)

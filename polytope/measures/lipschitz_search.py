@@ -160,8 +160,9 @@ class SteepestParts:
 
     def _settle(self, bound: float, pattern: PatternArray) -> None:
         """A part whose units are all on one piece: a point inside attains its bound, or there is none."""
-        try:
-            point = interior_point([row.row for row in self._cells.rows(pattern)])
+        rows = [row.row for row in self._cells.rows(pattern)]
+        try:  # a unit that is at a breakpoint all over the part bounds nothing: its row is zero
+            point = interior_point([row for row in rows if any(row)])
         except SolverError:
             point = ()
         if point is None:

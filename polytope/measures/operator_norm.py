@@ -75,7 +75,7 @@ def lower_norm(matrix: FloatArray, error: FloatArray, p: float = 2, q: float = 2
     """A proved lower bound on the norms of all matrices within ``error`` of a given one, [m, n]."""
     value = float(operator_norms(matrix[None], p, q)[0])
     if p == q == 2 and min(matrix.shape) > 1:
-        v = np.linalg.svd(matrix)[2][0]
+        v = np.linalg.svd(matrix, full_matrices=False)[2][0]
         value = float(_vector_norms((matrix @ v)[None], 2)[0]) / float(np.linalg.norm(v))
     value = min(
         value, np.finfo(float).max

@@ -71,6 +71,7 @@ class Radius:
         return Exact(self.value) if np.isfinite(self.value) else Missing("there is no other class")
 
 
+@np.errstate(all="ignore")  # what overflows is bounded by infinities
 def robustness_radius(
     network: Network,
     x: ArrayLike,
@@ -190,7 +191,10 @@ class _Search(Witness):
         queue, walk = self.frontier.queue, self.walk
         branch: Branching | None = None
         while True:
-            ahead = branch.least if branch else queue[0][0] if queue else np.inf
+            walked = queue[0][0] if queue else np.inf  # all that is nearer was seen
+            if not branch and len(self.start) > FEW_DIMENSIONS and not walk.budget.spent(len(walk.patterns)):
+                branch = self._branching()
+            ahead = max(branch.least, walked) if branch else walked
             near = min(ahead, self.pieces[0][0] if self.pieces else np.inf)
             self.reached = near
             if near >= self.floor or near == np.inf:
@@ -203,8 +207,6 @@ class _Search(Witness):
                 self._step(near)
             if walk.budget.spent(len(walk.patterns)):
                 break
-            if not branch and len(self.start) > FEW_DIMENSIONS:
-                branch = self._branching()
             walk.tell(len(queue))
 
     def _step(self, near: float) -> None:

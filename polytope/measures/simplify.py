@@ -23,6 +23,7 @@ from polytope.ir.sweep import outputs, sweep_back
 from polytope.measures.duplicates import duplicates
 from polytope.measures.units import BoolArray, UnitUse, bounded_part, prove_units
 
+UNDERFLOW = 2.0**-1000  # more than what sums of products can lose by underflow
 PROVING = 0.6  # of the time, where there is a limit; the rest is for the new network
 
 
@@ -254,12 +255,15 @@ def _without_unread(network: Network) -> tuple[Network, NDArray[np.bool_]]:
 def without_zeros(network: Network, use: UnitUse) -> Network:
     """The network without the units that are 0 throughout a domain, and those that no output depends on.
 
-    No number changes: on the domain the outputs are the same in rational arithmetic.
+    No number changes: on the domain the outputs are the same in rational arithmetic. Where maps are products
+    of others the network stays as it is: the entries of a product would be rounded.
 
     Arguments:
         network: the network.
         use: what is known of its units on the domain.
     """
+    if any(len(linear.chain()) > 1 for layer in network.layers for linear in layer.maps):
+        return network
     read, first = _read(network), 0
     for number, layer in enumerate(network.layers, start=1):
         if layer.activation is not None:
@@ -333,6 +337,7 @@ def _difference(one: Network, two: Network, domain: Polyhedron, samples: int) ->
 def _apart(one: Network, two: Network, points: FloatArray) -> np.float64:
     """The same at some points."""
     apart, size = np.abs(one(points) - two(points)), _sizes(one, points)
+    apart = np.where(apart > UNDERFLOW, apart, 0.0)  # below, products lose more than a share of themselves
     worst: np.float64 = (apart / np.where(apart > 0, size, 1.0)).max()
     return worst
 

@@ -121,6 +121,7 @@ def prove_units(
         max_regions, max_seconds: budgets of the enumeration, and of all. With one some units may stay open.
 
     Raises:
+        ValueError: the domain does not fit, or a unit jumps, in more than six dimensions.
         EmptyDomainError: the domain has no interior.
 
     Example:
@@ -129,6 +130,8 @@ def prove_units(
         >>> prove_units(net, pt.Polyhedron.box([-1], [1])).fixed.tolist()
         [False, True]
     """
+    if domain.dim != network.input_dim:
+        raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
     budget = Budget(max_regions, max_seconds)
     fixed = np.zeros(network.n_units, dtype=bool)
     with suppress(BudgetSpent), watched(budget.first):

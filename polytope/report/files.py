@@ -82,7 +82,7 @@ def property_from(path: Path) -> Property:
     """
     text = property_text(path)
     try:
-        return read_property(text)
+        return read_property(text + "\n")  # text, even where it looks like a path
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
 

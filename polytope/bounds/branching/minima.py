@@ -17,12 +17,14 @@ import torch
 from polytope.bounds.branching.bounding import Bounding, alone
 from polytope.bounds.branching.nodes import Nodes
 from polytope.bounds.output_bounds import bounds_at, bounds_over_box
+from polytope.core.limits import BudgetSpent
 from polytope.engines.sampling import random_points
 from polytope.errors import SolverError
 from polytope.exact.cells import ExactCells
 from polytope.exact.program import maximise
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.activations import PatternArray
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
 
@@ -126,8 +128,9 @@ class Minima:
         found = self._cells.exact.outputs(pattern)
         function = [-v for v in found.integers[output].tolist()]
         try:
-            best = maximise([row.row for row in self._cells.rows(pattern)], function, work=WORK)
-        except SolverError:
+            with watched(self._look):
+                best = maximise([row.row for row in self._cells.rows(pattern)], function, work=WORK)
+        except (SolverError, BudgetSpent):
             self._floor[output] = min(self._floor[output], bound)
             return
         if best is None or best.value is None:
@@ -139,6 +142,11 @@ class Minima:
         self._floor[output] = min(self._floor[output], max(bound, low))
         if high < self.value[output]:
             self.value[output], self.at[output] = high, [float(v) for v in best.point]
+
+    def _look(self, wanted: int = 0) -> None:
+        """End a program where the time is spent."""
+        if self.spent():
+            raise BudgetSpent
 
     def _try(self, points: FloatArray) -> None:
         """Keep points of the domain, and what lies downhill of them, where outputs are smaller than known."""
