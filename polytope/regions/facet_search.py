@@ -20,6 +20,7 @@ from polytope.exact.rows import ExactRows
 from polytope.geometry.lp import FacetProgram
 from polytope.geometry.projection import nearest_on_row
 from polytope.ir.activations import PatternArray
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.matrix import Matrix, compact, dense_rows, product
 from polytope.regions.equal_rows import equal_rows
@@ -100,6 +101,7 @@ class FacetSearch:
             return self.by_exact_programs
         found: dict[int, FloatArray] = {}
         for i in range(0, len(self.first), RAYS):
+            look()
             found |= self.by_rays(self.first[i : i + RAYS], self.first)
         found |= self.by_programs(np.array([i for i in self.first.tolist() if i not in found], dtype=int))
         return dict(sorted(found.items()))
@@ -161,6 +163,7 @@ class FacetSearch:
         small = len(self.first) * (len(self.x0) + 1) <= SMALL
         found, tight = (self._compiled if small else self._by_highs)(wanted)
         for i, hint in tight.items():
+            look()
             point = self._exactly(i, hint)
             if point is not None:
                 found[i] = point
