@@ -33,7 +33,7 @@ from polytope.regions.locate import locate
 from polytope.regions.merge import joined_across
 from polytope.regions.region_rows import RegionRows, region_rows
 from polytope.regions.saving import save
-from polytope.regions.vertices_again import facet_points, volumes
+from polytope.regions.vertices_again import facet_points, has_vertices, volumes
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -268,8 +268,8 @@ class RegionComplex:
         Raises:
             UnboundedDomainError: a region has infinite volume.
         """
-        if self.complete and suits_vertices(self.domain):
-            return volumes(self.network, self.domain, self.patterns)
+        if has_vertices(self.found) or (self.complete and suits_vertices(self.domain)):
+            return volumes(self.network, self.domain, self.patterns, self.found)
         pairs = [rounded_volume(region._rows()) for region in self]
         sizes, errors = np.array(pairs, dtype=float).reshape(-1, 2).T
         return sizes, errors

@@ -1,11 +1,11 @@
-"""What needs the vertices of all cells: a complete complex searched once more, keeping them."""
+"""What needs the vertices of all cells: kept by the search, or a complete complex searched once more."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from polytope.core.result import Facets
-from polytope.core.vertex_cells import explore
+from polytope.core.vertex_cells import VertexCells, explore
 from polytope.exact.cells import ExactCells
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
@@ -14,14 +14,25 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.cell_volumes import cell_volumes
 
 
-def volumes(network: Network, domain: Polyhedron, patterns: PatternArray) -> tuple[FloatArray, FloatArray]:
+def has_vertices(found: object) -> bool:
+    """Whether a search kept the vertices of its cells."""
+    return isinstance(found, VertexCells) and len(found.vertices.points) > 0
+
+
+def volumes(
+    network: Network, domain: Polyhedron, patterns: PatternArray, known: object
+) -> tuple[FloatArray, FloatArray]:
     """The volumes of all regions, ``[R]``, and bounds on their errors: the search once more, with vertices.
 
     Arguments:
         patterns: ``int8[R, units]``, all regions of the network in the domain.
+        known: what the search found; where it kept vertices it is not repeated.
     """
+    cells = ExactCells(network, domain.rows, domain.b)
+    if isinstance(known, VertexCells) and has_vertices(known):
+        return cell_volumes(known, cells)
     found = explore(network, domain, keep="vertices")
-    sizes, errors = cell_volumes(found, ExactCells(network, domain.rows, domain.b))
+    sizes, errors = cell_volumes(found, cells)
     order = np.argsort(numbers_in(patterns, found.patterns))
     return sizes[order], errors[order]
 

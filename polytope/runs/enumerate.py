@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path as File
+from typing import Literal
 
 from polytope.core.limits import Limit
 from polytope.core.open_cells import Path
@@ -61,6 +62,7 @@ def enumerate_regions(
     directory: str | File | None = None,
     resume: bool = False,
     certificate: bool = False,
+    keep: Literal["cells", "vertices"] = "cells",
     progress: Progress | None = None,
 ) -> RegionComplex:
     r"""All activation regions in a domain: the sets :math:`\{x : \text{pattern}(x) = a\}` with interior.
@@ -77,6 +79,8 @@ def enumerate_regions(
         directory: where regions go as they are found (see ``shards``); the result reads them lazily.
         resume: go on with the search that the directory holds.
         certificate: write evidence too, so that ``verify_certificate`` can prove what the directory says.
+        keep: "vertices" keeps those of all cells as they are found, so that volumes and points of facets do
+            not search again; in memory, by vertex cells: other engines keep what they have.
         progress: called with the numbers of regions found and of open cells.
 
     Returns:
@@ -96,9 +100,13 @@ def enumerate_regions(
         >>> len(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1])))
         2
     """
+    if keep not in ("cells", "vertices"):
+        raise ValueError(f"keep must be 'cells' or 'vertices', not {keep!r}; count_regions keeps nothing.")
     budget = Budget(max_regions, max_seconds, max_memory)
     chosen = _chosen(network, domain, engine)
     if executor is not None or directory is not None:
+        if keep == "vertices":
+            raise ValueError("Vertices are kept in memory: name no directory and no executor.")
         return enumerate_in_batches(
             directory,
             network,
@@ -114,7 +122,7 @@ def enumerate_regions(
         raise ValueError("There is nothing to resume without a directory.")
     if certificate:
         raise ValueError("A certificate is written into a directory: name one.")
-    found = _found(chosen, network, domain, budget, "cells", progress)
+    found = _found(chosen, network, domain, budget, keep, progress)
     why = None if found.complete else budget.reason(found.n_regions)
     return RegionComplex(network, domain, found, budget.seconds, why)
 
