@@ -63,7 +63,7 @@ def test_workers_that_never_begin_are_explained_soon(tmp_path: Path) -> None:
 
 def test_a_search_in_a_thread_is_interrupted() -> None:
     """As who runs a notebook's cells in threads does it: the thread is told to raise."""
-    network, raised = seeded(0, 4, 64, 64, 1), list[type[BaseException]]()
+    network, raised = seeded(0, 4, 192, 192, 1), list[type[BaseException]]()
 
     def search() -> None:
         try:

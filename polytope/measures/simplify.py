@@ -337,7 +337,7 @@ def _difference(one: Network, two: Network, domain: Polyhedron, samples: int) ->
 def _apart(one: Network, two: Network, points: FloatArray) -> np.float64:
     """The same at some points."""
     apart, size = np.abs(one(points) - two(points)), _sizes(one, points)
-    apart = np.where(apart > UNDERFLOW, apart, 0.0)  # below, products lose more than a share of themselves
+    apart = np.where(apart <= UNDERFLOW, 0.0, apart)  # below, products lose more than a share of themselves
     worst: np.float64 = (apart / np.where(apart > 0, size, 1.0)).max()
     return worst
 
