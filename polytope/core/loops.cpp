@@ -25,10 +25,9 @@ constexpr Eight LANES = {0, 1, 2, 3, 4, 5, 6, 7};
 
 // The least of eight numbers.
 [[gnu::always_inline]] inline double least_of(Eight v) {
-  using Places = long long __attribute__((vector_size(64)));
-  Eight w = __builtin_shuffle(v, Places{4, 5, 6, 7, 0, 1, 2, 3});
+  Eight w = {v[4], v[5], v[6], v[7], v[0], v[1], v[2], v[3]};  // GCC and clang have different words for it
   v = v < w ? v : w;
-  w = __builtin_shuffle(v, Places{2, 3, 0, 1, 6, 7, 4, 5});
+  w = Eight{v[2], v[3], v[0], v[1], v[6], v[7], v[4], v[5]};
   v = v < w ? v : w;
   return std::min(v[0], v[1]);
 }
