@@ -22,6 +22,7 @@ from polytope.ir.maps import FloatArray
 from polytope.ir.maxima import unrolled
 from polytope.ir.network import Network
 
+LARGE = 512  # inputs and units
 STEPS = 12  # of gradient ascent for a node
 TRIED, SECOND = 32, 0.1  # units of the most influence that are tried; what the better half counts
 HALVINGS = 14  # of the radius, to read a node's bound off its affine function
@@ -33,12 +34,17 @@ T = TypeVar("T")
 
 
 def alone(method: Callable[P, T]) -> Callable[P, T]:
-    """A method during which torch uses one thread: for what is small, threads only wait for each other."""
+    """A method of what has a network, during which torch uses one thread if that is small.
+
+    For small tensors threads only wait for each other.
+    """
 
     @wraps(method)
     def run(*args: P.args, **options: P.kwargs) -> T:
+        network: Network = args[0].network  # type: ignore[attr-defined]
         threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+        if network.input_dim + network.n_units < LARGE:
+            torch.set_num_threads(1)
         try:
             return method(*args, **options)
         finally:
