@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from polytope.bounds.branching.folded import error_of, folded
+from polytope.bounds.branching.folded import Folded, error_of, folded
 from polytope.bounds.intervals import preactivation_bounds
 from polytope.exact.network import ExactNetwork
 from polytope.exact.values import values_at
@@ -21,6 +21,16 @@ def plain() -> dict[str, Network]:
     return made | {"residual": residual(8), "wide": seeded(1, 30, 40, 30, 3)}
 
 
+def folded_in(network: Network, box: np.ndarray) -> Folded:
+    """The network without the units that interval arithmetic shows to stay on one piece in a box."""
+    ends, pieces = [], []
+    for layer, z in zip(network.layers, preactivation_bounds(network, box), strict=True):
+        if isinstance(layer.activation, PiecewiseLinear):
+            ends.append(z)
+            pieces.append(layer.activation.pattern(z.T).T)
+    return folded(network, ends, pieces, box)
+
+
 @pytest.mark.parametrize("name", plain())
 @pytest.mark.parametrize("size", [1e-6, 0.02, 0.3])
 def test_a_folded_network_is_the_given_one(name: str, size: float) -> None:
@@ -28,12 +38,7 @@ def test_a_folded_network_is_the_given_one(name: str, size: float) -> None:
     rng = np.random.default_rng(3)
     middle = rng.uniform(-1, 1, network.input_dim)
     box = np.stack([middle - size, middle + size])
-    ends, pieces = [], []
-    for layer, z in zip(network.layers, preactivation_bounds(network, box), strict=True):
-        if isinstance(layer.activation, PiecewiseLinear):
-            ends.append(z)
-            pieces.append(layer.activation.pattern(z.T).T)
-    small = folded(network, ends, pieces, box)
+    small = folded_in(network, box)
     assert small.network.n_units == len(small.left)
     assert small.network.n_units <= network.n_units
     given, made = ExactNetwork(network), ExactNetwork(small.network)
@@ -51,10 +56,5 @@ def test_a_folded_network_is_the_given_one(name: str, size: float) -> None:
 def test_much_of_a_wide_network_is_folded() -> None:
     network = seeded(1, 30, 40, 30, 3)
     box = np.stack([np.full(30, -0.01), np.full(30, 0.01)])
-    ends, pieces = [], []
-    for layer, z in zip(network.layers, preactivation_bounds(network, box), strict=True):
-        if isinstance(layer.activation, PiecewiseLinear):
-            ends.append(z)
-            pieces.append(layer.activation.pattern(z.T).T)
-    small = folded(network, ends, pieces, box)
+    small = folded_in(network, box)
     assert 0 < small.network.n_units < 20

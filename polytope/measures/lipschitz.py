@@ -177,7 +177,6 @@ def _split(
     """The ends nearer to each other, by splitting units."""
     from polytope.bounds.branching.units import fixed_pieces  # loads torch, which takes seconds
 
-    refuse_jumps(network)
     plain, box = unrolled(maxima_first(network)).network, domain.bounds
     tables, witness = boundaries(network), known.witness
 

@@ -17,13 +17,13 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Activation, Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.algebra import of_matrix
+from polytope.ir.forward import UNDERFLOW
 from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.sweep import outputs, sweep_back
 from polytope.measures.duplicates import duplicates
 from polytope.measures.units import BoolArray, UnitUse, bounded_part, prove_units
 
-UNDERFLOW = 2.0**-1000  # more than what sums of products can lose by underflow
 PROVING = 0.6  # of the time, where there is a limit; the rest is for the new network
 
 

@@ -13,7 +13,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-SHARE = 2.0**-50
+from polytope.bounds.branching.folded import SHARE
+
 ROUNDS = 8
 
 

@@ -30,15 +30,12 @@ from torch import Tensor
 
 from polytope.batched import BatchedNetwork
 from polytope.batched.network import RowLayer
+from polytope.bounds.branching.folded import LOST, SHARE
 from polytope.ir.activations import PiecewiseLinear
 from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
 from polytope.ir.sweep import to_input
-
-SHARE = 2.0**-50  # eight times the relative error of one operation
-LOST = 2.0**-1000  # more than what operations can lose by underflow
-
 
 Pair = tuple[Tensor, Tensor]
 Tables = tuple[Tensor, Tensor, Tensor]
