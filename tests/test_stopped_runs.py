@@ -29,6 +29,7 @@ from polytope.__main__ import app
 from polytope.core.vertex_cells import explore
 from polytope.engines.engine import Engine
 from polytope.errors import IncompleteComplexError
+from polytope.runs.executors import Pool
 from tests.networks import needs_shared, seeded, unit_box_of
 from tests.run_cases import CASE, case, shards
 
@@ -263,6 +264,21 @@ def test_workers_that_die_are_survived(tmp_path: Path) -> None:
     assert process.wait(300) == 0
     assert killed
     assert len(load_complex(tmp_path / "run")) == 676
+
+
+def test_a_pool_whose_pipes_are_closed_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where it breaks while it starts a worker."""
+    pool = Pool(None, 2)
+    broken = pool.runner
+
+    def closed(*_: object) -> None:
+        raise OSError("handle is closed")
+
+    monkeypatch.setattr(broken, "submit", closed)
+    future, runner = pool.submit(abs, -3)
+    assert runner is not broken
+    assert future.result(60) == 3
+    runner.shutdown()
 
 
 def test_one_of_many_that_begin_at_once_writes(tmp_path: Path) -> None:

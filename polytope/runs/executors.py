@@ -72,7 +72,9 @@ class Pool:
         """Run a batch; and where it runs."""
         try:
             return self.runner.submit(*job), self.runner
-        except BrokenExecutor as error:  # a worker died, and no batch has told us yet
+        except (BrokenExecutor, OSError) as error:  # a worker died, and no batch has told us yet
+            if isinstance(error, OSError) and self.given is not None:
+                raise  # of our own pool: its pipes were closed while a worker was being started
             self.renew(self.runner, error)
             return self.runner.submit(*job), self.runner
 
