@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from time import process_time
@@ -43,11 +42,12 @@ ENGINES: list[Engine] = [
 NETWORK, BOX = seeded(0, 2, 8, 6, 1), pt.Polyhedron.box([-1.0, -1.0], [1.0, 1.0])
 
 
-@dataclass(eq=False)
 class Looks(Budget):
     """A budget that is spent after so many looks of what is made for a search."""
 
-    allowed: int = 0
+    def __init__(self, allowed: int = 0) -> None:
+        super().__init__()
+        self.allowed = allowed
 
     def _look(self, wanted: int, grace: float) -> None:
         self.allowed -= 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from polytope.bounds.output_bounds import bounded_box, bounds_over_box
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Dense, Layer, Network
@@ -36,7 +37,7 @@ class OutputRange:
 
 
 def output_range(
-    network: Network, domain: Polyhedron, *, gap: float = 0.0, max_seconds: float | None = None
+    network: Network, domain: Polyhedron, *, gap: float = 0.0, max_seconds: Seconds | None = None
 ) -> OutputRange:
     r"""The range of every output over a bounded domain, by branch and bound over the pieces of units.
 
@@ -85,7 +86,7 @@ def output_range(
 
 
 def output_bounds(
-    network: Network, domain: Polyhedron, *, gap: float | None = None, max_seconds: float | None = None
+    network: Network, domain: Polyhedron, *, gap: float | None = None, max_seconds: Seconds | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Bounds that every output keeps in a bounded domain; certified.
 

@@ -14,10 +14,11 @@ from rich.console import Console
 import adapters
 from polytope.cli import options
 from polytope.cli.groups import grouped
-from polytope.cli.options import EngineName, Reading, Where, chosen_engine, chosen_scope, in_seconds
+from polytope.cli.options import EngineName, Reading, Where, chosen_engine, chosen_scope
 from polytope.cli.reading import load
 from polytope.cli.results import finish, print_json, say
 from polytope.cli.terminal import FAILED, audit_table, end, sentences, watching
+from polytope.engines.amounts import in_seconds
 from polytope.report.files import points_from_npz
 
 
@@ -49,7 +50,7 @@ def audit(
     with sentences(), watching(Console(stderr=True)) as watch:
         properties = vnnlib or []
         required = Requirements(properties, fail_on or [])
-        limits = AuditBudget(in_seconds(budget), max_regions, chosen_engine(engine))
+        limits = AuditBudget(in_seconds(budget, "--budget"), max_regions, chosen_engine(engine))
         out.mkdir(parents=True, exist_ok=True)
         network = load(model, reading)
         points = points_from_npz(data, network, where.scale) if data else None

@@ -22,7 +22,13 @@ def bench(
     ] = None,
     max_seconds: Annotated[
         float | None,
-        typer.Option("--max-seconds", help="Time limit in seconds: no further run begins after it."),
+        typer.Option(
+            "--max-seconds",
+            "--budget",
+            parser=options.read_time,
+            metavar="TIME",
+            help="Time limit, 60s, 5m or 1h: no further run begins after it.",
+        ),
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from polytope.engines import amounts
 from polytope.engines.engine import Engine
 from polytope.engines.layer_split import LayerSplit
 from polytope.engines.sampling import Sampling
@@ -111,8 +113,17 @@ MaxRegions = Annotated[
     int | None,
     typer.Option("--max-regions", min=1, help="Maximum number of regions.", rich_help_panel=SEARCH),
 ]
+read_time = partial(amounts.in_seconds, name="--max-seconds")
 MaxSeconds = Annotated[
-    float | None, typer.Option("--max-seconds", help="Time limit in seconds.", rich_help_panel=SEARCH)
+    float | None,
+    typer.Option(
+        "--max-seconds",
+        "--budget",
+        parser=read_time,
+        metavar="TIME",
+        help="Time limit: 90, 60s, 5m, 1h, or none.",
+        rich_help_panel=SEARCH,
+    ),
 ]
 Until = Annotated[
     list[str] | None,
@@ -146,7 +157,10 @@ Architecture = Annotated[
     ),
 ]
 MaxMemory = Annotated[
-    float | None, typer.Option("--max-memory", help="Memory limit in MB.", rich_help_panel=SEARCH)
+    str | None,
+    typer.Option(
+        "--max-memory", metavar="MB", help="Memory limit: megabytes, or 500MB, 2GB.", rich_help_panel=SEARCH
+    ),
 ]
 EngineOption = Annotated[
     EngineName, typer.Option("--engine", help="Enumeration engine.", rich_help_panel=SEARCH)
@@ -206,28 +220,10 @@ def chosen_scope(network: Network, where: Where, vnnlib: Path | None, points: Po
     return default_scope(network, points.x if points else None)
 
 
-def in_seconds(text: str) -> float | None:
-    """A time such as ``90``, ``60s``, ``5m`` or ``1h`` in seconds; ``None`` for ``none``."""
-    if text == "none":
-        return None
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    word, factor = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
-    try:
-        seconds = float(word) * factor
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 1e9:
-        raise ValueError(f"--budget {text!r} must be a positive time: 60s, 5m, 1h, or none.")
-    return seconds
-
-
-def in_bytes(megabytes: float | None) -> int | None:
-    """A limit in megabytes as bytes, at least one."""
-    if megabytes is None:
-        return None
-    if not 0 < megabytes < 1e12:
-        raise ValueError(f"--max-memory must be a positive number of megabytes, not {megabytes}.")
-    return max(int(megabytes * 2**20), 1)
+def in_bytes(text: str | None) -> int | None:
+    """A limit of memory in bytes: megabytes where no unit is named."""
+    bare = text is not None and text.replace(".", "", 1).isdigit()
+    return amounts.in_bytes(f"{text}MB" if bare else text, "--max-memory")
 
 
 def numbers(option: str, text: str) -> list[float]:

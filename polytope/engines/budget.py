@@ -5,14 +5,13 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path as File
 from time import monotonic
 
-import numpy as np
-
 from polytope.core.limits import BETWEEN, Limit
 from polytope.core.limits import BudgetSpent as BudgetSpent
+from polytope.engines.amounts import Bytes, Seconds, in_bytes, in_seconds, whole
 
 Progress = Callable[[int, int], None]  # regions found, open cells
 
@@ -46,40 +45,47 @@ def free_bytes() -> int | None:
     return free if most == "max" else min(free, max(int(most) - used, 0))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, init=False)
 class Budget:
     """Limits of a search, one object for all its steps; ``None`` is no limit.
 
     Arguments:
-        max_regions, max_seconds: what they say.
-        max_memory: bytes of this process; by default what is in use at the start and half of what is free.
-            Putting results together takes about as much as the search added, so it is stopped when half of
-            what was left at its start is used.
+        max_regions: what it says.
+        max_seconds: seconds, or a text such as "20s" or "5m".
+        max_memory: bytes of this process, or a text such as "500MB"; by default what is in use at the start
+            and half of what is free. Putting results together takes about as much as the search added, so it
+            is stopped when half of what was left at its start is used.
         patience: seconds after which also what has to be made before the search is given up; by default
             ``max_seconds``. A part of a longer search has more patience than time.
-        started, occupied: the clock, and the bytes in use, at the start.
+        started, occupied: the clock, and the bytes in use, at the start; by default now.
 
     Attributes:
         stopped_by: the first limit that stopped the search, ``None`` so far.
     """
 
-    max_regions: int | None = None
-    max_seconds: float | None = None
-    max_memory: int | None = None
-    patience: float | None = None
-    started: float = field(default_factory=monotonic)
-    occupied: int = field(default_factory=resident_bytes)
-    stopped_by: Limit | None = field(default=None, init=False)
+    max_regions: int | None
+    max_seconds: float | None
+    max_memory: int | None
+    patience: float | None
+    started: float
+    occupied: int
+    stopped_by: Limit | None
 
-    def __post_init__(self) -> None:
-        for name in ("max_regions", "max_seconds", "max_memory"):
-            limit = getattr(self, name)
-            if limit is not None and not isinstance(limit, int | float | np.number):
-                raise TypeError(f"{name}: a number is expected, not {limit!r}.")
-            if limit is not None and name != "max_seconds" and not float(limit).is_integer():
-                raise TypeError(f"{name}: a whole number is expected, not {limit!r}.")
-            if limit is not None and not limit > 0:
-                raise ValueError(f"{name} must be positive, not {limit}.")
+    def __init__(
+        self,
+        max_regions: int | None = None,
+        max_seconds: Seconds | None = None,
+        max_memory: Bytes | None = None,
+        patience: float | None = None,
+        started: float | None = None,
+        occupied: int | None = None,
+    ) -> None:
+        self.max_regions = whole(max_regions, "max_regions", "a whole number is expected")
+        self.max_seconds, self.max_memory = in_seconds(max_seconds), in_bytes(max_memory)
+        self.patience = patience
+        self.started = monotonic() if started is None else started
+        self.occupied = resident_bytes() if occupied is None else occupied
+        self.stopped_by = None
         self.limited = any(
             limit is not None for limit in (self.max_regions, self.max_seconds, self.max_memory)
         )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.core.vertex_cells import VertexCells, explore, neighbours_by_key
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget
 from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
@@ -62,7 +63,7 @@ def level_set(
     *,
     output: int = 0,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
 ) -> LevelSet:
     r"""Where an output passes a level: the boundary of :math:`\{x \in D : f_i(x) > c\}` inside the domain D.
 
@@ -114,7 +115,7 @@ def class_boundary(
     second: int,
     *,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
 ) -> LevelSet:
     r"""Where the class changes from one to another: :math:`f_i = f_j \ge f_k` for all k, inside the domain.
 

@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 
 from polytope.bounds.interval_jacobian import interval_jacobian, slope_ranges
 from polytope.bounds.intervals import room
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget
 from polytope.engines.sampling import clear_patterns, random_points
 from polytope.errors import GeometryError, UnboundedDomainError
@@ -119,7 +120,7 @@ def lipschitz_bounds(
     *,
     samples: int = 2000,
     rng: np.random.Generator | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
 ) -> LipschitzBounds:
     r"""An interval for the Lipschitz constant over a bounded domain, without enumeration.
 

@@ -13,6 +13,7 @@ import numpy as np
 from polytope.core.ceiling import Ceiling
 from polytope.core.result import Facets, SearchResult
 from polytope.core.vertex_cells import VertexCells, explore, suits_vertices
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget
 from polytope.engines.layer_split import LayerSplit
 from polytope.exact.cells import ExactCells
@@ -64,7 +65,7 @@ def preimage(
     outputs: Polyhedron,
     *,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
 ) -> Preimage:
     r"""The set :math:`\{x \in D : A f(x) \le b\}` as a union of polytopes, one for each region that it meets.
 

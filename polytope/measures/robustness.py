@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.engines.nearest_exactly import nearest_in_region
 from polytope.engines.nearest_first import Frontier, Row, hyperplane_distances
@@ -79,7 +80,7 @@ def robustness_radius(
     *,
     domain: Polyhedron | None = None,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
     progress: Progress | None = None,
 ) -> Radius:
     r"""The distance :math:`\min \{\|y - x\|_p : \exists j \ne c: f_j(y) \ge f_c(y)\}`, c the class of x.

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, hstack
 
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.sampling import in_parts, random_points
 from polytope.errors import GeometryError
@@ -81,7 +82,7 @@ def simplify(
     use: UnitUse | None = None,
     samples: int = 1000,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
 ) -> Simplified:
     r"""The same function on a domain with fewer units.
 
@@ -114,7 +115,7 @@ def simplify(
     """
     budget = Budget(max_regions, max_seconds)
     if use is None:
-        seconds = None if max_seconds is None else PROVING * max_seconds
+        seconds = None if budget.max_seconds is None else PROVING * budget.max_seconds
         use = prove_units(network, domain, samples=samples, max_regions=max_regions, max_seconds=seconds)
     if len(use.fixed) != network.n_units:
         raise ValueError(f"simplify: use is of {len(use.fixed)} units, the network has {network.n_units}.")

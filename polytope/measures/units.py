@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from polytope.bounds.intervals import preactivation_bounds
 from polytope.core.vertex_cells import MOST_DIMENSIONS
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.sampling import clear_patterns, in_parts, random_points
 from polytope.geometry.polyhedron import Polyhedron
@@ -106,7 +107,7 @@ def prove_units(
     *,
     samples: int = 1000,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
 ) -> UnitUse:
     """How the units are used in a domain, each with a proof: intervals, then points, then regions.
 

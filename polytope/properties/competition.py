@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from polytope.engines.amounts import Seconds, in_seconds
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.properties.decide import PropertyCheck, Runtime, check_property
@@ -22,7 +23,7 @@ def check_properties(
     network: Network,
     properties: Sequence[str | Path | Property],
     *,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
     workers: int = 1,
     runtime: Runtime | None = None,
 ) -> tuple[PropertyCheck, ...]:
@@ -66,7 +67,7 @@ def _read(vnnlib: str | Path | Property) -> Property:
         raise
 
 
-def competition_result(found: PropertyCheck, stated: Property, *, max_seconds: float | None = None) -> str:
+def competition_result(found: PropertyCheck, stated: Property, *, max_seconds: Seconds | None = None) -> str:
     """A result file of VNN-COMP: "sat" with a counterexample, "unsat", "timeout" or "unknown".
 
     "sat" is a property that is violated. For a property of version 1.0 the counterexample is a list such as
@@ -90,7 +91,8 @@ def competition_result(found: PropertyCheck, stated: Property, *, max_seconds: f
         (Y_0 0.5))
     """
     if found.witness is None or found.outputs is None:
-        late = max_seconds is not None and found.seconds >= max_seconds
+        limit = in_seconds(max_seconds)
+        late = limit is not None and found.seconds >= limit
         word = "unsat" if found.status == "holds" else "timeout" if late else "unknown"
         return word + "\n"
     if stated.inputs:

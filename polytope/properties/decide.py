@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.exact.network import ExactNetwork
 from polytope.ir import Network
@@ -55,7 +56,7 @@ def check_property(
     network: Network,
     vnnlib: str | Path | Property,
     *,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
     workers: int = 1,
     prove: Literal["any", "enumeration"] = "any",
     runtime: Runtime | None = None,

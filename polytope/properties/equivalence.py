@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
@@ -92,7 +93,7 @@ def equivalent(
     domain: Polyhedron,
     *,
     tolerance: float = 0.0,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
     workers: int = 1,
     runtimes: tuple[Runtime, Runtime] | None = None,
     rng: np.random.Generator | None = None,
@@ -146,7 +147,7 @@ def difference_bounds(
     domain: Polyhedron,
     *,
     gap: float = 0.01,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
     workers: int = 1,
     rng: np.random.Generator | None = None,
 ) -> DifferenceBounds:

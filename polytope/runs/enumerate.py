@@ -11,6 +11,7 @@ from typing import Literal
 from polytope.core.limits import Limit
 from polytope.core.open_cells import Path
 from polytope.core.result import Keep, SearchResult
+from polytope.engines.amounts import Bytes, Seconds
 from polytope.engines.budget import Budget, Progress
 from polytope.engines.engine import Divisible, Engine
 from polytope.engines.layer_split import LayerSplit
@@ -56,8 +57,8 @@ def enumerate_regions(
     engine: Engine | None = None,
     *,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
-    max_memory: int | None = None,
+    max_seconds: Seconds | None = None,
+    max_memory: Bytes | None = None,
     executor: Executor | None = None,
     directory: str | File | None = None,
     resume: bool = False,
@@ -133,8 +134,8 @@ def count_regions(
     engine: Engine | None = None,
     *,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
-    max_memory: int | None = None,
+    max_seconds: Seconds | None = None,
+    max_memory: Bytes | None = None,
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> RegionCount:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Progress
 from polytope.engines.engine import Engine
 from polytope.ir import Network
@@ -71,7 +72,7 @@ def track(
     engine: Engine | None = None,
     *,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
     progress: Progress | None = None,
 ) -> Tracked:
     """The regions of the next checkpoint in the same domain, and what changed.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget
 from polytope.equivariant.groups.representations import Representation
 from polytope.equivariant.symmetry.defect import defect, equivariance_error, evaluation_room, require_fit
@@ -58,7 +59,7 @@ def certify_equivariance(
     domain: Polyhedron,
     *,
     max_regions: int | None = 100_000,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
 ) -> EquivarianceCertificate:
     r"""The supremum over a domain of :math:`\|f(\rho_{in}(g) x) - \rho_{out}(g) f(x)\|_\infty`, for every g.
 

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from polytope.core.result import SearchResult
+from polytope.engines.amounts import Bytes, Seconds
 from polytope.engines.budget import Progress
 from polytope.engines.engine import Engine
 from polytope.engines.facet_flip import FacetFlip
@@ -124,8 +125,8 @@ def enumerate_up_to_symmetry(
     *,
     fundamental: Polyhedron | None = None,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
-    max_memory: int | None = None,
+    max_seconds: Seconds | None = None,
+    max_memory: Bytes | None = None,
     progress: Progress | None = None,
     tolerance: float = 1e-9,
 ) -> SymmetricComplex:

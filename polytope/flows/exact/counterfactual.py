@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from polytope.bounds.signs import signs_at
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, Progress
 from polytope.flows.exact.mass import behind_flow
 from polytope.flows.exact.planar_search import nearest_in_plane
@@ -59,7 +60,7 @@ def exact_counterfactual(
     domain: Polyhedron | None = None,
     known: ArrayLike | None = None,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
     progress: Progress | None = None,
 ) -> ExactCounterfactual:
     """The base point nearest to that of x at which a model says the target, and its image.
@@ -122,7 +123,7 @@ def _search(
     norm: float,
     domain: Polyhedron,
     max_regions: int | None,
-    max_seconds: float | None,
+    max_seconds: Seconds | None,
     progress: Progress | None,
 ) -> Radius:
     """By enumeration in the plane, where that finds something; else by the walk from region to region."""

@@ -12,6 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, Progress
 from polytope.errors import EmptyDomainError, IncompleteComplexError
 from polytope.exact.cells import ExactCells
@@ -38,7 +39,7 @@ def nearest_in_plane(
     domain: Polyhedron,
     *,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
     progress: Progress | None = None,
 ) -> Radius | None:
     """The distance from the start to where the network is at least 0; ``None`` if nothing is near.

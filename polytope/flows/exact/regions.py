@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Progress
 from polytope.errors import FlowError
 from polytope.exact.maps import right_maps
@@ -69,7 +70,7 @@ def flow_regions(
     domain: Polyhedron,
     *,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
     progress: Progress | None = None,
 ) -> FlowRegions:
     """All regions of a piecewise-linear flow in a domain of base space, with their log-determinants.

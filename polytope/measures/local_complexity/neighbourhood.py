@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polytope.core.vertex_cells import explore, suits_vertices
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.engine import Engine
 from polytope.errors import GeometryError
@@ -58,7 +59,7 @@ def exact_local_complexity(
     shape: Shape = "cross-polytope",
     engine: Engine | None = None,
     max_regions: int | None = None,
-    max_seconds: float | None = None,
+    max_seconds: Seconds | None = None,
 ) -> ExactComplexity:
     r"""Units, regions and crossings in the neighbourhoods of points, by enumerating the regions there.
 
