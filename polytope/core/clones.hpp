@@ -8,3 +8,18 @@
 #else
 #define POLYTOPE_CLONES
 #endif
+
+namespace polytope {
+
+// Whether registers hold eight numbers.
+[[gnu::always_inline]] inline bool wide() {
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) && !defined(POLYTOPE_SANITIZE)
+  return __builtin_cpu_supports("avx512vl");
+#elif defined(__AVX512F__)
+  return true;
+#else
+  return false;
+#endif
+}
+
+}  // namespace polytope

@@ -4,32 +4,12 @@
 #include <algorithm>
 
 #include "clones.hpp"
+#include "eight.hpp"
 
 namespace polytope {
 
 POLYTOPE_CLONES void add_column(double* __restrict z, const double* __restrict column, double x, Index n) {
   for (Index r = 0; r < n; ++r) z[r] += column[r] * x;
-}
-
-// Eight numbers at once, whatever the machine makes of them; addresses need no alignment. Comparisons stand inside of
-// a choice only: as values of their own compilers take them apart.
-using Eight = double __attribute__((vector_size(64)));
-[[gnu::always_inline]] inline Eight load(const double* p) {
-  Eight v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-[[gnu::always_inline]] inline void store(double* p, const Eight& v) { __builtin_memcpy(p, &v, sizeof v); }
-
-constexpr Eight LANES = {0, 1, 2, 3, 4, 5, 6, 7};
-
-// The least of eight numbers.
-[[gnu::always_inline]] inline double least_of(Eight v) {
-  Eight w = {v[4], v[5], v[6], v[7], v[0], v[1], v[2], v[3]};  // GCC and clang have different words for it
-  v = v < w ? v : w;
-  w = Eight{v[2], v[3], v[0], v[1], v[6], v[7], v[4], v[5]};
-  v = v < w ? v : w;
-  return std::min(v[0], v[1]);
 }
 
 // Each number of the columns is read once for WIDTH planes, from .. to - 1.
@@ -40,10 +20,10 @@ template <int WIDTH>
   const Index whole = n / 8 * 8;
   for (Index first = from; first + W <= to; first += W) {
     for (Index r = 0; r < whole; r += 8) {
-      Eight sum[W];
+      Plain sum[W];
       for (int t = 0; t < W; ++t) sum[t] = load(z[first + t] + r);
       for (int k = 0; k < 8; ++k) {
-        const Eight column = load(columns[k] + r);
+        const Plain column = load(columns[k] + r);
         for (int t = 0; t < W; ++t) sum[t] += column * x[k * width + first + t];
       }
       for (int t = 0; t < W; ++t) store(z[first + t] + r, sum[t]);
@@ -92,98 +72,123 @@ POLYTOPE_CLONES void add_columns(double* const* z, Index width, const double* co
   }
 }
 
-POLYTOPE_CLONES Extent plane_values(double* __restrict value, const double* __restrict planes, Index stride,
-                                    const double* __restrict constant, const double* __restrict x, Index d, Index n) {
-  Eight low = Eight{} + HUGE_VAL, high = Eight{} - HUGE_VAL;
+template <int N>
+[[gnu::always_inline]] inline Extent plane_values_in(double* __restrict value, const double* __restrict planes,
+                                                     Index stride, const double* __restrict constant,
+                                                     const double* __restrict x, Index d, Index n) {
+  using E = Eight<N>;
+  E low = E::all(INF), high = E::all(-INF);
   for (Index i = 0; i < n; i += 8) {
-    Eight sum = load(constant + i);
-    for (Index t = 0; t < d; ++t) sum += load(planes + t * stride + i) * x[t];
-    store(value + i, sum);
-    const double left = double(n - i);
-    Eight x = LANES < left ? sum : low;
-    low = x < low ? x : low;
-    x = LANES < left ? sum : high;
-    high = x > high ? x : high;
+    E sum = E::load(constant + i);
+    for (Index t = 0; t < d; ++t) sum += E::load(planes + t * stride + i) * x[t];
+    sum.store(value + i);
+    low = least(first(double(n - i), sum, low), low);
+    high = greatest(first(double(n - i), sum, high), high);
   }
-  return {least_of(low), -least_of(-high)};
+  return {least_of(low), greatest_of(high)};
 }
 
-template <int D>
+POLYTOPE_CLONES Extent plane_values(double* value, const double* planes, Index stride, const double* constant,
+                                    const double* x, Index d, Index n) {
+  return wide() ? plane_values_in<8>(value, planes, stride, constant, x, d, n)
+                : plane_values_in<4>(value, planes, stride, constant, x, d, n);
+}
+
+template <int N, int D>
 [[gnu::always_inline]] inline Values evaluate_in(double* __restrict value, double* __restrict bound,
                                                  const double* __restrict x, Index n, const double* __restrict g,
                                                  Index d, double fixed, double per_error, double margin) {
+  using E = Eight<N>;
   const Index dim = D ? D : d;
-  const Eight zero{}, one = zero + 1.0;
-  Eight low{}, high{}, short_of{};
+  const E zero{}, one = E::all(1);
+  E low{}, high{}, short_of{};
   for (Index i = 0; i < n; i += 8) {
-    Eight v = Eight{} + g[dim];
-    for (Index t = 0; t < dim; ++t) v += load(x + t * n + i) * g[t];
-    const Eight b = load(x + dim * n + i) * per_error + fixed;
-    store(value + i, v);
-    store(bound + i, b);
-    const Eight size = v < 0 ? -v : v, room = size - b * margin;
-    const double left = double(n - i);
-    const Eight inside = LANES < left ? v : zero, enough = LANES < left ? room : one;
-    low = inside < low ? inside : low;
-    high = inside > high ? inside : high;
-    short_of += enough > zero ? zero : one;  // what is no number counts, too
+    E v = E::all(g[dim]);
+    for (Index t = 0; t < dim; ++t) v += E::load(x + t * n + i) * g[t];
+    const E b = E::load(x + dim * n + i) * per_error + E::all(fixed);
+    v.store(value + i);
+    b.store(bound + i);
+    const E room = absolute(v) - b * margin, inside = first(double(n - i), v, zero);
+    low = least(inside, low);
+    high = greatest(inside, high);
+    short_of += where_less(zero, first(double(n - i), room, one), zero, one);  // what is no number counts, too
   }
-  return {least_of(low), -least_of(-high), -least_of(-short_of) == 0};
+  return {least_of(low), greatest_of(high), greatest_of(short_of) == 0};
+}
+
+template <int N>
+[[gnu::always_inline]] inline Values evaluate_any(double* value, double* bound, const double* x, Index n,
+                                                  const double* g, Index d, double fixed, double per_error,
+                                                  double margin) {
+  switch (d) {
+    case 2:
+      return evaluate_in<N, 2>(value, bound, x, n, g, d, fixed, per_error, margin);
+    case 3:
+      return evaluate_in<N, 3>(value, bound, x, n, g, d, fixed, per_error, margin);
+    case 4:
+      return evaluate_in<N, 4>(value, bound, x, n, g, d, fixed, per_error, margin);
+    case 5:
+      return evaluate_in<N, 5>(value, bound, x, n, g, d, fixed, per_error, margin);
+    default:
+      return evaluate_in<N, 0>(value, bound, x, n, g, d, fixed, per_error, margin);
+  }
 }
 
 POLYTOPE_CLONES Values evaluate_row(double* value, double* bound, const double* x, Index n, const double* g, Index d,
                                     double fixed, double per_error, double margin) {
-  switch (d) {
-    case 2:
-      return evaluate_in<2>(value, bound, x, n, g, d, fixed, per_error, margin);
-    case 3:
-      return evaluate_in<3>(value, bound, x, n, g, d, fixed, per_error, margin);
-    case 4:
-      return evaluate_in<4>(value, bound, x, n, g, d, fixed, per_error, margin);
-    case 5:
-      return evaluate_in<5>(value, bound, x, n, g, d, fixed, per_error, margin);
-    default:
-      return evaluate_in<0>(value, bound, x, n, g, d, fixed, per_error, margin);
-  }
+  return wide() ? evaluate_any<8>(value, bound, x, n, g, d, fixed, per_error, margin)
+                : evaluate_any<4>(value, bound, x, n, g, d, fixed, per_error, margin);
 }
 
-POLYTOPE_CLONES Quotients quotients(const double* __restrict x, const double* __restrict y, bool mirrored, Index n) {
-  const Eight zero{}, none = zero - 1.0, never = zero + HUGE_VAL;
+template <int N>
+[[gnu::always_inline]] inline Quotients quotients_in(const double* __restrict x, const double* __restrict y,
+                                                     bool mirrored, Index n) {
+  using E = Eight<N>;
+  const E zero{}, none = E::all(-1), never = E::all(INF);
   const double sign = mirrored ? -1 : 1;
-  Eight most_above = none, most_below = none, least_above = never, least_below = never;
+  E most_above = none, most_below = none, least_above = never, least_below = never;
   for (Index i = 0; i < n; i += 8) {
-    const Eight a = load(x + i) * sign, b = load(y + i), q = b / a, size = q < 0 ? -q : q;
-    const Eight inside = LANES < double(n - i) ? size : none;
-    const Eight above = (b < a ? b : a) > 0 ? inside : none, below = (b > a ? b : a) < 0 ? inside : none;
-    most_above = above > most_above ? above : most_above;
-    most_below = below > most_below ? below : most_below;
-    const Eight low_above = above < 0 ? never : above, low_below = below < 0 ? never : below;
-    least_above = low_above < least_above ? low_above : least_above;
-    least_below = low_below < least_below ? low_below : least_below;
+    const E a = E::load(x + i) * sign, b = E::load(y + i), inside = first(double(n - i), absolute(b / a), none);
+    const E above = where_less(zero, least(b, a), inside, none), below = where_less(greatest(b, a), zero, inside, none);
+    most_above = greatest(above, most_above);
+    most_below = greatest(below, most_below);
+    least_above = least(where_less(above, zero, never, above), least_above);
+    least_below = least(where_less(below, zero, never, below), least_below);
   }
-  return {-least_of(-most_above), least_of(least_above), -least_of(-most_below), least_of(least_below)};
+  return {greatest_of(most_above), least_of(least_above), greatest_of(most_below), least_of(least_below)};
 }
 
-POLYTOPE_CLONES void nearly_within(Bits* __restrict out, const Bits* __restrict sets, Index n) {
-  using Words = Bits __attribute__((vector_size(64)));
-  constexpr Words FIRST = {1, 2, 4, 8, 16, 32, 64, 128};
+POLYTOPE_CLONES Quotients quotients(const double* x, const double* y, bool mirrored, Index n) {
+  return wide() ? quotients_in<8>(x, y, mirrored, n) : quotients_in<4>(x, y, mirrored, n);
+}
+
+// The same with words of N: sets against eight others at once.
+template <int N>
+[[gnu::always_inline]] inline void nearly_within_in(Bits* __restrict out, const Bits* __restrict sets, Index n) {
+  using Words = typename Eight<N>::Words;
   for (Index a = 0; a < n; ++a) {
-    Words found{}, bit = FIRST;
-    for (Index i = 0; i < a; i += 8, bit <<= 8) {
+    Words found{}, bit;
+    for (int k = 0; k < N; ++k) bit[k] = Bits(1) << k;
+    for (Index i = 0; i < a; i += N, bit <<= N) {
       Words b;
       __builtin_memcpy(&b, sets + i, sizeof b);
       const Words missing = sets[a] & ~b, more = missing & (missing - 1);
       found |= more == 0 ? bit : Words{};
     }
-    const Bits all = (found[0] | found[1] | found[2] | found[3]) | (found[4] | found[5] | found[6] | found[7]);
+    Bits all = 0;
+    for (int k = 0; k < N; ++k) all |= found[k];
     out[a] = all & ((Bits(1) << a) - 1);
   }
+}
+
+POLYTOPE_CLONES void nearly_within(Bits* out, const Bits* sets, Index n) {
+  return wide() ? nearly_within_in<8>(out, sets, n) : nearly_within_in<4>(out, sets, n);
 }
 
 POLYTOPE_CLONES void dot_products(double* __restrict out, const double* __restrict planes, Index stride,
                                   const double* __restrict weight, Index d, Index n) {
   for (Index k = 0; k < d; ++k) {
-    Eight sum = load(planes + k * stride) * load(weight);
+    Plain sum = load(planes + k * stride) * load(weight);
     for (Index i = 8; i < n; i += 8) sum += load(planes + k * stride + i) * load(weight + i);
     out[k] = ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
   }
@@ -194,9 +199,9 @@ template <int ROWS>
 [[gnu::always_inline]] inline void multiply_rows(double* out, const double* a, const double* b, Index n, Index width) {
   const Index whole = width / 8 * 8;
   for (Index j = 0; j < whole; j += 8) {
-    Eight sum[ROWS] = {};
+    Plain sum[ROWS] = {};
     for (Index r = 0; r < n; ++r) {
-      const Eight column = load(b + r * width + j);
+      const Plain column = load(b + r * width + j);
       for (int i = 0; i < ROWS; ++i) sum[i] += column * a[i * n + r];
     }
     for (int i = 0; i < ROWS; ++i) store(out + i * width + j, sum[i]);
@@ -216,27 +221,26 @@ POLYTOPE_CLONES void multiply(double* __restrict out, const double* __restrict a
   for (; i < m; ++i) multiply_rows<1>(out + i * width, a + i * n, b, n, width);
 }
 
-POLYTOPE_CLONES Relaxed relax(double* __restrict weight, const double* __restrict sum,
-                              const double* __restrict slope_below, const double* __restrict slope_above,
-                              const double* __restrict constant_below, const double* __restrict constant_above,
-                              const double* __restrict error, Index n) {
+template <int N>
+[[gnu::always_inline]] inline Relaxed relax_in(double* __restrict weight, const double* __restrict sum,
+                                               const double* __restrict slope_below,
+                                               const double* __restrict slope_above,
+                                               const double* __restrict constant_below,
+                                               const double* __restrict constant_above, const double* __restrict error,
+                                               Index n) {
+  using E = Eight<N>;
   const Index whole = n / 8 * 8;
-  Eight constant{}, size{}, off{};
+  E constant{}, size{}, off{};
   for (Index j = 0; j < whole; j += 8) {
-    const Eight s = load(sum + j), zero{}, up = s > zero ? s : zero, down = s - up;
-    const Eight a = load(constant_below + j), b = load(constant_above + j);
-    const Eight w = up * load(slope_below + j) + down * load(slope_above + j);
-    store(weight + j, w);
+    const E s = E::load(sum + j), up = greatest(s, E{}), down = s - up;
+    const E a = E::load(constant_below + j), b = E::load(constant_above + j);
+    const E w = up * E::load(slope_below + j) + down * E::load(slope_above + j);
+    w.store(weight + j);
     constant += up * a + down * b;
-    size += up * (a < zero ? -a : a) - down * (b < zero ? -b : b);
-    off += (w < zero ? -w : w) * load(error + j);
+    size += up * absolute(a) - down * absolute(b);
+    off += absolute(w) * E::load(error + j);
   }
-  Relaxed out{0, 0, 0};
-  for (int i = 0; i < 8; ++i) {
-    out.constant += constant[i];
-    out.size += size[i];
-    out.error += off[i];
-  }
+  Relaxed out{sum_of(constant), sum_of(size), sum_of(off)};
   for (Index j = whole; j < n; ++j) {
     const double up = sum[j] > 0 ? sum[j] : 0, down = sum[j] - up;
     weight[j] = up * slope_below[j] + down * slope_above[j];
@@ -247,15 +251,25 @@ POLYTOPE_CLONES Relaxed relax(double* __restrict weight, const double* __restric
   return out;
 }
 
-POLYTOPE_CLONES double least_of_row(const double* __restrict x, Index n, const double* __restrict g, Index d) {
+POLYTOPE_CLONES Relaxed relax(double* weight, const double* sum, const double* slope_below, const double* slope_above,
+                              const double* constant_below, const double* constant_above, const double* error,
+                              Index n) {
+  return wide() ? relax_in<8>(weight, sum, slope_below, slope_above, constant_below, constant_above, error, n)
+                : relax_in<4>(weight, sum, slope_below, slope_above, constant_below, constant_above, error, n);
+}
+
+template <int N>
+[[gnu::always_inline]] inline double least_of_row_in(const double* __restrict x, Index n, const double* __restrict g,
+                                                     Index d) {
+  using E = Eight<N>;
   const Index whole = n / 8 * 8;
-  Eight least = Eight{} + std::numeric_limits<double>::infinity();
+  E low = E::all(INF);
   for (Index i = 0; i < whole; i += 8) {
-    Eight v = Eight{} + g[d];
-    for (Index t = 0; t < d; ++t) v += load(x + t * n + i) * g[t];
-    least = v < least ? v : least;
+    E v = E::all(g[d]);
+    for (Index t = 0; t < d; ++t) v += E::load(x + t * n + i) * g[t];
+    low = least(v, low);
   }
-  double out = least_of(least);
+  double out = least_of(low);
   for (Index i = whole; i < n; ++i) {
     double v = g[d];
     for (Index t = 0; t < d; ++t) v += x[t * n + i] * g[t];
@@ -264,34 +278,54 @@ POLYTOPE_CLONES double least_of_row(const double* __restrict x, Index n, const d
   return out;
 }
 
-POLYTOPE_CLONES double greatest_between(const double* __restrict a, const double* __restrict b, double share, Index n) {
-  Eight most = Eight{} - HUGE_VAL;
-  for (Index i = 0; i < n; i += 8) {
-    const Eight from = load(a + i), x = from + (load(b + i) - from) * share;
-    const Eight inside = LANES < double(n - i) ? x : most;
-    most = inside > most ? inside : most;
-  }
-  return -least_of(-most);
+POLYTOPE_CLONES double least_of_row(const double* x, Index n, const double* g, Index d) {
+  return wide() ? least_of_row_in<8>(x, n, g, d) : least_of_row_in<4>(x, n, g, d);
 }
 
-POLYTOPE_CLONES Reach first_to_end(const double* __restrict column, const double* __restrict value,
-                                   const double* __restrict floor, const double* __restrict ceiling, double sigma,
-                                   double least_slope, double step, double* __restrict scratch, Index n) {
-  Eight least = Eight{} + step;
-  const Eight zero{}, never = zero + HUGE_VAL;
+template <int N>
+[[gnu::always_inline]] inline double greatest_between_in(const double* __restrict a, const double* __restrict b,
+                                                         double share, Index n) {
+  using E = Eight<N>;
+  E most = E::all(-INF);
   for (Index i = 0; i < n; i += 8) {
-    const Eight a = load(column + i) * sigma, x = load(value + i), slope = a < zero ? -a : a;
-    const Eight room = a < zero ? x - load(floor + i) : load(ceiling + i) - x;
-    const Eight there = slope > least_slope ? (room > zero ? room : zero) / slope : never;
-    least = there < least ? there : least;
-    store(scratch + i, there);
+    const E from = E::load(a + i), x = from + (E::load(b + i) - from) * share;
+    most = greatest(first(double(n - i), x, most), most);
   }
-  const double most = least_of(least);
+  return greatest_of(most);
+}
+
+POLYTOPE_CLONES double greatest_between(const double* a, const double* b, double share, Index n) {
+  return wide() ? greatest_between_in<8>(a, b, share, n) : greatest_between_in<4>(a, b, share, n);
+}
+
+template <int N>
+[[gnu::always_inline]] inline Reach first_to_end_in(const double* __restrict column, const double* __restrict value,
+                                                    const double* __restrict floor, const double* __restrict ceiling,
+                                                    double sigma, double least_slope, double step,
+                                                    double* __restrict scratch, Index n) {
+  using E = Eight<N>;
+  E soonest = E::all(step);
+  const E zero{}, never = E::all(INF), least_of_slopes = E::all(least_slope);
+  for (Index i = 0; i < n; i += 8) {
+    const E a = E::load(column + i) * sigma, x = E::load(value + i), slope = absolute(a);
+    const E room = where_less(a, zero, x - E::load(floor + i), E::load(ceiling + i) - x);
+    const E there = where_less(least_of_slopes, slope, greatest(room, zero) / slope, never);
+    soonest = least(there, soonest);
+    there.store(scratch + i);
+  }
+  const double most = least_of(soonest);
   if (!(most < step)) return {step, -1};
   Index row = -1;
   for (Index i = 0; i < n; ++i)
     if (scratch[i] == most && (row < 0 || std::fabs(column[i]) > std::fabs(column[row]))) row = i;
   return {most, row};
+}
+
+POLYTOPE_CLONES Reach first_to_end(const double* column, const double* value, const double* floor,
+                                   const double* ceiling, double sigma, double least_slope, double step,
+                                   double* scratch, Index n) {
+  return wide() ? first_to_end_in<8>(column, value, floor, ceiling, sigma, least_slope, step, scratch, n)
+                : first_to_end_in<4>(column, value, floor, ceiling, sigma, least_slope, step, scratch, n);
 }
 
 POLYTOPE_CLONES void eliminate_columns(double* columns, Index stride, Index d, Index own, Index r, double inverse,
