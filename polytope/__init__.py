@@ -1,6 +1,6 @@
 """The exact geometry of trained piecewise-linear networks: regions, their graph, and what follows.
 
-Names are listed in the order of the data flow. Models come in through ``from adapters import load``.
+Names are listed in the order of the data flow. ``load`` and ``from_torch`` are those of ``adapters``.
 """
 
 from typing import TYPE_CHECKING
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from polytope.lazy import lazy
 
 _HOMES = {
+    "load": "adapters.files",
+    "from_torch": "adapters.memory",
     "Network": "polytope.ir",
     "Layer": "polytope.ir",
     "mlp": "polytope.ir",
@@ -118,6 +120,8 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from adapters.files import load as load
+    from adapters.memory import from_torch as from_torch
     from polytope import errors as errors
     from polytope.bounds.output_range import OutputRange as OutputRange
     from polytope.bounds.output_range import output_bounds as output_bounds

@@ -17,6 +17,7 @@ LEVELS = (  # a part may import itself and what lies below; parts of one level k
     ("polytope.ir", "polytope.labelled"),
     ("polytope.exact", "polytope.verify"),
     ("polytope.geometry",),
+    ("polytope.given",),
     ("polytope.core", "polytope.batched"),
     ("polytope.regions",),
     ("polytope.engines",),
@@ -36,6 +37,7 @@ BELOW = {  # part -> parts it may import
 ALLOWED = BELOW | {
     "polytope.verify": {"polytope.errors", "polytope.ir"},  # neither arithmetic nor code of what it checks
     "adapters": {"polytope.errors", "polytope.lazy", "polytope.ir"},
+    "polytope.given": {*BELOW["polytope.given"], "adapters"},  # the one door from the engine to the files
 }
 COMPOSING = {"polytope", "polytope.__main__", "polytope.cli"}  # the public names, and the command line
 

@@ -1,10 +1,14 @@
 """Arguments of wrong types end in a sentence that says what to pass, and parts do not pass for whole."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import torch
 
+import adapters
 import polytope as pt
 from polytope.engines.amounts import in_bytes, in_seconds
 from polytope.errors import IncompleteComplexError
@@ -13,11 +17,35 @@ from tests.networks import seeded
 NETWORK = seeded(0, 2, 8, 2)
 BOX = pt.Polyhedron.box([-1, -1], [1, 1])
 
+MODULE = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+
+
+class Crossed(torch.nn.Module):
+    """Layers that are named in another order than they run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.first = torch.nn.Linear(8, 2), torch.nn.Linear(2, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Their sizes do not fit the order of their names."""
+        found: torch.Tensor = self.last(torch.relu(self.first(x)))
+        return found
+
+
 WRONG: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
-    "a path for a network": (("net.npz", BOX), {}, "adapters.load"),
-    "a list for a domain": ((NETWORK, [-1, 1]), {}, r"Polyhedron\.box"),
-    "a name for an engine": ((NETWORK, BOX, "lp"), {}, "LayerSplit"),
-    "a class for an engine": ((NETWORK, BOX, pt.FacetFlip), {}, "LayerSplit"),
+    "a number for a network": ((3, BOX), {}, r"network: a Network is expected, not 3 \(int\).*from_torch"),
+    "a class for a network": ((torch.nn.Linear, BOX), {}, "not the class Linear"),
+    "a module of images": ((torch.nn.Conv2d(1, 2, 3), BOX), {}, r"begins with Conv2d.*from_torch\("),
+    "a module without numbers": ((torch.nn.ReLU(), BOX), {}, r"no layer with parameters.*from_torch\("),
+    "a module in disorder": ((Crossed(), BOX), {}, r"tried with 8 numbers.*from_torch\("),
+    "pairs of another length": ((NETWORK, [[-1, 1]] * 3), {}, r"domain: a Polyhedron is.*\[\[-1, 1\], \[-1"),
+    "two boxes in one": ((NETWORK, [[0, 1], [2, 3]]), {}, r"write Polyhedron\.box\(low, high\)"),
+    "text for a domain": ((NETWORK, "[-1, 1]"), {}, r"Polyhedron\.box"),
+    "nothing for a domain": ((NETWORK, None), {}, "not a NoneType"),
+    "an unknown engine": ((NETWORK, BOX, "lpp"), {}, 'LayerSplit.*"vertices", "lp"'),
+    "a class for an engine": ((NETWORK, BOX, pt.FacetFlip), {}, "LayerSplit.*the class FacetFlip"),
+    "a number for an executor": ((NETWORK, BOX), {"executor": 2}, r"executor: a concurrent.*workers=2"),
     "a list for seconds": ((NETWORK, BOX), {"max_seconds": [3]}, 'max_seconds: a number.*"20s"'),
     "a truth for seconds": ((NETWORK, BOX), {"max_seconds": True}, "max_seconds: a number"),
     "a part of a byte": ((NETWORK, BOX), {"max_memory": 10.5}, 'max_memory: a whole.*"500MB"'),
@@ -67,3 +95,133 @@ def test_a_part_has_no_linear_regions() -> None:
     for question in (part.merged, part.pieces):
         with pytest.raises(IncompleteComplexError):
             question()
+
+
+def test_a_network_may_be_a_module_a_path_or_what_holds_one(tmp_path: Path) -> None:
+    file = tmp_path / "net.npz"
+    np.savez(file, W0=np.eye(2), b0=np.zeros(2), W1=np.ones((1, 2)), b1=[0.0])
+    assert pt.count_regions(file, BOX).upper == pt.count_regions(str(file), BOX).upper == 4
+    simple = pt.simplify(file, BOX)
+    assert pt.equivalent(file, simple, BOX).status == "equal"
+    example = torch.zeros(1, 2)
+    read = adapters.from_torch(MODULE, example)
+    adapters.to_onnx(read, tmp_path / "net.onnx")
+    program = onnx.load(tmp_path / "net.onnx")
+    counts = {pt.count_regions(model, BOX).upper for model in (MODULE, read, program)}
+    assert len(counts) == 1
+    assert pt.load is adapters.load
+    assert pt.from_torch is adapters.from_torch
+
+
+def test_a_level_that_is_nowhere_passed_has_no_pieces() -> None:
+    assert len(pt.level_set(NETWORK, BOX, 1e6).points) == 0
+
+
+VERBS: dict[Any, tuple[Any, ...]] = {
+    pt.enumerate_regions: (BOX,),
+    pt.prove_units: (BOX,),
+    pt.lipschitz_bounds: (BOX,),
+    pt.output_bounds: (BOX,),
+    pt.output_range: (BOX,),
+    pt.level_set: (BOX,),
+    pt.class_boundary: (BOX, 0, 1),
+    pt.preimage: (BOX, pt.Polyhedron.box([-1, -1], [1, 1])),
+    pt.robustness_radius: ([0.1, 0.2],),
+    pt.integrated_gradients: ([[0.1, 0.2]], [0, 0]),
+    pt.linear_explanation: ([[0.1, 0.2]],),
+    pt.exact_local_complexity: ([[0.1, 0.2]], 0.1),
+    pt.centroids: ([[0.1, 0.2]],),
+    pt.tropical_form: (),
+    pt.region_bounds: (),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: str(verb.__name__))
+def test_every_verb_takes_a_module(verb: Any) -> None:
+    """What a verb does with a module it does with its network, and of a number it says what is expected."""
+    network, options = pt.from_torch(MODULE, torch.zeros(1, 2)), VERBS[verb]
+    assert repr(verb(MODULE, *options)) == repr(verb(network, *options))
+    with pytest.raises(TypeError, match="a Network is expected, not 3"):
+        verb(3, *options)
+
+
+REGIONS = pt.enumerate_regions(NETWORK, BOX)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        pt.decision_boundary,
+        pt.decision_topology,
+        pt.dual_graph,
+        pt.effective_radius,
+        pt.image,
+        pt.level_set_topology,
+        pt.lipschitz_constant,
+        pt.plot_decision_boundary,
+        pt.plot_dual_graph,
+        pt.plot_regions,
+        pt.plot_regions_3d,
+        pt.region_lipschitz,
+        pt.region_volumes,
+        pt.sublevel_topology,
+    ],
+)
+def test_what_asks_for_regions_says_so(verb: Any) -> None:
+    with pytest.raises(TypeError, match=rf"{verb.__name__}: regions are expected, as enumerate_regions"):
+        verb(NETWORK)
+
+
+def test_boxes_are_read_where_their_meaning_is_clear() -> None:
+    count = len(REGIONS)
+    for box in (
+        [[-1, 1], [-1, 1]],
+        ([-1, -1], [1, 1]),
+        (np.full(2, -1.0), np.full(2, 1.0)),
+        (-1, 1),
+        torch.tensor([[-1.0, 1.0], [-1.0, 1.0]]),
+    ):
+        assert pt.count_regions(NETWORK, box).upper == count  # type: ignore[arg-type]
+    wide = seeded(0, 3, 4, 1)
+    both = [
+        pt.enumerate_regions(wide, box).domain.b for box in ([[0, 1], [2, 3], [4, 5]], ([0, 2, 4], [1, 3, 5]))
+    ]
+    assert both[0].tolist() == both[1].tolist() == [1, 3, 5, 0, -2, -4]
+    assert pt.Polyhedron.box(-1, 1, dim=3).b.tolist() == [1.0] * 6
+    assert pt.Polyhedron.box([0, 1], 2, dim=2).b.tolist() == [2, 2, 0, -1]
+    with pytest.raises(TypeError, match=r"of how many coordinates\? Write box\(-1, 1, dim=2\)"):
+        pt.Polyhedron.box(-1, 1)
+    with pytest.raises(ValueError, match=r"must be vectors of one length, 3"):
+        pt.Polyhedron.box([-1, -1], [1, 1], dim=3)
+
+
+def test_engines_have_names() -> None:
+    for name, engine in {"lp": "LP", "vertices": "vertex", "sampling": "sampling"}.items():
+        assert engine in pt.count_regions(NETWORK, BOX, name).engine
+
+
+def test_tensors_are_arrays() -> None:
+    weights = [(layer.weight, layer.bias) for layer in MODULE if isinstance(layer, torch.nn.Linear)]
+    x = torch.ones(3, 2, requires_grad=True)
+    network = pt.mlp(weights)
+    assert np.array_equal(network(x), network(np.ones((3, 2))))
+    assert np.abs(network(x) - MODULE(x).detach().numpy()).max() < 1e-6  # the module computes in float32
+    assert REGIONS.locate(torch.zeros(2)).tolist() == REGIONS.locate([0, 0]).tolist()
+    assert pt.Slice.through(x[0], torch.zeros(2)).base.tolist() == [1, 1]
+    assert pt.Polyhedron.box(-x[0], x[0]).contains(x).all()
+    assert pt.integrated_gradients(network, x, torch.zeros(2)).shape == (3, 2)
+
+
+def test_weights_that_are_no_pairs_are_named() -> None:
+    for weights in ([np.eye(2), np.eye(2)], [(np.eye(2),)]):
+        with pytest.raises(TypeError, match=r"mlp: layer 0 must be a pair \(W, b\)"):
+            pt.mlp(weights)  # type: ignore[arg-type]
+
+
+def test_a_radius_is_of_one_point() -> None:
+    x = np.array([[0.1, 0.2]])
+    found = pt.robustness_radius(NETWORK, x[0])
+    assert pt.robustness_radius(NETWORK, x).value == found.value
+    assert pt.robustness_radius(NETWORK, torch.tensor(x), domain=[[-19, 19], [-19, 19]]).value == found.value
+    with pytest.raises(ValueError, match=r"one finite point of R\^2, not an array of shape \(3, 2\)"):
+        pt.robustness_radius(NETWORK, np.zeros((3, 2)))

@@ -9,7 +9,7 @@ import numpy as np
 from polytope.bounds.output_bounds import bounded_box, bounds_over_box
 from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget
-from polytope.geometry.polyhedron import Polyhedron
+from polytope.given import DomainLike, NetworkLike, as_problem
 from polytope.ir import Dense, Layer, Network
 from polytope.ir.continuity import refuse_jumps
 from polytope.ir.maps import FloatArray
@@ -37,7 +37,7 @@ class OutputRange:
 
 
 def output_range(
-    network: Network, domain: Polyhedron, *, gap: float = 0.0, max_seconds: Seconds | None = None
+    network: NetworkLike, domain: DomainLike, *, gap: float = 0.0, max_seconds: Seconds | None = None
 ) -> OutputRange:
     r"""The range of every output over a bounded domain, by branch and bound over the pieces of units.
 
@@ -67,6 +67,7 @@ def output_range(
         >>> found.low.item(), found.high.item(), found.greatest_at.tolist()
         (0.0, 2.0, [[2.0]])
     """
+    network, domain = as_problem(network, domain)
     from polytope.bounds.branching.minima import Minima  # loads torch, which takes seconds
 
     bounded_box(network, domain, "output_range")
@@ -86,7 +87,7 @@ def output_range(
 
 
 def output_bounds(
-    network: Network, domain: Polyhedron, *, gap: float | None = None, max_seconds: Seconds | None = None
+    network: NetworkLike, domain: DomainLike, *, gap: float | None = None, max_seconds: Seconds | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Bounds that every output keeps in a bounded domain; certified.
 
@@ -114,6 +115,7 @@ def output_bounds(
         >>> round(low.item(), 9), round(high.item(), 9)
         (1.0, 2.0)
     """
+    network, domain = as_problem(network, domain)
     if gap is not None or max_seconds is not None:
         found = output_range(network, domain, gap=gap or 0.0, max_seconds=max_seconds)
         return found.low, found.high

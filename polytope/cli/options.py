@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from polytope.engines import amounts
 from polytope.engines.engine import Engine
-from polytope.engines.layer_split import LayerSplit
-from polytope.engines.sampling import Sampling
+from polytope.engines.named import as_engine
 from polytope.ir import Network
 from polytope.report.files import Points, domain_from_json, domain_from_vnnlib, points_from_npz
 from polytope.report.scope import Scope, box_scope, default_scope, picked, window_scope
@@ -236,11 +235,4 @@ def numbers(option: str, text: str) -> list[float]:
 
 def chosen_engine(name: EngineName) -> Engine:
     """The engine that an option names."""
-    if name is EngineName.SAMPLING:
-        return Sampling()
-    cells: dict[EngineName, Literal["auto", "vertices", "lp"]] = {
-        EngineName.AUTO: "auto",
-        EngineName.VERTICES: "vertices",
-        EngineName.LP: "lp",
-    }
-    return LayerSplit(cells=cells[name])
+    return as_engine(name.value)

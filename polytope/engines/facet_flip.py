@@ -23,6 +23,7 @@ from polytope.engines.walk import Walk, by_hops
 from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
+from polytope.ir.arrays import floats
 from polytope.ir.boundaries import boundaries
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
@@ -104,7 +105,7 @@ class FacetFlip:
     def _start(self, domain: Polyhedron) -> FloatArray:
         if self.start is None:
             return domain.inscribed_ball[0]
-        start = np.asarray(self.start, dtype=float).ravel()
+        start = floats(self.start).ravel()
         if len(start) != domain.dim or not np.isfinite(start).all():
             raise ValueError(f"FacetFlip: the start must be a point of R^{domain.dim}.")
         if not domain.contains(start[None], tolerance=1e-9)[0]:

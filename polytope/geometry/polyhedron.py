@@ -18,6 +18,7 @@ from polytope.geometry.center import exact_center, proposed_centers
 from polytope.geometry.enclosure import FAR, exact_box, has_two_sides, proved_box, recedes, row_bounds
 from polytope.geometry.inside import contained, integer_rows, radius_around
 from polytope.geometry.scales import unit_rows
+from polytope.ir.arrays import floats
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import Matrix, entries_of_rows, lengths, product
 
@@ -46,7 +47,7 @@ class Polyhedron:
     b: FloatArray
 
     def __init__(self, A: ArrayLike | csr_array, b: ArrayLike) -> None:
-        rows, limits = _kept(A), np.array(b, dtype=float).ravel()
+        rows, limits = _kept(A), floats(b).ravel().copy()
         object.__setattr__(self, "rows", rows)
         object.__setattr__(self, "b", limits)
         if rows.ndim != 2 or rows.shape[0] != len(limits) or not rows.shape[1]:
@@ -80,20 +81,30 @@ class Polyhedron:
         return table
 
     @classmethod
-    def box(cls, low: ArrayLike, high: ArrayLike) -> Polyhedron:
+    def box(cls, low: ArrayLike, high: ArrayLike, dim: int | None = None) -> Polyhedron:
         """The box ``low <= x <= high``; rows are the upper faces, then the lower ones.
 
         Arguments:
-            low, high: the ends of every coordinate, ``[d]``.
+            low, high: the ends of every coordinate, ``[d]``; with ``dim`` also one number for all.
+            dim: the number of coordinates.
 
         Raises:
+            TypeError: two numbers are given, and no ``dim``.
             ValueError: lengths differ, a number is not finite, or a low end is above the high one.
             EmptyDomainError: the ends of a coordinate are equal.
         """
-        lo, hi = np.atleast_1d(np.asarray(low, dtype=float)), np.atleast_1d(np.asarray(high, dtype=float))
-        if lo.ndim != 1 or lo.shape != hi.shape:
+        lo, hi = floats(low), floats(high)
+        if dim is not None:
+            lo, hi = (np.full(dim, end) if end.ndim == 0 else end for end in (lo, hi))
+        if lo.ndim == hi.ndim == 0:
+            raise TypeError(
+                f"Polyhedron.box: of how many coordinates? Write box({lo:g}, {hi:g}, dim=2), or "
+                f"box([{lo:g}], [{hi:g}]) for an interval."
+            )
+        if lo.ndim != 1 or lo.shape != hi.shape or len(lo) != (dim or len(lo)):
             raise ValueError(
-                f"Polyhedron.box: low {lo.shape} and high {hi.shape} must be vectors of one length."
+                f"Polyhedron.box: low {lo.shape} and high {hi.shape} must be vectors of one length"
+                f"{f', {dim}' if dim else ''}."
             )
         if np.isnan(lo).any() or np.isnan(hi).any():
             raise ValueError("Polyhedron.box: low and high must be numbers; one of them is NaN.")
@@ -125,7 +136,7 @@ class Polyhedron:
         Raises:
             ValueError: d is too large, or the radius is not positive.
         """
-        c = np.atleast_1d(np.asarray(center, dtype=float))
+        c = np.atleast_1d(floats(center))
         if len(c) > 16:
             raise ValueError(f"Polyhedron.cross_polytope: 2^{len(c)} rows are too many; the limit is d = 16.")
         if not radius > 0:
@@ -162,7 +173,7 @@ class Polyhedron:
         Returns:
             ``bool[B]``.
         """
-        points = np.atleast_2d(np.asarray(x, dtype=float))
+        points = np.atleast_2d(floats(x))
         if tolerance == 0:
             return contained(self.rows, self.b, points, strictly=False)
         slack = self.b - product(self.rows, points.T).T
@@ -256,7 +267,7 @@ class Polyhedron:
 def _kept(A: ArrayLike | csr_array) -> Matrix:
     """A table, or sparse rows without zeros, of their own."""
     if not issparse(A):
-        return np.array(A, dtype=float)
+        return floats(A).copy()
     rows: csr_array = csr_array(A).astype(float, copy=True)
     rows.sum_duplicates()
     rows.eliminate_zeros()

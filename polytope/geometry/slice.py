@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polytope.ir.arrays import floats
 from polytope.ir.maps import FloatArray
 
 
@@ -29,8 +30,8 @@ class Slice:
         return f"Slice({len(self.directions)} directions in {len(self.base):,} dimensions)"
 
     def __post_init__(self) -> None:
-        base = np.array(self.base, dtype=float).ravel()
-        directions = np.array(self.directions, dtype=float)
+        base = floats(self.base).ravel().copy()
+        directions = floats(self.directions).copy()
         directions = directions.reshape(len(directions), -1)
         object.__setattr__(self, "base", base)
         object.__setattr__(self, "directions", directions)
@@ -51,7 +52,7 @@ class Slice:
         Raises:
             ValueError: there are fewer than two, their sizes differ, or they span fewer dimensions than k.
         """
-        rows = [np.asarray(p, dtype=float).ravel() for p in points]
+        rows = [floats(p).ravel() for p in points]
         if len(rows) < 2 or len({len(r) for r in rows}) > 1:
             raise ValueError("Slice.through: two or more points of one size are needed.")
         return cls(rows[0], np.stack([r - rows[0] for r in rows[1:]]))
@@ -70,4 +71,4 @@ class Slice:
         Returns:
             The points ``base + t @ directions``, ``[B, d]`` or ``[d]``.
         """
-        return self.base + np.asarray(t, dtype=float) @ self.directions
+        return self.base + floats(t) @ self.directions

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from polytope.ir.activations import Activation, PatternArray, relu
 from polytope.ir.algebra import product
+from polytope.ir.arrays import floats
 from polytope.ir.backward import affine_maps
 from polytope.ir.layers import Layer
 from polytope.ir.maps import Dense, FloatArray, Selection
@@ -278,7 +279,7 @@ class Network:
 
     def _rows(self, x: ArrayLike) -> FloatArray:
         """Points as ``[B, d]`` float64."""
-        points = np.asarray(x, dtype=float)
+        points = floats(x)
         if points.ndim == 1 and points.size == self.input_dim:
             return points[None]
         if points.ndim > 1 and prod(points.shape[1:]) == self.input_dim:
@@ -307,15 +308,26 @@ def mlp(weights: Sequence[tuple[ArrayLike, ArrayLike]], activation: Activation |
     if not weights:
         raise ValueError("mlp: at least one layer is needed.")
     layers = []
-    for number, (W, b) in enumerate(weights):
+    for number, pair in enumerate(weights):
         between = None if number == len(weights) - 1 else (activation or relu())
-        matrix, bias = np.array(W, dtype=float), np.array(b, dtype=float)
-        if matrix.ndim != 2 or bias.ndim != 1:
-            raise ValueError(
-                f"mlp: layer {number} needs a matrix and a vector, got {matrix.shape}, {bias.shape}."
-            )
+        matrix, bias = _weights(number, pair)
         layers.append(Layer((number,), (Dense(matrix),), bias, between))
     return Network((layers[0].maps[0].shape[1],), tuple(layers))
+
+
+def _weights(number: int, pair: tuple[ArrayLike, ArrayLike]) -> tuple[FloatArray, FloatArray]:
+    """A copy of the matrix and the vector of a layer."""
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        raise TypeError(
+            f"mlp: layer {number} must be a pair (W, b) of a matrix and a vector, as in "
+            f"mlp([(W0, b0), (W1, b1)]), not a {type(pair).__name__}."
+        )
+    matrix, bias = (floats(part).copy() for part in pair)
+    if matrix.ndim != 2 or bias.ndim != 1:
+        raise ValueError(
+            f"mlp: layer {number} needs a matrix and a vector, got {matrix.shape}, {bias.shape}."
+        )
+    return matrix, bias
 
 
 def stack(first: Network, second: Network) -> Network:

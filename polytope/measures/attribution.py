@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polytope.geometry.norm_distance import DUAL
+from polytope.given import NetworkLike, as_network
 from polytope.ir import Network
+from polytope.ir.arrays import floats
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
 from polytope.measures.local_complexity.inputs import checked_points
 
 
 def integrated_gradients(
-    network: Network,
+    network: NetworkLike,
     x: ArrayLike,
     baseline: ArrayLike,
     output: int | ArrayLike = 0,
@@ -64,8 +66,9 @@ def integrated_gradients(
         >>> integrated_gradients(net, [[1.0, 1.0]], [0.0, 0.0]).tolist()  # x + 2 relu(x + y - 1)
         [[2.0, 1.0]]
     """
+    network = as_network(network)
     points = checked_points(network, x)
-    start = checked_points(network, np.asarray(baseline, dtype=float)[(None,) * (np.ndim(baseline) < 2)])
+    start = checked_points(network, floats(baseline)[(None,) * (np.ndim(baseline) < 2)])
     if len(start) == 1:
         start = np.broadcast_to(start, points.shape)
     if len(start) != len(points):
@@ -103,7 +106,7 @@ class LinearExplanation:
 
 
 def linear_explanation(
-    network: Network,
+    network: NetworkLike,
     x: ArrayLike,
     output: int | ArrayLike | None = None,
     *,
@@ -132,6 +135,7 @@ def linear_explanation(
         >>> found.gradient.tolist(), found.intercept.tolist(), [float(r[0]) for r in found.reach.values()]
         ([[3.0, 2.0]], [-2.0], [1.0, 1.0, 1.0])
     """
+    network = as_network(network)
     points = checked_points(network, x)
 
     from polytope.batched import BatchedNetwork  # loads torch

@@ -6,6 +6,7 @@ import numpy as np
 
 from polytope.ir import Dense, Layer, Network, max_groups
 from polytope.measures.topology import Topology, level_set_topology
+from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
 
@@ -35,6 +36,7 @@ def decision_topology(complex: RegionComplex) -> Topology:
         >>> decision_topology(pt.enumerate_regions(net, pt.Polyhedron.box([-1, -1], [1, 1])))
         Topology(f_vector=(4, 3), betti=(1, 0))
     """
+    require_regions(complex, "decision_topology")
     if complex.network.output_dim == 1:
         return level_set_topology(complex)
     complex.require_complete("decision_topology")

@@ -26,6 +26,7 @@ from math import comb, prod
 import numpy as np
 
 from polytope.core.ceiling import Ceiling
+from polytope.given import NetworkLike, as_network
 from polytope.ir import Layer, Network, mlp
 
 
@@ -60,7 +61,7 @@ class RegionBounds:
         return min(self.montufar, self.raghu, self.serra, self.hinz, self.trivial)
 
 
-def region_bounds(network: Network | None = None, *, widths: Sequence[int] | None = None) -> RegionBounds:
+def region_bounds(network: NetworkLike | None = None, *, widths: Sequence[int] | None = None) -> RegionBounds:
     r"""Bounds on the number of activation regions in the whole input space.
 
     .. math:: \prod_l \sum_{j \le d_l} \binom{n_l}{j} \ge
@@ -89,6 +90,7 @@ def region_bounds(network: Network | None = None, *, widths: Sequence[int] | Non
     if network is None:
         assert widths is not None, "one of them is given"
         network = _of_widths(widths)
+    network = as_network(network)
     steps = [_step(network, i) for i in range(len(network.layers))]
     d, hidden = network.input_dim, network.widths
     montufar, rank = 1, d

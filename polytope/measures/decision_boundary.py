@@ -16,6 +16,7 @@ from polytope.exact.network import ExactNetwork
 from polytope.ir import Dense, Layer, Network, max_groups, relu
 from polytope.ir.bounded import bounded_maps
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.asked import require_regions
 from polytope.regions.cell_volumes import facet_volumes
 from polytope.regions.complex import RegionComplex
 from polytope.regions.faces import corners
@@ -71,6 +72,7 @@ def decision_boundary(complex: RegionComplex) -> DecisionBoundary:
         >>> len(found), round(found.area / 2**0.5, 12)
         (4, 4.0)
     """
+    require_regions(complex, "decision_boundary")
     complex.require_complete("decision_boundary")
     if not complex.domain.is_bounded:
         raise UnboundedDomainError("decision_boundary: areas in an unbounded domain may be infinite.")

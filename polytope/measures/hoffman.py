@@ -24,6 +24,7 @@ from polytope.exact.cells import ExactCells
 from polytope.exact.program import Row, maximise
 from polytope.labelled import Bound, Exact, Labelled, enclosing, nearest
 from polytope.measures.signomial import Signomial, in_fractions, pruned, whole_numbers
+from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 
 
@@ -114,6 +115,7 @@ def effective_radius(complex: RegionComplex) -> Labelled:
         >>> effective_radius(pt.enumerate_regions(net, pt.Polyhedron.whole_space(1)))
         3.0
     """
+    require_regions(complex, "effective_radius")
     complex.require_complete("The effective radius")
     cells = ExactCells(complex.network, complex.domain.rows, complex.domain.b)
     least: dict[int, Fraction] = {}

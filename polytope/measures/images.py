@@ -12,6 +12,7 @@ from polytope.exact.images import image_of_corners
 from polytope.exact.network import ExactNetwork
 from polytope.exact.polytope import exact_corners, nearest_float
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 
 
@@ -68,6 +69,7 @@ def image(complex: RegionComplex, outputs: Sequence[int] | None = None) -> Image
         >>> sorted(p.tolist() for p in found.points), found.dimensions.tolist()
         ([[[0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [2.0, 2.0]]], [1, 1])
     """
+    require_regions(complex, "image")
     n = complex.network.output_dim
     chosen = tuple(range(n)) if outputs is None else tuple(int(i) for i in outputs)
     if not chosen or not all(0 <= i < n for i in chosen):

@@ -17,6 +17,7 @@ from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget
 from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
+from polytope.given import DomainLike, NetworkLike, as_problem
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray
@@ -57,8 +58,8 @@ class LevelSet:
 
 
 def level_set(
-    network: Network,
-    domain: Polyhedron,
+    network: NetworkLike,
+    domain: DomainLike,
     level: float = 0.0,
     *,
     output: int = 0,
@@ -92,6 +93,7 @@ def level_set(
         >>> len(found), round(found.area / 2**0.5, 12)
         (4, 4.0)
     """
+    network, domain = as_problem(network, domain)
     if not 0 <= output < network.output_dim:
         raise ValueError(f"level_set: there is no output {output}; the network has {network.output_dim}.")
     if not np.isfinite(level):
@@ -109,8 +111,8 @@ def level_set(
 
 
 def class_boundary(
-    network: Network,
-    domain: Polyhedron,
+    network: NetworkLike,
+    domain: DomainLike,
     first: int,
     second: int,
     *,
@@ -142,6 +144,7 @@ def class_boundary(
         >>> round(class_boundary(net, square, 1, 2).area, 12)  # from (-1, 0) to where all three meet
         1.0
     """
+    network, domain = as_problem(network, domain)
     n = network.output_dim
     if not (0 <= first < n and 0 <= second < n and first != second):
         raise ValueError(f"class_boundary: two different classes of {n} were expected.")

@@ -26,6 +26,7 @@ from polytope.errors import GeometryError, UnboundedDomainError
 from polytope.exact.maps import right_maps, settle
 from polytope.exact.network import ExactNetwork
 from polytope.geometry.polyhedron import Polyhedron
+from polytope.given import DomainLike, NetworkLike, as_problem
 from polytope.ir import Layer, LinearMap, Network
 from polytope.ir.activations import PatternArray, SlopeRanges
 from polytope.ir.boundaries import boundaries
@@ -37,6 +38,7 @@ from polytope.ir.sweep import sweep
 from polytope.labelled import Bound, Exact, Labelled
 from polytope.measures.lipschitz_search import SteepestParts, bound_of_ends
 from polytope.measures.operator_norm import checked_norm, lower_norm, operator_norms, upper_norms
+from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 
 ENTRIES = 1 << 22  # numbers in the Jacobians of one batch
@@ -79,6 +81,7 @@ def region_lipschitz(complex: RegionComplex, p: float = 2, q: float = 2) -> Floa
         >>> sorted(region_lipschitz(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1]))).tolist())
         [1.0, 2.0]
     """
+    require_regions(complex, "region_lipschitz")
     return _norms(complex.network, complex.patterns, p, q)
 
 
@@ -102,6 +105,7 @@ def lipschitz_constant(complex: RegionComplex, p: float = 2, q: float = 2) -> La
         >>> lipschitz_constant(pt.enumerate_regions(net, pt.Polyhedron.box([-1], [1])))
         2.0
     """
+    require_regions(complex, "lipschitz_constant")
     if not len(complex):
         raise ValueError("lipschitz_constant: the complex has no region, so nothing is known of the slopes.")
     greatest, lower, upper = _greatest(complex.network, complex.patterns, p, q)
@@ -113,8 +117,8 @@ def lipschitz_constant(complex: RegionComplex, p: float = 2, q: float = 2) -> La
 
 
 def lipschitz_bounds(
-    network: Network,
-    domain: Polyhedron,
+    network: NetworkLike,
+    domain: DomainLike,
     p: float = 2,
     q: float = 2,
     *,
@@ -155,9 +159,8 @@ def lipschitz_bounds(
         >>> round(found.lower, 9), round(found.upper, 9)
         (2.0, 2.0)
     """
+    network, domain = as_problem(network, domain)
     p, q = checked_norm("p", p), checked_norm("q", q)
-    if domain.dim != network.input_dim:
-        raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
     box = domain.bounds if domain.is_bounded else None
     if box is None:
         raise UnboundedDomainError("lipschitz_bounds needs a bounded domain; intersect it with a box.")

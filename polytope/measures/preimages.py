@@ -18,6 +18,7 @@ from polytope.engines.budget import Budget
 from polytope.engines.layer_split import LayerSplit
 from polytope.exact.cells import ExactCells
 from polytope.geometry.polyhedron import Polyhedron
+from polytope.given import DomainLike, NetworkLike, as_problem
 from polytope.ir import Dense, Layer, Network, relu
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.cell_volumes import cell_volumes
@@ -60,8 +61,8 @@ class Preimage:
 
 
 def preimage(
-    network: Network,
-    domain: Polyhedron,
+    network: NetworkLike,
+    domain: DomainLike,
     outputs: Polyhedron,
     *,
     max_regions: int | None = None,
@@ -95,6 +96,7 @@ def preimage(
         >>> sorted(region.vertices().ravel().tolist() for region in found.regions), found.volume
         ([[-1.0, -0.5], [0.5, 1.0]], 1.0)
     """
+    network, domain = as_problem(network, domain)
     _refuse_misfits(network, domain, outputs)
     budget = Budget(max_regions, max_seconds)
     behind = with_conditions(network, outputs.A, outputs.b)

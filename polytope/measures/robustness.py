@@ -27,7 +27,8 @@ from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.norm_distance import DUAL
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.projection import Errors, Nearest
-from polytope.ir import Network
+from polytope.given import DomainLike, NetworkLike, as_domain, as_network
+from polytope.ir.arrays import floats
 from polytope.ir.boundaries import boundaries
 from polytope.ir.continuity import refuse_jumps
 from polytope.ir.looking import watched
@@ -74,11 +75,11 @@ class Radius:
 
 @np.errstate(all="ignore")  # what overflows is bounded by infinities
 def robustness_radius(
-    network: Network,
+    network: NetworkLike,
     x: ArrayLike,
     norm: float = 2,
     *,
-    domain: Polyhedron | None = None,
+    domain: DomainLike | None = None,
     max_regions: int | None = None,
     max_seconds: Seconds | None = None,
     progress: Progress | None = None,
@@ -99,7 +100,7 @@ def robustness_radius(
 
     Arguments:
         network: of several outputs, whose class is the largest; or of one, whose class is its sign.
-        x: a point of the domain, ``[d]``.
+        x: one point of the domain, ``[d]``, or with axes of length one or of the input's shape.
         norm: p: 1, 2 or infinity.
         domain: where to look; the whole space by default. An image's box keeps the witness an image.
         max_regions, max_seconds: budgets.
@@ -120,13 +121,18 @@ def robustness_radius(
         >>> found.value, found.witness.tolist(), found.exact
         (0.75, [1.0], True)
     """
+    network = as_network(network)
     if norm not in DUAL:
         raise ValueError(f"robustness_radius: norm must be 1, 2 or infinity, not {norm!r}.")
-    start = np.asarray(x, dtype=float).ravel()
+    start = floats(x).ravel()  # one point, of any shape
     if len(start) != network.input_dim or not np.isfinite(start).all():
-        raise ValueError(f"robustness_radius: x must be a finite point of R^{network.input_dim}.")
-    domain = domain or Polyhedron.whole_space(len(start))
-    if domain.dim != len(start) or not domain.contains(start[None])[0]:
+        raise ValueError(
+            f"robustness_radius: x must be one finite point of R^{network.input_dim}, not an array of shape "
+            f"{np.shape(x)}; for several points call it for each."
+        )
+    space = Polyhedron.whole_space(len(start))
+    domain = space if domain is None else as_domain(domain, len(start))
+    if not domain.contains(start[None])[0]:
         raise ValueError("robustness_radius: x is not a point of the domain.")
     budget = Budget(max_regions, max_seconds)
     refuse_jumps(network)

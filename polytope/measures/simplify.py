@@ -15,6 +15,7 @@ from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.sampling import in_parts, random_points
 from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
+from polytope.given import DomainLike, NetworkLike, as_problem
 from polytope.ir import Activation, Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.algebra import of_matrix
@@ -76,8 +77,8 @@ class _Values:
 
 
 def simplify(
-    network: Network,
-    domain: Polyhedron,
+    network: NetworkLike,
+    domain: DomainLike,
     *,
     use: UnitUse | None = None,
     samples: int = 1000,
@@ -113,6 +114,7 @@ def simplify(
         >>> found.network.n_units, found.dead.tolist(), found.duplicate.tolist()
         (1, [False, False, False, True], [-1, -1, 0, -1])
     """
+    network, domain = as_problem(network, domain)
     budget = Budget(max_regions, max_seconds)
     if use is None:
         seconds = None if budget.max_seconds is None else PROVING * budget.max_seconds

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polytope.given import NetworkLike, as_network
 from polytope.ir import Activation, Dense, Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
@@ -123,7 +124,7 @@ class PowerCells:
         return heights
 
 
-def power_diagram(network: Network, region: Region | PatternArray, layer: int) -> PowerCells:
+def power_diagram(network: NetworkLike, region: Region | PatternArray, layer: int) -> PowerCells:
     r"""Centroid :math:`\mu` and squared radius :math:`\tau` of regions in the power diagram of one layer.
 
     Regions that agree in the layers in front of ``layer`` lie in one cell of these, and within it each point
@@ -144,6 +145,7 @@ def power_diagram(network: Network, region: Region | PatternArray, layer: int) -
         >>> cells.centroids.tolist(), cells.radii_squared.tolist()
         ([[0.0], [2.0]], [0.0, 6.0])
     """
+    network = as_network(network)
     summed = _summed(network, layer)
     patterns = region.pattern if isinstance(region, Region) else np.asarray(region, dtype=np.int8)
     J, c = summed.affine(np.atleast_2d(patterns)[:, : summed.n_units])
@@ -152,7 +154,7 @@ def power_diagram(network: Network, region: Region | PatternArray, layer: int) -
 
 
 def centroids(
-    network: Network,
+    network: NetworkLike,
     x: ArrayLike,
     layer: int | None = None,
     *,
@@ -180,6 +182,7 @@ def centroids(
         >>> centroids(net, [[1.0, 1.0], [1.0, -1.0]]).tolist()
         [[2.0, 1.0], [2.0, 0.0]]
     """
+    network = as_network(network)
     from polytope.batched.network import BatchedNetwork
 
     if layer is None:

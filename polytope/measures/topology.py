@@ -18,6 +18,7 @@ from polytope.core.vertex_cells import explore
 from polytope.errors import UnboundedDomainError
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.measures.vertex_signs import vertex_signs
+from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 from polytope.regions.exact_vertices import ExactVertices
 from polytope.regions.faces import FaceLattice, face_lattice
@@ -67,6 +68,7 @@ def level_set_topology(complex: RegionComplex, level: float = 0.0) -> Topology:
         >>> level_set_topology(pt.enumerate_regions(net, pt.Polyhedron.box([-2, -2], [2, 2])))
         Topology(f_vector=(4, 4), betti=(1, 1))
     """
+    require_regions(complex, "level_set_topology")
     faces, signs = _signed(complex, level, "level_set_topology")
     d = complex.domain.dim
     kinds = [[("held", k), ("cut", k + 1)] for k in range(d + 1)]
@@ -95,6 +97,7 @@ def sublevel_topology(complex: RegionComplex, level: float = 0.0) -> Topology:
         >>> sublevel_topology(pt.enumerate_regions(net, pt.Polyhedron.box([-2, -2], [2, 2])))
         Topology(f_vector=(5, 8, 4), betti=(1, 0, 0))
     """
+    require_regions(complex, "sublevel_topology")
     faces, signs = _signed(complex, level, "sublevel_topology")
     kinds = [[("held", k), ("cut", k + 1), ("below", k)] for k in range(complex.domain.dim + 1)]
     return _topology(faces, signs, kinds)
@@ -243,6 +246,7 @@ def dual_graph(complex: RegionComplex, *, eigenvalues: int = 6) -> DualGraph:
         >>> found.degrees.tolist(), found.diameter, [round(v, 9) for v in found.spectrum.tolist()]
         ([0, 0, 4], 2, [0.0, 1.0, 1.0, 2.0])
     """
+    require_regions(complex, "dual_graph")
     complex.require_complete("dual_graph")
     if eigenvalues < 0:
         raise ValueError(f"dual_graph: the number of eigenvalues must not be negative, not {eigenvalues}.")

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from polytope.ir import Layer, Network
+from polytope.given import NetworkLike, as_network
+from polytope.ir import Layer
 from polytope.ir.activations import Activation
 from polytope.ir.maps import FloatArray, LinearMap
 from polytope.ir.sweep import outputs
@@ -61,7 +62,7 @@ class TropicalForm:
 
 
 def tropical_form(
-    network: Network, *, exact: bool = True, prune: bool = True, max_monomials: int = 5000
+    network: NetworkLike, *, exact: bool = True, prune: bool = True, max_monomials: int = 5000
 ) -> TropicalForm:
     """A network whose units are convex as a difference of tropical signomials.
 
@@ -81,6 +82,7 @@ def tropical_form(
         >>> form.monomials, form.monomials_before, form([[-3.0]]).tolist()
         (((2, 1),), ((4, 1),), [[3.0]])
     """
+    network = as_network(network)
     sums = _Sums(exact, prune, max_monomials)
     d = network.input_dim
     zero = sums.number(0.0)

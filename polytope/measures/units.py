@@ -20,6 +20,7 @@ from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.sampling import clear_patterns, in_parts, random_points
 from polytope.geometry.polyhedron import Polyhedron
+from polytope.given import DomainLike, NetworkLike, as_problem
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import boundaries
@@ -102,8 +103,8 @@ def unit_use(complex: RegionComplex, seen: PatternArray | None = None) -> UnitUs
 
 
 def prove_units(
-    network: Network,
-    domain: Polyhedron,
+    network: NetworkLike,
+    domain: DomainLike,
     *,
     samples: int = 1000,
     max_regions: int | None = None,
@@ -131,8 +132,7 @@ def prove_units(
         >>> prove_units(net, pt.Polyhedron.box([-1], [1])).fixed.tolist()
         [False, True]
     """
-    if domain.dim != network.input_dim:
-        raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
+    network, domain = as_problem(network, domain)
     budget = Budget(max_regions, max_seconds)
     fixed = np.zeros(network.n_units, dtype=bool)
     with suppress(BudgetSpent), watched(budget.first):

@@ -10,6 +10,7 @@ from scipy.special import betaincinv
 from polytope.errors import UnboundedDomainError
 from polytope.ir.maps import FloatArray
 from polytope.labelled import Label
+from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 
 MOST_PROVED = 6  # dimensions up to which volumes are computed from vertices
@@ -73,6 +74,7 @@ def region_volumes(
         >>> sorted(found.values.tolist()), found.label
         ([0.5, 1.5], 'exact')
     """
+    require_regions(complex, "region_volumes")
     if samples < 1 or not 0 < confidence < 1:
         raise ValueError("region_volumes: samples must be positive, and confidence lie between 0 and 1.")
     if complex.domain.dim <= MOST_PROVED:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polytope.geometry.slice import Slice
-from polytope.ir import Network
+from polytope.given import NetworkLike, as_network
 from polytope.measures.local_complexity.count import LocalComplexity, local_complexity
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def plot_complexity_map(
-    network: Network,
+    network: NetworkLike,
     window: Slice,
     radius: float,
     ax: Axes | None = None,
@@ -51,6 +51,7 @@ def plot_complexity_map(
         >>> ax.images[0].get_array().shape
         (5, 5)
     """
+    network = as_network(network)
     if window.dim != 2:
         raise ValueError(f"plot_complexity_map draws planes; this window has {window.dim} dimensions.")
     across, up = (np.linspace(a, b, resolution) for a, b in zip(low, high, strict=True))

@@ -14,6 +14,7 @@ from polytope.ir.maps import FloatArray
 from polytope.labelled import log10
 from polytope.measures.counting import RegionBounds
 from polytope.plots.colours import SERIES
+from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import RegionCount
 
@@ -53,6 +54,7 @@ def plot_dual_graph(complex: RegionComplex, ax: Axes | None = None, *, cmap: str
         >>> len(ax.collections[0].get_segments()), len(ax.collections[1].get_offsets())
         (4, 4)
     """
+    require_regions(complex, "plot_dual_graph")
     if complex.domain.dim < 2 or not len(complex):
         raise ValueError("plot_dual_graph needs at least two dimensions and one region.")
     nodes, names = _places(complex.interior_points)

@@ -17,6 +17,7 @@ from polytope.measures.decision_boundary import decision_boundary
 from polytope.plots.colours import class_colours
 from polytope.plots.planar import outlines
 from polytope.plots.solid import plot_boundary_3d
+from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def plot_regions(
         >>> len(ax.collections[0].get_paths())
         2
     """
+    require_regions(complex, "plot_regions")
     if complex.domain.dim != 2:
         raise ValueError(f"plot_regions draws planes; this domain has {complex.domain.dim} dimensions.")
     colours = jacobian_norms(complex) if values is None else np.asarray(values, dtype=float)
@@ -106,6 +108,7 @@ def plot_decision_boundary(
         >>> [text.get_text() for text in ax.get_legend().get_texts()]
         ['class 0', 'class 1', 'decision boundary']
     """
+    require_regions(complex, "plot_decision_boundary")
     n_classes = max(complex.network.output_dim, 2)
     if names is None:
         names = [f"class {k}" for k in range(n_classes)]

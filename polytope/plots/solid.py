@@ -19,6 +19,7 @@ from polytope.ir.maps import FloatArray
 from polytope.measures.decision_boundary import DecisionBoundary
 from polytope.plots.colours import MUTED, SERIES
 from polytope.plots.surfaces import Solid, around, solid
+from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def plot_regions_3d(
         >>> len(ax.collections[0].get_facecolor())  # 7 of 8 cubes are shown, 12 squares seen
         12
     """
+    require_regions(complex, "plot_regions_3d")
     facets = solid(complex)
     colours = _norms(complex) if values is None else np.asarray(values, dtype=float)
     visible = _cut_open(complex) if shown is None else np.asarray(shown, dtype=bool)

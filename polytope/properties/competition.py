@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from polytope.engines.amounts import Seconds, in_seconds
-from polytope.ir import Network
+from polytope.given import NetworkLike, as_network
 from polytope.ir.maps import FloatArray
 from polytope.properties.decide import PropertyCheck, Runtime, check_property
 from polytope.properties.vnnlib_networks import Declared
@@ -20,7 +20,7 @@ from polytope.properties.vnnlib_property import Property, read_property
 
 
 def check_properties(
-    network: Network,
+    network: NetworkLike,
     properties: Sequence[str | Path | Property],
     *,
     max_seconds: Seconds | None = None,
@@ -49,6 +49,7 @@ def check_properties(
         >>> [found.status for found in check_properties(net, [text.format(y) for y in (0.5, 1.5)])]
         ['violated', 'holds']
     """
+    network = as_network(network)
     stated = [_read(one) for one in properties]
     return tuple(
         check_property(network, one, max_seconds=max_seconds, workers=workers, runtime=runtime)

@@ -12,6 +12,7 @@ import numpy as np
 from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.exact.network import ExactNetwork
+from polytope.given import NetworkLike, as_network
 from polytope.ir import Network
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
@@ -53,7 +54,7 @@ class PropertyCheck:
 
 
 def check_property(
-    network: Network,
+    network: NetworkLike,
     vnnlib: str | Path | Property,
     *,
     max_seconds: Seconds | None = None,
@@ -89,6 +90,7 @@ def check_property(
         >>> [check_property(net, box + f"(assert (>= Y_0 {y}))").status for y in (0.5, 1, 1.001)]
         ['violated', 'violated', 'holds']
     """
+    network = as_network(network)
     if prove not in ("any", "enumeration"):
         raise ValueError(f"check_property: prove must be 'any' or 'enumeration', not {prove!r}.")
     stated = vnnlib if isinstance(vnnlib, Property) else read_property(vnnlib)

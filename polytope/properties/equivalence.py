@@ -21,8 +21,7 @@ import numpy as np
 
 from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
-from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir import Network
+from polytope.given import DomainLike, NetworkLike, as_domain, as_network
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.labelled import nearest
@@ -88,9 +87,9 @@ class DifferenceBounds:
 
 
 def equivalent(
-    first: Network,
-    second: Network,
-    domain: Polyhedron,
+    first: NetworkLike,
+    second: NetworkLike,
+    domain: DomainLike,
     *,
     tolerance: float = 0.0,
     max_seconds: Seconds | None = None,
@@ -129,7 +128,7 @@ def equivalent(
         >>> [equivalent(net, near, box, tolerance=t).status for t in (0.3, 0.2)]
         ['within', 'different']
     """
-    pair = Pair.of(first, second, domain, rng)
+    pair = _pair(first, second, domain, rng)
     if not 0 <= tolerance < inf:
         raise ValueError(f"equivalent: the tolerance must be a number from 0 on, not {tolerance}.")
     budget = Budget(None, max_seconds)
@@ -142,9 +141,9 @@ def equivalent(
 
 
 def difference_bounds(
-    first: Network,
-    second: Network,
-    domain: Polyhedron,
+    first: NetworkLike,
+    second: NetworkLike,
+    domain: DomainLike,
     *,
     gap: float = 0.01,
     max_seconds: Seconds | None = None,
@@ -175,7 +174,7 @@ def difference_bounds(
         >>> round(found.lower, 2), round(found.upper, 2)
         (0.25, 0.25)
     """
-    pair = Pair.of(first, second, domain, rng)
+    pair = _pair(first, second, domain, rng)
     if not gap > 0:
         raise ValueError(f"difference_bounds: the gap must be a positive number, not {gap}.")
     budget = Budget(None, max_seconds)
@@ -195,6 +194,14 @@ def difference_bounds(
     low, high = pair.bounds
     low, high = np.maximum(low, -found.upper), np.minimum(high, found.upper)
     return DifferenceBounds(low, high, found.lower, found.upper, found.witness, budget.seconds)
+
+
+def _pair(
+    first: NetworkLike, second: NetworkLike, domain: DomainLike, rng: np.random.Generator | None
+) -> Pair:
+    """The two networks on a domain."""
+    one, other = as_network(first, "first"), as_network(second, "second")
+    return Pair.of(one, other, as_domain(domain, one.input_dim), rng)
 
 
 def _decided(

@@ -23,6 +23,7 @@ from polytope.geometry.enclosure import recedes
 from polytope.geometry.polyhedron import Polyhedron, rounded_corners
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
+from polytope.ir.arrays import floats
 from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.adjacency import matched_pairs, region_graph, region_matrix
@@ -286,7 +287,7 @@ class RegionComplex:
         Returns:
             ``int[B]``, numbers of regions; -1 outside the domain.
         """
-        points = np.atleast_2d(np.asarray(x, dtype=float))
+        points = np.atleast_2d(floats(x))
         return locate(self.network, self.domain, self._boundaries, self._exact.exact, self._numbers, points)
 
     @cached_property

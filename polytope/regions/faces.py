@@ -142,7 +142,7 @@ def corners(found: VertexCells) -> tuple[IntArray, IntArray]:
     """The places of facets and the vertices on them, by ascending places."""
     words = found.vertices.incidences.view(np.uint64)
     bits = (words[:, :, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
-    vertex, ordinal = np.nonzero(bits.reshape(len(words), -1))
+    vertex, ordinal = np.nonzero(bits.reshape(len(words), 64 * words.shape[1]))
     cell = np.repeat(np.arange(found.n_regions), np.diff(found.vertices.offsets))
     place = found.facets.offsets[cell[vertex]] + ordinal
     order = np.argsort(place, kind="stable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path as File
 from typing import Literal
 
@@ -15,10 +16,12 @@ from polytope.engines.amounts import Bytes, Seconds
 from polytope.engines.budget import Budget, Progress
 from polytope.engines.engine import Divisible, Engine
 from polytope.engines.layer_split import LayerSplit
+from polytope.engines.named import EngineLike, as_engine
 from polytope.engines.searching import a_region, searched, with_a_region
 from polytope.engines.vertex_search import VertexSearch
 from polytope.errors import EmptyDomainError
 from polytope.geometry.polyhedron import Polyhedron
+from polytope.given import DomainLike, NetworkLike, as_problem, described
 from polytope.ir import Network
 from polytope.ir.continuity import refuse_infinite, refuse_jumps
 from polytope.regions.complex import RegionComplex
@@ -52,9 +55,9 @@ class RegionCount:
 
 
 def enumerate_regions(
-    network: Network,
-    domain: Polyhedron,
-    engine: Engine | None = None,
+    network: NetworkLike,
+    domain: DomainLike,
+    engine: EngineLike | None = None,
     *,
     max_regions: int | None = None,
     max_seconds: Seconds | None = None,
@@ -69,9 +72,10 @@ def enumerate_regions(
     r"""All activation regions in a domain: the sets :math:`\{x : \text{pattern}(x) = a\}` with interior.
 
     Arguments:
-        network: a piecewise-affine network.
-        domain: a polyhedron with interior in its input space.
-        engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound.
+        network: a piecewise-affine network; the path of a model file or a PyTorch module will do.
+        domain: a polyhedron with interior in its input space, or a box: ``[[low, high], ...]``, a pair for
+            every input, or ``(low, high)``.
+        engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound; or a name, "lp", "vertices".
         max_regions, max_seconds, max_memory: budgets, the last in bytes that each process may take; by
             default half of what is free, shared among those of this machine. A search that one of them
             stops is not complete, says which (``stopped_by``), and has a region at least: the one around a
@@ -103,8 +107,10 @@ def enumerate_regions(
     """
     if keep not in ("cells", "vertices"):
         raise ValueError(f"keep must be 'cells' or 'vertices', not {keep!r}; count_regions keeps nothing.")
+    network, domain = as_problem(network, domain)
     budget = Budget(max_regions, max_seconds, max_memory)
-    chosen = _chosen(network, domain, engine)
+    chosen = _chosen(network, domain, as_engine(engine))
+    _refuse_other(executor, directory)
     if executor is not None or directory is not None:
         if keep == "vertices":
             raise ValueError("Vertices are kept in memory: name no directory and no executor.")
@@ -129,9 +135,9 @@ def enumerate_regions(
 
 
 def count_regions(
-    network: Network,
-    domain: Polyhedron,
-    engine: Engine | None = None,
+    network: NetworkLike,
+    domain: DomainLike,
+    engine: EngineLike | None = None,
     *,
     max_regions: int | None = None,
     max_seconds: Seconds | None = None,
@@ -142,9 +148,10 @@ def count_regions(
     """The number of activation regions in a domain; keeps no region.
 
     Arguments:
-        network: a piecewise-affine network.
-        domain: a polyhedron with interior in its input space.
-        engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound.
+        network: a piecewise-affine network; the path of a model file or a PyTorch module will do.
+        domain: a polyhedron with interior in its input space, or a box: ``[[low, high], ...]``, a pair for
+            every input, or ``(low, high)``.
+        engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound; or a name, "lp", "vertices".
         max_regions, max_seconds, max_memory: budgets, as for ``enumerate_regions``.
         executor: runs batches of the search: processes, or a Dask cluster's ``client.get_executor()``.
         progress: called with the numbers of regions found and of open cells.
@@ -161,8 +168,10 @@ def count_regions(
         >>> pt.count_regions(net, pt.Polyhedron.box([-1], [1])).upper
         2
     """
+    network, domain = as_problem(network, domain)
     budget = Budget(max_regions, max_seconds, max_memory)
-    chosen = _chosen(network, domain, engine)
+    chosen = _chosen(network, domain, as_engine(engine))
+    _refuse_other(executor, None)
     if executor is not None:
         found = count_in_batches(network, domain, _divisible(chosen), executor, budget, progress)
     else:
@@ -201,28 +210,23 @@ def _found(
     return found if known is None else with_a_region(found, known, keep)
 
 
-def _chosen(network: Network, domain: Polyhedron, engine: Engine | None) -> Engine:
+def _chosen(network: Network, domain: Polyhedron, engine: Engine) -> Engine:
     """The engine that does the work, once network and domain are looked at."""
-    if not isinstance(network, Network):
-        raise TypeError(
-            f"network: a Network is expected, not {type(network).__name__}. adapters.load(path) reads one "
-            "from a file, adapters.from_torch(module, example) from a module."
-        )
-    if not isinstance(domain, Polyhedron):
-        raise TypeError(
-            f"domain: a Polyhedron is expected, not {type(domain).__name__}: Polyhedron.box(low, high)."
-        )
-    if engine is not None and (isinstance(engine, type) or not hasattr(engine, "search")):
-        raise TypeError(
-            f"engine: an engine is expected, such as LayerSplit() or FacetFlip(start), not {engine!r}."
-        )
-    if domain.dim != network.input_dim:
-        raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
     refuse_infinite(network)
     refuse_jumps(network)
     _ = domain.inscribed_ball  # raises where there is no interior
-    given = engine or LayerSplit()
-    return given.choose(network, domain) if isinstance(given, LayerSplit) else given
+    return engine.choose(network, domain) if isinstance(engine, LayerSplit) else engine
+
+
+def _refuse_other(executor: object, directory: object) -> None:
+    """Refuse what is neither an executor nor the name of a directory."""
+    if executor is not None and (isinstance(executor, type) or not hasattr(executor, "submit")):
+        raise TypeError(
+            "executor: a concurrent.futures.Executor is expected, such as ProcessPoolExecutor(2) or a Dask "
+            f"client's get_executor(), not {described(executor)}; LayerSplit(workers=2) has threads."
+        )
+    if directory is not None and not isinstance(directory, str | PathLike):
+        raise TypeError(f"directory: the path of a directory is expected, not {described(directory)}.")
 
 
 def _divisible(engine: Engine, *, certificate: bool = False) -> Divisible:

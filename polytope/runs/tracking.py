@@ -9,10 +9,12 @@ import numpy as np
 
 from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Progress
-from polytope.engines.engine import Engine
+from polytope.engines.named import EngineLike
+from polytope.given import NetworkLike, as_network
 from polytope.ir import Network
 from polytope.ir.archive import fingerprint
 from polytope.ir.maps import IntArray
+from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
 
@@ -68,8 +70,8 @@ class Tracked:
 
 def track(
     previous: RegionComplex,
-    network: Network,
-    engine: Engine | None = None,
+    network: NetworkLike,
+    engine: EngineLike | None = None,
     *,
     max_regions: int | None = None,
     max_seconds: Seconds | None = None,
@@ -107,6 +109,8 @@ def track(
         >>> len(tracked.stayed), len(tracked.born), len(tracked.died)
         (2, 1, 1)
     """
+    require_regions(previous, "track")
+    network = as_network(network)
     old = previous.network
     if (old.input_dim, old.unit_offsets) != (network.input_dim, network.unit_offsets):
         raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.ir import Network
+from polytope.ir.arrays import floats
 from polytope.ir.maps import FloatArray
 
 _DEFAULT_DIRECTIONS = 25
@@ -21,7 +22,7 @@ def checked_radius(radius: float) -> None:
 
 def checked_points(network: Network, x: ArrayLike) -> FloatArray:
     """Finite points as rows, ``[B, d]``."""
-    points = np.asarray(x, dtype=float)
+    points = floats(x)
     if points.ndim < 2 or prod(points.shape[1:]) != network.input_dim:
         raise ValueError(f"x: expected points of shape [B, {network.input_dim}], got {points.shape}.")
     if not np.isfinite(points).all():
@@ -38,7 +39,7 @@ def checked_frames(frames: int | ArrayLike | None, d: int, shared_frame: bool) -
         if not 1 <= frames <= d:
             raise ValueError(f"frames: {frames} orthonormal directions do not exist in R^{d}; use 1 to {d}.")
         return int(frames)
-    directions = np.asarray(frames, dtype=float)
+    directions = floats(frames)
     if directions.ndim != 2 or directions.shape[1] != d or not len(directions):
         raise ValueError(f"frames: expected directions of shape [P, {d}], got {directions.shape}.")
     if not np.isfinite(directions).all():

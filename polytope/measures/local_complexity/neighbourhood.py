@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from polytope.core.vertex_cells import explore, suits_vertices
 from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
-from polytope.engines.engine import Engine
+from polytope.engines.named import EngineLike
 from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir import Network, mlp
+from polytope.given import NetworkLike, as_network
+from polytope.ir import mlp
 from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray
 from polytope.measures.local_complexity.inputs import checked_frames, checked_points, checked_radius
@@ -51,13 +52,13 @@ class ExactComplexity:
 
 
 def exact_local_complexity(
-    network: Network,
+    network: NetworkLike,
     x: ArrayLike,
     radius: float,
     *,
     frames: ArrayLike | None = None,
     shape: Shape = "cross-polytope",
-    engine: Engine | None = None,
+    engine: EngineLike | None = None,
     max_regions: int | None = None,
     max_seconds: Seconds | None = None,
 ) -> ExactComplexity:
@@ -87,6 +88,7 @@ def exact_local_complexity(
         >>> found.regions_lower.tolist(), found.units_lower.tolist(), found.crossing_volume.tolist()
         ([2, 4], [[1], [2]], [0.5, 1.0])
     """
+    network = as_network(network)
     points = checked_points(network, x)
     checked_radius(radius)
     if shape not in ("cross-polytope", "box"):
