@@ -86,7 +86,9 @@ def test_audit_writes_both_files_and_prints_where(tmp_path: Path) -> None:
     report = json.loads((folder / "report.json").read_text())
     jsonschema.validate(report, SCHEMA)
     assert report["search"]["complete"]
-    assert report["not_done"] == []
+    assert [item["what"] for item in report["not_done"]] == [
+        "the distance to the decision boundary at the other 10 data points"
+    ]
     assert report["conversion"]["when_loaded"]["value"] < 1e-3
     assert [kind["points"] for kind in report["conversion"]["kinds"]] == ["data", "random", "near a crossing"]
     assert all(kind["largest"]["value"] < 1e-3 for kind in report["conversion"]["kinds"])

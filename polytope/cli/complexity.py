@@ -16,13 +16,14 @@ from polytope.cli.results import finish, import_facts, print_json, say
 from polytope.cli.terminal import sentences
 from polytope.labelled import in_words
 from polytope.report.fields import plain
-from polytope.report.files import points_from_npz
+from polytope.report.points import points_from_file
+from polytope.report.task import task_of
 
 
 @grouped
 def complexity(
     model: options.Model,
-    data: Annotated[Path, typer.Option("--data", help=".npz with points X, and perhaps classes y.")],
+    data: Annotated[Path, typer.Option("--data", help=options.DATA_HELP)],
     radius: Annotated[float, typer.Option("--radius", help="Radius of the neighbourhoods.")],
     *,
     scale: options.Scale = 1.0,
@@ -35,9 +36,10 @@ def complexity(
 
     with sentences():
         network = load(model, reading)
-        points = points_from_npz(data, network, scale)
+        points = points_from_file(data, network, scale)
+        classes = task_of(points.labels, len(points.x), network.output_dim).classes
         with Console(stderr=True).status(f"local complexity of {len(points.x):,} points"):
-            facts = complexity_facts(network, points.x, points.labels, radius, max_seconds)
+            facts = complexity_facts(network, points.x, classes, radius, max_seconds)
     if as_json:
         print_json(plain(facts) | import_facts(network))
     else:

@@ -14,7 +14,8 @@ from polytope.engines import amounts
 from polytope.engines.engine import Engine
 from polytope.engines.named import as_engine
 from polytope.ir import Network
-from polytope.report.files import Points, domain_from_json, domain_from_vnnlib, points_from_npz
+from polytope.report.files import domain_from_json, domain_from_vnnlib
+from polytope.report.points import Points, points_from_file
 from polytope.report.scope import Scope, box_scope, default_scope, picked, window_scope
 
 
@@ -44,6 +45,7 @@ class Colour(StrEnum):
     VOLUME = "volume"
 
 
+DATA_HELP = "Points: .npz with X, and perhaps classes or values y; .npy; or .csv with a column y."
 WHERE, SEARCH, READING = "Where to look", "Search and budget", "Reading the model"
 
 Model = Annotated[
@@ -91,7 +93,9 @@ BudgetOption = Annotated[
 ]
 Window = Annotated[
     Path | None,
-    typer.Option("--window", help=".npz with points X: the plane through three.", rich_help_panel=WHERE),
+    typer.Option(
+        "--window", help="File as for --data: the plane through three of its points.", rich_help_panel=WHERE
+    ),
 ]
 Indices = Annotated[
     str,
@@ -101,7 +105,7 @@ Indices = Annotated[
         rich_help_panel=WHERE,
     ),
 ]
-Data = Annotated[Path | None, typer.Option("--data", help=".npz with points X, and perhaps classes y.")]
+Data = Annotated[Path | None, typer.Option("--data", help=DATA_HELP)]
 Scale = Annotated[
     float,
     typer.Option(
@@ -209,7 +213,7 @@ def chosen_scope(network: Network, where: Where, vnnlib: Path | None, points: Po
         return domain_from_vnnlib(vnnlib, network)
     if window:
         chosen = numbers("--window-indices", where.window_indices)
-        corners = picked(points_from_npz(window, network, where.scale).x, [int(i) for i in chosen])
+        corners = picked(points_from_file(window, network, where.scale).x, [int(i) for i in chosen])
         low, high = (numbers("--box", side) for side in box or ("-1", "2"))
         names = f"points {', '.join(str(int(i)) for i in chosen)} of {window.name}"
         return window_scope(corners, low, high, names=names)

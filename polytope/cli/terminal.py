@@ -17,8 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 from polytope.errors import GeometryError, InternalError, LoadError, PolytopeError, is_deliberate
-from polytope.labelled import in_words
-from polytope.report.fields import leaves, value_at
+from polytope.report.findings import glance
 from polytope.report.html import shown
 from polytope.report.sections import Report
 
@@ -96,12 +95,10 @@ def watching(console: Console) -> Iterator[Watch]:
 
 
 def audit_table(report: Report) -> Table:
-    """The main numbers of an audit, each with its label: the fields that have a row."""
+    """The main numbers of an audit, each with its label and where it holds."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    for leaf in leaves(Report):
-        number = value_at(report, leaf.path) if leaf.about.row else None
-        if number is not None:
-            table.add_row(leaf.about.row, in_words(number), number.label)
+    for row in glance(report):
+        table.add_row(*map(safe, (row.title, row.value, row.label, row.place)))
     return table
 
 

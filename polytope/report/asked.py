@@ -27,11 +27,13 @@ class ModelFile:
         path: the file, for its name, size and hash.
         runtime: the model's own, ``[B, d]`` to ``[B, out]``, such as ``adapters.runtime(network)``; the
             network is compared with it.
+        classes: names of the classes, one for every output; of a network with one output two.
     """
 
     network: Network
     path: str | Path | None = None
     runtime: Runtime | None = None
+    classes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,8 @@ class Data:
 
     Arguments:
         points: ``[n, d]`` or ``[n, *input_shape]``.
-        labels: their classes, ``int[n]``.
+        labels: their classes, whole numbers ``[n]``; or the values that the outputs should have, ``[n]`` or
+            ``[n, out]``. Of a network with one output, 0 and 1 (or -1 and 1) are classes, told by its sign.
         radius: of the local complexity around them; by default a twentieth of their median distance.
 
     Raises:
@@ -85,6 +88,7 @@ class AuditBudget:
         max_seconds: for all questions together.
         max_regions: that the search in the domain finds.
         engine: of that search, as in ``enumerate_regions``.
+        max_memory: bytes that the searches for regions may take; by default half of what is free.
 
     Raises:
         ValueError: a limit is not positive.
@@ -93,9 +97,10 @@ class AuditBudget:
     max_seconds: float | None = 60.0
     max_regions: int | None = 100_000
     engine: Engine | None = None
+    max_memory: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("max_seconds", "max_regions"):
+        for name in ("max_seconds", "max_regions", "max_memory"):
             limit = getattr(self, name)
             if limit is not None and not limit > 0:
                 raise ValueError(f"AuditBudget: {name} must be positive, not {limit}.")

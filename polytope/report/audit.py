@@ -10,16 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from polytope.geometry import Polyhedron
 from polytope.ir import Network
-from polytope.labelled import Estimate, in_words
+from polytope.labelled import in_words
 from polytope.regions.complex import RegionComplex
 from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements, Silence, Watch
 from polytope.report.checks import outcome, read_check
 from polytope.report.clock import Clock
-from polytope.report.data_sections import DataFacts
+from polytope.report.data_facts import data_facts
 from polytope.report.fields import plain
 from polytope.report.html import Picture, page, window_picture
 from polytope.report.model import model_facts
@@ -28,7 +26,7 @@ from polytope.report.questions import Answers, prepare, shares
 from polytope.report.regions import search_facts
 from polytope.report.scope import Scope
 from polytope.report.sections import BudgetFacts, Report
-from polytope.report.subject import Subject, subject_of
+from polytope.report.subject import subject_of
 from polytope.report.verdict import verdict
 from polytope.report.windows import Window
 
@@ -59,9 +57,16 @@ class Audit:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Why checks failed: one reason for each check that does not pass."""
-        rows = self.report.checks
-        return tuple(f"{row.check}: {row.reason}" for row in rows if row.result != "passes")
+        """Why checks failed: a reason for each violated property and each check that does not pass."""
+        violated = [f"{row.file}: violated" for row in self.report.properties if row.status == "violated"]
+        checks = [f"{row.check}: {row.reason}" for row in self.report.checks if row.result != "passes"]
+        return (*violated, *checks)
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The properties that the budget, or what they state, left open."""
+        rows = self.report.properties
+        return tuple(row.file for row in rows if row.status in ("undecided", "not checked"))
 
     def as_dict(self) -> dict[str, Any]:
         """The content of ``report.json``: the sections as dictionaries, every number with its label."""
@@ -139,12 +144,12 @@ def audit(
     clock = Clock(seconds, shares(subject, files))
     answers = Answers(subject, clock, watch, data.radius if data else None, files)
     conversion = answers.conversion()
-    complex = answers.search(budget.engine, budget.max_regions)
+    complex = answers.search(budget)
     report = Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=model_facts(model.network, Path(model.path) if model.path else None),
         domain=_domain_facts(subject.scope),
-        data=_data_facts(subject),
+        data=data_facts(subject),
         search=search_facts(complex),
         conversion=conversion,  # and now the questions in their order
         regions=answers.regions(complex),
@@ -164,17 +169,6 @@ def audit(
     report = replace(report, checks=checks, verdict=verdict(report))
     pictures = tuple(window_picture(window) for window in answers.windows[:1])
     return Audit(report, complex, tuple(answers.windows), pictures)
-
-
-def _data_facts(subject: Subject) -> DataFacts | None:
-    """How many data points there are, and how many the largest output classifies as labelled."""
-    if subject.points is None:
-        return None
-    n, right = len(subject.points), None
-    if subject.labels is not None and subject.network.output_dim > 1:
-        classes = [subject.network(subject.points[i : i + 256]).argmax(axis=1) for i in range(0, n, 256)]
-        right = Estimate(int((np.concatenate(classes) == subject.labels).sum()), "outputs in float64")
-    return DataFacts(n, 0 if subject.labels is None else n, right)
 
 
 def _domain_facts(scope: Scope) -> DomainFacts:

@@ -15,6 +15,7 @@ from polytope.ir.maps import FloatArray
 from polytope.labelled import Estimate, Number
 from polytope.measures.local_complexity.count import local_complexity
 from polytope.report.data_sections import ClassGroup, Group, LocalComplexityFacts
+from polytope.report.task import chosen
 
 CHUNK = 64  # points between two looks at the clock
 DIRECTIONS = 25
@@ -56,7 +57,7 @@ def complexity_facts(
         total=_mean(counts.sum(axis=1), first=counts.shape[1] <= 1),
         layers=tuple(_mean(column, first=i == 0) for i, column in enumerate(counts.T)),
     )
-    if labels is None or network.output_dim <= 1:
+    if labels is None:
         return facts
     return _by_label(facts, network, x[: len(counts)], labels[: len(counts)], counts)
 
@@ -68,9 +69,9 @@ def _by_label(
     labels: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> LocalComplexityFacts:
-    """Means by class, and of points that the largest output classifies right or wrong."""
+    """Means by class, and of points classified right or wrong."""
     total, one_layer = counts.sum(axis=1), counts.shape[1] <= 1
-    right = network(x).argmax(axis=1) == labels
+    right = chosen(network(x)) == labels
     classes = tuple(
         ClassGroup(int((labels == k).sum()), _mean(total[labels == k], first=one_layer), class_=int(k))
         for k in np.unique(labels)[:100]

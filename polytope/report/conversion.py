@@ -7,7 +7,6 @@ from time import monotonic
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polytope.engines.sampling import random_points
 from polytope.ir import Network
@@ -17,6 +16,7 @@ from polytope.labelled import Estimate, Missing, Number
 from polytope.report.clock import Clock
 from polytope.report.data_sections import Compared, Conversion
 from polytope.report.subject import Subject
+from polytope.report.task import chosen
 
 MOST_POINTS = 1024
 CHUNK = 32  # points between two looks at the clock
@@ -106,9 +106,4 @@ def _differences(theirs: FloatArray, ours: FloatArray) -> FloatArray:
     theirs, ours = theirs[fine], ours[fine]
     largest = np.abs(theirs - ours).max(axis=1)
     relative = largest / np.maximum(np.abs(ours).max(axis=1), np.finfo(float).tiny)
-    return np.stack([largest, relative, _class(theirs) != _class(ours)], axis=1)
-
-
-def _class(outputs: FloatArray) -> NDArray[np.int64]:
-    """The largest output; of a single one, its sign."""
-    return outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(np.int64)
+    return np.stack([largest, relative, chosen(theirs) != chosen(ours)], axis=1)

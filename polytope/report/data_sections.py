@@ -9,6 +9,17 @@ from polytope.labelled import Number
 from polytope.report.fields import About, Count, Some
 
 NO_DATA = "it needs data points"
+MOST_WRONG = 100
+"""Misclassified points that are listed."""
+
+
+@dataclass(frozen=True)
+class Misclassified:
+    """A data point that is not classified as its label says."""
+
+    point: Some
+    label: Some
+    predicted: Some
 
 
 @dataclass(frozen=True)
@@ -17,16 +28,37 @@ class DataFacts:
 
     points: Count
     labelled: Some
+    task: Annotated[
+        Literal["classification", "regression", "not known"],
+        About("what the labels are: classes, values that the outputs should have, or nothing"),
+    ]
     right: Annotated[
         Number | None,
         About(
-            "points that the largest output classifies as labelled",
+            "points classified as labelled: by the largest output, or the sign of a single one",
+            row="correctly classified",
+            place="data points",
             check="accuracy",
             checked="share of data points classified as labelled, 0 to 1",
             share_of="labelled",
-            missing="it needs data points with labels",
+            missing="it needs data points with classes",
         ),
     ]
+    wrong: Annotated[
+        tuple[Misclassified, ...], About("the first 100 of the others", limits={"maxItems": MOST_WRONG})
+    ]
+    error: Annotated[
+        Number | None,
+        About(
+            "of a regression: root of the mean squared difference of outputs and labels",
+            row="root mean squared error",
+            place="data points",
+            check="rmse",
+            checked="root mean squared error at data points whose labels are values",
+            missing="it needs data points with values as labels",
+        ),
+    ]
+    names: Annotated[tuple[str, ...], About("of the classes, by number")]
 
 
 @dataclass(frozen=True)
@@ -47,9 +79,7 @@ class Conversion:
     """The network against the file's runtime."""
 
     runtime: Annotated[bool, About("whether the file's own runtime was run")]
-    when_loaded: Annotated[
-        Number, About("largest |model(x) - network(x)| seen when loading", row="import error")
-    ]
+    when_loaded: Annotated[Number, About("largest |model(x) - network(x)| seen when loading")]
     kinds: tuple[Compared, ...]
 
 
@@ -60,7 +90,13 @@ class Slopes:
     points: Count
     median: Number
     largest: Annotated[
-        Number, About(check="data_slope", checked="largest norm of a Jacobian at a data point")
+        Number,
+        About(
+            row="largest slope",
+            place="data points",
+            check="data_slope",
+            checked="largest norm of a Jacobian at a data point",
+        ),
     ]
 
 
@@ -71,10 +107,13 @@ class Lipschitz:
     domain: Annotated[
         Number,
         About(
-            row="Lipschitz constant", check="lipschitz", checked="Lipschitz constant over the domain, 2-norms"
+            row="Lipschitz constant",
+            place="the domain",
+            check="lipschitz",
+            checked="Lipschitz constant over the domain, 2-norms",
         ),
     ]
-    data_box: Number | None
+    data_box: Annotated[Number | None, About(row="Lipschitz constant there", place="the data's box")]
     data: Annotated[Slopes | None, About(missing=NO_DATA)]
 
 
@@ -141,6 +180,7 @@ class LocalComplexityFacts:
         Number,
         About(
             row="local complexity, mean",
+            place="data points",
             check="local_complexity",
             checked="mean local complexity at the data",
         ),
@@ -166,12 +206,17 @@ class Distances:
     """How far data points are from another class."""
 
     norm: Literal[2]
-    points: Annotated[tuple[PointDistance, ...], About(limits={"minItems": 1})]
+    points: Annotated[
+        tuple[PointDistance, ...],
+        About("those with the least margin over its slope, by number", limits={"minItems": 1}),
+    ]
+    of: Annotated[Count, About("data points that they were chosen from")]
     exact: Some
     least: Annotated[
         Number,
         About(
-            row="nearest other class",
+            row="distance to the decision boundary, least",
+            place="data points",
             check="distance",
             checked="least distance of a data point to another class",
         ),

@@ -23,6 +23,7 @@ class About:
         meaning: for the schema.
         limits: more keywords of the schema, such as ``minimum``.
         row: the title of its row in the terminal's table.
+        place: where in the input space the row's number holds: part of the row.
         check: the name by which ``--fail-on`` knows it.
         checked: what that is, where it is not the meaning; of a share, 0 to 1.
         share_of: the field beside it that a check divides it by.
@@ -33,6 +34,7 @@ class About:
     meaning: str = ""
     limits: Mapping[str, Any] = field(default_factory=dict)
     row: str = ""
+    place: str = ""
     check: str = ""
     checked: str = ""
     share_of: str = ""

@@ -13,7 +13,9 @@ from importlib.resources import files
 import jinja2
 
 from polytope.labelled import ends, in_words, said
+from polytope.report.findings import glance, standing
 from polytope.report.sections import Report
+from polytope.report.verdict import classifies
 from polytope.report.view import colours, packed
 from polytope.report.windows import Window
 
@@ -53,6 +55,10 @@ def page(report: Report, windows: Sequence[Window], pictures: tuple[Picture, ...
     script, style = _part("window.js"), _part("report.css")
     return environment.get_template("report.html").render(
         report=report,
+        standing=standing(report),
+        glance=glance(report),
+        classifies=classifies(report),
+        named=partial(class_name, report.data.names if report.data else ()),
         pictures=pictures,
         titles=[window.place.title for window in windows],
         shares=[window.share for window in windows],
@@ -89,6 +95,11 @@ def shown(name: str, longest: int = LONGEST_NAME) -> str:
     """Text from a file in a form that is safe to show: printable and of bearable length."""
     printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
     return printable if len(printable) <= longest else printable[: longest - 1] + "…"
+
+
+def class_name(names: Sequence[str], number: int) -> str:
+    """A class as a reader knows it: its number, and its name where there is one."""
+    return f"{number} {shown(names[number])}" if number < len(names) else str(number)
 
 
 def window_picture(window: Window) -> Picture:

@@ -75,12 +75,15 @@ class Regions:
         About(
             "sets on which every unit stays on one piece",
             row="activation regions",
+            place="the domain",
             check="regions",
             checked="activation regions in the domain",
         ),
     ]
-    linear: Annotated[Number, About("maximal connected sets with one affine map", row="linear regions")]
-    pieces: Annotated[Number, About("distinct affine maps", row="affine pieces")]
+    linear: Annotated[
+        Number, About("maximal connected sets with one affine map", row="linear regions", place="the domain")
+    ]
+    pieces: Annotated[Number, About("distinct affine maps", row="affine pieces", place="the domain")]
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Degrees:
 class Adjacency:
     """The dual graph."""
 
-    edges: Annotated[Number, About(row="adjacent pairs")]
+    edges: Annotated[Number, About(row="adjacent pairs", place="the domain")]
     mean_degree: Number
     least_degree: Number
     largest_degree: Number
@@ -115,6 +118,7 @@ class Use:
         About(
             "constant throughout",
             row="dead units",
+            place="the domain",
             check="dead_units",
             checked="share of units that are constant in the domain, 0 to 1",
             share_of="units",
@@ -125,6 +129,7 @@ class Use:
         About(
             "affine throughout",
             row="units always on",
+            place="the domain",
             check="always_on",
             checked="share of units that are affine in the domain, 0 to 1",
             share_of="units",
@@ -165,7 +170,7 @@ class Saved:
     removed: Annotated[
         Number,
         About(
-            row="removed by simplify",
+            row="units that simplify removes",
             check="removable_units",
             checked="share of units that simplify removes, 0 to 1",
             share_of="units_before",

@@ -9,25 +9,25 @@ from pathlib import Path
 
 import numpy as np
 
-from polytope.engines.engine import Engine
 from polytope.engines.sampling import Sampling
 from polytope.geometry import Polyhedron
 from polytope.ir import mlp
 from polytope.labelled import Missing, Number, interval
 from polytope.regions.complex import RegionComplex
-from polytope.report.asked import Watch
+from polytope.report.asked import AuditBudget, Watch
 from polytope.report.clock import Clock
 from polytope.report.complexity import complexity_facts
 from polytope.report.conversion import conversion_facts
 from polytope.report.data_sections import Conversion, Density, Distances, Lipschitz, LocalComplexityFacts
 from polytope.report.density import density_facts
+from polytope.report.distances import distance_facts
 from polytope.report.network_sections import Adjacency, Redundancy, Regions, Saved
 from polytope.report.property_checks import property_facts
 from polytope.report.redundancy import domain_units, redundancy_facts
 from polytope.report.regions import adjacency_numbers, coverage, plane_outlines, region_numbers, unknown
 from polytope.report.scope import Chooser
 from polytope.report.sections import PropertyFacts
-from polytope.report.slopes import distance_facts, lipschitz_facts
+from polytope.report.slopes import lipschitz_facts
 from polytope.report.subject import Subject
 from polytope.report.windows import Window, windows
 from polytope.runs.enumerate import enumerate_regions
@@ -86,13 +86,22 @@ class Answers:
         self.begin("conversion")
         return conversion_facts(self.subject, self.clock)
 
-    def search(self, engine: Engine | None, most: int | None) -> RegionComplex:
+    def search(self, budget: AuditBudget) -> RegionComplex:
         """The regions of the domain, and the windows that the page shows."""
         self.begin("regions")
-        subject, limit, watch = self.subject, self.clock.limit, self.watch.regions
+        subject = self.subject
         complex = enumerate_regions(
-            subject.inside, subject.scope.domain, engine, max_regions=most, max_seconds=limit, progress=watch
+            subject.inside,
+            subject.scope.domain,
+            budget.engine,
+            max_regions=budget.max_regions,
+            max_seconds=self.clock.limit,
+            max_memory=budget.max_memory,
+            progress=self.watch.regions,
         )
+        if complex.stopped_by:
+            why = f"the search was ended by its limit of {complex.stopped_by}"
+            self.clock.refuse(f"more than {len(complex):,} activation regions of the domain", why)
         self.sampled = _sampled(complex, self.clock)
         self.begin("windows")
         self.windows = self.clock.answered("pictures", lambda: windows(subject, complex, self.clock), [])
@@ -154,6 +163,9 @@ class Answers:
     def density(self) -> Density | None:
         """Regions between and around data points."""
         self.begin("density")
+        if self.subject.points is None:
+            what = "accuracy, slopes, density, local complexity and distances at data points"
+            self.clock.refuse(what, "no data points were given")
         what = "regions between and around data points"
         return self.clock.answered(what, lambda: density_facts(self.subject, self.radius, self.clock), None)
 

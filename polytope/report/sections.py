@@ -18,7 +18,7 @@ from polytope.report.data_sections import (
 from polytope.report.fields import About, Some
 from polytope.report.network_sections import Adjacency, DomainFacts, ModelFacts, Redundancy, Regions, Search
 
-VERSION: Final = 4
+VERSION: Final = 5
 MOST_COORDINATES = 32
 """Coordinates of a counterexample that are written."""
 
@@ -80,9 +80,11 @@ class Report:
     """All that an audit found."""
 
     schema: Literal["polytope-audit"] = "polytope-audit"
-    schema_version: Literal[4] = VERSION
+    schema_version: Literal[5] = VERSION
     created: Annotated[str, About("UTC, ISO 8601")]
-    verdict: Annotated[tuple[str, ...], About(limits={"minItems": 3, "maxItems": 3})] = ()
+    verdict: Annotated[
+        tuple[str, ...], About("sentences: properties, model, data, regions, units", limits={"minItems": 3})
+    ] = ()
     checks: Annotated[
         tuple[Outcome, ...],
         About(

@@ -1,4 +1,4 @@
-"""The report on slopes and distances: Lipschitz constants, and how far data points are from another class."""
+"""The report on slopes: Lipschitz constants over the domain and the data's box, and slopes at data points."""
 
 from __future__ import annotations
 
@@ -10,22 +10,19 @@ from polytope.geometry import Polyhedron
 from polytope.ir import Network, mlp
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
-from polytope.labelled import Bound, Estimate, Exact, Missing, Number, ends, interval
+from polytope.labelled import Bound, Estimate, Exact, Missing, Number, interval
 from polytope.measures.lipschitz import lipschitz_bounds, lipschitz_constant
 from polytope.measures.operator_norm import operator_norms
-from polytope.measures.robustness import robustness_radius
 from polytope.regions.complex import RegionComplex
 from polytope.regions.locate import told_patterns
 from polytope.report.clock import Clock
 from polytope.report.cost import estimated_seconds, some_regions
-from polytope.report.data_sections import Distances, Lipschitz, PointDistance, Slopes
+from polytope.report.data_sections import Lipschitz, Slopes
 from polytope.report.subject import Subject, to_distances
 
 LARGEST_JACOBIAN = 1 << 22
 """Numbers in the arrays of an interval Jacobian, up to which certified bounds are computed."""
 MOST_POINTS = 256
-NEAREST = 10
-"""Data points whose distance to the decision boundary is looked for, each in a sixtieth of the budget."""
 
 
 def lipschitz_facts(subject: Subject, complex: RegionComplex, clock: Clock) -> Lipschitz:
@@ -116,6 +113,8 @@ def _at_points(subject: Subject, clock: Clock) -> tuple[Slopes | None, float]:
     found, known = np.concatenate(norms), np.concatenate(sure)
     if len(found) < len(x):
         clock.refuse(f"slopes at {len(x) - len(found):,} of {len(x):,} data points", "the time was used")
+    if (more := len(subject.points) - len(x)) > 0:
+        clock.refuse(f"slopes at the other {more:,} data points", f"the first {len(x):,} are looked at")
 
     def labelled(value: float) -> Number:
         return (
@@ -124,45 +123,3 @@ def _at_points(subject: Subject, clock: Clock) -> tuple[Slopes | None, float]:
 
     facts = Slopes(len(found), labelled(float(np.median(found))), labelled(float(found.max())))
     return facts, float(found[known].max(initial=0.0))
-
-
-def distance_facts(subject: Subject, clock: Clock) -> Distances | None:
-    """The distances of the first data points from the decision boundary, in the whole input space."""
-    if subject.points is None:
-        return None
-    x = subject.points[:NEAREST]
-    rows: list[PointDistance] = []
-    for i, point in enumerate(x):
-        if clock.left <= 0:
-            why = f"the time allowed was used by the first {i}"
-            clock.refuse(f"the distance to the decision boundary at {len(x) - i} of {len(x)} points", why)
-            break
-        limit = None if clock.limit is None else max(min(clock.left / (len(x) - i), clock.budget / 60), 0.05)
-        found = robustness_radius(subject.network, point, max_seconds=limit)
-        rows.append(PointDistance(i, _class(subject, point), found.number))
-    if not rows:
-        return None
-    low, high = _ends([row.distance for row in rows])
-    return Distances(
-        norm=2,
-        points=tuple(rows),
-        exact=sum(isinstance(row.distance, Exact) for row in rows),
-        least=_enclosed(float(low.min()), float(high.min())),
-        median=_enclosed(float(np.median(low)), float(np.median(high))),
-    )
-
-
-def _class(subject: Subject, point: FloatArray) -> int:
-    values = subject.network(point[None])[0]
-    return int(values.argmax()) if len(values) > 1 else int(values[0] > 0)
-
-
-def _ends(distances: list[Number]) -> tuple[FloatArray, FloatArray]:
-    """Lower and upper ends of distances; infinite where there is no other class."""
-    known = [(np.inf, np.inf) if isinstance(d, Missing) else ends(d) for d in distances]
-    low, high = np.array(known, dtype=float).T
-    return low, high
-
-
-def _enclosed(low: float, high: float) -> Number:
-    return interval(low, high) if np.isfinite(low) else Missing("there is no other class")

@@ -13,7 +13,9 @@ from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.report.asked import Data, ModelFile, Runtime
 from polytope.report.scope import Scope, default_scope
+from polytope.report.task import NO_TASK, TWO, Task, task_of
 
+CHUNK = 256  # points in one pass
 LARGEST_BOX = 4096  # dimensions of a box whose rows are made: 256 MB
 
 
@@ -25,15 +27,31 @@ class Subject:
         network: on the whole input space.
         scope: the domain, and the window that it lies in.
         points: data points ``[n, d]``, at least one; ``None`` for none.
-        labels: their classes, ``int[n]``.
+        task: what their labels say that the outputs are.
+        names: of the classes, by number; empty where they have none.
         runtime: the model's own, ``[B, d]`` to ``[B, out]``.
     """
 
     network: Network
     scope: Scope
     points: FloatArray | None = None
-    labels: NDArray[np.int64] | None = None
+    task: Task = NO_TASK
+    names: tuple[str, ...] = ()
     runtime: Runtime | None = None
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The classes of the points, ``int[n]``, where they have some."""
+        return self.task.classes
+
+    @cached_property
+    def values(self) -> FloatArray | None:
+        """The outputs at the points, ``[n, out]``."""
+        if self.points is None:
+            return None
+        return np.concatenate(
+            [self.network(self.points[i : i + CHUNK]) for i in range(0, len(self.points), CHUNK)]
+        )
 
     @cached_property
     def inside(self) -> Network:
@@ -85,23 +103,30 @@ def subject_of(model: ModelFile, domain: Polyhedron | Scope | None, data: Data |
     Raises:
         ValueError: domain, points or labels do not fit the network.
     """
-    points, classes = (None, None) if data is None else _data(model.network, data)
+    points, task = (None, Task()) if data is None else _data(model.network, data)
     if domain is None:
         domain = default_scope(model.network, points)
     scope = domain if isinstance(domain, Scope) else Scope.of(domain)
-    subject = Subject(model.network, scope, points, classes, model.runtime)
+    names = _names(model, task)
+    subject = Subject(model.network, scope, points, task, names, model.runtime)
     assert subject.inside.layers, "the scope fits"
     return subject
 
 
-def _data(network: Network, data: Data) -> tuple[FloatArray, NDArray[np.int64] | None]:
-    """The points as rows, and their labels."""
+def _names(model: ModelFile, task: Task) -> tuple[str, ...]:
+    """The names of the classes, one for every output; of one output two, of no and yes."""
+    names, outputs = tuple(map(str, model.classes)), model.network.output_dim
+    classes = outputs if outputs > 1 else TWO
+    if names and (len(names) != classes or task.kind == "regression"):
+        raise ValueError(f"There are {len(names)} names of classes, and the network tells {classes} apart.")
+    return names
+
+
+def _data(network: Network, data: Data) -> tuple[FloatArray, Task]:
+    """The points as rows, and what their labels say."""
     x = np.asarray(data.points, dtype=float)
     if x.ndim < 2 or not len(x) or x[0].size != network.input_dim:
         raise ValueError(f"Data: points must have shape [n, {network.input_dim}], got {x.shape}.")
     if not np.isfinite(x).all():
         raise ValueError("Data: points holds a value that is not a finite number; leave such points out.")
-    classes = None if data.labels is None else np.asarray(data.labels).astype(np.int64)
-    if classes is not None and classes.shape != (len(x),):
-        raise ValueError(f"Data: labels must have shape [{len(x)}], got {classes.shape}.")
-    return x.reshape(len(x), -1), classes
+    return x.reshape(len(x), -1), task_of(data.labels, len(x), network.output_dim)

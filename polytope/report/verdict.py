@@ -1,22 +1,52 @@
-"""The audit in three sentences."""
+"""The audit in sentences: what was decided first, then the model, its data, its regions and its units."""
 
 from __future__ import annotations
 
 from polytope.labelled import Estimate, Exact, Missing, ends, in_words, plural
 from polytope.report.conversion import NO_RUNTIME
-from polytope.report.sections import Report
+from polytope.report.network_sections import Use
+from polytope.report.sections import PropertyFacts, Report
+
+COORDINATES = 6
+"""Coordinates of a counterexample that a sentence holds."""
 
 
-def verdict(report: Report) -> tuple[str, str, str]:
-    """What was read and how well, what was counted, and what follows from it."""
-    return _conversion(report), _regions(report), _units(report)
+def verdict(report: Report) -> tuple[str, ...]:
+    """Properties, what was read and how well, what was counted, and what follows from it."""
+    sentences = [*_properties(report), _conversion(report)]
+    sentences += [_data(report), _regions(report), _units(report), _near_data(report)]
+    return tuple(sentence for sentence in sentences if sentence)
+
+
+def _properties(report: Report) -> list[str]:
+    """A sentence for every property: the violated ones first, those that hold last."""
+    order = ("violated", "undecided", "not checked", "holds")
+    return [_property(row) for row in sorted(report.properties, key=lambda row: order.index(row.status))]
+
+
+def _property(row: PropertyFacts) -> str:
+    if row.status == "holds":
+        return f"The property {row.file} holds: it is proved that no input satisfies all of its asserts."
+    if row.status != "violated":
+        return f"The property {row.file} is {row.status.replace('checked', 'decided')}: {row.why}."
+    seen = {
+        None: "",
+        True: ", as the file's own runtime confirms",
+        False: ", but the file's own runtime does not confirm it",
+    }[row.confirmed]
+    point = row.counterexample or ()
+    more = ", ..." if len(point) > COORDINATES else ""
+    return (
+        f"The property {row.file} is violated{seen}: at the input "
+        f"({', '.join(f'{v:.6g}' for v in point[:COORDINATES])}{more})."
+    )
 
 
 def _conversion(report: Report) -> str:
     model, conversion = report.model, report.conversion
     name = model.file.name if model.file else "The model"
-    size = f"{in_words(model.input_dim)} inputs, {in_words(model.output_dim)} outputs"
-    what = f"{name} is a piecewise-linear network with {size} and {in_words(model.units)} units"
+    size = f"{plural(model.input_dim, 'input')}, {plural(model.output_dim, 'output')}"
+    what = f"{name} is a piecewise-linear network with {size} and {plural(model.units, 'unit')}"
     found = [(kind.tried, kind.largest, kind.other_class) for kind in conversion.kinds]
     compared = [
         (tried, largest.value, other.value)
@@ -29,11 +59,9 @@ def _conversion(report: Report) -> str:
         if not isinstance(conversion.when_loaded, Missing):
             differences.append(ends(conversion.when_loaded)[1])
             inputs += " and those tried when loading"
-        classes = f"differs on {other:,}" if other else "never differs"
-        return (
-            f"{what}; max. output difference to its own runtime {max(differences):.2g} on {inputs}; "
-            f"the predicted class {classes}."
-        )
+        text = f"{what}; max. output difference to its own runtime {max(differences):.2g} on {inputs}"
+        classes = _classes(report, int(other))
+        return f"{text}; {classes}." if classes else f"{text}."
     error = conversion.when_loaded
     if isinstance(error, Missing) and error.reason == NO_RUNTIME:
         return f"{what}."
@@ -42,8 +70,41 @@ def _conversion(report: Report) -> str:
     return f"{what}; max. output difference {ends(error)[1]:.2g} on the inputs tried when loading."
 
 
+def _classes(report: Report, other: int) -> str:
+    """Whether the two agree in the class, where the outputs tell classes apart."""
+    if not classifies(report):
+        return ""
+    word = "predicted class" if report.data and report.data.task == "classification" else "largest output"
+    return f"the {word} differs on {other:,}" if other else f"the {word} never differs"
+
+
+def classifies(report: Report) -> bool:
+    """Whether outputs are compared with each other, or their signs have a meaning."""
+    if report.data and report.data.task != "not known":
+        return report.data.task == "classification"
+    return ends(report.model.output_dim)[0] > 1
+
+
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
+
+
+def _data(report: Report) -> str:
+    """How well the labels are met."""
+    data = report.data
+    if data is None:
+        return ""
+    if data.right is not None:
+        right = int(ends(data.right)[0])
+        missed = data.labelled - right
+        text = f"It classifies {right:,} of {data.labelled:,} data points as labelled"
+        if missed:
+            first = ", ".join(str(row.point) for row in data.wrong[:COORDINATES])
+            text += f"; misclassified: {first}" + (", ..." if missed > COORDINATES else "")
+        return text + "."
+    if data.error is not None:
+        return f"At {data.points:,} data points its root mean squared error is {in_words(data.error)}."
+    return ""
 
 
 def _regions(report: Report) -> str:
@@ -51,7 +112,8 @@ def _regions(report: Report) -> str:
     count = plural(regions.activation, "activation region")
     if report.search.complete:
         linear = regions.linear
-        tail = f", which form {plural(linear, 'linear region')}" if isinstance(linear, Exact) else ""
+        verb = "forms" if ends(regions.activation)[1] == 1 else "form"
+        tail = f", which {verb} {plural(linear, 'linear region')}" if isinstance(linear, Exact) else ""
         return f"In {where} it has exactly {count}{tail}."
     return (
         f"In {where} it has {count}: the search was stopped by its budget, "
@@ -60,19 +122,42 @@ def _regions(report: Report) -> str:
 
 
 def _units(report: Report) -> str:
-    units = report.redundancy.domain
+    """What is known of the units in the domain."""
+    units, slope = report.redundancy.domain, report.lipschitz.domain
+    place = f"In this {report.domain.kind}"
     if units is None:
-        return "The budget ended before the first region was found, so nothing is known about the units."
-    total = units.total
-    text = (
-        f"Of its {in_words(total.units)} units, {in_words(total.dead)} are dead there (constant) and "
-        f"{in_words(total.always_on)} are always on (affine)"
-    )
-    slope = report.lipschitz.domain
+        return f"{place} nothing is known about the units: the budget ended too early."
+    text = f"{place} {_use(units.total)}"
     if not isinstance(slope, Missing):
         text += f"; its Lipschitz constant there is {in_words(slope)}"
+    return text + "."
+
+
+def _use(total: Use) -> str:
+    dead, on = (f"{in_words(number)} {_are(ends(number)[1])}" for number in (total.dead, total.always_on))
+    return f"{dead} dead (constant) and {on} always on (affine) of its {plural(total.units, 'unit')}"
+
+
+def _are(n: float) -> str:
+    return "is" if n == 1 else "are"
+
+
+def _near_data(report: Report) -> str:
+    """What is known of the box of the data, where that is not the domain, and at the points themselves."""
+    found, box = [], report.redundancy.data_box
+    if box is not None:
+        found.append(f"in the data's bounding box {_use(box.total)}")
+    if report.lipschitz.data_box and not isinstance(report.lipschitz.data_box, Missing):
+        found.append(f"the Lipschitz constant in that box is {in_words(report.lipschitz.data_box)}")
+    if (slopes := report.lipschitz.data) is not None:
+        median, most = in_words(slopes.median), in_words(slopes.largest)
+        found.append(f"slopes at {slopes.points:,} data points are {median} in the median, {most} at most")
     near = report.distances
     if near and not isinstance(near.least, Missing):
-        looked = len(near.points)
-        text += f", and the nearest of {looked} data points is {in_words(near.least)} away from another class"
-    return text + "."
+        nearest = min(near.points, key=lambda row: ends(row.distance)[1])
+        to = "another class" if classifies(report) else "the other sign of the output"
+        found.append(
+            f"the nearest of the {len(near.points)} data points looked at, point {nearest.point}, is "
+            f"{in_words(near.least)} away from {to} (2-norm, whole input space)"
+        )
+    return _sentence("; ".join(found)) if found else ""

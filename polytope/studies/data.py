@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from polytope.geometry import Slice
 from polytope.ir.maps import FloatArray
-from polytope.report.files import LABEL_NAMES, POINT_NAMES, read_arrays
+from polytope.report.points import LABEL_NAMES, POINT_NAMES, read_arrays
 from polytope.studies.spec import Spec
 
 

@@ -1,0 +1,61 @@
+"""What an audit found, at a glance: how it stands, and the main numbers with their labels and places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from polytope.labelled import Number, in_words
+from polytope.report.checks import METRICS
+from polytope.report.fields import leaves, value_at
+from polytope.report.sections import PropertyFacts, Report
+
+Standing = Literal["failed", "partial", "complete"]
+DOMAIN, DATA_BOX = "the domain", "the data's box"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A number of the report: what it is, the number in words, its label, and where it holds."""
+
+    title: str
+    value: str
+    label: str
+    place: str = ""
+
+
+def standing(report: Report) -> Standing:
+    """``"failed"``: a property is violated, or a check fails; ``"partial"``: something asked for is open."""
+    status = {row.status for row in report.properties}
+    checks = {row.result for row in report.checks}
+    if "violated" in status or "fails" in checks:
+        return "failed"
+    if status - {"holds"} or checks - {"passes"} or not report.search.complete:
+        return "partial"
+    return "complete"
+
+
+def glance(report: Report) -> tuple[Row, ...]:
+    """The main numbers: properties first, then the fields that have a row."""
+    rows = [_of_property(found) for found in report.properties]
+    rows.append(_row("conversion error", METRICS["conversion_error"].read(report), "inputs tried"))
+    domain = f"the {report.domain.kind}"
+    for leaf in leaves(Report):
+        number = value_at(report, leaf.path) if leaf.about.row else None
+        if number is None:
+            continue
+        place = leaf.about.place or report.redundancy.simplify.where
+        rows.append(_row(leaf.about.row, number, domain if place == DOMAIN else place))
+        if leaf.about.row == "units always on" and report.redundancy.data_box:
+            total = report.redundancy.data_box.total
+            rows.append(_row("dead units", total.dead, DATA_BOX))
+            rows.append(_row("units always on", total.always_on, DATA_BOX))
+    return tuple(rows)
+
+
+def _of_property(found: PropertyFacts) -> Row:
+    return Row(f"property {found.file}", found.status, found.label, "its own input set")
+
+
+def _row(title: str, number: Number, place: str) -> Row:
+    return Row(title, in_words(number), number.label, place)
