@@ -15,7 +15,7 @@ https://arxiv.org/abs/2001.03662
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +24,7 @@ from polytope.bounds.interval_jacobian import Combinations, Ends
 from polytope.bounds.intervals import LOST, ends, middle_radius, moved, room, unbounded_where_unknown
 from polytope.bounds.linear_bounds import linear_bounds
 from polytope.ir import Layer, Network
-from polytope.ir.activations import Activation, MaxGroups, PiecewiseLinear
+from polytope.ir.activations import Activation, MaxGroups, PiecewiseLinear, SlopeRanges
 from polytope.ir.algebra import compose, summed
 from polytope.ir.maps import Diagonal, FloatArray, LinearMap, Transposed
 from polytope.ir.sweep import outputs_to_input
@@ -72,15 +72,33 @@ def bounds_of_difference(first: Network, second: Network, box: FloatArray) -> Fl
         for layer, one, other in zip(first.layers, *known, strict=True)
     )
     values = [box, *map(_values, second.layers, known[1])]
-    together = max(1, ENTRIES // max(len(h[0]) for h in values))
-    for i in range(0, first.output_dim, together):
-        some = np.eye(first.output_dim, min(together, first.output_dim - i), -i)
-        domain = _Off(Combinations(slopes), first, second, values, np.zeros((3, some.shape[1])))
+    off = [
+        _mismatch(one, other, [values[k] for k in one.inputs])
+        for one, other in zip(first.layers, second.layers, strict=True)
+    ]
+    return carried_on(first, slopes, off)
+
+
+def carried_on(
+    network: Network, slopes: tuple[SlopeRanges | None, ...], off: Sequence[FloatArray]
+) -> FloatArray:
+    r"""What is off in front of activations, at the outputs: :math:`\sum_l J_l e_l`, ``[2, out]``; certified.
+
+    Arguments:
+        network: the network.
+        slopes: between the values that are compared, of the units of each layer; ``None`` for an affine one.
+        off: for each layer, low and high ``[2, n]`` of :math:`e_l`.
+    """
+    found = np.zeros((2, network.output_dim))
+    together = max(1, ENTRIES // max(network.input_dim, *(layer.width for layer in network.layers)))
+    for i in range(0, network.output_dim, together):
+        some = np.eye(network.output_dim, min(together, network.output_dim - i), -i)
+        domain = _Off(Combinations(slopes), off, np.zeros((3, some.shape[1])))
         with np.errstate(all="ignore"):
-            outputs_to_input(first, (some, some), domain)
-            low, high, off = domain.total
-            ends = np.nextafter(low - off, -np.inf), np.nextafter(high + off, np.inf)
-            found[:, i : i + together] = np.where(off == 0, 0.0, unbounded_where_unknown(*ends))
+            outputs_to_input(network, (some, some), domain)
+            low, high, room_left = domain.total
+            ends = np.nextafter(low - room_left, -np.inf), np.nextafter(high + room_left, np.inf)
+            found[:, i : i + together] = np.where(room_left == 0, 0.0, unbounded_where_unknown(*ends))
     return found
 
 
@@ -112,19 +130,16 @@ class _Off:
 
     Arguments:
         combinations: how they go through a layer.
-        first, second: the networks.
-        values: the ranges of the second one's values, ``[2, width]``, the input's first.
+        off: what layers contribute, ``[2, n]``.
         total: low, high and room for their rounding, ``[3, out]``.
     """
 
     combinations: Combinations
-    first: Network
-    second: Network
-    values: list[FloatArray]
+    off: Sequence[FloatArray]
     total: FloatArray = field(repr=False)
 
     def affine(self, number: int, layer: Layer, weights: Ends) -> Iterator[Ends]:
-        e = _mismatch(layer, self.second.layers[number - 1], [self.values[k] for k in layer.inputs])
+        e = self.off[number - 1]
         changed = np.flatnonzero((e != 0).any(axis=0))
         if len(changed):
             low, high = (w[changed] for w in weights)

@@ -66,6 +66,11 @@ class Minima:
         self._cells = ExactCells(self.network, self.domain.rows, self.domain.b)
 
     @property
+    def settled(self) -> int:
+        """The number of nodes closed so far."""
+        return 0 if self._nodes is None else self.bounding.settled
+
+    @property
     def low(self) -> FloatArray:
         """``[m]``: proved lower bounds of the outputs."""
         if self._nodes is None:

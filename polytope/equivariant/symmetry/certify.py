@@ -6,22 +6,25 @@ Where the layers of the network follow the group exactly, it is 0 and no complex
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from polytope.engines.amounts import Seconds
-from polytope.engines.budget import Budget
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.equivariant.groups.representations import Representation
 from polytope.equivariant.symmetry.defect import defect, equivariance_error, evaluation_room, require_fit
 from polytope.equivariant.symmetry.expanded import Expanded, expanded, with_outputs
 from polytope.equivariant.symmetry.layerwise import follow
+from polytope.equivariant.symmetry.mismatch import defect_bounds
 from polytope.equivariant.symmetry.rounding import is_sum, product
 from polytope.equivariant.symmetry.suprema import NARROW, Supremum, supremum
 from polytope.errors import UnboundedDomainError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import sparse
 
@@ -63,10 +66,11 @@ def certify_equivariance(
 ) -> EquivarianceCertificate:
     r"""The supremum over a domain of :math:`\|f(\rho_{in}(g) x) - \rho_{out}(g) f(x)\|_\infty`, for every g.
 
-    For each element, in this order: if the units and the outputs follow it exactly, the defect is 0. In up to
-    eight dimensions it is evaluated at the vertices of its complex, with bounds on all errors. Above, two
-    linear programs for each region and output find it, and their multipliers prove it. Where a budget ends
-    that, certified bounds on the outputs of the defect remain.
+    For each element, in this order: if the units and the outputs follow it exactly, the defect is 0. Where
+    they follow it nearly, what their weights are off by bounds it; a bound of the size of rounding is the
+    answer. In up to eight dimensions the defect is then evaluated at the vertices of its complex, with bounds
+    on all errors. Above, branch and bound over the pieces of units finds it. Where a budget ends that, the
+    least of all bounds so far remains.
 
     Arguments:
         network: f, from R^d to R^out.
@@ -98,11 +102,10 @@ def certify_equivariance(
     budget = Budget(None, max_seconds)
     center, _ = domain.inscribed_ball
     box = domain.bounds if domain.is_bounded else None
-    net = expanded(network)
+    known = _bounds_by_rows(network, rho_in, rho_out, box, budget)
     found = []
-    for g, (into, out) in enumerate(zip(rho_in.matrices, rho_out.matrices, strict=True)):
-        rows = _rows_of_defect(net, into, out)
-        if rows is not None and not rows.nnz:
+    for g, (rows, bound) in enumerate(known):
+        if not bound:
             found.append(Supremum(0.0, 0.0, center, regions=0, proved=True))
             continue
         if box is None:
@@ -110,8 +113,10 @@ def certify_equivariance(
                 f"The layers do not follow element {g}, and the domain is unbounded; intersect it with a box."
             )
         error = defect(network, rho_in, rho_out, g) if rows is None else with_outputs(network, rows)
-        room = evaluation_room(network, box, into, out)
-        found.append(supremum(error, domain, box, max_regions, budget, room))
+        room = evaluation_room(network, box, rho_in.matrices[g], rho_out.matrices[g])
+        left = sum(later > room for _, later in known[g:])
+        share = Budget(None, None if budget.rest is None else budget.rest / max(left, 1))
+        found.append(supremum(error, domain, max_regions, share, room, bound))
     return _certificate(network, rho_in, rho_out, box, found)
 
 
@@ -139,6 +144,26 @@ def _certificate(
         proved=tuple(sup.proved for sup in found),
         regions=sum(sup.regions for sup in found),
     )
+
+
+def _bounds_by_rows(
+    network: Network, rho_in: Representation, rho_out: Representation, box: FloatArray | None, budget: Budget
+) -> list[tuple[csr_array | None, float]]:
+    """By what units read, for each element: the defect over them where it is known, and a bound of it.
+
+    Infinite is what that does not bound, or not in time.
+    """
+    found: list[tuple[csr_array | None, float]] = []
+    with suppress(BudgetSpent), watched(budget.first):
+        net = expanded(network)
+        for into, out in zip(rho_in.matrices, rho_out.matrices, strict=True):
+            rows = _rows_of_defect(net, into, out)
+            if rows is not None and not rows.nnz:
+                found.append((rows, 0.0))
+                continue
+            ends = None if box is None else defect_bounds(network, into, out, box)
+            found.append((rows, np.inf if ends is None else float(np.abs(ends).max(initial=0.0))))
+    return found + [(None, np.inf)] * (len(rho_in) - len(found))
 
 
 def _rows_of_defect(net: Expanded, into: FloatArray, out: FloatArray) -> csr_array | None:

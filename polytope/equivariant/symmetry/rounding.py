@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.sparse import csr_array
 
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 
 MOST_TERMS = 1_000_000  # products of rationals that a proof may take; some seconds
@@ -62,6 +63,7 @@ def _support(A: csr_array) -> csr_array:
 def _is_product(A: csr_array, B: csr_array, C: csr_array) -> bool:
     """Whether C = A B in rational arithmetic."""
     for i in range(A.shape[0]):
+        look()
         sums: dict[int, Fraction] = {}
         for k, a in _row(A, i):
             for j, b in _row(B, k):

@@ -1,37 +1,35 @@
 r"""Proved bounds on the greatest absolute output of a network over a bounded domain.
 
 It is attained at a vertex of a region. In few dimensions the maps of all regions are evaluated at their
-vertices, with bounds on all errors, and in rationals where these are wide; in many, multipliers of linear
-programs prove what they cannot exceed.
+vertices, with bounds on all errors, and in rationals where these are wide; in many, branch and bound over the
+pieces of units proves what they cannot exceed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from polytope.bounds.output_bounds import bounds_at
 from polytope.bounds.output_range import output_bounds
 from polytope.core.result import ROOT
 from polytope.core.vertex_cells import VertexCells, explore
-from polytope.engines.budget import Budget
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.sampling import random_points
 from polytope.exact.cells import ExactCells
 from polytope.exact.equal_maps import vanish
 from polytope.exact.facets import value_at
 from polytope.exact.polytope import exact_corners
 from polytope.geometry.inside import LEAST, ROUNDING, SLIGHTLY
-from polytope.geometry.lp import WarmProgram
-from polytope.geometry.polyhedron import UNBOUNDED, Polyhedron
-from polytope.ir import Network
-from polytope.ir.boundaries import boundaries
+from polytope.geometry.polyhedron import Polyhedron
+from polytope.ir import Dense, Layer, Network
 from polytope.ir.bounded import bounded_maps
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
+from polytope.ir.maxima import maxima_first
 from polytope.labelled import nearest
-from polytope.regions.complex import RegionComplex
-from polytope.regions.region_rows import RegionRows, region_rows
 from polytope.runs.enumerate import enumerate_regions
 
 MOST_DIMENSIONS = 8  # beyond, cells have too many vertices
@@ -54,32 +52,56 @@ class Supremum:
 def supremum(
     error: Network,
     domain: Polyhedron,
-    box: FloatArray,
     max_regions: int | None,
     budget: Budget,
     room: float,
+    known: float,
 ) -> Supremum:
     """The greatest absolute output of a network over a bounded domain.
 
     Arguments:
+        error: the network.
+        domain: the domain.
+        max_regions: how many regions may be looked at, ``None`` for no limit.
         budget: of time, for all elements.
         room: by how much bounds may be apart.
+        known: a bound that is proved already.
     """
+    center = domain.inscribed_ball[0]
+    if not known:
+        return Supremum(0.0, 0.0, center, regions=0, proved=True)
+    most = np.inf if max_regions is None else float(max_regions)
     if domain.dim <= MOST_DIMENSIONS:
-        return _over_vertices(error, domain, max_regions, budget, room)
-    complex = enumerate_regions(error, domain, max_regions=max_regions, max_seconds=budget.rest)
-    if complex.complete and vanish(error, complex.patterns):
-        return Supremum(0.0, 0.0, domain.inscribed_ball[0], regions=len(complex), proved=True)
-    return _over_programs(complex, box, budget)
+        few = MOST_EXACT if known <= room else most  # all that is left to find is whether it is 0
+        found = _over_vertices(error, domain, min(most, few), budget, room)
+    elif known <= room:
+        found = Supremum(0.0, known, center, regions=0)
+    else:
+        found = _in_many_dimensions(error, domain, most, budget, room)
+    return replace(found, upper=min(found.upper, known))
 
 
-def _over_vertices(
-    error: Network, domain: Polyhedron, max_regions: int | None, budget: Budget, room: float
+def _in_many_dimensions(
+    error: Network, domain: Polyhedron, most: float, budget: Budget, room: float
 ) -> Supremum:
+    """By all regions where they are few and the output is 0 on all; else by branch and bound."""
+    center, part = domain.inscribed_ball[0], None if budget.rest is None else budget.rest / 4
+    complex = enumerate_regions(error, domain, max_regions=int(min(most, MOST_EXACT)), max_seconds=part)
+    zero = False
+    with suppress(BudgetSpent), watched(budget.look):
+        zero = complex.complete and vanish(error, complex.patterns)
+    if zero:
+        return Supremum(0.0, 0.0, center, regions=len(complex), proved=True)
+    if budget.late() or any(la.activation and la.activation.jump() for la in error.layers):
+        return _bounded(error, domain, 0.0, center, len(complex))
+    found = _by_branching(error, domain, most, budget, max(room, NARROW * _sampled(error, domain)[0]))
+    return replace(found, regions=found.regions + len(complex))
+
+
+def _over_vertices(error: Network, domain: Polyhedron, most: float, budget: Budget, room: float) -> Supremum:
     """The greatest value of the regions' affine maps at their vertices, all errors counted."""
     lower, upper, witness, regions = 0.0, 0.0, domain.inscribed_ball[0], 0
     zero, exact, left = True, ExactCells(error, domain.rows, domain.b), MOST_EXACT
-    most = np.inf if max_regions is None else max_regions
     for cells in _slices(error, domain, most, budget):
         values, errors = _at_vertices(error, cells)
         regions += cells.n_regions
@@ -142,80 +164,38 @@ def _slices(error: Network, domain: Polyhedron, most: float, budget: Budget) -> 
         start = cells.open_cells
 
 
-def _over_programs(complex: RegionComplex, box: FloatArray, budget: Budget) -> Supremum:
-    """The same by linear programs, regions with the greatest bound first."""
-    error, domain = complex.network, complex.domain
-    maps = bounded_maps(error, complex.patterns)
-    most = np.abs(box).max(axis=0)
-    middle, radius = box.mean(axis=0), np.ptp(box, axis=0) / 2
-    off = SLIGHTLY * (maps.J_error @ most + maps.c_error)
-    off += 2.0**-50 * (len(most) + 8) * (np.abs(maps.J) @ most + np.abs(maps.c)) + LEAST
-    bound = (np.abs(maps.J @ middle + maps.c) + np.abs(maps.J) @ radius + off).max(axis=1)
-    program, tables = WarmProgram(domain.dim, UNBOUNDED), boundaries(error)
-    best, upper, witness = 0.0, 0.0, domain.inscribed_ball[0]
-    for number in np.argsort(-bound, kind="stable").tolist():
-        if bound[number] <= best or budget.late():
-            upper = max(upper, float(bound[number]))
-            break
-        rows = region_rows(error, domain, tables, complex.patterns[number])
-        for sign, output in ((s, i) for s in (1.0, -1.0) for i in range(error.output_dim)):
-            value, limit, point = _maximum(program, rows, sign * maps.J[number, output], most)
-            value, limit = (v + sign * float(maps.c[number, output]) for v in (value, limit))
-            upper = max(upper, limit + float(off[number, output]))
-            if value > best:
-                best, witness = value, point
-    if not complex.complete or budget.late():
-        return _bounded(error, domain, 0.0, witness, len(complex))
-    inside = _inside(domain, witness)
-    return Supremum(_least_at(error, inside), max(upper, best), inside, regions=len(complex))
+def _by_branching(error: Network, domain: Polyhedron, most: float, budget: Budget, gap: float) -> Supremum:
+    """The greatest output of either sign by branch and bound over the pieces of units."""
+    from polytope.bounds.branching.minima import Minima  # loads torch, which takes seconds
 
+    n = error.output_dim
+    signs = np.concatenate([np.eye(n), -np.eye(n)])
+    both = maxima_first(error).then(Network((n,), (Layer((0,), (Dense(signs),), np.zeros(2 * n)),)))
 
-def _maximum(
-    program: WarmProgram, rows: RegionRows, slope: FloatArray, most: FloatArray
-) -> tuple[float, float, FloatArray]:
-    """The maximum of ``slope . x`` over a region: by a float program, proved by its multipliers, and where.
+    def spent() -> bool:
+        return budget.spent(0) or search.settled >= most
 
-    Any multipliers y >= 0 prove ``slope . x <= -y . c + |slope - y A| . |x|``, and what rows are off by.
-
-    Arguments:
-        most: ``[d]``, the largest absolute coordinates.
-    """
-    A, c = rows.rows()[:, :-1], rows.c
-    scale, length = float(np.abs(c).max(initial=0.0)) or 1.0, float(np.linalg.norm(slope))
-    if not length:
-        return 0.0, 0.0, np.zeros(len(most))
-    best = program.maximise(
-        list(np.concatenate([A, c[:, None] / scale], axis=1)), np.append(slope / length, 0.0)
-    )
-    far, terms = float(np.linalg.norm(most)), SLIGHTLY * ROUNDING * (len(c) + len(most) + 4)
-    limits = []
-    for y in (np.maximum(best.multipliers, 0.0) * length, np.maximum(-best.multipliers, 0.0) * length):
-        rest = np.abs(slope - y @ A) + terms * (np.abs(slope) + y @ np.abs(A))
-        off = y @ (rows.tilt * far + rows.shift) + terms * (y @ np.abs(c))
-        limits.append(float(-y @ c + SLIGHTLY * (off + rest @ most)))
-    return best.value * length * scale, min(limits), best.point * scale
-
-
-def _inside(domain: Polyhedron, x: FloatArray) -> FloatArray:
-    """A point of the domain next to one that may lie outside by rounding."""
-    center = domain.inscribed_ball[0]
-    steps = [x, *(x + 2.0**-k * (center - x) for k in (46, 40, 30)), center]
-    return next(point for point in steps if domain.contains(point[None])[0])
-
-
-def _least_at(error: Network, x: FloatArray) -> float:
-    """The greatest absolute output at a point, or less: proved by intervals."""
-    low, high = bounds_at(error, x)
-    return float(np.maximum(np.maximum(low, -high), 0.0).max())
+    search = Minima(both, domain, gap, spent)
+    with suppress(BudgetSpent), watched(budget.look):
+        search.run()
+    best = int(search.value.argmin())
+    lower = max(0.0, float(-search.value[best]))
+    return Supremum(lower, max(lower, float((-search.low).max())), search.at[best], search.settled)
 
 
 def _bounded(error: Network, domain: Polyhedron, lower: float, witness: FloatArray, regions: int) -> Supremum:
     """Certified bounds on the outputs, and the best of some random points."""
     low, high = output_bounds(error, domain)
-    best = lower
+    value, point = _sampled(error, domain)
+    upper = max(float(np.abs(low).max()), float(np.abs(high).max()))
+    return Supremum(lower, upper, point if value > lower else witness, regions=regions)
+
+
+def _sampled(error: Network, domain: Polyhedron) -> tuple[float, FloatArray]:
+    """The greatest absolute output at some random points, evaluated in float64, and where it is."""
+    best, witness = 0.0, domain.inscribed_ball[0]
     for points in random_points(domain, SAMPLES, np.random.default_rng(0)):
         values = np.abs(error(points)).max(axis=1)
         if values.max() > best:
             best, witness = float(values.max()), points[values.argmax()]
-    upper = max(float(np.abs(low).max()), float(np.abs(high).max()))
-    return Supremum(lower, upper, witness, regions=regions)
+    return best, witness
