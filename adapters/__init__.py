@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from polytope.lazy import lazy
 
 _HOMES = {
+    "activations": "adapters.inside",
     "from_onnx": "adapters.memory",
     "from_torch": "adapters.memory",
     "load": "adapters.files",
@@ -20,6 +21,7 @@ _HOMES = {
 if TYPE_CHECKING:
     from adapters.check import runtime as runtime
     from adapters.files import load as load
+    from adapters.inside import activations as activations
     from adapters.lowering.published import supported_ops as supported_ops
     from adapters.lowering.published import supported_ops_markdown as supported_ops_markdown
     from adapters.memory import from_onnx as from_onnx

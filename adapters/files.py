@@ -11,6 +11,7 @@ from typing import Any
 
 from adapters.archive import opened
 from adapters.lowering.refusals import presentable
+from adapters.pieces import Piece
 from polytope.errors import CorruptFileError, LoadError, UnsafeFileError
 from polytope.ir import Activation, Network
 
@@ -22,6 +23,7 @@ def load(
     path: str | os.PathLike[str],
     *,
     until: str | list[str] | tuple[str, ...] | None = None,
+    from_: str | list[str] | tuple[str, ...] | None = None,
     input_shape: Any = None,
     activation: str | Activation | None = None,
     module: Any = None,
@@ -32,6 +34,8 @@ def load(
         path: ``.onnx``, ``.pt2``, ``.pt`` / ``.pth`` (a state dict or TorchScript) or ``.npz``
             (arrays W0, b0, W1, b1, ...).
         until: name(s) of tensors at which to stop, or of outputs to keep; ``None`` keeps all outputs.
+        from_: name(s) of tensors to begin at: behind an embedding, a normalisation, or whatever is not
+            piecewise linear. The network is the piece between them and the outputs.
         input_shape: shape of one input without the batch axis, where the file leaves it open.
         activation: what stands between the layers of a file that holds weights only: "relu", "leaky_relu",
             "hardtanh", ..., or an activation of ``polytope.ir``. Archives of arrays (.npz) default to ReLU.
@@ -57,13 +61,13 @@ def load(
         array([[3.]])
     """
     file = Path(path)
-    data = _contents(file)
+    data = contents(file)
     reader = _reader(file)
     with presentable(file.name):
-        return reader(file, data, Options(until, input_shape, activation, module))
+        return reader(file, data, Options(until, from_, input_shape, activation, module))
 
 
-def _contents(file: Path) -> bytes:
+def contents(file: Path) -> bytes:
     """The bytes of a regular file of bearable size."""
     try:
         status = file.stat()
@@ -90,9 +94,15 @@ class Options:
     """What the caller says about a file, as in :func:`load`."""
 
     until: Any = None
+    from_: Any = None
     input_shape: Any = None
     activation: Any = None
     module: Any = None
+
+    @property
+    def piece(self) -> Piece:
+        """The part of the model that is read."""
+        return Piece.between(self.from_, self.until)
 
     def refuse(self, what: str, *names: str) -> None:
         """Options that a kind of file has no use for are refused rather than ignored."""
@@ -105,13 +115,13 @@ def _onnx(file: Path, data: bytes, options: Options) -> Network:
     from adapters.onnx.model import read_onnx
 
     options.refuse("an ONNX file, which holds its architecture", "activation", "module")
-    return read_onnx(file, data, until=options.until, input_shape=options.input_shape)
+    return read_onnx(file, data, piece=options.piece, input_shape=options.input_shape)
 
 
 def _npz(file: Path, data: bytes, options: Options) -> Network:
     from adapters.arrays import read_npz
 
-    options.refuse("an archive of arrays", "until", "module")
+    options.refuse("an archive of arrays", "until", "from_", "module")
     return read_npz(data, activation=options.activation, input_shape=options.input_shape)
 
 
@@ -119,7 +129,7 @@ def _pt2(file: Path, data: bytes, options: Options) -> Network:
     from adapters.torch.pt2_file import network_from_pt2
 
     options.refuse("an exported program, which holds its architecture", "activation", "module")
-    return network_from_pt2(data, until=options.until, input_shape=options.input_shape)
+    return network_from_pt2(data, piece=options.piece, input_shape=options.input_shape)
 
 
 def _pt(file: Path, data: bytes, options: Options) -> Network:
@@ -127,19 +137,19 @@ def _pt(file: Path, data: bytes, options: Options) -> Network:
         from adapters.torch.script import network_from_script
 
         options.refuse("a TorchScript archive, which holds its architecture", "activation", "module")
-        return network_from_script(data, until=options.until, input_shape=options.input_shape)
+        return network_from_script(data, piece=options.piece, input_shape=options.input_shape)
     if _holds(data, "/models/"):
         return _pt2(file, data, options)
     from adapters.torch.state_dict import network_from_state, read_weights
 
     state = read_weights(data)
     if options.module is None:
-        options.refuse("a file of weights, which names no values", "until")
+        options.refuse("a file of weights, which names no values", "until", "from_")
         return network_from_state(state, activation=options.activation, input_shape=options.input_shape)
     from adapters.torch.export import network_from_weights
 
     options.refuse("weights that are read into a module, which says it", "activation")
-    return network_from_weights(options.module, state, until=options.until, input_shape=options.input_shape)
+    return network_from_weights(options.module, state, piece=options.piece, input_shape=options.input_shape)
 
 
 def _holds(data: bytes, folder: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.lowering.refusals import presentable
+from adapters.pieces import Piece
 from polytope.ir import Network
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def from_onnx(
     model: onnx.ModelProto,
     *,
     until: str | Sequence[str] | None = None,
+    from_: str | Sequence[str] | None = None,
     input_shape: Any = None,
     folder: str | os.PathLike[str] | None = None,
 ) -> Network:
@@ -26,7 +28,7 @@ def from_onnx(
 
     Arguments:
         model: the parsed model; it is not changed.
-        until, input_shape: as in :func:`load`.
+        until, from_, input_shape: as in :func:`load`.
         folder: where the model's external data lies, if it has any.
     """
     from adapters.onnx.model import network_from_onnx
@@ -37,11 +39,17 @@ def from_onnx(
         )
     place = None if folder is None else Path(folder)
     with presentable():
-        return network_from_onnx(model, until=until, input_shape=input_shape, folder=place)
+        return network_from_onnx(
+            model, piece=Piece.between(from_, until), input_shape=input_shape, folder=place
+        )
 
 
 def from_torch(
-    module: torch.nn.Module, example_input: Any, *, until: str | Sequence[str] | None = None
+    module: torch.nn.Module,
+    example_input: Any,
+    *,
+    until: str | Sequence[str] | None = None,
+    from_: str | Sequence[str] | None = None,
 ) -> Network:
     """The network of a PyTorch module in inference mode, compared with the module.
 
@@ -49,6 +57,8 @@ def from_torch(
         module: any ``torch.nn.Module``; it is traced with ``torch.export`` and not changed.
         example_input: a tensor with a batch axis in front, or a tuple of them; only shapes matter.
         until: name(s) of traced values at which to stop; error messages name them.
+        from_: name(s) of traced values that the network begins at instead of at the module's inputs, which
+            may then be anything, whole numbers too.
 
     Raises:
         ImportMismatchError: the module gives several samples together something else than each alone.
@@ -64,4 +74,4 @@ def from_torch(
     if not hasattr(module, "modules"):
         raise TypeError(f"from_torch takes a torch.nn.Module, not a {type(module).__name__}.")
     with presentable():
-        return network_from_module(module, example_input, until=until)
+        return network_from_module(module, example_input, piece=Piece.between(from_, until))

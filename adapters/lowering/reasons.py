@@ -6,6 +6,10 @@ from collections.abc import Mapping
 
 from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
 
+IN_THE_MIDDLE = (
+    "It stands in the middle of the model, so no cut keeps the whole function; "
+    "from_= and until= name where a piece of it begins and ends."
+)
 SMOOTH: Mapping[str, str] = {
     "Sigmoid": "sigmoid",
     "Tanh": "tanh",

@@ -16,9 +16,11 @@ from adapters.onnx.branches import nested, reads
 from adapters.onnx.file import parse_model, resolve_external
 from adapters.onnx.functions import with_rules, without_functions
 from adapters.onnx.graph import DTYPES, Graph, dtype_of, read_graph
+from adapters.onnx.piece import beginning_at
 from adapters.onnx.runtime import Run, complaint, in_onnxruntime, in_reference
 from adapters.onnx.single import in_single_precision
 from adapters.onnx.trace import input_parts, trace
+from adapters.pieces import Piece
 from polytope.errors import CorruptFileError, ImportMismatchError, LoadError, UnsupportedOpError
 from polytope.ir import Network
 
@@ -30,7 +32,11 @@ _LARGEST_IN_REFERENCE = 2**26
 
 
 def network_from_onnx(
-    model: onnx.ModelProto, *, until: str | Sequence[str] | None, input_shape: Any, folder: Path | None
+    model: onnx.ModelProto,
+    *,
+    piece: Piece,
+    input_shape: Any,
+    folder: Path | None,
 ) -> Network:
     """The network of an ONNX model, compared with onnxruntime, or with onnx.reference where that cannot.
 
@@ -40,8 +46,8 @@ def network_from_onnx(
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     resolve_external(copy, folder)
-    names = None if until is None else [until] if isinstance(until, str) else list(until)
-    graph = read_graph(with_rules(without_functions(copy)), names)
+    standard = with_rules(without_functions(copy))
+    graph = read_graph(beginning_at(standard, piece) if piece.start else standard, piece.until)
     network, parts = _traced(graph, input_shape)
     frozen = {p.frozen for p in parts}
     if frozen == {1}:
@@ -189,7 +195,7 @@ def _standalone(graph: Graph, parts: Sequence[InputPart]) -> bytes:
         ) from error
 
 
-def read_onnx(path: Path, data: bytes, *, until: str | Sequence[str] | None, input_shape: Any) -> Network:
+def read_onnx(path: Path, data: bytes, *, piece: Piece, input_shape: Any) -> Network:
     """The network of an ONNX file."""
     model = parse_model(data, path.name)
-    return network_from_onnx(model, until=until, input_shape=input_shape, folder=path.parent)
+    return network_from_onnx(model, piece=piece, input_shape=input_shape, folder=path.parent)

@@ -25,17 +25,8 @@ Run = Callable[[FloatArray], list[NDArray[Any]]]
 
 
 def in_onnxruntime(model: bytes, parts: Sequence[InputPart], dtype: str) -> Run:
-    """The model in onnxruntime: graph optimisation off, one thread, deterministic."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises many unrelated kinds
-        raise NotRunnableError(f"onnxruntime refuses it: {_first(error)}") from error
+    """The model in onnxruntime."""
+    session = session_of(model)
     names = {i.name for i in session.get_inputs()}
 
     def run(x: FloatArray) -> list[NDArray[Any]]:
@@ -48,6 +39,20 @@ def in_onnxruntime(model: bytes, parts: Sequence[InputPart], dtype: str) -> Run:
     quiet = onnxruntime.RunOptions()
     quiet.log_severity_level = 4
     return run
+
+
+def session_of(model: bytes) -> Any:
+    """A session of onnxruntime: graph optimisation off, one thread, deterministic, silent."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises many unrelated kinds
+        raise NotRunnableError(f"onnxruntime refuses it: {_first(error)}") from error
 
 
 def in_reference(model: bytes, parts: Sequence[InputPart], dtype: str) -> Run:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx
 
-from adapters.lowering.reasons import JUMPS, SMOOTH
+from adapters.lowering.reasons import IN_THE_MIDDLE, JUMPS, SMOOTH
 from adapters.onnx.branches import reads
 from adapters.onnx.graph import Graph
 from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
@@ -39,17 +39,19 @@ def with_suggestion(
     """The error with a sentence that names the cut, where there is a sensible one."""
     inputs = {i.name for i in graph.inputs}
     fitting = isinstance(error, NotPiecewiseLinearError | UnsupportedOpError)
-    if not fitting or not symbolic or inputs & set(symbolic):
+    if not fitting or not symbolic:
         return error
     readers: dict[str, list[onnx.NodeProto]] = {}
     for other in graph.nodes:
         for name in reads(other):
             readers.setdefault(name, []).append(other)
     behind = _behind(node, readers)
+    if inputs & set(symbolic):
+        weighty = any(other.op_type not in _TAIL for other in behind)
+        advice = f" load(path, from_={node.output[0]!r}) begins behind it." if weighty else ""
+        return type(error)(f"{error}{advice}")
     if any(other.op_type not in _TAIL for other in behind):
-        return type(error)(
-            f"{error} It stands in the middle of the model, so no cut keeps the whole function."
-        )
+        return type(error)(f"{error} {IN_THE_MIDDLE}")
     place = "It is the last node" if not behind else "Only the model's head follows"
     cut = symbolic[0]
     advice = f"{place}: load(path, until={cut!r}) stops before it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -14,10 +14,11 @@ from adapters.check import TOLERANCE
 from adapters.inputs import InputPart
 from adapters.lowering.conditions import output
 from adapters.lowering.layers import Array, Lowering, Tensor, Value, located
-from adapters.lowering.reasons import is_smooth
+from adapters.lowering.reasons import IN_THE_MIDDLE, is_smooth
 from adapters.lowering.registry import Node
 from adapters.lowering.tracing import applied
 from adapters.ops.aten_kernels import in_whole_numbers
+from adapters.pieces import Piece, refuse_other_ways
 from adapters.torch.aten_types import is_whole, type_name
 from adapters.torch.schema import checked_arguments
 from polytope.errors import CorruptFileError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
@@ -59,25 +60,37 @@ class Program:
     Arguments:
         inputs: name and declared sizes of each input; ``None`` for an open size.
         constants: arrays by name.
+        declared: sizes of values on the way, as far as they are known.
     """
 
     inputs: tuple[tuple[str, tuple[int | None, ...]], ...]
     constants: Mapping[str, Array]
     steps: tuple[Step, ...]
     outputs: tuple[str, ...]
+    declared: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
 
-    def cut(self, until: Sequence[str] | None) -> Program:
-        """The program that ends at the named values."""
-        if not until:
-            return self
+    def cut(self, piece: Piece) -> Program:
+        """The program that begins and ends at the named values."""
         known = {n for step in self.steps for n in step.outputs} | {n for n, _ in self.inputs}
-        for name in until:
+        for name in (*piece.start, *piece.until):
             if name not in known:
                 shown = [step.name for step in self.steps[-6:] if step.outputs]
                 raise CorruptFileError(
                     f"There is no value {name!r} in the program. The last ones are {shown}."
                 )
-        return replace(self, outputs=tuple(until))
+        ended = replace(self, outputs=piece.until or self.outputs)
+        return ended._beginning_at(piece.start) if piece.start else ended
+
+    def _beginning_at(self, start: tuple[str, ...]) -> Program:
+        """The program with values on the way as its inputs; refused where it needs another input as well."""
+        own = dict(self.inputs)
+        inputs = tuple((name, own.get(name) or self.declared.get(name, ())) for name in start)
+        begun = replace(
+            self, inputs=inputs, steps=tuple(s for s in self.steps if not set(s.outputs) & set(start))
+        )
+        steps = ((f"Node {s.name!r} (op {s.op})", reads(s), s.outputs) for s in needed_steps(begun))
+        refuse_other_ways(steps, start, tuple(own))
+        return begun
 
 
 def references(argument: Any) -> Iterator[str]:
@@ -203,12 +216,12 @@ def _suggesting(program: Program, step: Step, error: LoadError, values: Mapping[
     steps = needed_steps(program)
     place = next(number for number, other in enumerate(steps) if other is step)
     behind = steps[place + 1 :]
+    weighty = any(not is_smooth("ATen", s.op) and s.op not in _HEAD for s in behind)
     if not symbolic or symbolic[0] in {n for n, _ in program.inputs}:
-        return error
-    if any(not is_smooth("ATen", s.op) and s.op not in _HEAD for s in behind):
-        return type(error)(
-            f"{error} It stands in the middle of the model, so no cut keeps the whole function."
-        )
+        begun = f" load(path, from_={step.name!r}) begins behind it." if symbolic and weighty else ""
+        return type(error)(f"{error}{begun}")
+    if weighty:
+        return type(error)(f"{error} {IN_THE_MIDDLE}")
     place_name = "It is the last node" if not behind else "Only the model's head follows"
     return type(error)(f"{error} {place_name}: load(path, until={symbolic[0]!r}) stops before it.")
 

@@ -15,6 +15,7 @@ from adapters.arrays import refuse_not_finite
 from adapters.check import Model, NotRunnableError, checked, refuse_mixing
 from adapters.inputs import InputPart, completed_part, given_shapes
 from adapters.lowering.layers import Array
+from adapters.pieces import Piece
 from adapters.torch.aten_program import Program, Reference, Step, coarsest, trace_program
 from adapters.torch.runtime import first_line, module_model, program_model, quiet
 from adapters.torch.state_dict import real, unwrapped
@@ -27,7 +28,7 @@ def network_from_module(
     module: torch.nn.Module,
     example_input: Any,
     *,
-    until: str | Sequence[str] | None,
+    piece: Piece,
     lasting: bool = False,
 ) -> Network:
     """The network of a module in inference mode, compared with the module itself.
@@ -35,29 +36,29 @@ def network_from_module(
     Arguments:
         lasting: whether the module stays in inference mode, so that it can be run again later.
     """
-    examples = _examples(example_input)
-    with quiet(), _inference(module):
-        exported = _exported(module, examples)
-        names, dtype = until_names(until), str(examples[0].dtype).removeprefix("torch.")
+    examples = _examples(example_input, whole=bool(piece.start))
+    with quiet(), inference(module):
+        exported = exported_program(module, examples)
         try:
-            program, parts, network = _traced(exported, names)
+            program, parts, network = _traced(exported, piece)
         except UnsupportedOpError as error:
-            program, parts, network = _traced_in_smaller_steps(exported, names, error)
+            program, parts, network = _traced_in_smaller_steps(exported, piece, error)
+        dtype = _dtype(module, examples)
         model = module_model(module, parts, dtype, "the module in PyTorch")
-        if until:
+        if piece:
             model = program_model(program, parts, dtype)
         try:
             kind = coarsest(program, dtype)
-            found = checked(network, model, kind, file_dtype=dtype, lasting=lasting or bool(until))
+            found = checked(network, model, kind, file_dtype=dtype, lasting=lasting or bool(piece))
         except NotRunnableError as error:
             raise UnsupportedOpError(f"The module does not run on its example: {error}.") from error
         if any(part.batched for part in parts):
-            batches = _in_batches(module, examples, names, parts, dtype) if names else model
+            batches = _in_batches(module, examples, piece, parts, dtype) if piece else model
             refuse_mixing(network, batches, parts, kind)
         return found
 
 
-def _exported(module: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> Any:
+def exported_program(module: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> Any:
     """The module's exported program, without operators that change their operands."""
     try:
         with redirect_stderr(io.StringIO()):  # it prints the graph that it cannot trace
@@ -72,19 +73,20 @@ def _exported(module: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> An
 def _in_batches(
     module: torch.nn.Module,
     examples: tuple[torch.Tensor, ...],
-    names: list[str],
+    piece: Piece,
     parts: Sequence[InputPart],
     dtype: str,
 ) -> Model:
     """The module up to the named values, traced anew for every size of batch."""
 
     def run(x: FloatArray) -> Sequence[Array]:
+        batched = [e.ndim > 0 for e in examples] if piece.start else [part.batched for part in parts]
         several = tuple(
-            e.repeat(len(x), *[1] * (e.ndim - 1)) if part.batched else e
-            for e, part in zip(examples, parts, strict=True)
+            e.repeat(len(x), *[1] * (e.ndim - 1)) if several else e
+            for e, several in zip(examples, batched, strict=True)
         )
         try:
-            program = _program(_exported(module, several)).cut(names)
+            program = _program(exported_program(module, several)).cut(piece)
         except LoadError as error:
             raise NotRunnableError(str(error)) from error
         return program_model(program, parts, dtype).run(x)
@@ -93,7 +95,7 @@ def _in_batches(
 
 
 def network_from_weights(
-    module: torch.nn.Module, state: Mapping[str, Any], *, until: str | Sequence[str] | None, input_shape: Any
+    module: torch.nn.Module, state: Mapping[str, Any], *, piece: Piece, input_shape: Any
 ) -> Network:
     """The network of an architecture with the weights of a state dict."""
     if not isinstance(module, torch.nn.Module):
@@ -116,7 +118,7 @@ def network_from_weights(
     shapes = given_shapes(input_shape, [f"input {i}" for i in range(count)])
     kind = next((p.dtype for p in filled.parameters()), torch.float32)
     examples = tuple(torch.zeros(1, *shape, dtype=kind) for shape in shapes.values())
-    return network_from_module(filled, examples, until=until, lasting=True)
+    return network_from_module(filled, examples, piece=piece, lasting=True)
 
 
 def _misfit(given: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
@@ -138,33 +140,39 @@ def _misfit(given: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
     )
 
 
-def _traced(exported: Any, until: list[str] | None) -> tuple[Program, list[InputPart], Network]:
-    program = _program(exported).cut(until)
+def _traced(exported: Any, piece: Piece) -> tuple[Program, list[InputPart], Network]:
+    program = _program(exported).cut(piece)
     parts = [completed_part(name, shape, None, per_sample=True) for name, shape in program.inputs]
     return program, parts, trace_program(program, parts)
 
 
 def _traced_in_smaller_steps(
-    exported: Any, until: list[str] | None, first: UnsupportedOpError
+    exported: Any, piece: Piece, first: UnsupportedOpError
 ) -> tuple[Program, list[InputPart], Network]:
     """Decomposed operators may all have rules where a composite one has none."""
     try:
-        return _traced(exported.run_decompositions(), until)
+        return _traced(exported.run_decompositions(), piece)
     except LoadError:
         raise first from None
 
 
-def _examples(example_input: Any) -> tuple[torch.Tensor, ...]:
-    """One sample of each input, behind a batch axis of one."""
+def _dtype(module: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> str:
+    """The number type of the inputs; the module's own where they are whole numbers."""
+    kinds = [e.dtype for e in examples] + [p.dtype for p in module.parameters()]
+    return str(next((k for k in kinds if k.is_floating_point), torch.float32)).removeprefix("torch.")
+
+
+def _examples(example_input: Any, *, whole: bool) -> tuple[torch.Tensor, ...]:
+    """One sample of each input, behind a batch axis of one; whole numbers only where that is said."""
     given = example_input if isinstance(example_input, tuple | list) else (example_input,)
     tensors = [torch.as_tensor(np.asarray(e) if not isinstance(e, torch.Tensor) else e) for e in given]
-    if not tensors or any(not t.is_floating_point() for t in tensors):
+    if not tensors or not (whole or all(t.is_floating_point() for t in tensors)):
         raise ValueError("example_input must be a floating-point tensor, or a tuple of them.")
     return tuple(t[:1] if t.ndim > 1 else t for t in tensors)
 
 
 @contextmanager
-def _inference(module: torch.nn.Module) -> Iterator[None]:
+def inference(module: torch.nn.Module) -> Iterator[None]:
     """The module in inference mode; every part gets its own mode back."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
@@ -173,11 +181,6 @@ def _inference(module: torch.nn.Module) -> Iterator[None]:
     finally:
         for part, mode in modes:
             part.training = mode
-
-
-def until_names(until: str | Sequence[str] | None) -> list[str] | None:
-    """The names to stop at, as a list."""
-    return None if until is None else [until] if isinstance(until, str) else list(until)
 
 
 def tensor_array(tensor: torch.Tensor, name: str) -> Array:
@@ -201,14 +204,15 @@ def _program(exported: Any) -> Program:
     constants = {name: tensor_array(stored[target], target) for name, target in targets.items()}
     nodes = list(exported.graph.nodes)
     inputs = [n for n in nodes if n.op == "placeholder" and n.name in signature.user_inputs]
-    shapes = tuple((n.name, tuple(_size(s) for s in n.meta["val"].shape)) for n in inputs)
+    shapes = tuple((n.name, _sizes(n.meta["val"])) for n in inputs)
     steps = tuple(_step(n) for n in nodes if n.op == "call_function")
+    declared = {n.name: _sizes(n.meta["val"]) for n in nodes if isinstance(n.meta.get("val"), torch.Tensor)}
     outputs = tuple(str(name) for name in signature.user_outputs if name is not None)
-    return Program(shapes, constants, steps, outputs)
+    return Program(shapes, constants, steps, outputs, declared)
 
 
-def _size(size: Any) -> int | None:
-    return size if isinstance(size, int) else None
+def _sizes(tensor: torch.Tensor) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in tensor.shape)
 
 
 def _step(node: Any) -> Step:

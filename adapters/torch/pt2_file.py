@@ -7,7 +7,7 @@ and raw numbers, and nothing else.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -18,6 +18,7 @@ from adapters.archive import opened
 from adapters.arrays import LARGEST_ARCHIVE, refuse_not_finite
 from adapters.inputs import completed_part, given_shapes
 from adapters.lowering.layers import Array
+from adapters.pieces import Piece
 from adapters.torch.aten_program import Program, Reference, Step, coarsest, trace_program
 from adapters.torch.aten_types import IN_ARCHIVES
 from adapters.torch.json_tree import Tree, parsed
@@ -46,11 +47,10 @@ _PLAIN = ("as_int", "as_ints", "as_float", "as_floats", "as_bool", "as_bools", "
 _AGAIN = "Export it again with torch.export.save of PyTorch 2.9 or newer."
 
 
-def network_from_pt2(data: bytes, *, until: str | Sequence[str] | None, input_shape: Any) -> Network:
+def network_from_pt2(data: bytes, *, piece: Piece, input_shape: Any) -> Network:
     """The network of a .pt2 archive, compared with PyTorch's kernels run on its graph."""
     program, dtype = read_program(data)
-    names = None if until is None else [until] if isinstance(until, str) else list(until)
-    program = program.cut(names)
+    program = program.cut(piece)
     given = given_shapes(input_shape, [name for name, _ in program.inputs])
     try:
         return _network(program, given, dtype, per_sample=True)
@@ -119,7 +119,10 @@ def _program(archive: zipfile.ZipFile) -> tuple[Program, str]:
     if not all(kind == "as_tensor" for kind, _ in outputs):
         raise UnsupportedOpError("The program returns something beside tensors. Export what returns tensors.")
     names = tuple(content["name"].text() for _, content in outputs)
-    return Program(sizes, constants, steps, names), _NAMES.get(shapes[inputs[0]]["dtype"].whole(), "float32")
+    declared = {name: _sizes(tensor) for name, tensor in shapes.items()}
+    return Program(sizes, constants, steps, names, declared), _NAMES.get(
+        shapes[inputs[0]]["dtype"].whole(), "float32"
+    )
 
 
 def _content(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,8 +13,9 @@ from adapters.archive import opened
 from adapters.check import NotRunnableError, checked, refuse_mixing
 from adapters.inputs import InputPart, given_shapes
 from adapters.lowering.layers import Array
+from adapters.pieces import Piece
 from adapters.torch.aten_program import Program, Reference, Step, coarsest, trace_program
-from adapters.torch.export import tensor_array, until_names
+from adapters.torch.export import tensor_array
 from adapters.torch.runtime import first_line, module_model, program_model, quiet
 from polytope.errors import CorruptFileError, UnsafeFileError, UnsupportedOpError
 from polytope.ir import Network
@@ -60,7 +60,7 @@ def _vet_node(node: ast.AST) -> None:
         raise UnsafeFileError(f"The archive's code calls {name}, which a model has no need for.")
 
 
-def network_from_script(data: bytes, *, until: str | Sequence[str] | None, input_shape: Any) -> Network:
+def network_from_script(data: bytes, *, piece: Piece, input_shape: Any) -> Network:
     """The network of a TorchScript archive, compared with the module in it."""
     vet_script(data)
     with quiet():
@@ -71,10 +71,10 @@ def network_from_script(data: bytes, *, until: str | Sequence[str] | None, input
         except Exception as error:  # the TorchScript reader raises many unrelated kinds
             raise CorruptFileError(f"The TorchScript archive cannot be read: {first_line(error)}") from error
         program = script_program(graph)
-        cut, dtype = program.cut(until_names(until)), _dtype(module)
+        cut, dtype = program.cut(piece), _dtype(module)
         parts, network = _script_traced(program, cut, input_shape)
         model = module_model(module, parts, dtype, "the archive in PyTorch")
-        if until:
+        if piece:
             model = program_model(cut, parts, dtype)
         try:
             kind = coarsest(cut, dtype)
@@ -90,7 +90,7 @@ def _script_traced(program: Program, cut: Program, input_shape: Any) -> tuple[li
 
     A shape that starts with one may or may not name the batch axis: it is taken without first.
     """
-    names = [name for name, _ in program.inputs]
+    names = [name for name, _ in cut.inputs]
     given = dict(given_shapes(input_shape, names))
     shapes = [given.get(name) or _first_width(program, name) for name in names]
     parts = [InputPart(n, (1, *shape), batched=True) for n, shape in zip(names, shapes, strict=True)]

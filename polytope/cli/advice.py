@@ -12,6 +12,7 @@ _WORDS = {
     "activation": "--activation",
     "module": "--module",
     "until": "--until",
+    "from_": "--from",
 }
 _MODULE, _SIZES, _NAME = "FILE.py:NAME", "SIZES", "NAME"
 
@@ -31,7 +32,7 @@ def in_options(message: str) -> str:
         words = _CALL if call is None else " ".join(_option(k) for k in call.keywords)
         message = message[:start] + words + message[end:]
         start = message.find(_CALL, start + len(words))
-    words = r"(?<![\w'\"-])(?:(input_shape)\b=?|(activation|module|until)=)"
+    words = r"(?<![\w'\"-])(?:(input_shape)\b=?|(activation|module|until|from_)=)"
     return re.sub(words, lambda match: _WORDS[match[1] or match[2]], message)
 
 

@@ -16,7 +16,7 @@ import adapters
 from polytope.cli import options
 from polytope.cli.groups import grouped
 from polytope.cli.options import EngineName, Reading, Where, chosen_engine, chosen_scope, in_bytes
-from polytope.cli.reading import load
+from polytope.cli.reading import inside, load, piece_of
 from polytope.cli.results import finish, print_json, say
 from polytope.cli.terminal import FAILED, audit_table, end, sentences, watching
 from polytope.engines.amounts import in_seconds
@@ -99,10 +99,10 @@ def audit(
         network = load(model, reading)
         folder = out or folder_for(model)
         folder.mkdir(parents=True, exist_ok=True)
-        points = points_from_file(data, network, where.scale) if data else None
+        points = points_from_file(data, network, where.scale, inside(model, reading)) if data else None
         first = properties[0] if properties and not where.chosen else None
         done = run_audit(
-            ModelFile(network, model, adapters.runtime(network), class_names(names)),
+            ModelFile(network, model, adapters.runtime(network), class_names(names), piece_of(reading)),
             chosen_scope(network, where, first, points),
             data=Data(points.x, points.labels, radius) if points else None,
             required=required,

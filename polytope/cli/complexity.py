@@ -11,7 +11,7 @@ from rich.console import Console
 from polytope.cli import options
 from polytope.cli.groups import grouped
 from polytope.cli.options import Reading
-from polytope.cli.reading import load
+from polytope.cli.reading import inside, load
 from polytope.cli.results import finish, import_facts, print_json, say
 from polytope.cli.terminal import sentences
 from polytope.labelled import in_words
@@ -36,7 +36,7 @@ def complexity(
 
     with sentences():
         network = load(model, reading)
-        points = points_from_file(data, network, scale)
+        points = points_from_file(data, network, scale, inside(model, reading))
         classes = task_of(points.labels, len(points.x), network.output_dim).classes
         with Console(stderr=True).status(f"local complexity of {len(points.x):,} points"):
             facts = complexity_facts(network, points.x, classes, radius, max_seconds)

@@ -132,6 +132,15 @@ Until = Annotated[
     list[str] | None,
     typer.Option("--until", help="Stop at this tensor of the model. Repeatable.", rich_help_panel=READING),
 ]
+From = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="TENSOR",
+        help="Begin at this tensor of the model, e.g. behind an embedding. Repeatable.",
+        rich_help_panel=READING,
+    ),
+]
 InputShape = Annotated[
     list[str] | None,
     typer.Option(
@@ -195,6 +204,7 @@ class Reading:
     """The options that say how a model file is read."""
 
     until: Until = None
+    from_: From = None
     input_shape: InputShape = None
     activation: ActivationName = None
     module: Architecture = None

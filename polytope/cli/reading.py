@@ -7,9 +7,12 @@ import importlib.util
 import inspect
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 
 import adapters
@@ -18,6 +21,7 @@ from polytope.cli.options import Reading
 from polytope.cli.terminal import safe
 from polytope.errors import LoadError, is_deliberate
 from polytope.ir import Network
+from polytope.ir.maps import FloatArray
 
 
 def load(path: Path, reading: Reading) -> Network:
@@ -29,7 +33,12 @@ def load(path: Path, reading: Reading) -> Network:
         warnings.simplefilter("always", UserWarning)
         try:
             network = adapters.load(
-                path, until=until, input_shape=shape, activation=reading.activation, module=module
+                path,
+                until=until,
+                from_=reading.from_ or None,
+                input_shape=shape,
+                activation=reading.activation,
+                module=module,
             )
         except (LoadError, ValueError, TypeError) as error:
             if not is_deliberate(error):
@@ -39,6 +48,28 @@ def load(path: Path, reading: Reading) -> Network:
         if notice.category is UserWarning:
             console.print(f"Note: {safe(in_options(str(notice.message)))}", highlight=False, soft_wrap=True)
     return network
+
+
+def piece_of(reading: Reading) -> str:
+    """Which part of the model the options ask for, in words; empty for all of it."""
+    ends = (("from", reading.from_), ("up to", reading.until))
+    return " ".join(f"{word} {', '.join(map(repr, names))}" for word, names in ends if names)
+
+
+def inside(path: Path, reading: Reading) -> Callable[[NDArray[Any]], FloatArray] | None:
+    """What an ONNX model makes of its inputs where ``--from`` lets the network begin; ``None`` without."""
+    names = reading.from_
+    if not names:
+        return None
+    if path.suffix.lower() != ".onnx":
+        raise ValueError(
+            "--data beside --from: only ONNX models are run up to a tensor. Export the model to ONNX."
+        )
+
+    def rows(x: NDArray[Any]) -> FloatArray:
+        return np.concatenate([adapters.activations(path, x, at=name) for name in names], axis=1)
+
+    return rows
 
 
 def shape_of(input_shapes: list[str] | None) -> tuple[int, ...] | list[tuple[int, ...]] | None:

@@ -28,12 +28,14 @@ class ModelFile:
         runtime: the model's own, ``[B, d]`` to ``[B, out]``, such as ``adapters.runtime(network)``; the
             network is compared with it.
         classes: names of the classes, one for every output; of a network with one output two.
+        piece: which part of the file the network is, in words: "from 'x' to 'y'"; all of it by default.
     """
 
     network: Network
     path: str | Path | None = None
     runtime: Runtime | None = None
     classes: Sequence[str] = ()
+    piece: str = ""
 
 
 @dataclass(frozen=True, eq=False)

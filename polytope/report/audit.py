@@ -147,7 +147,7 @@ def audit(
     complex = answers.search(budget)
     report = Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=model_facts(model.network, Path(model.path) if model.path else None),
+        model=model_facts(model.network, Path(model.path) if model.path else None, model.piece),
         domain=_domain_facts(subject.scope),
         data=data_facts(subject),
         search=search_facts(complex),

@@ -18,10 +18,11 @@ def file_facts(path: Path) -> File:
     return File(path.name, len(data), hashlib.sha256(data).hexdigest())
 
 
-def model_facts(network: Network, file: Path | None) -> ModelFacts:
+def model_facts(network: Network, file: Path | None, piece: str = "") -> ModelFacts:
     """What the file holds."""
     return ModelFacts(
         file=file_facts(file) if file else None,
+        piece=piece,
         dtype=network.dtype,
         inputs=tuple(network.input_names),
         outputs=tuple(network.output_names),

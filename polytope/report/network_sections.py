@@ -34,6 +34,7 @@ class ModelFacts:
     """What the file holds."""
 
     file: Annotated[File | None, About("null for a network in memory")]
+    piece: Annotated[str, About("which part of the file this is, empty for all of it")]
     dtype: Annotated[str, About("number type of the file; the analysis is in float64")]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,12 @@ class Points:
     labels: NDArray[Any] | None
 
 
-def points_from_file(path: Path, network: Network, scale: float = 1.0) -> Points:
+def points_from_file(
+    path: Path,
+    network: Network,
+    scale: float = 1.0,
+    within: Callable[[NDArray[Any]], FloatArray] | None = None,
+) -> Points:
     """Data points and labels of a file, in the network's input space.
 
     Arguments:
@@ -38,6 +44,7 @@ def points_from_file(path: Path, network: Network, scale: float = 1.0) -> Points
             in a column named y (or label, target, class), or behind the inputs.
         network: whose input they are.
         scale: every coordinate is divided by it.
+        within: what the model makes of its inputs where the network begins, if it is a piece of the model.
 
     Raises:
         ValueError: the file cannot be read, or its arrays do not fit the network.
@@ -47,6 +54,8 @@ def points_from_file(path: Path, network: Network, scale: float = 1.0) -> Points
             f"--scale must be a positive number, not {scale:g}: 255 maps 8-bit images to [0, 1]."
         )
     name, x, labels = _read(path, network.input_dim)
+    if within is not None:
+        x, scale = within(x if scale == 1 else x / scale), 1.0
     _check_points(path, name, x, network)
     if labels is not None and (labels.dtype.kind not in "fiub" or labels.shape[:1] != (len(x),)):
         raise ValueError(

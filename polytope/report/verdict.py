@@ -44,7 +44,7 @@ def _property(row: PropertyFacts) -> str:
 
 def _conversion(report: Report) -> str:
     model, conversion = report.model, report.conversion
-    name = model.file.name if model.file else "The model"
+    name = " ".join(filter(None, (model.file.name if model.file else "The model", model.piece)))
     size = f"{plural(model.input_dim, 'input')}, {plural(model.output_dim, 'output')}"
     what = f"{name} is a piecewise-linear network with {size} and {plural(model.units, 'unit')}"
     found = [(kind.tried, kind.largest, kind.other_class) for kind in conversion.kinds]

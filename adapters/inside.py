@@ -1,0 +1,72 @@
+"""What a model computes at a value on the way, from inputs of any kind: the data of a piece of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.lowering.refusals import presentable
+from polytope.ir.maps import FloatArray
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+
+
+def activations(
+    model: str | os.PathLike[str] | onnx.ModelProto | torch.nn.Module, x: Any, *, at: str
+) -> FloatArray:
+    r"""The values of a tensor inside a model, ``[n, d]``: real data for the piece that begins there.
+
+    Arguments:
+        model: an ONNX file or model, run by onnxruntime, or a PyTorch module, run in inference mode.
+        x: the model's input for n samples, batch axis first, or a tuple of them where it has several; passed
+            as they are, so that whole numbers (tokens) stay whole.
+        at: the tensor's name, as ``from_`` of ``load`` and ``from_torch`` takes it.
+
+    Returns:
+        One row for each sample, flattened, in float64.
+
+    Raises:
+        LoadError: the model has no such tensor, or does not run on these inputs.
+        TypeError: the model is of another kind.
+
+    Example:
+        >>> import torch
+        >>> module = torch.nn.Sequential(torch.nn.Embedding(9, 4), torch.nn.Linear(4, 2), torch.nn.ReLU())
+        >>> activations(module, torch.arange(9), at="embedding").shape
+        (9, 4)
+    """
+    inputs = tuple(x) if isinstance(x, tuple | list) and not np.isscalar(x[0]) else (x,)
+    sizes = {len(entry) for entry in inputs}
+    if len(sizes) != 1:
+        raise ValueError(f"x: the inputs have {sorted(sizes)} samples; each must have the same number.")
+    with presentable():
+        found = _values(model, inputs, at)
+    n = sizes.pop()
+    return np.ascontiguousarray(np.asarray(found, dtype=float).reshape(n, -1))
+
+
+def _values(model: Any, inputs: Sequence[Any], at: str) -> NDArray[Any]:
+    if hasattr(model, "modules"):
+        from adapters.torch.inside import values_in_module
+
+        return values_in_module(model, inputs, at)
+    from adapters.onnx.file import parse_model, resolve_external
+    from adapters.onnx.inside import values_in_model
+
+    if hasattr(model, "graph"):
+        return values_in_model(model, inputs, at)
+    if not isinstance(model, str | os.PathLike) or Path(model).suffix.lower() != ".onnx":
+        raise TypeError(f"activations: expected an ONNX file or model or a torch.nn.Module, not {model!r}.")
+    from adapters.files import contents
+
+    file = Path(model)
+    parsed = parse_model(contents(file), file.name)
+    resolve_external(parsed, file.parent)
+    return values_in_model(parsed, inputs, at)
