@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from math import inf
 from pathlib import Path
 from time import process_time
@@ -23,7 +24,7 @@ from polytope.ir import Dense, Layer, Network, max_groups, relu
 from polytope.ir.boundaries import boundaries
 from polytope.ir.by_columns import by_columns
 from polytope.ir.convolution import Convolution
-from polytope.ir.looking import look, unwatched, watched
+from polytope.ir.looking import Look, look, shielded, unwatched, watched
 from polytope.ir.maps import Transposed
 from polytope.regions.locate import told_patterns
 from polytope.runs.batches import Share, run_batch
@@ -143,7 +144,7 @@ def test_passes_and_matrices_look_between_their_steps() -> None:
     looks.clear()
     with watched(looks.append):
         NETWORK(np.zeros((1, 2)))
-        with watched(unwatched):
+        with shielded():
             NETWORK(np.zeros((1, 2)))
     assert len(looks) == len(NETWORK.layers)
     looks.clear()
@@ -159,6 +160,51 @@ def test_what_ends_a_block_ends_it_alone() -> None:
     with pytest.raises(BudgetSpent), watched(end):
         look()
     look()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_block_within_a_block_ends_by_the_first_of_their_clocks(order: tuple[int, int]) -> None:
+    """Whichever is inside; and in a shielded block nobody's look ends anything."""
+    clocks: list[Look] = [Budget(None, 100.0).look, Budget(None, 1e-9).look]
+    for names in (order, (*order, 0), (0, *order)):
+        with ExitStack() as blocks:
+            for i in names:
+                blocks.enter_context(watched(clocks[i]))
+            with pytest.raises(BudgetSpent):
+                look()
+    with watched(clocks[1]), shielded() as outside, watched(clocks[0]):
+        look()
+        with pytest.raises(BudgetSpent):
+            outside(0)
+    looks: list[int] = []
+    with watched(looks.append), watched(unwatched):
+        look(7)
+    assert looks == [7]
+
+
+@pytest.mark.parametrize(
+    "engine", [pt.LayerSplit(), pt.LayerSplit(cells="lp"), pt.FacetFlip(), HighsSearch()]
+)
+@pytest.mark.parametrize("seconds", [None, 1000.0])
+def test_a_search_within_a_block_ends_by_the_clock_of_the_block(
+    engine: Engine, seconds: float | None
+) -> None:
+    """A search without a clock, or with a long one: told once regions are found, and long before its end."""
+    network, found = seeded(0, 2, 200, 200, 200, 1), [0]
+    box = pt.Polyhedron.box([-3, -3], [3, 3])
+
+    def told(_: int) -> None:
+        if found[0]:
+            raise BudgetSpent
+
+    def progress(regions: int, _: int) -> None:
+        found[0] = regions
+
+    budget = Budget(None, seconds)
+    with watched(told):
+        result = searched(engine, network, box, budget=budget, keep="count", progress=progress)
+    assert 0 < result.n_regions < 100_000
+    assert not result.complete
 
 
 def test_half_of_what_is_free_is_the_limit_of_memory_by_default() -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Literal, Protocol
 
+from polytope.ir.looking import Look, unwatched
+
 Limit = Literal["regions", "seconds", "memory"]
 BETWEEN = 0.01  # seconds between two looks at the memory
 
@@ -33,10 +35,15 @@ class Limits(Protocol):
 
 
 def attendant(
-    limits: Limits | None, progress: Callable[[int, int], None] | None
+    limits: Limits | None, progress: Callable[[int, int], None] | None, outside: Look = unwatched
 ) -> Callable[[int], bool] | None:
-    """What the core asks now and then: whether to go on, told how many regions there are."""
-    if limits is None and progress is None:
+    """What the core asks now and then: whether to go on, told how many regions there are.
+
+    Arguments:
+        limits, progress: of the search.
+        outside: who watches the block in which the search runs, and may end it.
+    """
+    if limits is None and progress is None and outside is unwatched:
         return None
     again = 0.0
 
@@ -44,9 +51,13 @@ def attendant(
         nonlocal again
         if progress:
             progress(found, 1)
-        if limits is None or monotonic() < again:
+        if monotonic() < again:
             return True
         again = monotonic() + BETWEEN
-        return not limits.full()
+        try:
+            outside(0)
+        except BudgetSpent:
+            return False
+        return limits is None or not limits.full()
 
     return attend

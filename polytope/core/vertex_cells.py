@@ -29,7 +29,7 @@ from polytope.errors import InternalError
 from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.continuity import refuse_infinite, refuse_jumps
-from polytope.ir.looking import look, unwatched, watched
+from polytope.ir.looking import look, shielded, unwatched, watched
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 from polytope.ir.products import unfolded
@@ -172,14 +172,14 @@ def explore(
     except BudgetSpent:
         return _nothing(network, domain, start)
     paths = list(start)
-    attend = attendant(limits, progress)
     if progress:
         progress(0, len(paths))
     words = 1
     while True:
         left = limits.left if limits else None
         limit, most = np.inf if left is None else left, max_regions or MOST_REGIONS
-        with watched():  # ``attend`` ends it, and what it has found is kept
+        with shielded() as outside:  # ``attend`` ends it, and what it has found is kept
+            attend = attendant(limits, progress, outside)
             raw = search(inner, problem, KEEP[keep], paths, most, limit, workers, attend, cases)
         if raw["lost"]:
             raise ForeignBranchError

@@ -27,7 +27,7 @@ from polytope.exact.program import positive_point
 from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
-from polytope.ir.looking import look, watched
+from polytope.ir.looking import look, watched, who_watches
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.products import unfolded
 
@@ -152,6 +152,7 @@ class SimplexSearch:
             inner, even, scale, net, root = _problem(network, domain)
         faces = -1 - root.box_rows[root.box_rows < len(domain.b)]
         seconds = np.inf if budget.left is None else budget.left
+        outside = who_watches()
         # ``attend`` ends it, and what it has found is kept; unless exact arithmetic takes far too long
         with watched(budget.first):
             raw = _core.explore_lp(
@@ -167,7 +168,7 @@ class SimplexSearch:
                 workers=self.workers,
                 floats=self.floats,
                 exact=Answers(ExactSigns(inner, net), root),
-                attend=attendant(budget, progress),
+                attend=attendant(budget, progress, outside),
             )
         if raw["lost"]:
             raise ForeignBranchError
