@@ -62,7 +62,7 @@ HOMES = {  # third-party library -> where it may be imported
     "matplotlib": ("polytope/plots/",),
     "jinja2": ("polytope/report/html.py",),
     "typer": ("polytope/cli/",),
-    "rich": ("polytope/cli/",),
+    "rich": ("polytope/cli/", "polytope/engines/bars.py"),
     "sklearn": ("polytope/studies/data.py",),
     "pyarrow": (
         "polytope/regions/shards.py",

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from importlib.metadata import version
-from time import monotonic
 from traceback import format_exception
 from typing import NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
+from polytope.engines.bars import Bar
 from polytope.errors import GeometryError, InternalError, LoadError, PolytopeError, is_deliberate
 from polytope.report.findings import glance
 from polytope.report.html import shown
@@ -28,66 +26,11 @@ REPORT = (
     "the command, and, if you can share it, the model file."
 )
 
-PATIENCE = 1.0
-"""Seconds after which a running question shows a bar."""
-STEP = 0.1
-
-
-@dataclass
-class Watch:
-    """A progress bar that appears only if the work lasts.
-
-    Arguments:
-        console: where it is drawn.
-    """
-
-    console: Console
-    _bar: Progress | None = None
-    _task: TaskID | None = None
-    _started: float = field(default_factory=monotonic)
-    _drawn: float = 0.0
-    _words: str = ""
-    _last: tuple[int, int] = (0, 0)
-
-    def regions(self, found: int, open_cells: int) -> None:
-        """What the search has found: ``regions``, and ``open_cells`` that it still has to search."""
-        self._last = (found, open_cells)
-        now = monotonic()
-        if now - self._started >= PATIENCE and now - self._drawn >= STEP:
-            self._drawn = now
-            self._show(self._counts(now))
-
-    def stage(self, words: str) -> None:
-        """A new question is begun."""
-        if self._bar and self._last[0]:
-            self._show(self._counts(monotonic()))
-        self._close()
-        self._started, self._words, self._last = monotonic(), words, (0, 0)
-
-    def _counts(self, now: float) -> str:
-        found, open_cells = self._last
-        rate = found / max(now - self._started, 1e-9)
-        return f"{found:,} found, {rate:,.0f}/s, {open_cells:,} open cells, {now - self._started:.0f} s"
-
-    def _show(self, detail: str) -> None:
-        if self._bar is None:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"))
-            self._bar = Progress(*columns, console=self.console)
-            self._bar.start()
-            self._task = self._bar.add_task(self._words, total=None)
-        assert self._task is not None, "a bar that is shown has its task"
-        self._bar.update(self._task, description=f"{self._words}: {detail}")
-
-    def _close(self) -> None:
-        if self._bar:
-            self._bar.stop()
-        self._bar = self._task = None
-
 
 @contextmanager
-def watching(console: Console) -> Iterator[Watch]:
-    """A watch that is cleared away at the end, whatever happens."""
-    watch = Watch(console)
+def watching(console: Console) -> Iterator[Bar]:
+    """A progress bar that appears if the work lasts, and is cleared away at the end, whatever happens."""
+    watch = Bar(console)
     try:
         yield watch
     finally:

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from polytope.ir.looking import Look, unwatched
 
-Limit = Literal["regions", "seconds", "memory"]
+Limit = Literal["regions", "seconds", "memory", "interrupt"]
 BETWEEN = 0.01  # seconds between two looks at the memory
 
 

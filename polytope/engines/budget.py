@@ -70,6 +70,7 @@ class Budget:
     started: float
     occupied: int
     stopped_by: Limit | None
+    interrupted: bool
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class Budget:
         self.started = monotonic() if started is None else started
         self.occupied = resident_bytes() if occupied is None else occupied
         self.stopped_by = None
+        self.interrupted = False
         self.limited = any(
             limit is not None for limit in (self.max_regions, self.max_seconds, self.max_memory)
         )
@@ -93,12 +95,19 @@ class Budget:
         free = free_bytes() if self.max_memory is None else None
         self._most = self.max_memory if free is None else self.occupied + free // 2
 
+    def interrupt(self) -> None:
+        """End the search as soon as it looks: all of the budget is used up."""
+        self.interrupted, self.max_seconds, self.patience = True, self.seconds, None
+        self.stopped_by = self.stopped_by or "interrupt"
+
     def full(self, wanted: int = 0) -> bool:
-        """Whether the search must stop for want of memory.
+        """Whether the search must stop for want of memory, or since it was interrupted.
 
         Arguments:
             wanted: bytes that the next step takes.
         """
+        if self.interrupted:
+            return True
         if self._most is None or 2 * (resident_bytes() + wanted) - self.occupied < self._most:
             return False
         self.stopped_by = self.stopped_by or "memory"

@@ -50,7 +50,7 @@ class RegionComplex:
     Arguments:
         network, domain: what was asked.
         found: what a search found, in memory or in a directory.
-        seconds, stopped_by: of the search, and whether "regions", "seconds" or "memory" ended it early.
+        seconds, stopped_by: of the search, and what ended it early, if anything did, as of a ``RegionCount``.
     """
 
     network: Network

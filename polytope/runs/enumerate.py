@@ -13,6 +13,7 @@ from polytope.core.limits import Limit
 from polytope.core.open_cells import Path
 from polytope.core.result import Keep, SearchResult
 from polytope.engines.amounts import Bytes, Seconds
+from polytope.engines.bars import told
 from polytope.engines.budget import Budget, Progress
 from polytope.engines.engine import Divisible, Engine
 from polytope.engines.layer_split import LayerSplit
@@ -41,7 +42,7 @@ class RegionCount:
         engine: what counted.
         statistics: how many signs each of its tests decided.
         open_cells: the branches of the search that a budget left, where the engine names them.
-        stopped_by: the limit that ended the search: ``"regions"``, ``"seconds"`` or ``"memory"``.
+        stopped_by: what ended it early: ``"regions"``, ``"seconds"``, ``"memory"`` or ``"interrupt"``.
     """
 
     lower: int
@@ -67,7 +68,7 @@ def enumerate_regions(
     resume: bool = False,
     certificate: bool = False,
     keep: Literal["cells", "vertices"] = "cells",
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> RegionComplex:
     r"""All activation regions in a domain: the sets :math:`\{x : \text{pattern}(x) = a\}` with interior.
 
@@ -86,7 +87,9 @@ def enumerate_regions(
         certificate: write evidence too, so that ``verify_certificate`` can prove what the directory says.
         keep: "vertices" keeps those of all cells as they are found, so that volumes and points of facets do
             not search again; in memory, by vertex cells: other engines keep what they have.
-        progress: called with the numbers of regions found and of open cells.
+        progress: called with the numbers of regions found and of open cells; ``True`` for a bar in the
+            terminal or notebook, and then Ctrl-C ends the search with what it has (``stopped_by`` is
+            "interrupt"; the second one interrupts, as does the first in batches: a directory can be resumed).
 
     Returns:
         The regions found, each once, with ``complete`` and a certified ``upper`` bound.
@@ -114,22 +117,24 @@ def enumerate_regions(
     if executor is not None or directory is not None:
         if keep == "vertices":
             raise ValueError("Vertices are kept in memory: name no directory and no executor.")
-        return enumerate_in_batches(
-            directory,
-            network,
-            domain,
-            _divisible(chosen, certificate=certificate),
-            resume=resume,
-            certificate=certificate,
-            executor=executor,
-            budget=budget,
-            progress=progress,
-        )
+        with told(progress, "regions") as tell:
+            return enumerate_in_batches(
+                directory,
+                network,
+                domain,
+                _divisible(chosen, certificate=certificate),
+                resume=resume,
+                certificate=certificate,
+                executor=executor,
+                budget=budget,
+                progress=tell,
+            )
     if resume:
         raise ValueError("There is nothing to resume without a directory.")
     if certificate:
         raise ValueError("A certificate is written into a directory: name one.")
-    found = _found(chosen, network, domain, budget, keep, progress)
+    with told(progress, "regions", budget) as tell:
+        found = _found(chosen, network, domain, budget, keep, tell)
     why = None if found.complete else budget.reason(found.n_regions)
     return RegionComplex(network, domain, found, budget.seconds, why)
 
@@ -143,7 +148,7 @@ def count_regions(
     max_seconds: Seconds | None = None,
     max_memory: Bytes | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> RegionCount:
     """The number of activation regions in a domain; keeps no region.
 
@@ -154,7 +159,7 @@ def count_regions(
         engine: ``LayerSplit()`` by default; ``Sampling(n)`` for a lower bound; or a name, "lp", "vertices".
         max_regions, max_seconds, max_memory: budgets, as for ``enumerate_regions``.
         executor: runs batches of the search: processes, or a Dask cluster's ``client.get_executor()``.
-        progress: called with the numbers of regions found and of open cells.
+        progress: as for ``enumerate_regions``.
 
     Returns:
         Certified bounds on the number; they are equal where the search was complete.
@@ -172,10 +177,11 @@ def count_regions(
     budget = Budget(max_regions, max_seconds, max_memory)
     chosen = _chosen(network, domain, as_engine(engine))
     _refuse_other(executor, None)
-    if executor is not None:
-        found = count_in_batches(network, domain, _divisible(chosen), executor, budget, progress)
-    else:
-        found = _found(chosen, network, domain, budget, "count", progress)
+    with told(progress, "regions", budget if executor is None else None) as tell:
+        if executor is not None:
+            found = count_in_batches(network, domain, _divisible(chosen), executor, budget, tell)
+        else:
+            found = _found(chosen, network, domain, budget, "count", tell)
     return RegionCount(
         found.n_regions,
         found.upper,

@@ -75,7 +75,7 @@ def track(
     *,
     max_regions: int | None = None,
     max_seconds: Seconds | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Tracked:
     """The regions of the next checkpoint in the same domain, and what changed.
 
