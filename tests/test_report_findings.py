@@ -1,14 +1,20 @@
 """What a report says first: violated properties, accuracy, the task, and where every number holds."""
 
 import json
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import adapters
 import polytope as pt
-from polytope.labelled import Exact
+from polytope.cli.terminal import watching
+from polytope.core.packed import PackedPatterns, differing
+from polytope.labelled import Exact, Missing
+from polytope.report import questions
 from polytope.report.distances import nearest_first, tighter
 from polytope.report.findings import glance, standing
 from polytope.report.points import points_from_file
@@ -195,3 +201,81 @@ def test_class_names_reach_the_page(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert "1 large" in (tmp_path / "report.html").read_text()
     assert polytope("audit", model, "--names", "a,b,c", "--out", tmp_path).returncode == 2
+
+
+def test_an_interrupted_audit_reports_what_it_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    net = pt.mlp(
+        [(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in ((2, 24), (24, 24), (24, 2))]
+    )
+    search = questions.enumerate_regions
+
+    def impatient(*arguments: Any, **options: Any) -> pt.RegionComplex:
+        if options.get("max_regions", 1) != 1:
+            raise KeyboardInterrupt
+        return search(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(questions, "enumerate_regions", impatient)
+        with pytest.raises(KeyboardInterrupt):
+            pt.audit(net, SQUARE)
+        found = pt.audit(net, SQUARE, partial=True)
+    assert found.interrupted
+    assert not found.report.search.complete
+    assert standing(found.report) == "partial"
+    assert any("interrupted" in left.why for left in found.report.not_done)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(questions, "lipschitz_facts", interrupted)
+    later = pt.audit(net, SQUARE, partial=True)
+    assert later.interrupted
+    assert later.report.search.complete  # what came before is kept
+    assert isinstance(later.report.regions.linear, Exact)
+    assert isinstance(later.report.lipschitz.domain, Missing)
+
+
+def test_a_lasting_stage_moves_in_a_terminal_and_leaves_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("polytope.engines.bars.monotonic", lambda: now[0])
+    for terminal in (True, False):
+        console = Console(file=StringIO(), force_terminal=terminal, width=80)
+        with watching(console) as watch:
+            for words, seconds in (("conversion", 1.0), ("density", 9.0), ("regions", 3.0)):
+                watch.stage(words)
+                now[0] += seconds
+                if words == "regions":
+                    watch.regions(7, 1)
+        said = console.file.getvalue()  # type: ignore[attr-defined]
+        assert "density: 9 s" in said
+        assert "7 found, 2/s, 1 open cell, 3 s" in said
+        assert ("conversion" in said) == terminal
+
+
+def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
+    model = tmp_path / "absolute.onnx"
+    adapters.to_onnx(ABSOLUTE, model)
+    for options, reason in (
+        (["--scale", 0], "--scale must be a positive number"),
+        (["--scale", 255], "--scale divides the points"),
+        (["--window-indices", "1,2,3"], "--window-indices chooses points"),
+        (["--workers", 2, "--engine", "sampling"], "--workers has no meaning"),
+    ):
+        done = polytope("count", model, *options)
+        assert done.returncode == 2
+        assert reason in done.stderr
+    assert polytope("count", model, "--box", -2, 2, "--workers", 2).returncode == 0
+    assert polytope("verify", tmp_path / "nowhere").returncode == 2
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_units_that_differ_are_seen_without_unpacking(packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(0, 2, (50, 19)).astype(np.int8)
+    patterns[:, [3, 18]] = 1
+    monkeypatch.setattr("polytope.core.packed.BYTES", 7)  # several steps
+    bits = np.packbits(patterns, axis=1, bitorder="little")
+    found = differing(PackedPatterns(bits, 19) if packed else patterns)
+    assert found.tolist() == (patterns != patterns[0]).any(axis=0).tolist()
+    assert (PackedPatterns(bits, 19)[np.array([4, 2])].unpacked() == patterns[[4, 2]]).all()

@@ -18,7 +18,7 @@ from polytope.cli.groups import grouped
 from polytope.cli.options import EngineName, Reading, Where, chosen_engine, chosen_scope, in_bytes
 from polytope.cli.reading import inside, load, piece_of
 from polytope.cli.results import finish, print_json, say
-from polytope.cli.terminal import FAILED, audit_table, end, sentences, watching
+from polytope.cli.terminal import FAILED, INTERRUPTED, audit_table, end, sentences, watching
 from polytope.engines.amounts import in_seconds
 from polytope.labelled import Bound
 from polytope.report.files import text_of
@@ -108,6 +108,7 @@ def audit(
             required=required,
             budget=limits,
             watch=watch,
+            partial=True,
         )
         command = shlex.join(["polytope", *sys.argv[1:]])
         done = replace(done, report=replace(done.report, command=command))
@@ -120,6 +121,8 @@ def audit(
         Console(soft_wrap=True).print(audit_table(done.report))
         for path in written:
             say(f"written: {path}")
+    if done.interrupted:
+        end(INTERRUPTED, "Interrupted: the report holds what was found before, and says what is missing.")
     if done.failed:
         end(FAILED, "Failed: " + "; ".join(done.failed) + ".")
     finish(complete=requiring.answered(done) or (engine is EngineName.SAMPLING and not done.undecided))

@@ -15,7 +15,7 @@ from polytope.cli import options
 from polytope.cli.groups import grouped
 from polytope.cli.options import Reading, Where, chosen_scope
 from polytope.cli.reading import load
-from polytope.cli.results import finish, print_json, say
+from polytope.cli.results import by_default, finish, print_json, say
 from polytope.cli.terminal import FAILED, sentences
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
@@ -76,8 +76,7 @@ def compare(
         place = {"domain": scope.description, "domain_chosen_by": scope.chosen_by}
         print_json(equivalence_facts(found) | place)
     else:
-        default = " (chosen by default)" if scope.chosen_by == "default" else ""
-        say(equivalence_verdict(found, scope.description + default))
+        say(equivalence_verdict(found, scope.description + by_default(scope)))
     if found.status == "different":
         raise typer.Exit(FAILED)
     finish(complete=found.status != "undecided")

@@ -11,7 +11,7 @@ from polytope.cli import options
 from polytope.cli.groups import grouped
 from polytope.cli.options import EngineName, Reading, Where, chosen_engine, chosen_scope, in_bytes
 from polytope.cli.reading import load
-from polytope.cli.results import count_facts, count_words, finish, import_facts, print_json, say
+from polytope.cli.results import by_default, count_facts, count_words, finish, import_facts, print_json, say
 from polytope.cli.terminal import sentences, watching
 from polytope.runs.enumerate import count_regions
 
@@ -26,6 +26,7 @@ def count(
     max_regions: options.MaxRegions = None,
     max_seconds: options.MaxSeconds = None,
     max_memory: options.MaxMemory = None,
+    workers: options.Workers = 1,
     reading: Reading,
     as_json: options.AsJson = False,
 ) -> None:
@@ -37,7 +38,7 @@ def count(
         found = count_regions(
             scope.restricted(network),
             scope.domain,
-            chosen_engine(engine),
+            chosen_engine(engine, workers),
             max_regions=max_regions,
             max_seconds=max_seconds,
             max_memory=in_bytes(max_memory),
@@ -55,8 +56,7 @@ def count(
         }
         print_json(facts)
     else:
-        default = " (chosen by default)" if scope.chosen_by == "default" else ""
-        say(f"{count_words(found)} in {scope.description}{default}")
+        say(f"{count_words(found)} in {scope.description}{by_default(scope)}")
     finish(complete=found.complete or engine is EngineName.SAMPLING)
 
 

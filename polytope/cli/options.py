@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 
 from polytope.engines import amounts
 from polytope.engines.engine import Engine
+from polytope.engines.layer_split import LayerSplit
 from polytope.engines.named import as_engine
 from polytope.ir import Network
 from polytope.report.files import domain_from_json, domain_from_vnnlib
@@ -45,6 +47,7 @@ class Colour(StrEnum):
     VOLUME = "volume"
 
 
+FIRST_THREE = "0,1,2"
 DATA_HELP = "Points: .npz with X, and perhaps classes or values y; .npy; or .csv with a column y."
 WHERE, SEARCH, READING = "Where to look", "Search and budget", "Reading the model"
 
@@ -174,6 +177,9 @@ MaxMemory = Annotated[
         "--max-memory", metavar="MB", help="Memory limit: megabytes, or 500MB, 2GB.", rich_help_panel=SEARCH
     ),
 ]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, help="Threads of the search.", rich_help_panel=SEARCH)
+]
 EngineOption = Annotated[
     EngineName, typer.Option("--engine", help="Enumeration engine.", rich_help_panel=SEARCH)
 ]
@@ -190,13 +196,26 @@ class Where:
     domain: BoxFile = None
     box: Box = None
     window: Window = None
-    window_indices: Indices = "0,1,2"
+    window_indices: Indices = FIRST_THREE
     scale: Scale = 1.0
 
     @property
     def chosen(self) -> bool:
         """Whether one of them does."""
         return bool(self.domain or self.box or self.window)
+
+    def refuse_idle(self, points: bool) -> None:
+        """Raise a ``ValueError`` for options that would do nothing.
+
+        Arguments:
+            points: whether points are read besides those of ``--window``.
+        """
+        if not 0 < self.scale < inf:
+            raise ValueError(f"--scale must be a positive number, not {self.scale:g}: 255 for 8-bit images.")
+        if self.window_indices != FIRST_THREE and not self.window:
+            raise ValueError("--window-indices chooses points of a file: name it with --window.")
+        if self.scale != 1.0 and not (self.window or points):
+            raise ValueError("--scale divides the points of a file: name it with --window or --data.")
 
 
 @dataclass(frozen=True)
@@ -212,6 +231,7 @@ class Reading:
 
 def chosen_scope(network: Network, where: Where, vnnlib: Path | None, points: Points | None = None) -> Scope:
     """The one domain that the options ask for, or the default."""
+    where.refuse_idle(points is not None)
     domain, box, window = where.domain, where.box, where.window
     if sum(option is not None for option in (domain, box, vnnlib)) > 1 or (window and (domain or vnnlib)):
         raise ValueError(
@@ -247,6 +267,11 @@ def numbers(option: str, text: str) -> list[float]:
         raise ValueError(f"{option} {text!r} must be a number, or numbers with commas between.") from error
 
 
-def chosen_engine(name: EngineName) -> Engine:
-    """The engine that an option names."""
-    return as_engine(name.value)
+def chosen_engine(name: EngineName, workers: int = 1) -> Engine:
+    """The engine that an option names, searching in a number of threads."""
+    engine = as_engine(name.value)
+    if workers == 1:
+        return engine
+    if not isinstance(engine, LayerSplit):
+        raise ValueError(f"--workers has no meaning for --engine {name.value}.")
+    return replace(engine, workers=workers)

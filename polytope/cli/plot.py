@@ -20,7 +20,7 @@ from polytope.cli.options import (
     chosen_scope,
 )
 from polytope.cli.reading import load
-from polytope.cli.results import finish, say
+from polytope.cli.results import by_default, finish, say
 from polytope.cli.terminal import sentences, watching
 from polytope.runs.enumerate import enumerate_regions
 
@@ -74,5 +74,5 @@ def plot(
             )
             figure = draw_complex(what, found, colour, corners=where.window is not None, seconds=left)
         write_picture(figure, out)
-    say(f"written: {out}, {scope.description}")
+    say(f"written: {out}, {scope.description}{by_default(scope)}")
     finish(complete=complete or engine is EngineName.SAMPLING)

@@ -14,7 +14,7 @@ from polytope.cli import options
 from polytope.cli.groups import grouped
 from polytope.cli.options import Reading, Where, chosen_scope, in_bytes
 from polytope.cli.reading import load
-from polytope.cli.results import count_facts, count_words, finish, import_facts, print_json, say
+from polytope.cli.results import by_default, count_facts, count_words, finish, import_facts, print_json, say
 from polytope.cli.terminal import sentences, watching
 from polytope.engines.layer_split import LayerSplit
 from polytope.runs.enumerate import enumerate_regions
@@ -68,7 +68,7 @@ def regions(
             count_facts(found) | {"directory": str(out), "domain": scope.description} | import_facts(network)
         )
     else:
-        say(f"{count_words(found)} in {scope.description}; {found.lower:,} in {out}")
+        say(f"{count_words(found)} in {scope.description}{by_default(scope)}; {found.lower:,} in {out}")
     finish(complete=found.complete)
 
 
@@ -78,6 +78,10 @@ def verify(
 ) -> None:
     """Replay a certificate in rational arithmetic, and say what it proves."""
     with sentences(), watching(Console(stderr=True)) as watch:
+        if not directory.is_dir():
+            raise ValueError(
+                f"There is no folder {str(directory)!r}. Name what polytope regions --out wrote."
+            )
         watch.stage("replaying")
         proof = verify_certificate(directory, watch.regions)
     if as_json:

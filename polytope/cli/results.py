@@ -12,6 +12,7 @@ from rich.console import Console
 from polytope.cli.terminal import STOPPED, safe
 from polytope.ir import Network
 from polytope.labelled import LARGEST_WRITTEN, interval, log10, plural
+from polytope.report.scope import Scope
 
 
 def import_facts(network: Network) -> dict[str, Any]:
@@ -59,6 +60,11 @@ def count_words(found: Counted) -> str:
     why = f"was ended by the limit of {found.stopped_by}" if found.stopped_by else "was not complete"
     label = "exact" if found.complete else f"a bound: the search {why}"
     return f"{plural(interval(found.lower, found.upper), 'activation region')} ({label})"
+
+
+def by_default(scope: Scope) -> str:
+    """What is said behind a domain that nobody chose."""
+    return " (chosen by default)" if scope.chosen_by == "default" else ""
 
 
 def print_json(value: dict[str, Any]) -> None:

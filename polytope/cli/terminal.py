@@ -29,8 +29,8 @@ REPORT = (
 
 @contextmanager
 def watching(console: Console) -> Iterator[Bar]:
-    """A progress bar that appears if the work lasts, and is cleared away at the end, whatever happens."""
-    watch = Bar(console)
+    """A moving line while there is work, and lines that stay for what lasted, whatever happens."""
+    watch = Bar(console, moving=True)
     try:
         yield watch
     finally:

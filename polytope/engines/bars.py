@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds after which a running question shows a bar."""
+LONG = 5.0
+"""Seconds of a question without a search that leave a line of their own."""
 STEP = 0.1
 
 
@@ -27,10 +29,11 @@ class Bar:
 
     Arguments:
         console: where it is drawn; by default where errors go, or the notebook.
+        moving: whether it shows every question at once, and wipes out those that were short.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console
+    def __init__(self, console: Console | None = None, *, moving: bool = False) -> None:
+        self._console, self._moving = console, moving
         self._line: _Terminal | _Notebook | None = None
         self._began(monotonic(), "")
 
@@ -47,17 +50,26 @@ class Bar:
 
     def stage(self, words: str) -> None:
         """A new question is begun."""
-        if self._line and self._last[0]:
-            self._show(self._counts(monotonic()))
+        now = monotonic()
+        lasted, searched = now - self._started, bool(self._last[0])
+        keep = lasted >= (PATIENCE if searched else LONG) if self._moving else self._line is not None
+        if searched and (self._line or keep):
+            self._show(self._counts(now))
+        elif self._moving and self._words and (self._line or keep):
+            self._show(f"{lasted:.0f} s")
         if self._line:
-            self._line.close()
+            self._line.close(keep=keep)
         self._line = None
         self._began(monotonic(), words)
+        if self._moving and words and self._console and self._console.is_terminal:
+            self._line = _line(self._console)
+            self._line.write(words)
 
     def _counts(self, now: float) -> str:
         found, open_cells = self._last
         rate = found / max(now - self._started, 1e-9)
-        return f"{found:,} found, {rate:,.0f}/s, {open_cells:,} open cells, {now - self._started:.0f} s"
+        opened = f"{open_cells:,} open cell{'' if open_cells == 1 else 's'}"
+        return f"{found:,} found, {rate:,.0f}/s, {opened}, {now - self._started:.0f} s"
 
     def _show(self, detail: str) -> None:
         if self._line is None:
@@ -77,18 +89,21 @@ class _Terminal:
     """A spinner and a text in a terminal."""
 
     def __init__(self, console: Console) -> None:
-        from rich.progress import Progress, SpinnerColumn, TextColumn
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        self._bar = Progress(SpinnerColumn(), TextColumn("{task.description}"), console=console)
-        self._bar.start()
+        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+        self._bar = Progress(*columns, console=console)
+        self._bar.start()  # a thread draws it, also while the work is in compiled code
         self._task = self._bar.add_task("", total=None)
 
     def write(self, text: str) -> None:
         """Show another text."""
         self._bar.update(self._task, description=text)
 
-    def close(self) -> None:
-        """End the line."""
+    def close(self, *, keep: bool) -> None:
+        """End the line: it stays as it is, or is wiped out."""
+        self._bar.columns = self._bar.columns[:2]  # its text says how long it took
+        self._bar.live.transient = not keep
         self._bar.stop()
 
 
@@ -103,7 +118,7 @@ class _Notebook:
         """Show another text."""
         self._handle.update({"text/plain": text}, raw=True)
 
-    def close(self) -> None:
+    def close(self, *, keep: bool) -> None:
         """The last text stays."""
 
 

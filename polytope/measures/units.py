@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.bounds.intervals import preactivation_bounds
+from polytope.core.packed import differing, rows_of
 from polytope.core.vertex_cells import MOST_DIMENSIONS
 from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
@@ -94,8 +95,8 @@ def unit_use(complex: RegionComplex, seen: PatternArray | None = None) -> UnitUs
     """
     if not len(complex):
         raise ValueError("unit_use: the complex has no region, so no unit was seen on any piece.")
-    first = complex.patterns[0]
-    varying = (complex.patterns != first).any(axis=0)
+    kept = complex.found.kept_patterns
+    [first], varying = rows_of(kept, np.zeros(1, dtype=np.int64)), differing(kept)
     if seen is not None:
         varying = varying | (seen != first).any(axis=0)
     fixed = ~varying if complex.complete else fixed_units(complex.network, complex.domain) & ~varying

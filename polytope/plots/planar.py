@@ -66,11 +66,11 @@ def some_regions(complex: RegionComplex, which: slice) -> RegionComplex:
     Arguments:
         which: their numbers.
     """
-    found, patterns = complex.found, complex.patterns[which]
+    found, patterns = complex.found, complex.found.kept_patterns[which]
     part = SearchResult(
         engine=found.engine,
-        n_regions=len(patterns),
-        open_bound=max(complex.upper - len(patterns), 1),
+        n_regions=len(complex.interior_points[which]),
+        open_bound=max(complex.upper - len(complex.interior_points[which]), 1),
         kept_patterns=patterns,
         interior_points=complex.interior_points[which],
         candidates=None if found.candidates is None else found.candidates[which],

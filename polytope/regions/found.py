@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from polytope.core.open_cells import Path
+from polytope.core.packed import PackedPatterns
 from polytope.core.result import Facets, SearchResult
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
@@ -29,6 +30,10 @@ class Found(Protocol):
     @property
     def patterns(self) -> PatternArray:
         """``int8[R, units]``, one region each."""
+
+    @property
+    def kept_patterns(self) -> PatternArray | PackedPatterns:
+        """The same as they are kept, perhaps eight units to a byte."""
 
     @property
     def interior_points(self) -> FloatArray:

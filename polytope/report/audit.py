@@ -42,12 +42,14 @@ class Audit:
         regions: the complex that it speaks about.
         windows: the planes that the page shows.
         pictures: for the page, where it is printed or scripts do not run.
+        interrupted: whether the keyboard ended it before its questions were answered.
     """
 
     report: Report
     regions: RegionComplex
     windows: tuple[Window, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    interrupted: bool = False
 
     def __repr__(self) -> str:
         count = self.report.regions.activation
@@ -107,6 +109,7 @@ def audit(
     required: Requirements | None = None,
     budget: AuditBudget | None = None,
     watch: Watch | None = None,
+    partial: bool = False,
 ) -> Audit:
     r"""Run every audit analysis of a network within one time budget.
 
@@ -122,6 +125,8 @@ def audit(
         data: points to look around, perhaps with their classes.
         required: properties and checks; none by default.
         budget: ``AuditBudget()`` by default: a minute.
+        partial: whether Ctrl-C ends the questions only, and the report holds what was found before:
+            ``Audit.interrupted`` says so. Otherwise it is a ``KeyboardInterrupt`` as anywhere.
         watch: told what is done: ``stage(words)`` when a question is begun, ``regions(found, open_cells)``.
 
     Raises:
@@ -141,7 +146,7 @@ def audit(
     watch.stage("preparing")
     prepare(subject)
     seconds = float("inf") if budget.max_seconds is None else budget.max_seconds
-    clock = Clock(seconds, shares(subject, files))
+    clock = Clock(seconds, shares(subject, files), partial=partial)
     answers = Answers(subject, clock, watch, data.radius if data else None, files)
     conversion = answers.conversion()
     complex = answers.search(budget)
@@ -167,8 +172,10 @@ def audit(
     )
     checks = tuple(outcome(read_check(text), report) for text in required.fail_on)
     report = replace(report, checks=checks, verdict=verdict(report))
+    watch.stage("drawing")
     pictures = tuple(window_picture(window) for window in answers.windows[:1])
-    return Audit(report, complex, tuple(answers.windows), pictures)
+    watch.stage("")
+    return Audit(report, complex, tuple(answers.windows), pictures, clock.interrupted)
 
 
 def _domain_facts(scope: Scope) -> DomainFacts:

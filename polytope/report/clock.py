@@ -15,6 +15,7 @@ from polytope.report.sections import LeftOut, Spent
 
 FLOOR = 0.5
 """Of its share of the whole budget, what a question may take however long earlier ones took."""
+INTERRUPTED = "interrupted from the keyboard"
 GRACE = 0.1  # seconds more than its share that a question may take, if that is enough
 
 T = TypeVar("T")
@@ -27,6 +28,8 @@ class Clock:
     Arguments:
         budget: seconds for all questions together; infinite for no limit.
         weights: of the questions that will be asked, in their order.
+        partial: whether the keyboard only ends the questions, and what was found stays.
+        interrupted: whether it did.
     """
 
     budget: float
@@ -34,6 +37,8 @@ class Clock:
     seconds: float = float("inf")
     left_out: list[LeftOut] = field(default_factory=list)
     spent: list[Spent] = field(default_factory=list)
+    partial: bool = False
+    interrupted: bool = False
     _started: float = field(default_factory=monotonic)
     _began: float = field(default_factory=monotonic)
     _total: float = field(init=False)
@@ -47,7 +52,7 @@ class Clock:
         self._began = monotonic()
         left = max(self.budget - (self._began - self._started), 0.0)
         share = left * weight / (weight + sum(self.weights.values()))
-        self.seconds = max(share, FLOOR * self.budget * weight / self._total)
+        self.seconds = 0.0 if self.interrupted else max(share, FLOOR * self.budget * weight / self._total)
         allowed = None if self.seconds == float("inf") else round(self.seconds, 3)
         self.spent.append(Spent(question, allowed, 0.0))
         return self.seconds
@@ -81,12 +86,27 @@ class Clock:
         Arguments:
             what: is left out, in words.
         """
+        why = "the time allowed for it was used"
         try:
-            with watched(self.look):
-                return question()
+            if not self.interrupted:
+                with watched(self.look):
+                    return question()
         except BudgetSpent:
-            self.refuse(what, "the time allowed for it was used")
-            return otherwise
+            pass
+        except KeyboardInterrupt:
+            self.interrupt()
+        self.refuse(what, INTERRUPTED if self.interrupted else why)
+        return otherwise
+
+    def interrupt(self) -> None:
+        """The keyboard ended the present question: no time is left for it and for later ones.
+
+        Raises:
+            KeyboardInterrupt: nobody asked for what was found before.
+        """
+        if not self.partial:
+            raise KeyboardInterrupt
+        self.interrupted, self.seconds = True, 0.0
 
     def allows(self, complex: RegionComplex, question: Question, what: str) -> str:
         """The empty string if a question about a complex fits; else why it does not, which is also kept."""

@@ -48,10 +48,11 @@ def conversion_facts(subject: Subject, clock: Clock) -> Conversion:
         x = clock.answered(f"the conversion at points: {name}", made, None)
         if x is not None:
             compared.append(_compared(subject, name, x, seconds))
-    return Conversion(subject.runtime is not None, _when_loaded(subject.network), tuple(compared))
+    return Conversion(subject.runtime is not None, when_loaded(subject.network), tuple(compared))
 
 
-def _when_loaded(network: Network) -> Number:
+def when_loaded(network: Network) -> Number:
+    """The largest difference that was seen when the file was loaded."""
     error, note = network.import_error, network.import_note
     if error is None or np.isnan(error):
         return Missing(note or NO_RUNTIME)

@@ -39,7 +39,7 @@ def some_regions(complex: RegionComplex, which: IntArray) -> RegionComplex:
         engine=found.engine,
         n_regions=n,
         open_bound=found.upper + 1 - n,
-        kept_patterns=found.patterns[which],
+        kept_patterns=found.kept_patterns[which],
         interior_points=found.interior_points[which],
         candidates=None if candidates is None else tuple(candidates[i] for i in which.tolist()),
         facets=None if facets is None else _facets_of(facets, which),

@@ -10,7 +10,7 @@ from polytope.ir.maps import FloatArray
 from polytope.properties.decide import PropertyCheck, check_property
 from polytope.properties.vnnlib_property import read_property
 from polytope.properties.vnnlib_text import property_text
-from polytope.report.clock import Clock
+from polytope.report.clock import INTERRUPTED, Clock
 from polytope.report.sections import MOST_COORDINATES, PropertyFacts
 from polytope.report.subject import Subject
 
@@ -22,7 +22,8 @@ def property_facts(subject: Subject, files: Sequence[Path], clock: Clock) -> tup
     rows = []
     for i, file in enumerate(files):
         if clock.left <= 0:
-            why = clock.refuse(f"the property {file.name}", "the time allowed was used before")
+            why = INTERRUPTED if clock.interrupted else "the time allowed was used before"
+            clock.refuse(f"the property {file.name}", why)
             rows.append(_row(file, "undecided", why))
             continue
         limit = None if clock.limit is None else clock.left / (len(files) - i)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from polytope.ir import mlp
 from polytope.labelled import Missing, Number, interval
 from polytope.regions.complex import RegionComplex
 from polytope.report.asked import AuditBudget, Watch
-from polytope.report.clock import Clock
+from polytope.report.clock import INTERRUPTED, Clock
 from polytope.report.complexity import complexity_facts
-from polytope.report.conversion import conversion_facts
+from polytope.report.conversion import conversion_facts, when_loaded
 from polytope.report.data_sections import Conversion, Density, Distances, Lipschitz, LocalComplexityFacts
 from polytope.report.density import density_facts
 from polytope.report.distances import distance_facts
@@ -84,21 +85,30 @@ class Answers:
     def conversion(self) -> Conversion:
         """The network against the file's runtime."""
         self.begin("conversion")
-        return conversion_facts(self.subject, self.clock)
+        try:
+            return conversion_facts(self.subject, self.clock)
+        except KeyboardInterrupt:
+            self.clock.interrupt()
+            self.clock.refuse("the comparison with the file's runtime", INTERRUPTED)
+            return Conversion(self.subject.runtime is not None, when_loaded(self.subject.network), ())
 
     def search(self, budget: AuditBudget) -> RegionComplex:
         """The regions of the domain, and the windows that the page shows."""
         self.begin("regions")
         subject = self.subject
-        complex = enumerate_regions(
+        search = partial(
+            enumerate_regions,
             subject.inside,
             subject.scope.domain,
             budget.engine,
-            max_regions=budget.max_regions,
-            max_seconds=self.clock.limit,
             max_memory=budget.max_memory,
             progress=self.watch.regions,
         )
+        try:
+            complex = search(max_regions=budget.max_regions, max_seconds=self.clock.limit)
+        except KeyboardInterrupt:
+            self.clock.interrupt()
+            complex = search(max_regions=1)  # the one around a point: a report is about something
         if complex.stopped_by:
             why = f"the search was ended by its limit of {complex.stopped_by}"
             self.clock.refuse(f"more than {len(complex):,} activation regions of the domain", why)
@@ -158,7 +168,11 @@ class Answers:
     def properties(self) -> tuple[PropertyFacts, ...]:
         """What is known of the properties."""
         self.begin("properties")
-        return property_facts(self.subject, self.files, self.clock)
+        try:
+            return property_facts(self.subject, self.files, self.clock)
+        except KeyboardInterrupt:
+            self.clock.interrupt()
+            return property_facts(self.subject, self.files, self.clock)  # all of them undecided
 
     def density(self) -> Density | None:
         """Regions between and around data points."""

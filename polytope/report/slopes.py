@@ -70,7 +70,7 @@ def _straightened(complex: RegionComplex, K: FloatArray) -> RegionComplex:
         engine=complex.engine,
         n_regions=len(complex),
         open_bound=complex.upper - len(complex),
-        kept_patterns=complex.patterns,
+        kept_patterns=complex.found.kept_patterns,
         interior_points=points,
     )
     return RegionComplex(network, domain, found)

@@ -62,6 +62,11 @@ class StoredRegions:
         """The most regions in each of them."""
         return tuple(bound for _, bound in self.frontier.open)
 
+    @property
+    def kept_patterns(self) -> PatternArray:
+        """The same: shards hold a byte for each unit."""
+        return self.patterns
+
     @cached_property
     def patterns(self) -> PatternArray:
         """``int8[R, units]``, in the order of the shards.
