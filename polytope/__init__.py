@@ -30,7 +30,7 @@ _HOMES = {
     "verify_certificate": "polytope.verify",
     "Proof": "polytope.verify",
     "RegionComplex": "polytope.regions.complex",
-    "Region": "polytope.regions.complex",
+    "Region": "polytope.regions.region",
     "RegionCount": "polytope.runs.enumerate",
     "track": "polytope.runs.tracking",
     "Tracked": "polytope.runs.tracking",
@@ -214,8 +214,8 @@ if TYPE_CHECKING:
     from polytope.properties.vnnlib import read_input_box as read_input_box
     from polytope.properties.vnnlib_property import Property as Property
     from polytope.properties.vnnlib_property import read_property as read_property
-    from polytope.regions.complex import Region as Region
     from polytope.regions.complex import RegionComplex as RegionComplex
+    from polytope.regions.region import Region as Region
     from polytope.report.asked import AuditBudget as AuditBudget
     from polytope.report.asked import Data as Data
     from polytope.report.asked import ModelFile as ModelFile

@@ -58,6 +58,26 @@ def exact_corners(rows: Sequence[Row]) -> list[Corner]:
     return [Corner(ray[:-1], ray[-1], on) for ray, on in rays]
 
 
+def around_polygon(points: Sequence[tuple[Fraction, ...]]) -> list[tuple[Fraction, ...]]:
+    """The corners of a convex polygon counterclockwise, from the first in lexicographic order.
+
+    Arguments:
+        points: the corners, ``[v, 2]``, in lexicographic order.
+
+    Example:
+        >>> square = [(Fraction(x), Fraction(y)) for x in (0, 1) for y in (0, 1)]
+        >>> [(int(x), int(y)) for x, y in around_polygon(square)]
+        [(0, 0), (1, 0), (1, 1), (0, 1)]
+    """
+    (x0, y0), (x1, y1) = points[0], points[-1]
+    below: list[tuple[Fraction, ...]] = []
+    above: list[tuple[Fraction, ...]] = []
+    for point in points[1:-1]:
+        turn = (x1 - x0) * (point[1] - y0) - (y1 - y0) * (point[0] - x0)
+        (above if turn > 0 else below).append(point)
+    return [points[0], *below, points[-1], *reversed(above)]
+
+
 def exact_volume(rows: Sequence[Row]) -> Fraction:
     """The volume of a bounded polyhedron with interior.
 

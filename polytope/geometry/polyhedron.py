@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
 
 from polytope.errors import EmptyDomainError, GeometryError, UnboundedDomainError
-from polytope.exact.polytope import box_volume, exact_corners, exact_volume, nearest_float
+from polytope.exact.polytope import around_polygon, box_volume, exact_corners, exact_volume, nearest_float
 from polytope.exact.program import Row
 from polytope.geometry.center import exact_center, proposed_centers
 from polytope.geometry.enclosure import FAR, exact_box, has_two_sides, proved_box, recedes, row_bounds
@@ -231,7 +231,7 @@ class Polyhedron:
         return self._proved_box is not None or not recedes(integer_rows(self.A, self.b))
 
     def vertices(self) -> FloatArray:
-        """All vertices, ``[v, d]``, in lexicographic order.
+        """All vertices, ``[v, d]``: in the plane counterclockwise, else in lexicographic order.
 
         **Exact**: found in rational arithmetic, and rounded once. Those that float64 does not tell apart are
         one.
@@ -244,7 +244,8 @@ class Polyhedron:
         if not self.is_box:
             return rounded_corners(integer_rows(self.A, self.b))
         ends = row_bounds(self.rows, self.b, outward=False)
-        return np.array(list(itertools.product(*ends.T.tolist())))
+        corners = np.array(list(itertools.product(*ends.T.tolist())))
+        return corners[[0, 2, 3, 1]] if self.dim == 2 else corners
 
     def volume(self) -> float:
         """The d-dimensional volume. **Exact**: found in rational arithmetic, and rounded once.
@@ -281,10 +282,16 @@ def _box_rows(d: int) -> csr_array:
 
 
 def rounded_corners(rows: Sequence[Row]) -> FloatArray:
-    """The vertices ``[v, d]`` of a bounded polyhedron of integer rows: the nearest float64 points."""
-    points = [[nearest_float(v) for v in corner.point] for corner in exact_corners(rows)]
-    corners: FloatArray = np.unique(points, axis=0)
-    return corners
+    """The vertices ``[v, d]`` of a bounded polyhedron of integer rows: the nearest float64 points.
+
+    In the plane counterclockwise from the first in lexicographic order, else in lexicographic order. Points
+    that rounding makes equal are one.
+    """
+    exact = sorted(corner.point for corner in exact_corners(rows))
+    around = around_polygon(exact) if len(exact[0]) == 2 else exact
+    points = dict.fromkeys(tuple(nearest_float(v) for v in point) for point in around)
+    corners: FloatArray = np.array(list(points))
+    return corners if corners.shape[1] == 2 else np.unique(corners, axis=0)
 
 
 def hull_volume(corners: FloatArray) -> float:

@@ -22,6 +22,7 @@ from polytope.ir.arrays import floats
 from polytope.ir.backward import affine_maps
 from polytope.ir.layers import Layer
 from polytope.ir.maps import Dense, FloatArray, Selection
+from polytope.ir.page import network_page
 from polytope.ir.sweep import Floats, outputs, sweep
 
 
@@ -78,6 +79,9 @@ class Network:
     def __repr__(self) -> str:
         units = f"{self.n_units:,} units in {len(self.widths)} layers" if self.widths else "affine"
         return f"Network({self.input_dim:,} inputs, {self.output_dim:,} outputs, {units})"
+
+    def _repr_html_(self) -> str:
+        return network_page(self.layers, self.input_shape, repr(self))
 
     @property
     def input_dim(self) -> int:

@@ -21,7 +21,7 @@ from polytope.given import NetworkLike, as_network
 from polytope.ir import Activation, Dense, Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.regions.complex import Region
+from polytope.regions.region import Region
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
+from polytope.ir.arrays import floats
 from polytope.ir.maps import FloatArray
 from polytope.measures.decision_boundary import decision_boundary
 from polytope.plots.colours import class_colours
@@ -35,6 +36,7 @@ def plot_regions(
     label: str = "norm of the Jacobian (Frobenius)",
     cmap: str = "viridis",
     polygons: Sequence[FloatArray] | None = None,
+    points: ArrayLike | None = None,
 ) -> Axes:
     r"""Draw the regions of a plane as polygons, each coloured by one number.
 
@@ -45,6 +47,7 @@ def plot_regions(
         label: what the numbers are; named beside the colour bar.
         cmap: a colour map of matplotlib.
         polygons: the regions' outlines, ``[v, 2]`` each, where they are known already.
+        points: to draw as dots above them, ``[B, 2]``, in the coordinates of the domain.
 
     Returns:
         The axes; ``ax.figure.savefig(path)`` writes the picture.
@@ -80,8 +83,18 @@ def plot_regions(
     )
     ax.add_collection(cells)
     _frame(ax)
+    if points is not None:
+        _dots(ax, floats(points))
     ax.figure.colorbar(cells, ax=ax, label=label)
     return ax
+
+
+def _dots(ax: Axes, points: FloatArray) -> None:
+    """Points above a picture, which keeps its limits."""
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(f"points: an array [B, 2] in the coordinates of the domain, not {points.shape}.")
+    ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())
+    ax.scatter(points[:, 0], points[:, 1], s=12, c="black", edgecolors="white", linewidths=0.5, zorder=3)
 
 
 def plot_decision_boundary(

@@ -8,11 +8,11 @@ import numpy as np
 
 from polytope.core.vertex_cells import explore, suits_vertices
 from polytope.ir.maps import FloatArray
-from polytope.regions.complex import RegionComplex
+from polytope.regions.region import Regions
 from polytope.regions.vertices_again import numbers_in
 
 
-def cell_vertices(complex: RegionComplex) -> Iterator[FloatArray]:
+def cell_vertices(complex: Regions) -> Iterator[FloatArray]:
     """The vertices ``[v, d]`` of every region of a complete complex in a bounded domain, in their order."""
     if not suits_vertices(complex.domain):
         yield from (region.vertices() for region in complex)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path as File
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,12 +16,10 @@ from scipy.sparse import csr_array
 from polytope.core.open_cells import Path
 from polytope.core.result import Facets
 from polytope.core.vertex_cells import neighbours_by_key, suits_vertices
-from polytope.errors import IncompleteComplexError, UnboundedDomainError
+from polytope.errors import IncompleteComplexError
 from polytope.exact.equal_maps import map_labels
-from polytope.exact.maps import right_maps
 from polytope.exact.rows import ExactRows
-from polytope.geometry.enclosure import recedes
-from polytope.geometry.polyhedron import Polyhedron, rounded_corners
+from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.arrays import floats
@@ -28,16 +27,23 @@ from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.adjacency import matched_pairs, region_graph, region_matrix
 from polytope.regions.cell_volumes import rounded_volume
+from polytope.regions.chosen import chosen
 from polytope.regions.facets import facets_of
 from polytope.regions.found import Found
 from polytope.regions.locate import locate
 from polytope.regions.merge import joined_across
+from polytope.regions.outlines import outlines
+from polytope.regions.page import regions_page
+from polytope.regions.region import Region as Region
 from polytope.regions.region_rows import RegionRows, region_rows
 from polytope.regions.saving import save
+from polytope.regions.tables import to_geojson, to_pandas
 from polytope.regions.vertices_again import facet_points, has_vertices, volumes
 
 if TYPE_CHECKING:
     import networkx as nx
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +51,9 @@ class RegionComplex:
     """The activation regions of a network in a domain.
 
     ``len`` counts activation regions, the labels of ``merged`` linear regions, ``pieces`` affine maps.
-    ``docs/definitions.md`` says which published definitions these are.
+    ``docs/definitions.md`` says which published definitions these are. Regions are numbered from 0: an index
+    gives one, a slice a list. Measures and pictures are functions of a complex; ``polygons``, ``to_pandas``,
+    ``to_geojson`` and ``plot`` are thin doors to functions for those who look for them here.
 
     Arguments:
         network, domain: what was asked.
@@ -58,6 +66,9 @@ class RegionComplex:
     found: Found
     seconds: float = 0.0
     stopped_by: str | None = None
+
+    def _repr_html_(self) -> str:
+        return regions_page(self, repr(self))
 
     def __repr__(self) -> str:
         count = f"{len(self):,}" + (" regions, complete" if self.complete else f" to {self.upper:,} regions")
@@ -106,10 +117,13 @@ class RegionComplex:
     def __len__(self) -> int:
         return self.found.n_regions
 
-    def __getitem__(self, i: int) -> Region:
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"There is no region {i}: the complex has {len(self)}.")
-        return Region(self, i % len(self))
+    @overload
+    def __getitem__(self, i: SupportsIndex) -> Region: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Region]: ...
+    def __getitem__(self, i: SupportsIndex | slice) -> Region | list[Region]:
+        found = chosen(i, len(self))
+        return Region(self, found) if isinstance(found, int) else [Region(self, k) for k in found]
 
     def __iter__(self) -> Iterator[Region]:
         return (Region(self, i) for i in range(len(self)))
@@ -154,6 +168,10 @@ class RegionComplex:
             facets = self._facets_among([facets.unit[span].astype(np.int64) for span in spans])
         assert facets.behind is not None, "that was just found"
         return matched_pairs(np.repeat(np.arange(len(self)), np.diff(facets.offsets)), facets.behind)
+
+    @cached_property
+    def _touching(self) -> csr_array:
+        return self.adjacency_matrix()
 
     def _span(self, region: int) -> slice:
         """Where the facets of a region are."""
@@ -294,6 +312,28 @@ class RegionComplex:
     def _numbers(self) -> dict[bytes, int]:
         return {pattern.tobytes(): i for i, pattern in enumerate(self.patterns)}
 
+    def polygons(self) -> list[FloatArray]:
+        """The outline ``[v, 2]`` of every region of a bounded plane, counterclockwise, in float64."""
+        return outlines(self)
+
+    def to_pandas(self) -> DataFrame:
+        """A table of pandas, one row a region: ``regions/tables.py`` says which columns."""
+        return to_pandas(self)
+
+    def to_geojson(self) -> dict[str, Any]:
+        """The polygons of a bounded plane as a GeoJSON ``FeatureCollection``, with the table's numbers."""
+        return to_geojson(self)
+
+    def plot(self, ax: Axes | None = None, *, points: ArrayLike | None = None, **options: Any) -> Axes:
+        """The picture that ``plot_regions`` draws of a plane.
+
+        Arguments:
+            ax, points: as there, points ``[B, 2]``.
+            options: the others of ``plot_regions``.
+        """
+        draw: Callable[..., Axes] = import_module("polytope.plots.regions").plot_regions
+        return draw(self, ax, points=points, **options)
+
     def save(self, directory: str | File) -> None:
         """Write the complex into a directory, from which ``load_complex`` reads it again.
 
@@ -320,80 +360,3 @@ class RegionComplex:
             found = f"this complex has {self.lower} of at most {self.upper}"
             more = "Enumerate with a larger budget or a smaller domain."
             raise IncompleteComplexError(f"{question} needs all regions; {found}. {more}")
-
-
-@dataclass(frozen=True, eq=False)
-class Region:
-    """One region of a complex.
-
-    Arguments:
-        complex: the complex.
-        number: the region's place in it, from 0.
-    """
-
-    complex: RegionComplex
-    number: int
-
-    def __repr__(self) -> str:
-        return f"Region({self.number} of {self.complex!r})"
-
-    @property
-    def pattern(self) -> PatternArray:
-        """The piece of every unit, ``int8[units]``."""
-        pattern: PatternArray = self.complex.patterns[self.number]
-        return pattern
-
-    @property
-    def interior_point(self) -> FloatArray:
-        """A point strictly inside, ``[d]``."""
-        point: FloatArray = self.complex.interior_points[self.number]
-        return point
-
-    @cached_property
-    def halfspaces(self) -> tuple[FloatArray, FloatArray]:
-        """Irredundant ``(A [m, d], b [m])`` with the region = {A x <= b}; rows of unit length."""
-        rows = self.complex._facet_rows(self.number)
-        return rows[:, :-1], -rows[:, -1]
-
-    @property
-    def jacobian(self) -> tuple[FloatArray, FloatArray]:
-        """The affine map ``(J [out, d], c [out])`` with f(x) = J x + c in the region.
-
-        Rows that rounding could have spoilt are computed exactly, and rounded once.
-        """
-        J, c = right_maps(self.complex.network, self.pattern[None])
-        return J[0], c[0]
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether the region is bounded."""
-        return self.complex.domain.is_bounded or not recedes(self._exact_rows)
-
-    def vertices(self) -> FloatArray:
-        """The region's vertices, ``[v, d]``, in lexicographic order.
-
-        **Exact**: found in rational arithmetic, and rounded once. Those that float64 does not tell apart are
-        one.
-
-        Raises:
-            UnboundedDomainError: the region is unbounded.
-        """
-        return rounded_corners(self._rows())
-
-    def volume(self) -> float:
-        """The region's d-dimensional volume. **Exact**: found in rational arithmetic, and rounded once.
-
-        Raises:
-            UnboundedDomainError: the region is unbounded.
-        """
-        return rounded_volume(self._rows())[0]
-
-    @cached_property
-    def _exact_rows(self) -> list[list[int]]:
-        return self.complex._exact_rows(self.number)
-
-    def _rows(self) -> list[list[int]]:
-        """The rows of the facets, in integers, of a region that is bounded."""
-        if not self.is_bounded:
-            raise UnboundedDomainError(f"Region {self.number} is unbounded: it is not the hull of vertices.")
-        return self._exact_rows
