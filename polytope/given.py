@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -10,6 +11,8 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.arrays import floats
 from polytope.ir.maps import FloatArray
+
+Runtime: TypeAlias = Callable[[FloatArray], FloatArray]
 
 if TYPE_CHECKING:
     import os
@@ -59,6 +62,17 @@ def as_network(given: NetworkLike, name: str = "network") -> Network:
             "module will do (load, from_torch)."
         )
     return found
+
+
+def runtime_of(network: Network) -> Runtime | None:
+    """The runtime that a loaded network was compared with; ``None`` where there is none.
+
+    Arguments:
+        network: any network.
+    """
+    from adapters.check import runtime
+
+    return runtime(network)
 
 
 def as_domain(given: DomainLike, dim: int | None = None, name: str = "domain") -> Polyhedron:

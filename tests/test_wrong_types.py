@@ -12,6 +12,7 @@ import adapters
 import polytope as pt
 from polytope.engines.amounts import in_bytes, in_seconds
 from polytope.errors import IncompleteComplexError
+from polytope.report.asked import Silence
 from tests.networks import seeded
 
 NETWORK = seeded(0, 2, 8, 2)
@@ -225,3 +226,45 @@ def test_a_radius_is_of_one_point() -> None:
     assert pt.robustness_radius(NETWORK, torch.tensor(x), domain=[[-19, 19], [-19, 19]]).value == found.value
     with pytest.raises(ValueError, match=r"one finite point of R\^2, not an array of shape \(3, 2\)"):
         pt.robustness_radius(NETWORK, np.zeros((3, 2)))
+
+
+AUDITED: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
+    "a number for a network": ((3,), {}, "network: a Network is expected"),
+    "points for a domain": ((MODULE, np.zeros((7, 2))), {}, r"Polyhedron.*Data points are given as data=X"),
+    "a number for data": ((MODULE,), {"data": 3}, r"data: points are expected, \[n, d\].*not 3 \(int\)"),
+    "text for data": ((MODULE,), {"data": "x.npz"}, r"data: points are expected"),
+    "a list for a budget": ((MODULE,), {"budget": [20]}, r'max_seconds: a number.*"20s"'),
+    "a list of requirements": ((MODULE,), {"required": ["p.vnnlib"]}, r"required: pt\.Requirements"),
+}
+
+
+@pytest.mark.parametrize("name", AUDITED)
+def test_an_audit_names_wrong_types(name: str) -> None:
+    given, options, said = AUDITED[name]
+    with pytest.raises(TypeError, match=said):
+        pt.audit(*given, **options)
+
+
+def test_an_audit_takes_what_is_clear(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "net.onnx"
+    adapters.to_onnx(pt.from_torch(MODULE, torch.zeros(1, 2)), file)
+    points = torch.rand(12, 2, generator=torch.Generator().manual_seed(0))
+    done = pt.audit(file, [[-1, 1], [-1, 1]], data=(points, [0, 1] * 6), budget="20s", progress=True)
+    assert done.report.budget.max_seconds == 20
+    assert done.report.model.file is not None
+    assert done.report.model.file.name == "net.onnx"
+    assert done.report.data is not None
+    assert done.report.data.points == 12
+    assert done.regions.complete
+    other = pt.audit(MODULE, (-1, 1), budget=20)
+    assert len(other.regions) == len(done.regions)
+    assert "\n" not in repr(done)
+    frame = done._repr_html_()
+    assert frame.startswith("<iframe srcdoc=")
+    assert "&lt;html" in frame
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match="progress=True or a watch"):
+        pt.audit(MODULE, progress=True, watch=Silence())
+    assert pt.AuditBudget("2m", engine="lp", max_memory="2GB") == pt.AuditBudget(
+        120, engine=pt.LayerSplit(cells="lp"), max_memory=2**31
+    )

@@ -10,7 +10,9 @@ from typing import Protocol
 
 from numpy.typing import ArrayLike
 
+from polytope.engines.amounts import Bytes, Seconds, in_bytes, in_seconds, whole
 from polytope.engines.engine import Engine
+from polytope.engines.named import EngineLike, as_engine
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.report.checks import read_check
@@ -82,30 +84,39 @@ class Requirements:
             read_check(text)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class AuditBudget:
     """What an audit may spend, and the engine that spends it; ``None`` is no limit.
 
     Arguments:
-        max_seconds: for all questions together.
+        max_seconds: for all questions together: seconds, or a text such as "20s" or "5m".
         max_regions: that the search in the domain finds.
-        engine: of that search, as in ``enumerate_regions``.
-        max_memory: bytes that the searches for regions may take; by default half of what is free.
+        engine: of that search, as in ``enumerate_regions``, or its name.
+        max_memory: bytes that the searches for regions may take, or a text such as "2GB"; by default half of
+            what is free.
 
     Raises:
         ValueError: a limit is not positive.
+        TypeError: a limit or the engine is of another type.
     """
 
-    max_seconds: float | None = 60.0
-    max_regions: int | None = 100_000
-    engine: Engine | None = None
-    max_memory: int | None = None
+    max_seconds: float | None
+    max_regions: int | None
+    engine: Engine | None
+    max_memory: int | None
 
-    def __post_init__(self) -> None:
-        for name in ("max_seconds", "max_regions", "max_memory"):
-            limit = getattr(self, name)
-            if limit is not None and not limit > 0:
-                raise ValueError(f"AuditBudget: {name} must be positive, not {limit}.")
+    def __init__(
+        self,
+        max_seconds: Seconds | None = 60.0,
+        max_regions: int | None = 100_000,
+        engine: EngineLike | None = None,
+        max_memory: Bytes | None = None,
+    ) -> None:
+        regions = whole(max_regions, "max_regions", "a whole number is expected")
+        object.__setattr__(self, "max_seconds", in_seconds(max_seconds))
+        object.__setattr__(self, "max_regions", regions)
+        object.__setattr__(self, "engine", None if engine is None else as_engine(engine))
+        object.__setattr__(self, "max_memory", in_bytes(max_memory))
 
 
 class Watch(Protocol):

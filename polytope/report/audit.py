@@ -6,19 +6,20 @@ import json
 import platform
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from polytope.geometry import Polyhedron
-from polytope.ir import Network
+from polytope.given import DomainLike, NetworkLike
 from polytope.labelled import in_words
 from polytope.regions.complex import RegionComplex
-from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements, Silence, Watch
+from polytope.report.asked import AuditBudget, ModelFile, Requirements, Watch
 from polytope.report.checks import outcome, read_check
 from polytope.report.clock import Clock
 from polytope.report.data_facts import data_facts
 from polytope.report.fields import plain
+from polytope.report.given import DataLike, as_budget, as_data, as_model, as_requirements, as_scope, shown
 from polytope.report.html import Picture, page, window_picture
 from polytope.report.model import model_facts
 from polytope.report.network_sections import DomainFacts
@@ -26,7 +27,7 @@ from polytope.report.questions import Answers, prepare, shares
 from polytope.report.regions import search_facts
 from polytope.report.scope import Scope
 from polytope.report.sections import BudgetFacts, Report
-from polytope.report.subject import subject_of
+from polytope.report.subject import Subject, subject_of
 from polytope.report.verdict import verdict
 from polytope.report.windows import Window
 
@@ -56,6 +57,12 @@ class Audit:
         return (
             f"Audit({in_words(count)} activation regions ({count.label}) in {self.report.domain.description})"
         )
+
+    def _repr_html_(self) -> str:
+        """The page of the report, in a frame of its own: its script and styles touch nothing else."""
+        text = page(self.report, self.windows, self.pictures)
+        style = "width:100%;height:640px;border:1px solid #ccc"
+        return f'<iframe srcdoc="{escape(text)}" style="{style}" title="audit report"></iframe>'
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -102,12 +109,13 @@ class Audit:
 
 
 def audit(
-    network: Network | ModelFile,
-    domain: Polyhedron | Scope | None = None,
+    network: NetworkLike | ModelFile,
+    domain: DomainLike | Scope | None = None,
     *,
-    data: Data | None = None,
+    data: DataLike | None = None,
     required: Requirements | None = None,
-    budget: AuditBudget | None = None,
+    budget: AuditBudget | float | str | None = None,
+    progress: bool = False,
     watch: Watch | None = None,
     partial: bool = False,
 ) -> Audit:
@@ -119,18 +127,22 @@ def audit(
     a pass through all of them, so that of networks with millions of units the whole takes longer.
 
     Arguments:
-        network: a piecewise-affine network, or one with its file and the model's own runtime.
+        network: a piecewise-affine network, or one with its file and the model's own runtime; the path of a
+            model file or a PyTorch module will do.
         domain: where to look: a polyhedron in the input space, or ``Scope.of(domain, window)`` for one in the
-            coordinates of a slice. By default around the data, or near the origin; the report says which.
-        data: points to look around, perhaps with their classes.
+            coordinates of a slice, or a box as of ``enumerate_regions``. By default around the data, or near
+            the origin; the report says which.
+        data: points to look around, perhaps with their classes: ``Data``, an array ``[n, d]``, or a pair.
         required: properties and checks; none by default.
-        budget: ``AuditBudget()`` by default: a minute.
+        budget: ``AuditBudget()`` by default: a minute; or its seconds, 20 or "20s".
+        progress: whether to show a bar in the terminal or the notebook; ``partial`` then holds too.
         partial: whether Ctrl-C ends the questions only, and the report holds what was found before:
             ``Audit.interrupted`` says so. Otherwise it is a ``KeyboardInterrupt`` as anywhere.
         watch: told what is done: ``stage(words)`` when a question is begun, ``regions(found, open_cells)``.
 
     Raises:
         ValueError: domain, points or labels do not fit.
+        TypeError: something else is given; the message says what is expected.
         EmptyDomainError: the domain has no interior.
 
     Example:
@@ -139,15 +151,29 @@ def audit(
         >>> pt.audit(net, pt.Polyhedron.box([-1], [1])).report.regions.activation
         Exact(value=2, note='')
     """
-    model = network if isinstance(network, ModelFile) else ModelFile(network)
-    required, budget, watch = required or Requirements(), budget or AuditBudget(), watch or Silence()
-    subject = subject_of(model, domain, data)
+    model, asked, points = as_model(network), as_requirements(required), as_data(data)
+    subject = subject_of(model, as_scope(domain, model.network), points)
+    radius = points.radius if points else None
+    with shown(progress, watch) as told:
+        return _audit(model, subject, radius, asked, as_budget(budget), told, partial or progress)
+
+
+def _audit(
+    model: ModelFile,
+    subject: Subject,
+    radius: float | None,
+    required: Requirements,
+    budget: AuditBudget,
+    watch: Watch,
+    partial: bool,
+) -> Audit:
+    """The answers to all questions."""
     files = [Path(name) for name in required.properties]
     watch.stage("preparing")
     prepare(subject)
     seconds = float("inf") if budget.max_seconds is None else budget.max_seconds
     clock = Clock(seconds, shares(subject, files), partial=partial)
-    answers = Answers(subject, clock, watch, data.radius if data else None, files)
+    answers = Answers(subject, clock, watch, radius, files)
     conversion = answers.conversion()
     complex = answers.search(budget)
     report = Report(
