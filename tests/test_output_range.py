@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import polytope as pt
+from polytope.core.limits import BudgetSpent
 from polytope.exact.cells import ExactCells
 from polytope.exact.program import maximise
-from polytope.ir import Network, relu
+from polytope.ir import Layer, Network, Sparse, relu
+from polytope.ir.looking import watched
 from tests.networks import NETWORKS, convolutional, grouped, pooled, seeded, unit_box_of
 
 
@@ -81,6 +86,44 @@ def test_without_time_the_ends_hold() -> None:
     low, high = pt.output_bounds(network, domain)
     assert (low * (1 + 1e-9) <= found.low).all()  # bounds of sums, and of their negatives, are rounded
     assert (found.high <= high * (1 + 1e-9)).all()
+
+
+def test_ends_hold_whenever_time_ends() -> None:
+    """Ended after any number of looks; without a single one no point was tried."""
+    network = seeded(4, 6, 9, 8, 3)
+    domain = pt.Polyhedron.box([-1] * 6, [1] * 6)
+    y = network(np.random.default_rng(0).uniform(-1, 1, size=(10_000, 6)))
+    widths = []
+    for allowed in (0, 1, 3, 8, 30, 200, 3000):
+        looks = iter(range(allowed))
+
+        def told(_: int, looks: Iterator[int] = looks) -> None:
+            if next(looks, None) is None:
+                raise BudgetSpent
+
+        with watched(told):
+            found = pt.output_range(network, domain)
+        assert (found.low <= y.min(axis=0)).all() & (y.max(axis=0) <= found.high).all()
+        assert (found.low <= found.least).all() & (found.greatest <= found.high).all()
+        widths.append(float((found.high - found.low).max()))
+        if allowed == 0:
+            assert np.isinf([found.least, found.greatest]).all()
+            assert np.isnan(found.least_at).all()
+        elif np.isfinite(found.least).all():
+            assert (np.diag(network(found.least_at)) <= found.least + 1e-9).all()
+            assert (np.diag(network(found.greatest_at)) >= found.greatest - 1e-9).all()
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] < widths[0] == np.inf
+
+
+def test_many_outputs_share_the_points_that_they_attain() -> None:
+    """Of 30,000 outputs no table of outputs by outputs is made (7 GB), nor one of points."""
+    rows = csr_array((np.ones(30_000), (np.arange(30_000), np.arange(30_000) % 8)), shape=(30_000, 8))
+    network = seeded(0, 4, 8, 8).then(pt.Network((8,), (Layer((0,), (Sparse(rows),), np.zeros(30_000)),)))
+    found = pt.output_range(network, pt.Polyhedron.box([-1] * 4, [1] * 4), max_seconds=1e-9)
+    assert not found.complete
+    assert len(found.points) < 100
+    assert found.least_at.shape == (30_000, 4)
 
 
 def test_what_is_refused() -> None:

@@ -44,7 +44,7 @@ def bounded_box(network: Network, domain: Polyhedron, name: str) -> FloatArray:
 
 def bounds_over_box(network: Network, box: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The same over a box ``[2, d]``, which may be flat."""
-    *_, (low, high) = linear_bounds(_with_outputs(network), box)
+    *_, (low, high) = linear_bounds(with_outputs(network), box)
     widest = max(network.input_dim, *(len(layer.bias) for layer in network.layers))
     if network.output_dim * widest > DERIVATIVES:
         return low, high
@@ -60,11 +60,11 @@ def bounds_over_box(network: Network, box: FloatArray) -> tuple[FloatArray, Floa
 
 def bounds_at(network: Network, x: FloatArray) -> FloatArray:
     """Bounds ``[2, out]`` of the outputs at one point ``[d]``: the values with all that rounding may do."""
-    *_, found = preactivation_bounds(_with_outputs(network), np.stack([x, x]))
+    *_, found = preactivation_bounds(with_outputs(network), np.stack([x, x]))
     return found
 
 
-def _with_outputs(network: Network) -> Network:
+def with_outputs(network: Network) -> Network:
     """The network with its outputs as the pre-activations of a last layer."""
     n = network.output_dim
     return network.then(Network((n,), (Layer((0,), (identity(n),), np.zeros(n)),)))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
+from polytope.bounds.least_values import LeastValues, both_signs
 from polytope.bounds.output_bounds import bounded_box, bounds_over_box
 from polytope.engines.amounts import Seconds
-from polytope.engines.budget import Budget
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.given import DomainLike, NetworkLike, as_problem
-from polytope.ir import Dense, Layer, Network
 from polytope.ir.continuity import refuse_jumps
-from polytope.ir.maps import FloatArray
-from polytope.ir.maxima import maxima_first
+from polytope.ir.looking import watched
+from polytope.ir.maps import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +23,9 @@ class OutputRange:
 
     Arguments:
         low, high: ``[out]``, proved: no output leaves them.
-        least, greatest: ``[out]``, attained.
-        least_at, greatest_at: ``[out, d]``, where, rounded.
+        least, greatest: ``[out]``, attained; infinite where time ended before a point was tried.
+        points: ``[k, d]``, where they are attained, rounded; NaN for none.
+        least_point, greatest_point: ``int[out]``, the numbers of the points.
         complete: whether ends are no farther apart than was asked.
     """
 
@@ -31,9 +33,20 @@ class OutputRange:
     high: FloatArray
     least: FloatArray
     greatest: FloatArray
-    least_at: FloatArray
-    greatest_at: FloatArray
+    points: FloatArray
+    least_point: IntArray
+    greatest_point: IntArray
     complete: bool
+
+    @property
+    def least_at(self) -> FloatArray:
+        """``[out, d]``, where outputs are least, rounded."""
+        return self.points[self.least_point]
+
+    @property
+    def greatest_at(self) -> FloatArray:
+        """``[out, d]``, where outputs are greatest, rounded."""
+        return self.points[self.greatest_point]
 
 
 def output_range(
@@ -49,7 +62,9 @@ def output_range(
         network: the network.
         domain: a bounded polyhedron with interior in its input space.
         gap: how far apart the proved and the attained end may stay.
-        max_seconds: a budget; when it is spent, ends are as near as they are by then.
+        max_seconds: a budget; when it is spent, ends are as near as they are by then. Half a second
+            more may go to first ends: of a network of millions of units they take seconds, and without them
+            ends are infinite. Torch, which branch and bound needs, is not loaded in less than 1.5 s.
 
     Raises:
         ValueError: the domain does not fit, the gap is negative, or a unit jumps.
@@ -68,22 +83,36 @@ def output_range(
         (0.0, 2.0, [[2.0]])
     """
     network, domain = as_problem(network, domain)
-    from polytope.bounds.branching.minima import Minima  # loads torch, which takes seconds
-
-    bounded_box(network, domain, "output_range")
+    budget = Budget(None, max_seconds)
     if not gap >= 0:
         raise ValueError(f"output_range: gap must not be negative, it is {gap!r}.")
+    bounded_box(network, domain, "output_range")
     refuse_jumps(network)
-    budget, out = Budget(None, max_seconds), network.output_dim
-    signs = np.concatenate([np.eye(out), -np.eye(out)])
-    both = maxima_first(network).then(Network((out,), (Layer((0,), (Dense(signs),), np.zeros(2 * out)),)))
-    search = Minima(both, domain, gap, lambda: budget.spent(0))
-    search.run()
-    low, value = search.low, search.value
-    complete = bool((low >= np.nextafter(np.nextafter(value - gap, -np.inf), -np.inf)).all())
+    known = LeastValues(both_signs(network), domain)
+    known.begin(budget.first)
+    low = _branched(known, gap, budget)
+    complete = bool((low >= np.nextafter(np.nextafter(known.value - gap, -np.inf), -np.inf)).all())
+    out, value = network.output_dim, known.value
+    different = {id(point): point for point in known.at}
+    numbers = dict(zip(different, range(len(different)), strict=True))
+    which = np.array([numbers[id(point)] for point in known.at], dtype=np.int64)
+    points = np.array(list(different.values()))
     return OutputRange(
-        low[:out], -low[out:], value[:out], -value[out:], search.at[:out], search.at[out:], complete
+        low[:out], -low[out:], value[:out], -value[out:], points, which[:out], which[out:], complete
     )
+
+
+def _branched(known: LeastValues, gap: float, budget: Budget) -> FloatArray:
+    """Proved lower bounds of the outputs, by branch and bound for as long as there is time."""
+    if not budget.has_time_for_torch():
+        return known.low
+    from polytope.bounds.branching.minima import Minima  # loads torch, which takes seconds
+
+    search: Minima | None = None
+    with suppress(BudgetSpent), watched(budget.look):
+        search = Minima(known, gap, lambda: budget.spent(0))
+        search.run()
+    return known.low if search is None else search.low
 
 
 def output_bounds(

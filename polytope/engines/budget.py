@@ -17,6 +17,7 @@ Progress = Callable[[int, int], None]  # regions found, open cells
 
 LARGE = 1 << 24  # bytes
 WRITTEN = 1 << 29  # bytes of new memory that are written in a second, at least
+LOADING = 1.5  # seconds that loading torch may take
 GRACE = 0.5  # seconds more than were asked, if that is enough for a first answer
 
 
@@ -126,6 +127,10 @@ class Budget:
             return False
         self.stopped_by = self.stopped_by or "seconds"
         return True
+
+    def has_time_for_torch(self) -> bool:
+        """Whether what needs torch may begin: it is loaded, or there is time to load it."""
+        return "torch" in sys.modules or self.left is None or self.left >= LOADING
 
     def look(self, wanted: int = 0) -> None:
         """Called between the small steps of what has to be made before a search, or behind it.

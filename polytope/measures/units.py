@@ -7,7 +7,6 @@ arithmetic over the domain's bounding box, and refuted by two regions on which i
 
 from __future__ import annotations
 
-import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -31,7 +30,6 @@ from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
 
 BoolArray = NDArray[np.bool_]
-LOADING = 1.5  # seconds below which torch is not loaded for the sake of more proofs
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +175,7 @@ def _half(budget: Budget) -> Budget:
 def _branch(network: Network, domain: Polyhedron, known: UnitUse, budget: Budget) -> None:
     """Decide more units by branch and bound over the domain's box, in half of the time that is left."""
     half = _half(budget)
-    if half.left is not None and half.left < LOADING and "torch" not in sys.modules:
+    if not half.has_time_for_torch():
         return
     from polytope.bounds.branching.units import fixed_pieces  # loads torch, which takes seconds
 

@@ -8,7 +8,7 @@ program, solved in rational arithmetic.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -16,23 +16,17 @@ import torch
 
 from polytope.bounds.branching.bounding import Bounding, alone
 from polytope.bounds.branching.nodes import Nodes
-from polytope.bounds.output_bounds import bounds_at, bounds_over_box
+from polytope.bounds.least_values import LeastValues
 from polytope.core.limits import BudgetSpent
-from polytope.engines.sampling import random_points
 from polytope.errors import SolverError
 from polytope.exact.cells import ExactCells
 from polytope.exact.program import maximise
-from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.activations import PatternArray
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
-from polytope.ir.network import Network
 
 TOGETHER = 64  # nodes split at once
-SAMPLES = 256
-ROUNDS = 30  # of a descent
 WORK = 2.0**27  # products for one linear program
-STEPS = np.append(2.0 ** -np.arange(12), 0.0)[:, None]  # shares of the way to a corner
 
 
 @dataclass(eq=False)
@@ -40,30 +34,20 @@ class Minima:
     """The search for the least value of each output.
 
     Arguments:
-        network: of m outputs.
-        domain: a bounded polyhedron with interior.
+        known: of the m outputs of a network; becomes better.
         gap: how far above the proved least value an attained one may stay.
         spent: whether to come to an end.
-
-    Attributes:
-        value: ``[m]``, attained, rounded up.
-        at: ``[m, d]``, where, rounded.
     """
 
-    network: Network
-    domain: Polyhedron
+    known: LeastValues
     gap: float
     spent: Callable[[], bool]
-    value: FloatArray = field(init=False)
-    at: FloatArray = field(init=False)
 
     def __post_init__(self) -> None:
-        m, self.box = self.network.output_dim, self.domain.bounds
-        self.value, self.at = np.full(m, np.inf), np.tile(self.domain.inscribed_ball[0], (m, 1))
-        self._floor = np.full(m, np.inf)  # a lower bound where nodes were closed
-        self._first = bounds_over_box(self.network, self.box)[0]
+        self.network, self.box = self.known.network, self.known.box
+        self._floor = np.full(len(self.known.value), np.inf)  # a lower bound where nodes were closed
         self._nodes: Nodes | None = None
-        self._cells = ExactCells(self.network, self.domain.rows, self.domain.b)
+        self._cells = ExactCells(self.network, self.known.domain.rows, self.known.domain.b)
 
     @property
     def settled(self) -> int:
@@ -74,17 +58,15 @@ class Minima:
     def low(self) -> FloatArray:
         """``[m]``: proved lower bounds of the outputs."""
         if self._nodes is None:
-            return self._first
+            return self.known.low
         low = self._floor.copy()
         np.minimum.at(low, self._nodes.output.cpu().numpy(), self._nodes.bound.cpu().numpy())
-        best: FloatArray = np.maximum(self._first, np.minimum(low, self.value))
+        best: FloatArray = np.maximum(self.known.low, np.minimum(low, self.known.value))
         return best
 
     @alone
     def run(self) -> None:
         """Split nodes until all are closed, or the time is spent."""
-        for points in random_points(self.domain, SAMPLES, np.random.default_rng(0)):
-            self._try(np.concatenate([points, self.at[:1]]))
         middle = self.box[0] / 2 + self.box[1] / 2
         radius = float(np.maximum(self.box[1] - middle, middle - self.box[0]).max()) * (1 + 2.0**-40)
         self.bounding = Bounding(self.network, middle, self.box, np.inf, self.spent)
@@ -95,13 +77,13 @@ class Minima:
 
     def _step(self, nodes: Nodes) -> None:
         """Split the nodes that may be farthest below what is attained."""
-        ahead = nodes.bound - torch.from_numpy(self.value)[nodes.output]
+        ahead = nodes.bound - torch.from_numpy(self.known.value)[nodes.output]
         chosen = torch.zeros(len(nodes), dtype=torch.bool)
         chosen[torch.argsort(ahead)[: min(TOGETHER, self.bounding.together)]] = True
         now = nodes.take(chosen)
         whole = now.unit[:, 0] < 0
         leaves = now.take(whole)
-        level = torch.from_numpy(self.value - self.gap)
+        level = torch.from_numpy(self.known.value - self.gap)
         children = self._bounded(self.bounding.split(now.take(~whole), level))
         if len(leaves):
             patterns = self.bounding.patterns(leaves)
@@ -109,17 +91,17 @@ class Minima:
             for output, bound, pattern in parts:
                 self._solve(output, bound, pattern)
         self._nodes = nodes.take(~chosen).plus(children)
-        level = torch.from_numpy(self.value - self.gap)
+        level = torch.from_numpy(self.known.value - self.gap)
         self._close(self._nodes, self._nodes.bound > level[self._nodes.output])
 
     def _bounded(self, nodes: Nodes, split: bool = True) -> Nodes:
         """The nodes with their bounds; tries the inputs that these propose."""
-        level = torch.from_numpy(self.value - self.gap)
+        level = torch.from_numpy(self.known.value - self.gap)
         nodes, best, _ = self.bounding.bounded(nodes, level)
         nodes.bound = torch.maximum(nodes.bound, best) if split else best
         if len(nodes):
             slopes = nodes.slope.double().numpy()
-            self._try(np.where(slopes > 0, self.box[0], self.box[1]))
+            self.known.try_points(np.where(slopes > 0, self.box[0], self.box[1]))
         return nodes
 
     def _close(self, nodes: Nodes, closed: torch.Tensor) -> None:
@@ -145,37 +127,9 @@ class Minima:
         low = near if Fraction(near) <= value else np.nextafter(near, -np.inf)
         high = near if Fraction(near) >= value else np.nextafter(near, np.inf)
         self._floor[output] = min(self._floor[output], max(bound, low))
-        if high < self.value[output]:
-            self.value[output], self.at[output] = high, [float(v) for v in best.point]
+        self.known.keep(output, high, np.array([float(v) for v in best.point]))
 
     def _look(self, wanted: int = 0) -> None:
         """End a program where the time is spent."""
         if self.spent():
             raise BudgetSpent
-
-    def _try(self, points: FloatArray) -> None:
-        """Keep points of the domain, and what lies downhill of them, where outputs are smaller than known."""
-        inside = points[self.domain.contains(points)]
-        if not len(inside):
-            return
-        values = self.network(inside)
-        best = values.argmin(axis=0)
-        for k in np.flatnonzero(values.min(axis=0) < self.value).tolist():
-            x = self._downhill(inside[best[k]], k)
-            high = float(bounds_at(self.network, x)[1][k])
-            if high < self.value[k]:
-                self.value[k], self.at[k] = high, x
-
-    def _downhill(self, x: FloatArray, k: int) -> FloatArray:
-        """Towards the corner of the box at which the affine function around a point is least, and again."""
-        value = self.network(x)[k]
-        for _ in range(ROUNDS):
-            slope = self.network.affine(self.network.pattern(x))[0][k]
-            aim = np.where(slope > 0, self.box[0], np.where(slope < 0, self.box[1], x))
-            way = np.clip(x + STEPS * (aim - x), *self.box)
-            values = np.where(self.domain.contains(way), self.network(way)[:, k], np.inf)
-            least = int(values.argmin())
-            if not values[least] < value:
-                break
-            x, value = way[least], values[least]
-        return x

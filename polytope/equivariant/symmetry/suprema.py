@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from polytope.bounds.least_values import LeastValues, both_signs
 from polytope.bounds.output_range import output_bounds
 from polytope.core.result import ROOT
 from polytope.core.vertex_cells import VertexCells, explore
@@ -24,11 +25,10 @@ from polytope.exact.facets import value_at
 from polytope.exact.polytope import exact_corners
 from polytope.geometry.inside import LEAST, ROUNDING, SLIGHTLY
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir import Dense, Layer, Network
+from polytope.ir import Network
 from polytope.ir.bounded import bounded_maps
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
-from polytope.ir.maxima import maxima_first
 from polytope.labelled import nearest
 from polytope.runs.enumerate import enumerate_regions
 
@@ -168,19 +168,18 @@ def _by_branching(error: Network, domain: Polyhedron, most: float, budget: Budge
     """The greatest output of either sign by branch and bound over the pieces of units."""
     from polytope.bounds.branching.minima import Minima  # loads torch, which takes seconds
 
-    n = error.output_dim
-    signs = np.concatenate([np.eye(n), -np.eye(n)])
-    both = maxima_first(error).then(Network((n,), (Layer((0,), (Dense(signs),), np.zeros(2 * n)),)))
-
     def spent() -> bool:
         return budget.spent(0) or search.settled >= most
 
-    search = Minima(both, domain, gap, spent)
+    known = LeastValues(both_signs(error), domain)
+    known.begin(budget.first)
+    search = Minima(known, gap, spent)
     with suppress(BudgetSpent), watched(budget.look):
         search.run()
-    best = int(search.value.argmin())
-    lower = max(0.0, float(-search.value[best]))
-    return Supremum(lower, max(lower, float((-search.low).max())), search.at[best], search.settled)
+    best = int(known.value.argmin())
+    lower = max(0.0, float(-known.value[best]))
+    witness = known.at[best] if lower else domain.inscribed_ball[0]
+    return Supremum(lower, max(lower, float((-search.low).max())), witness, search.settled)
 
 
 def _bounded(error: Network, domain: Polyhedron, lower: float, witness: FloatArray, regions: int) -> Supremum:
