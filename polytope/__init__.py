@@ -58,8 +58,8 @@ _HOMES = {
     "DualGraph": "polytope.measures.topology",
     "lipschitz_constant": "polytope.measures.lipschitz",
     "region_lipschitz": "polytope.measures.lipschitz",
-    "lipschitz_bounds": "polytope.measures.lipschitz",
-    "LipschitzBounds": "polytope.measures.lipschitz",
+    "lipschitz_bounds": "polytope.measures.lipschitz_bounds",
+    "LipschitzBounds": "polytope.measures.lipschitz_bounds",
     "output_bounds": "polytope.bounds.output_range",
     "output_range": "polytope.bounds.output_range",
     "OutputRange": "polytope.bounds.output_range",
@@ -157,10 +157,10 @@ if TYPE_CHECKING:
     from polytope.measures.level_sets import LevelSet as LevelSet
     from polytope.measures.level_sets import class_boundary as class_boundary
     from polytope.measures.level_sets import level_set as level_set
-    from polytope.measures.lipschitz import LipschitzBounds as LipschitzBounds
-    from polytope.measures.lipschitz import lipschitz_bounds as lipschitz_bounds
     from polytope.measures.lipschitz import lipschitz_constant as lipschitz_constant
     from polytope.measures.lipschitz import region_lipschitz as region_lipschitz
+    from polytope.measures.lipschitz_bounds import LipschitzBounds as LipschitzBounds
+    from polytope.measures.lipschitz_bounds import lipschitz_bounds as lipschitz_bounds
     from polytope.measures.local_complexity.count import LocalComplexity as LocalComplexity
     from polytope.measures.local_complexity.count import local_complexity as local_complexity
     from polytope.measures.local_complexity.neighbourhood import ExactComplexity as ExactComplexity

@@ -15,7 +15,7 @@ from polytope.exact.network import ExactNetwork
 from polytope.exact.values import values_at
 from polytope.ir import Dense, Layer
 from polytope.ir.maps import Composition, FloatArray
-from polytope.measures.lipschitz import norm_bound
+from polytope.measures.norm_product import norm_bound
 from tests.networks import NETWORKS, seeded
 
 SMALL = [n for n in NETWORKS if n != "convolutional"]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 import polytope as pt
+from polytope.core.limits import BudgetSpent
 from polytope.ir import Network, relu
+from polytope.ir.looking import watched
+from polytope.measures.norm_product import norm_bound
 from tests.networks import NETWORKS, pooled, seeded, unit_box_of
 
 NORMS = [(2, 2), (np.inf, np.inf), (1, 1), (2, np.inf), (1, 2)]
@@ -61,10 +66,41 @@ def test_little_time_leaves_an_enclosure() -> None:
     assert found.upper <= pt.lipschitz_bounds(network, domain, samples=20).upper
 
 
+def test_ends_hold_whenever_time_ends() -> None:
+    """Ended after any number of looks: what is not known by then is 0 or infinite."""
+    network = seeded(5, 3, 6, 5, 2)
+    domain = pt.Polyhedron.box([-1] * 3, [1] * 3)
+    exact = pt.lipschitz_constant(pt.enumerate_regions(network, domain))
+    widths = []
+    for allowed in (0, 2, 10, 30, 100, 300, 1000, 100_000):
+        looks = iter(range(allowed))
+
+        def told(_: int, looks: Iterator[int] = looks) -> None:
+            if next(looks, None) is None:
+                raise BudgetSpent
+
+        with watched(told):
+            found = pt.lipschitz_bounds(network, domain, samples=20, max_seconds=np.inf)
+        assert found.lower <= exact.upper
+        assert exact.lower <= found.upper
+        widths.append(found.upper - found.lower)
+    assert widths[0] == np.inf
+    assert len(set(widths)) > 3
+    assert widths[-1] <= 1e-8 * float(exact)
+
+
+def test_norms_of_very_large_matrices_are_bounded_without_singular_values() -> None:
+    """A permutation of 2,100 coordinates, one of them thrice: its norm is 3."""
+    d = 2_100
+    matrix = np.zeros((d, d))
+    matrix[np.arange(d), np.roll(np.arange(d), 1)] = np.where(np.arange(d) == 5, 3.0, 1.0)
+    for p, q in NORMS:
+        assert norm_bound(matrix, p, q) == pytest.approx(3.0, rel=1e-9)
+
+
 def test_every_stop_is_an_enclosure() -> None:
     """Split after split, around the constant of all regions."""
     from polytope.ir.maxima import unrolled
-    from polytope.measures.lipschitz import norm_bound
     from polytope.measures.lipschitz_search import SteepestParts, bound_of_ends
 
     network = unrolled(seeded(5, 3, 6, 5, 2)).network

@@ -15,9 +15,11 @@ from polytope.bounds.intervals import LOST, ends, middle_radius, moved, room
 from polytope.bounds.linear_bounds import linear_bounds
 from polytope.ir import Layer, Network
 from polytope.ir.activations import SlopeRanges
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 from polytope.ir.sweep import outputs_to_input
 
+TABLES = 8  # of combinations of a layer's values that are held together
 Ends = tuple[FloatArray, FloatArray]
 
 
@@ -48,6 +50,8 @@ def jacobian_ends(network: Network, combinations: Combinations) -> FloatArray:
         network: the network.
         combinations: how combinations of values go through its layers.
     """
+    widest = max(network.input_dim, *(max(len(layer.bias), layer.width) for layer in network.layers))
+    look(TABLES * 8 * network.output_dim * widest)
     every = np.eye(network.output_dim)
     with np.errstate(all="ignore"):
         found = outputs_to_input(network, (every, every), combinations)

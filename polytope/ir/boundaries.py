@@ -10,8 +10,11 @@ from typing import overload
 import numpy as np
 
 from polytope.ir.activations import Activation, MaxGroups, PatternArray
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
+
+LOOKS = 4096  # units between two looks
 
 PieceRow = tuple[int, float, bool]  # boundary number, sign of the function, strict
 UnitPieces = tuple[tuple[PieceRow, ...], ...]  # for each piece the rows that describe it
@@ -162,6 +165,7 @@ def _layer_boundaries(number: int, activation: Activation | None, width: int) ->
     if like_it is None:
         return _collected(number, activation, width)
     one = _collected(number, activation, 1)
+    look(8 * width * (6 * len(one.unit) + 3 * len(one.row_boundary) + 2))
     local = np.searchsorted(like_it[0], one.index)
     m, unit = len(one.unit), np.arange(width)
     [of_unit] = one.pieces
@@ -199,6 +203,8 @@ def _collected(number: int, activation: Activation | None, width: int) -> LayerB
     owners: list[int] = []
     pieces = []
     for unit in range(width):
+        if unit % LOOKS == 0:
+            look()
         assert activation is not None, "a layer without units has no activation"
         of_unit = []
         for piece in range(activation.n_pieces(unit)):

@@ -23,6 +23,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Layer, Network
 from polytope.ir.activations import PatternArray, PiecewiseLinear, SlopeRanges
 from polytope.ir.maps import FloatArray
+from polytope.measures.norm_product import LARGEST_SPECTRAL
 from polytope.measures.operator_norm import upper_norms
 
 NARROW = 2.0**-30  # relative differences of the ends that are as good as none
@@ -77,15 +78,16 @@ class SteepestParts:
         """Split the part of the largest bound; whether one was left that may be steeper than is known."""
         if not self.parts or -self.parts[0][0] <= self.lower * (1 + NARROW):
             return False
-        bound, _, first, last, unit, piece = heappop(self.parts)
+        bound, _, first, last, unit, piece = self.parts[0]
         if unit < 0:
             self._settle(-bound, first)
-            return True
-        self.splits += 1
-        below, above = last.copy(), first.copy()
-        below[unit], above[unit] = piece, piece + 1
-        self._add(-bound, first, below)
-        self._add(-bound, above, last)
+        else:
+            below, above = last.copy(), first.copy()
+            below[unit], above[unit] = piece, piece + 1
+            self._add(-bound, first, below)
+            self._add(-bound, above, last)
+            self.splits += 1
+        heappop(self.parts)  # its parts are no steeper and came later; where a look ended them, it stays
         return True
 
     def _add(self, most: float, first: PatternArray, last: PatternArray) -> None:
@@ -193,7 +195,7 @@ def bound_of_ends(ends: FloatArray, p: float, q: float, by_size: Callable[[Float
     """
     middle, radius = middle_radius(ends)
     size = by_size(np.abs(ends).max(axis=0))
-    if not np.isfinite(radius).all():
+    if not np.isfinite(radius).all() or (p == q == 2 and min(middle.shape) > LARGEST_SPECTRAL):
         return size
     with np.errstate(all="ignore"):
         near = float(upper_norms(middle[None], radius[None], p, q)[0])

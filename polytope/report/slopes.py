@@ -11,7 +11,8 @@ from polytope.ir import Network, mlp
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
 from polytope.labelled import Bound, Estimate, Exact, Missing, Number, interval
-from polytope.measures.lipschitz import lipschitz_bounds, lipschitz_constant
+from polytope.measures.lipschitz import lipschitz_constant
+from polytope.measures.lipschitz_bounds import lipschitz_bounds
 from polytope.measures.operator_norm import operator_norms
 from polytope.regions.complex import RegionComplex
 from polytope.regions.locate import told_patterns

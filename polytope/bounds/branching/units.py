@@ -18,10 +18,12 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.backward import pull_back
 from polytope.ir.boundaries import boundaries
 from polytope.ir.layers import Layer
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray, IntArray, Sparse
 from polytope.ir.maxima import maxima_first
 from polytope.ir.network import Network
 
+LOOKS = 4096  # units between two looks
 MOST_NODES = 4_000  # of a layer, split without an end in sight
 MOST_NUMBERS = 1 << 25  # in the nodes of units that are looked at together
 
@@ -62,11 +64,11 @@ def _conditions(
 ) -> tuple[Network, IntArray]:
     """Outputs that are positive where some units of a layer are inside of a piece, and whose they are."""
     layer, table = network.layers[number - 1], boundaries(network)[number - 1]
-    rows = [
-        (k, boundary, sign)
-        for k, (unit, piece) in enumerate(zip(which.tolist(), pieces.tolist(), strict=True))
-        for boundary, sign, _ in table.pieces[unit][piece]
-    ]
+    rows = []
+    for k, (unit, piece) in enumerate(zip(which.tolist(), pieces.tolist(), strict=True)):
+        if k % LOOKS == 0:
+            look()
+        rows += [(k, boundary, sign) for boundary, sign, _ in table.pieces[unit][piece]]
     owner, boundary = np.array([row[:2] for row in rows], dtype=np.int64).reshape(-1, 2).T
     sign = np.array([row[2] for row in rows])
     entries = (-sign[:, None] * table.coefficients[boundary]).ravel()
