@@ -27,7 +27,9 @@ from polytope.report.density import LEAST_SHARE, _affordable, _segments, _square
 from polytope.report.fields import About, leaves, number_at, plain, value_at
 from polytope.report.redundancy import domain_units, redundancy_facts
 from polytope.report.sections import Report
+from polytope.report.slopes import lipschitz_facts
 from polytope.report.subject import subject_of, to_distances
+from tests.networks import seeded
 
 SCHEMA = json.loads((files("polytope.report") / "templates" / "report.schema.json").read_text())
 ABSOLUTE = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [-1.0])])  # |x| - 1
@@ -55,6 +57,22 @@ def test_distances_and_slopes_of_the_absolute_value() -> None:
     assert report["lipschitz"]["domain"]["label"] == "exact"
     assert report["lipschitz"]["data"]["largest"]["value"] == pytest.approx(1.0)
     assert "point 1, is 0.5 away from the other sign of the output" in report["verdict"][-1]
+
+
+def test_the_time_of_a_question_brings_the_ends_of_a_slope_together() -> None:
+    """Around the constant of all regions, and nearer to it than bounds without a clock."""
+    net, box = seeded(3, 2, 8, 8, 1), pt.Polyhedron.box([-1, -1], [1, 1])
+    truth = pt.lipschitz_constant(pt.enumerate_regions(net, box))
+    part = pt.enumerate_regions(net, box, max_regions=3)
+    found = []
+    for budget in (60.0, float("inf")):
+        clock = Clock(budget, {"slopes": 1.0})
+        clock.begin("slopes")
+        found.append(ends(lipschitz_facts(subject_of(pt.ModelFile(net), box, None), part, clock).domain))
+    (low, high), (_, wide) = found
+    assert low <= truth <= high
+    assert high < wide
+    assert high - low <= 1e-6 * truth
 
 
 def test_lengths_in_a_window_are_those_of_the_input_space() -> None:

@@ -7,7 +7,7 @@ the distance that is found is proved to be the least, and is only rounded.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from polytope.geometry.norm_distance import DUAL
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.projection import Errors, Nearest
 from polytope.given import DomainLike, NetworkLike, as_domain, as_network
+from polytope.ir import Network
 from polytope.ir.arrays import floats
 from polytope.ir.boundaries import boundaries
 from polytope.ir.continuity import refuse_jumps
@@ -39,11 +40,11 @@ from polytope.measures.margins import MarginRows, class_of, exact_margin, margin
 from polytope.measures.witness import Witness
 
 if TYPE_CHECKING:
-    from polytope.bounds.branching.search import Branching
+    from polytope.measures.racing import Race
 
 BOUND, MEASURED = 0, 1  # what the key of a queued piece of the boundary is
 KEPT = 256  # regions whose margins are kept
-FEW_DIMENSIONS = 6  # in which the walk is short
+FEW_DIMENSIONS, FEW_REGIONS = 6, 64  # in which, and within which, the walk is alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +136,26 @@ def robustness_radius(
     if not domain.contains(start[None])[0]:
         raise ValueError("robustness_radius: x is not a point of the domain.")
     budget = Budget(max_regions, max_seconds)
+    return nearest_change(network, start, float(norm), domain, budget, progress)
+
+
+@np.errstate(all="ignore")
+def nearest_change(
+    network: Network,
+    start: FloatArray,
+    norm: float,
+    domain: Polyhedron,
+    budget: Budget,
+    progress: Progress | None,
+    tried: FloatArray | None = None,
+) -> Radius:
+    """The same for arguments that were checked.
+
+    Arguments:
+        network, start, norm, domain, progress: as there.
+        budget: of regions and of time.
+        tried: ``[k, d]``, points that may be of another class; they bound the distance from the first on.
+    """
     refuse_jumps(network)
     try:
         with watched(budget.first):
@@ -146,9 +167,11 @@ def robustness_radius(
     except BudgetSpent:
         return Radius(np.inf, 0.0, None, False, 0)
     walk = Walk(inner.network, inner.domain, tables, budget, progress)
-    search = _Search(walk, start, float(norm))
+    search = _Search(walk, start, norm)
     with suppress(BudgetSpent), watched(budget.first):
         search.try_descent()
+        for point in np.zeros((0, len(start))) if tried is None else tried:
+            search.offer_beyond(point, *search.ends)
     return search.run()
 
 
@@ -196,22 +219,23 @@ class _Search(Witness):
     def _go_outward(self) -> None:
         """The regions and pieces; ``reached`` is the distance of the one that is looked at."""
         queue, walk = self.frontier.queue, self.walk
-        branch: Branching | None = None
+        race: Race | None = None
         while True:
             walked = queue[0][0] if queue else np.inf  # all that is nearer was seen
-            if not branch and len(self.start) > FEW_DIMENSIONS and not walk.budget.spent(len(walk.patterns)):
-                branch = self._branching()
-            ahead = max(branch.least, walked) if branch else walked
+            if not race and not walk.budget.spent(len(walk.patterns)):
+                race = self._race()
+            ahead = max(race.least(self.best), walked) if race else walked
             near = min(ahead, self.pieces[0][0] if self.pieces else np.inf)
             self.reached = near
             if near >= self.floor or near == np.inf:
                 break
             if self.pieces and self.pieces[0][0] <= near:
                 self._look(*heappop(self.pieces))
-            elif branch:
-                self._branch(branch)
+            elif race and (race.behind or not queue):
+                self._branch(race)
             else:
-                self._step(near)
+                with race.other() if race else nullcontext():
+                    self._step(near)
             if walk.budget.spent(len(walk.patterns)):
                 break
             walk.tell(len(queue))
@@ -225,22 +249,20 @@ class _Search(Witness):
         for region in range(known, len(self.walk.patterns)):
             self._add_pieces(region, near)
 
-    def _branching(self) -> Branching | None:
-        """Branch and bound instead of the walk, where it knows how far to look."""
-        low, high = self.ends
-        size = np.maximum(high - self.start, self.start - low)
-        radius = min(self.best, float(np.linalg.norm(size, self.norm)) if np.isfinite(size).all() else np.inf)
-        if not np.isfinite(radius):
+    def _race(self) -> Race | None:
+        """Branch and bound beside the walk, or in its place where that is long."""
+        few = len(self.start) <= FEW_DIMENSIONS
+        if few and len(self.walk.patterns) < FEW_REGIONS:
             return None
-        from polytope.bounds.branching.search import Branching  # loads torch, which takes seconds
+        from polytope.measures.racing import Race  # loads torch, which takes seconds
 
-        budget, box = self.walk.budget, np.stack([low, high])
-        radius *= 1 + 2.0**-20  # so that what is as far as the best is within
-        return Branching(self.walk.network, self.start, box, self.norm, radius, lambda: budget.spent(0))
+        box = np.stack(self.ends)
+        size = float(np.linalg.norm(np.maximum(box[1] - self.start, self.start - box[0]), self.norm))
+        return Race(self.walk, self.start, box, self.norm, size, self.best, few)
 
-    def _branch(self, branch: Branching) -> None:
+    def _branch(self, race: Race) -> None:
         """Split nodes; queue what regions hold; try inputs that may be nearer than the best."""
-        regions, points = branch.step(self.best * (1 + 2.0**-20))
+        regions, points = race.step(self.best)
         for bound, j, pattern in regions:
             number = self.walk.numbers.get(pattern.tobytes())
             if number is None:

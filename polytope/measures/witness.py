@@ -16,7 +16,13 @@ from polytope.ir.forward import U
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import lengths
 
-BEYOND = (2.0**-44, 2.0**-36, 2.0**-26)  # how much farther points of another class are proved to be
+BEYOND = (
+    2.0**-44,
+    2.0**-36,
+    2.0**-26,
+    2.0**-18,
+    2.0**-12,
+)  # how much farther points of another class are proved to be
 
 
 @dataclass(eq=False)

@@ -88,8 +88,9 @@ def statements(text: str) -> Statements:
     if len(networks) != 1:
         names = ", ".join(shown(term[1]) for term in networks)
         raise ValueError(
-            f"The property is about {len(networks)} networks ({names or 'none is declared'}); "
-            "only properties of one network are supported."
+            f"The property is about {len(networks)} networks ({names or 'none is declared'}): properties of "
+            "one network are decided; whether two agree up to a tolerance is decided by `polytope compare A B "
+            "--tolerance T`, in Python `equivalent`."
         )
     inputs, outputs = _declared(networks[0])
     rest = [term for term in terms if head_of(term) not in _SECOND]

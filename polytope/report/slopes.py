@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from polytope.core.result import SearchResult
@@ -14,6 +16,7 @@ from polytope.labelled import Bound, Estimate, Exact, Missing, Number, interval
 from polytope.measures.lipschitz import lipschitz_constant
 from polytope.measures.lipschitz_bounds import lipschitz_bounds
 from polytope.measures.operator_norm import operator_norms
+from polytope.measures.units import LOADING
 from polytope.regions.complex import RegionComplex
 from polytope.regions.locate import told_patterns
 from polytope.report.clock import Clock
@@ -46,7 +49,8 @@ def _over_domain(subject: Subject, complex: RegionComplex, clock: Clock) -> Numb
     greatest = found.lower
     if not complex.domain.is_bounded or _too_large(straight.network):
         return Bound(greatest, note="the steepest of the regions looked at")
-    bounds = lipschitz_bounds(straight.network, straight.domain, samples=100)
+    bounds = lipschitz_bounds(straight.network, straight.domain, samples=100, max_seconds=_share(clock))
+    greatest = max(greatest, bounds.lower)
     return interval(greatest, max(bounds.upper, greatest), "the steepest region looked at; a certified bound")
 
 
@@ -87,9 +91,16 @@ def _over_box(subject: Subject, steepest: float, clock: Clock) -> Number | None:
         return Missing(clock.refuse(what, "the interval Jacobians of that many inputs take too long"))
     if clock.left <= 0:
         return Missing(clock.refuse(what, "the budget was spent"))
-    bounds = lipschitz_bounds(subject.network, box, samples=64)
+    bounds = lipschitz_bounds(subject.network, box, samples=64, max_seconds=_share(clock))
     lower = max(bounds.lower, steepest)
     return interval(lower, max(bounds.upper, lower), "the steepest point looked at; a certified bound")
+
+
+def _share(clock: Clock) -> float | None:
+    """Half of the time that is left, to bring ends together; ``None`` for none, or where it is too short."""
+    half = None if clock.limit is None else clock.limit / 2
+    loads = half is not None and half < LOADING and "torch" not in sys.modules
+    return None if loads else half
 
 
 def _too_large(network: Network) -> bool:

@@ -2,12 +2,13 @@ r"""The nearest counterfactual in base space, with a certificate, or an interval
 
 :math:`\min \{\|z - g^{-1}(x)\|_p : f_t(g(z)) \ge f_j(g(z)) + m\ \forall j \ne t\}` is the distance to the
 zero set of one piecewise-linear function behind the flow, :math:`\min_j (f_t - f_j)(g(z)) - m`. In the plane
-it is found by enumeration around the base point, elsewhere by the walk of ``robustness_radius``, nearest
-regions first.
+it is found by enumeration around the base point, elsewhere as by ``robustness_radius``: the walk, nearest
+regions first, and branch and bound around the base point race each other.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,15 +17,19 @@ from torch import nn
 
 from polytope.bounds.signs import signs_at
 from polytope.engines.amounts import Seconds
-from polytope.engines.budget import Budget, Progress
+from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.flows.exact.mass import behind_flow
 from polytope.flows.exact.planar_search import nearest_in_plane
 from polytope.flows.flow import Flow
 from polytope.flows.geometry import base_points
+from polytope.geometry.norm_distance import DUAL
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Dense, Layer, Network, max_groups
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
-from polytope.measures.robustness import Radius, robustness_radius
+from polytope.measures.robustness import Radius, nearest_change
+
+SAMPLES, TRIED = 2048, 4  # random base points, and how many of those that reach the target are tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +114,16 @@ def exact_counterfactual(
     if signs_at(reached, start)[0] >= 0:
         return ExactCounterfactual(start, point, 0.0, 0.0, True, 0)
     look = domain or Polyhedron.whole_space(flow.dim)
-    found = _search(reached, start, norm, look, max_regions, max_seconds, progress)
-    if known is not None and not found.exact:
-        found = _nearer(found, reached, start, np.asarray(known, dtype=float).ravel(), norm)
+    near = None if known is None else np.asarray(known, dtype=float).ravel()
+    if near is not None and (len(near) != len(start) or signs_at(reached, near)[0] < 0):
+        raise ValueError("exact_counterfactual: the known base point does not reach the target.")
+    if norm not in DUAL:
+        raise ValueError(f"exact_counterfactual: the norm must be 1, 2 or infinity, not {norm!r}.")
+    if look.dim != flow.dim or not look.contains(start[None])[0]:
+        raise ValueError("exact_counterfactual: the base point of x is no point of the domain.")
+    found = _search(reached, start, float(norm), look, Budget(max_regions, max_seconds), progress, near)
+    if near is not None and not found.exact:
+        found = _nearer(found, reached, start, near, norm)
     z = found.witness
     image = None if z is None else flow.network("forward")(z)
     return ExactCounterfactual(z, image, found.value, found.lower, found.exact, found.regions)
@@ -122,31 +134,36 @@ def _search(
     start: FloatArray,
     norm: float,
     domain: Polyhedron,
-    max_regions: int | None,
-    max_seconds: Seconds | None,
+    budget: Budget,
     progress: Progress | None,
+    near: FloatArray | None,
 ) -> Radius:
-    """By enumeration in the plane, where that finds something; else by the walk from region to region."""
-    found, budget = None, Budget(max_regions, max_seconds)
-    if len(start) == 2 and norm in (1, 2, np.inf) and domain.contains(start[None])[0]:
+    """By enumeration in the plane, where that finds something; else as ``robustness_radius`` does."""
+    found = None
+    if len(start) == 2:
         found = nearest_in_plane(
             reached,
             start,
             norm,
             domain,
-            max_regions=max_regions,
-            max_seconds=max_seconds,
+            max_regions=budget.max_regions,
+            max_seconds=budget.max_seconds,
             progress=progress,
         )
-    return found or robustness_radius(
-        reached,
-        start,
-        norm,
-        domain=domain,
-        max_regions=max_regions,
-        max_seconds=budget.rest,
-        progress=progress,
-    )
+    if found:
+        return found
+    tried = np.zeros((0, len(start)))
+    with suppress(BudgetSpent), watched(budget.first):
+        tried = _reaching(reached, start, norm)
+    tried = tried if near is None else np.concatenate([near[None], tried])
+    return nearest_change(reached, start, norm, domain, budget, progress, tried)
+
+
+def _reaching(reached: Network, start: FloatArray, norm: float) -> FloatArray:
+    """Some random base points that reach the target, the nearest ones."""
+    z = np.random.default_rng(0).standard_normal((SAMPLES, len(start)))
+    z = z[reached(z)[:, 0] >= 0]
+    return z[np.argsort(np.linalg.norm(z - start, norm, axis=1))[:TRIED]]
 
 
 def _target_margin(whole: Network, target: float, margin: float, start: FloatArray) -> Network:
@@ -172,8 +189,6 @@ def _affine(matrix: ArrayLike, bias: ArrayLike) -> Network:
 
 def _nearer(found: Radius, reached: Network, start: FloatArray, known: FloatArray, norm: float) -> Radius:
     """The result with the first point on the way to a known one where the target is reached, if nearer."""
-    if len(known) != len(start) or signs_at(reached, known)[0] < 0:
-        raise ValueError("exact_counterfactual: the known base point does not reach the target.")
     low, high = 0.0, 1.0
     for _ in range(100):
         middle = (low + high) / 2

@@ -1,0 +1,71 @@
+"""The walk and branch and bound race for one distance; counterfactuals behind flows in many dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import polytope as pt
+from polytope import flows
+from polytope.measures import robustness
+from tests.flow_cases import disturbed
+from tests.networks import seeded
+
+
+@pytest.mark.parametrize(("seed", "norm", "box"), [(4, 1, True), (4, np.inf, True), (2, 2, False)])
+def test_the_race_finds_the_distance_of_the_walk(
+    seed: int, norm: float, box: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, x = seeded(seed, 3, 6, 6, 2), np.array([0.1, -0.3, 0.2])
+    domain = pt.Polyhedron.box([-2] * 3, [2] * 3) if box else None
+    found = []
+    for few in (10**9, 1):
+        monkeypatch.setattr(robustness, "FEW_REGIONS", few)
+        found.append(pt.robustness_radius(net, x, norm, domain=domain))
+    assert found[0].exact
+    assert found[1].exact
+    assert found[0].value == found[1].value
+
+
+def test_nothing_to_be_found_ends_in_many_dimensions() -> None:
+    """|x_1| + 1 and 0: the second class is nowhere."""
+    W = np.zeros((2, 8))
+    W[:, 0] = 1.0, -1.0
+    net = pt.mlp([(W, [0.0, 0.0]), ([[1.0, 1.0], [0.0, 0.0]], [1.0, 0.0])])
+    found = pt.robustness_radius(net, np.full(8, 0.5))
+    assert found.exact
+    assert found.value == np.inf
+
+
+@pytest.mark.parametrize("norm", [2, np.inf])
+def test_counterfactuals_in_many_dimensions_are_certified(norm: float) -> None:
+    flow = disturbed(flows.nice(12, couplings=2, hidden=(5,)), 0, 0.1)
+    model = seeded(1, 12, 6, 3)
+    x = flow.sample(1, np.random.default_rng(0)).numpy()[0]
+    target = int(model(x[None])[0].argsort()[-2])
+    found = flows.exact_counterfactual(model, flow, x, target, norm=norm)
+    assert found.certified
+    assert 0 < found.lower_bound <= found.distance < np.inf
+    assert found.z is not None
+    start = flows.base_points(flow, x[None])[0]
+    np.testing.assert_allclose(np.linalg.norm(found.z - start, norm), found.distance, rtol=1e-12)
+    rng = np.random.default_rng(1)
+    z = start + found.distance * rng.uniform(-1, 1, (20_000, 12))
+    with torch.no_grad():
+        values = model(flow.forward(torch.tensor(z))[0].numpy())
+    others = np.delete(values, target, axis=1).max(axis=1)
+    reached = values[:, target] >= others + 1e-9  # evaluation rounds
+    assert (np.linalg.norm(z[reached] - start, norm, axis=1) >= found.lower_bound).all()
+    ends = model(flow.forward(torch.tensor(found.z[None]))[0].detach().numpy())[0]
+    assert ends[target] == pytest.approx(ends.max(), abs=1e-9)
+
+
+def test_a_far_target_has_both_ends_from_the_first_on() -> None:
+    """A random base point that reaches the target bounds the distance where descent finds none."""
+    flow = disturbed(flows.nice(12, couplings=2, hidden=(5,)), 0, 0.1)
+    model = seeded(2, 12, 6, 3)
+    x = flow.sample(1, np.random.default_rng(2)).numpy()[0]
+    target = int(model(x[None])[0].argmin())
+    found = flows.exact_counterfactual(model, flow, x, target, max_seconds=4)
+    assert 0 < found.lower_bound <= found.distance < np.inf
