@@ -29,6 +29,7 @@ from polytope.equivariant.spherical.harmonics import check_bandlimit
 from polytope.ir.activations import max_groups
 from polytope.ir.convolution import Convolution
 from polytope.ir.maps import Dense, Sparse
+from polytope.ir.tied import Ties, Weights
 
 
 class _TurnedConv(nn.Module):
@@ -101,6 +102,12 @@ class _TurnedConv(nn.Module):
         linear = Convolution(kernel, shape, (1, 1), (1, 1), ((self.padding,) * 2,) * 2)
         offset = np.zeros(len(kernel)) if bias is None else array(bias)
         return linear, np.repeat(offset, prod(linear.output_shape[1:])), linear.output_shape
+
+    def ties(self) -> Ties:
+        """One kernel for all elements of the group, and one bias for each channel."""
+        weight = Weights(0, 1, _initial_std(tuple(self.weight.shape)))
+        parameters = {"weight": weight} | ({} if self.bias is None else {"bias": Weights(0, None, 0.0)})
+        return Ties(0, parameters)
 
 
 class LiftingConv2d(_TurnedConv):
@@ -283,6 +290,12 @@ class SetLinear(nn.Module):
         check_shape(self, shape, (n, self.own.shape[1]))
         return Dense(array(self.matrix(n))), np.tile(array(self.bias), n), (n, len(self.own))
 
+    def ties(self) -> Ties:
+        """One matrix for the elements themselves, and one for the others."""
+        std = _initial_std(tuple(self.own.shape))
+        parameters = {"own": Weights(0, 1, std), "others": Weights(0, 1, std), "bias": Weights(0, None, 0.1)}
+        return Ties(1, parameters)
+
 
 class SetSum(nn.Module):
     """The sum of a set's vectors, ``[B, n, in]`` to ``[B, in]``."""
@@ -327,7 +340,11 @@ def _set_size(layer: nn.Module, shape: Shape) -> int:
 
 def _initial(shape: tuple[int, ...]) -> Tensor:
     """Normal weights that keep the size of ReLU features."""
-    return torch.randn(shape) * sqrt(2.0 / prod(shape[1:]))
+    return torch.randn(shape) * _initial_std(shape)
+
+
+def _initial_std(shape: tuple[int, ...]) -> float:
+    return sqrt(2.0 / prod(shape[1:]))
 
 
 def _repeated(bias: Tensor | None, order: int) -> Tensor | None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from polytope.equivariant.gauge.layers import EdgeConv
 from polytope.equivariant.spherical.harmonics import check_bandlimit
+from polytope.ir.tied import Ties, Weights
 
 Links = NDArray[np.float64] | NDArray[np.complex128]
 
@@ -116,8 +117,8 @@ class LatticeGaugeConv(EdgeConv):
         self.register_buffer("carry", torch.from_numpy(_as_matrices(numbers)), persistent=False)
         kind = torch.arange(2 * D + 1).repeat_interleave(site.size)
         self.register_buffer("kind", kind, persistent=False)
-        spread = (r * c_in * (2 * D + 1)) ** -0.5
-        self.weight = nn.Parameter(spread * torch.randn(2 * D + 1, c_out, c_in, r, dtype=torch.float64))
+        self._std = (r * c_in * (2 * D + 1)) ** -0.5
+        self.weight = nn.Parameter(self._std * torch.randn(2 * D + 1, c_out, c_in, r, dtype=torch.float64))
 
     def blocks(self) -> Tensor:
         """The weight of the edge's kind times the number on its link.
@@ -132,6 +133,10 @@ class LatticeGaugeConv(EdgeConv):
             real, imaginary = weight.unbind(-1)
             matrices = torch.stack([real, -imaginary, imaginary, real], dim=-1).reshape(*real.shape, 2, 2)
         return torch.einsum("eoiab,ebc->eoaic", matrices[self.kind], self.carry).flatten(3).flatten(1, 2)
+
+    def ties(self) -> Ties:
+        """One weight for each direction and component."""
+        return Ties(-2, {"weight": Weights(1, 2, self._std)})
 
 
 def _as_matrices(numbers: Links) -> NDArray[np.float64]:

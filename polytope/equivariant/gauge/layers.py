@@ -19,6 +19,7 @@ from polytope.equivariant.gauge.mesh import TangentBundle
 from polytope.equivariant.lowering import AffineMap, Shape, array, check_shape
 from polytope.equivariant.spherical.harmonics import check_bandlimit
 from polytope.ir.maps import FloatArray, IntArray, Sparse
+from polytope.ir.tied import Ties, Weights
 
 
 class EdgeConv(nn.Module):
@@ -145,12 +146,12 @@ class GaugeConv(EdgeConv):
         }
         for name, numbers in buffers.items():
             self.register_buffer(name, torch.from_numpy(numbers), persistent=False)
-        spread = (c_in * n_in) ** -0.5
+        self._stds = (c_in * n_in) ** -0.5, c_in**-0.5
         self.weight = nn.Parameter(
-            spread * torch.randn(n_rings, c_out, c_in, n_out, n_in, dtype=torch.float64)
+            self._stds[0] * torch.randn(n_rings, c_out, c_in, n_out, n_in, dtype=torch.float64)
         )
         self.self_weight = nn.Parameter(
-            c_in**-0.5 * torch.randn(c_out, c_in, len(self.self_maps), dtype=torch.float64)
+            self._stds[1] * torch.randn(c_out, c_in, len(self.self_maps), dtype=torch.float64)
         )
         self.scalar_bias = nn.Parameter(torch.zeros(c_out, dtype=torch.float64))
 
@@ -173,6 +174,12 @@ class GaugeConv(EdgeConv):
             ``[C_out, n_out]``.
         """
         return nn.functional.pad(self.scalar_bias[:, None], (0, self.field_out[-1] - 1))
+
+    def ties(self) -> Ties:
+        """One weight for each ring and pair of components, and those of a point with itself."""
+        weight, own = Weights(1, 2, self._stds[0]), Weights(0, 1, self._stds[1])
+        bias = Weights(0, None, 0.0)
+        return Ties(-2, {"weight": weight, "self_weight": own, "scalar_bias": bias})
 
 
 class _OnComponents(nn.Module):

@@ -25,8 +25,9 @@ from polytope.equivariant.spherical.transforms import (
     SphericalHarmonicTransform,
     repeated,
 )
-from polytope.equivariant.spherical.wigner import WignerD
+from polytope.equivariant.spherical.wigner import WignerD, checked_angles
 from polytope.ir.maps import Composition, Dense, FloatArray, Sparse
+from polytope.ir.tied import Ties, Weights
 
 
 class _SpectralConv(nn.Module):
@@ -75,13 +76,22 @@ class _SpectralConv(nn.Module):
 
     def reset_parameters(self) -> None:
         """Normal weights of a variance that keeps the signals' size through a ReLU, zero biases."""
-        shared = self.weight.shape[-1] if self.basis is not None else 1
-        nn.init.normal_(self.weight, std=(2 / (self.c_in * shared)) ** 0.5)
-        if self.basis is None:
-            with torch.no_grad():
-                for l, part in enumerate(self.parts(self.weight)):  # noqa: E741
-                    part /= (2 * l + 1) ** 0.5
+        with torch.no_grad():
+            self.weight.normal_().mul_(self._initial_std())
         nn.init.zeros_(self.bias)
+
+    def _initial_std(self) -> Tensor:
+        """The standard deviations of the weights of one pair of channels at the start, ``[n]``."""
+        shared = 1 if self.basis is None else len(self.basis)
+        std = torch.full_like(self.weight[:1, :1].detach(), (2 / (self.c_in * shared)) ** 0.5)
+        for l, part in enumerate(self.parts(std) if self.basis is None else ()):  # noqa: E741
+            part /= (2 * l + 1) ** 0.5
+        return std[0, 0]
+
+    def ties(self) -> Ties:
+        """One weight for each coefficient, or each point of the kernel's support."""
+        weight = Weights(0, 1, array(self._initial_std()))
+        return Ties(0, {"weight": weight, "bias": Weights(0, None, 0.0)})
 
     def parts(self, kernel: Tensor) -> Iterator[Tensor]:
         """The kernel's coefficients by degree.
@@ -207,7 +217,7 @@ class S2Conv(_SpectralConv):
 
     def point_kernels(self, points: ArrayLike) -> FloatArray:
         """The coefficients D^l_n0 of kernels at points of the sphere, ``[P, b^2]``."""
-        angles = _angles(points)
+        angles = checked_angles(points)
         return np.concatenate([WignerD(k, *angles)[:, :, k] for k in range(self.bandlimit)], axis=1)
 
     def source_parts(self, coefficients: Tensor) -> Iterator[Tensor]:
@@ -238,7 +248,7 @@ class SO3Conv(_SpectralConv):
 
     def point_kernels(self, points: ArrayLike) -> FloatArray:
         """The coefficients D^l_kn of kernels at single rotations, ``[P, b (4b^2 - 1) / 3]``."""
-        angles = _angles(points)
+        angles = checked_angles(points)
         degrees = [WignerD(k, *angles).reshape(len(angles[0]), -1) for k in range(self.bandlimit)]
         return np.concatenate(degrees, axis=1)
 
@@ -385,11 +395,3 @@ def matrices_of(coefficients: Tensor, bandlimit: int) -> Iterator[Tensor]:
     for l in range(bandlimit):  # noqa: E741
         part = coefficients[..., group_dim(l) : group_dim(l + 1)]
         yield part.reshape(*part.shape[:-1], 2 * l + 1, 2 * l + 1)
-
-
-def _angles(points: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The Euler angles of a kernel's support, each ``[P]``."""
-    angles = np.asarray(points, dtype=float)
-    if angles.ndim != 2 or angles.shape[1] != 3 or not len(angles) or not np.isfinite(angles).all():
-        raise ValueError(f"points: expected finite Euler angles of shape [P, 3], got {angles.shape}.")
-    return angles[:, 0], angles[:, 1], angles[:, 2]

@@ -135,3 +135,11 @@ def _real_from_complex(degree: int) -> ComplexArray:
         C[degree + m, [degree - m, degree + m]] = np.array([1.0, sign]) / np.sqrt(2)
         C[degree - m, [degree - m, degree + m]] = np.array([1j, -1j * sign]) / np.sqrt(2)
     return C
+
+
+def checked_angles(points: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The Euler angles of a kernel's support, each ``[P]``."""
+    angles = np.asarray(points, dtype=float)
+    if angles.ndim != 2 or angles.shape[1] != 3 or not len(angles) or not np.isfinite(angles).all():
+        raise ValueError(f"points: expected finite Euler angles of shape [P, 3], got {angles.shape}.")
+    return angles[:, 0], angles[:, 1], angles[:, 2]
