@@ -25,7 +25,7 @@ LEVELS = (  # a part may import itself and what lies below; parts of one level k
     ("polytope.bounds",),
     ("polytope.measures",),
     ("polytope.properties",),
-    ("polytope.equivariant", "polytope.flows", "polytope.plots"),
+    ("polytope.equivariant", "polytope.flows", "polytope.infinite", "polytope.plots"),
     ("polytope.report",),
     ("polytope.studies",),
 )
@@ -50,6 +50,7 @@ HOMES = {  # third-party library -> where it may be imported
         "polytope/measures/local_complexity/",
         "polytope/equivariant/",
         "polytope/flows/",
+        "polytope/infinite/",
         "polytope/studies/training.py",
         "adapters/ops/aten_kernels.py",
         "adapters/torch/",
@@ -188,7 +189,14 @@ def test_no_test_imports_another() -> None:
 
 
 USERS = [file for folder in ("examples", "benchmarks") for file in ROOT.glob(f"{folder}/**/*.py")]
-FACES = {"polytope", "polytope.errors", "adapters", "polytope.equivariant", "polytope.flows"}
+FACES = {
+    "polytope",
+    "polytope.errors",
+    "adapters",
+    "polytope.equivariant",
+    "polytope.flows",
+    "polytope.infinite",
+}
 
 
 def test_users_know_public_names_only() -> None:
@@ -218,6 +226,7 @@ SLOW = "scipy.linalg scipy.optimize scipy.spatial scipy.special scipy.sparse.csg
         ("polytope", "numpy scipy torch matplotlib onnx onnxruntime typer rich jinja2 zuko normflows"),
         ("adapters", "numpy scipy torch matplotlib onnx onnxruntime typer rich"),
         ("polytope.flows", "numpy scipy torch zuko normflows"),
+        ("polytope.infinite", "numpy scipy torch"),
         ("polytope.__main__", f"torch matplotlib onnx onnxruntime networkx pyarrow {SLOW}"),
         (
             "polytope.equivariant, polytope.measures.local_complexity.count",

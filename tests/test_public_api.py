@@ -13,11 +13,11 @@ import pytest
 
 import adapters
 import polytope as pt
-from polytope import equivariant, flows
+from polytope import equivariant, flows, infinite
 from tests.pages import ROOT, run_page
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PACKAGES = (pt, adapters, equivariant, flows)
+PACKAGES = (pt, adapters, equivariant, flows, infinite)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
@@ -88,6 +88,16 @@ def test_the_companion_names_exist_and_the_readme_names_them() -> None:
     assert named <= set(equivariant.__all__)
     for name in equivariant.__all__:
         assert f"`{name}`" in README, name
+
+
+def test_the_readme_names_what_there_is_of_infinite_width() -> None:
+    table = README.split("## Infinite width")[1].split("\n## ")[0]
+    named = {
+        name
+        for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert named == set(infinite.__all__)
 
 
 def test_the_readme_map_matches_the_tree() -> None:

@@ -1,0 +1,110 @@
+"""The calls of a torch module in order, by torch.fx: which layer or function reads which values."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+SUMS = {operator.add, operator.iadd, torch.add, "add", "add_"}
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One layer or function of a module.
+
+    Arguments:
+        name: what messages call it.
+        result: the value that it makes.
+        reads: the values that it reads.
+        module: the layer; ``None`` for a function.
+        function: of the tensors that it reads.
+        kind: the name of the layer's class, or of the function.
+        options: keyword arguments and further arguments of a function, for activations.
+    """
+
+    name: str
+    result: str
+    reads: tuple[str, ...]
+    module: nn.Module | None
+    function: Callable[..., Tensor]
+    kind: str
+    options: tuple[tuple[Any, ...], dict[str, Any]]
+    is_sum: bool
+
+
+class _Tracer(fx.Tracer):
+    """Goes into containers and stays in front of layers."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """A layer: with parameters of its own, of torch, without children, or one that says what it is."""
+        own = bool(m._parameters) or not m._modules or hasattr(m, "affine") or hasattr(m, "ties")
+        return own or (m.__module__.startswith("torch.nn") and not isinstance(m, nn.Sequential))
+
+
+def calls(module: nn.Module) -> tuple[str, list[Call], str]:
+    """The calls of a module.
+
+    Arguments:
+        module: of one input and one output.
+
+    Returns:
+        The name of the input, the calls in order, and the name of the output's value.
+
+    Raises:
+        ValueError: what the module does depends on its values, or it has several inputs or outputs.
+    """
+    wrapped = nn.Sequential(module)
+    try:
+        graph = _Tracer().trace(wrapped)
+    except Exception as error:  # fx raises errors of many kinds from inside the module
+        raise ValueError(
+            f"{type(module).__name__} cannot be traced, because what it does depends on its input ({error}): "
+            "write its layers as nn.Sequential."
+        ) from error
+    found: list[Call] = []
+    inputs = [node.name for node in graph.nodes if node.op == "placeholder"]
+    (output,) = (node.args[0] for node in graph.nodes if node.op == "output")
+    if len(inputs) != 1 or not isinstance(output, fx.Node):
+        raise ValueError(f"{type(module).__name__}: one input and one output are needed.")
+    for node in graph.nodes:
+        if node.op in ("placeholder", "output"):
+            continue
+        found.append(_call(wrapped, node))
+    return inputs[0], found, output.name
+
+
+def _call(module: nn.Module, node: fx.Node) -> Call:
+    """One node as a function of the tensors that it reads."""
+    reads = tuple(n.name for n in node.all_input_nodes)
+    if node.op == "get_attr":
+        raise ValueError(
+            f"The module uses its own tensor {node.target!r} outside of a layer: write it as a layer, such "
+            "as nn.Linear, so that its weights can be told apart."
+        )
+    layer = module.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+    def run(*tensors: Tensor) -> Tensor:
+        values = dict(zip(node.all_input_nodes, tensors, strict=True))
+        args: Any = fx.node.map_arg(node.args, lambda n: values[n])
+        keywords: Any = fx.node.map_arg(node.kwargs, lambda n: values[n])
+        if layer is not None:
+            done = layer(*args, **keywords)
+        elif node.op == "call_method":
+            first, *rest = args
+            done = getattr(first, str(node.target))(*rest, **keywords)
+        else:
+            assert callable(node.target), "a function"
+            done = node.target(*args, **keywords)
+        return done  # type: ignore[no-any-return]
+
+    target = node.target
+    kind = type(layer).__name__ if layer is not None else getattr(target, "__name__", str(target))
+    name = str(target).partition(".")[2] or kind if layer is not None else str(kind)
+    rest = tuple(a for a in node.args[1:] if not isinstance(a, fx.Node))
+    is_sum = layer is None and target in SUMS and len(reads) == len(node.args)
+    return Call(name, node.name, reads, layer, run, kind, (rest, dict(node.kwargs)), is_sum)
