@@ -223,8 +223,8 @@ def test_refusals_name_what_they_refuse() -> None:
     affine = node("RNN", "w", "r", outputs=["y"], hidden_size=2, activations=["Affine"])
     with pytest.raises(UnsupportedOpError, match="its activation Affine is not supported"):
         from_onnx(model_of([affine], (3, 1, 2), weights))
-    foreign = helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml")
-    with pytest.raises(UnsupportedOpError, match=r"unknown operator domain 'ai.onnx.ml'"):
+    foreign = helper.make_node("Scaler", ["x"], ["y"], domain="com.example")
+    with pytest.raises(UnsupportedOpError, match=r"unknown operator domain 'com.example'"):
         from_onnx(model_of([foreign], (1, 3)))
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import polytope as pt
 from adapters import load
+from polytope.plots.planar import outlines
 from polytope.report.clock import Clock
 from polytope.report.html import page as html_page
 from polytope.report.subject import subject_of
@@ -175,6 +176,58 @@ def test_moving_and_zooming_by_pointer_wheel_buttons_and_keys(
     opened.tab.keyboard.press("0")
     assert opened.state()[0] == pytest.approx(first)
     assert opened.complaints == []
+    opened.tab.close()
+
+
+def test_a_window_drawn_in_part_shows_all_of_it_by_samples(
+    browser: Browser, done: pt.Audit, tmp_path: Path
+) -> None:
+    """The frame holds the regions; what is outside of it is said to be sampled."""
+    whole = done.windows[0]
+    domain = pt.Polyhedron.box([-0.1, -0.1], [0.1, 0.1])
+    part = pt.enumerate_regions(whole.place.network, domain)
+    n = 24
+    grid = (np.arange(n) + 0.5) / n * 2 - 1
+    points = np.stack([np.tile(grid, n), np.repeat(grid, n)], axis=1)
+    outputs = whole.place.network(points)
+    window = replace(
+        whole,
+        complex=part,
+        polygons=outlines(part),
+        maps=part.network.affine(part.patterns),
+        complexity=None,
+        share=0.1,
+        sample=outputs.reshape(n, n, -1),
+    )
+    file = tmp_path / "part.html"
+    file.write_text(html_page(done.report, [window], (), done.points), encoding="utf-8")
+    opened = Opened(browser, file, DESKTOP)
+    opened.settle()
+    seen, unfilled = opened.canvas.evaluate(UNFILLED, [[-1.0, -1.0], [1.0, 1.0]])
+    assert seen > 50_000
+    assert unfilled == 0
+    for i in (30, 200, 500):
+        opened.tab.mouse.move(*opened.pixel(points[i]))
+        opened.settle()
+        text = opened.tab.locator(".panel").inner_text()
+        assert f"Sampled here, its regions are not known: largest output {outputs[i].argmax()}." in text
+    opened.tab.mouse.move(*opened.pixel(np.array([0.03, 0.02])))
+    assert opened.region() == part.locate(np.array([[0.03, 0.02]]))[0]
+    assert "rest is sampled" in opened.tab.locator("figcaption").first.inner_text()
+    assert opened.complaints == []
+    opened.tab.close()
+
+
+def test_data_points_say_their_label_and_class(browser: Browser, report: Path, done: pt.Audit) -> None:
+    opened = Opened(browser, report, DESKTOP)
+    assert done.points is not None
+    for t, i in zip(done.windows[0].place.marks, done.windows[0].place.numbers, strict=True):
+        opened.tab.mouse.move(*opened.pixel(t))
+        opened.settle()
+        label, predicted = done.points.classes[i], done.points.predicted[i]
+        said = ", classified so" if label == predicted else f", classified as {predicted}"
+        assert f"Data point {i}: label {label}{said}" in opened.tab.locator(".panel").inner_text()
+    assert "classified otherwise" in opened.tab.locator(".legend").inner_text()
     opened.tab.close()
 
 

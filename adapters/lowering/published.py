@@ -23,6 +23,8 @@ _WHY = {
     "p = 1": "other norms are not piecewise linear",
     "order 1": "other norms are not piecewise linear",
     "running statistics": "it divides by the spread of its own input",
+    "labels may not be read": "labels are whole numbers that jump",
+    "no post_transform": "softmax and sigmoid are not piecewise linear",
     "no ": "not supported",
     "without accumulation": "not supported",
     "natural": "runtimes disagree",
@@ -31,7 +33,10 @@ _WHY = {
 """Words of a restriction, and why what it leaves out is refused."""
 
 _TESTS = {"ONNX": "tests/test_adapters_ops.py", "ATen": "tests/test_adapters_torch.py"}
-_ELSEWHERE = {"polytope.Convolution": "tests/test_adapters_export.py"}
+_ELSEWHERE = dict.fromkeys(
+    (f"ai.onnx.ml.{op}" for op in ("Scaler", "LinearRegressor", "LinearClassifier")),
+    "tests/test_adapters_classical.py",
+) | {"polytope.Convolution": "tests/test_adapters_export.py"}
 TESTED_ATEN = frozenset(
     (
         *("_native_batch_norm_legit_no_training", "_to_copy", "_upsample_bicubic2d_aa"),

@@ -132,6 +132,10 @@ _LISTS = (
     *("SplitToSequence", "ConcatFromSequence", "Optional", "OptionalGetElement", "OptionalHasElement"),
 )
 
+_TREES = tuple(
+    f"ai.onnx.ml.TreeEnsemble{kind}" for kind in ("", "Classifier", "Regressor")
+)  # rows of decision trees
+
 _SENTENCES: tuple[tuple[tuple[str, ...], type[LoadError], str], ...] = (
     ((*SMOOTH, *SMOOTH.values(), *_SMOOTH_ATEN), NotPiecewiseLinearError, "it is not piecewise linear."),
     (
@@ -148,6 +152,22 @@ _SENTENCES: tuple[tuple[tuple[str, ...], type[LoadError], str], ...] = (
         _CONTROL,
         UnsupportedOpError,
         "it is control flow, which is not supported. Export the model with the flow unrolled.",
+    ),
+    (
+        _TREES,
+        NotPiecewiseLinearError,
+        "an ensemble of decision trees is piecewise constant: its output jumps, so no continuous "
+        "piecewise-linear network equals it.",
+    ),
+    (
+        ("ai.onnx.ml.Normalizer", "ai.onnx.ml.SVMClassifier", "ai.onnx.ml.SVMRegressor"),
+        NotPiecewiseLinearError,
+        "it is not piecewise linear.",
+    ),
+    (
+        ("ai.onnx.ml.Binarizer", "ai.onnx.ml.LabelEncoder", "ai.onnx.ml.ArrayFeatureExtractor"),
+        NotPiecewiseLinearError,
+        "it makes or looks up labels, which jump.",
     ),
     (_LISTS, UnsupportedOpError, "it makes or reads a list of tensors, which is not supported."),
 )

@@ -13,6 +13,7 @@ from onnx import helper
 from adapters.check import TOLERANCE, Model, NotRunnableError, checked, cost, refuse_mixing, unchecked
 from adapters.inputs import InputPart
 from adapters.onnx.branches import nested, reads
+from adapters.onnx.classical import without_lists
 from adapters.onnx.file import parse_model, resolve_external
 from adapters.onnx.functions import with_rules, without_functions
 from adapters.onnx.graph import DTYPES, Graph, dtype_of, read_graph
@@ -46,7 +47,7 @@ def network_from_onnx(
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     resolve_external(copy, folder)
-    standard = with_rules(without_functions(copy))
+    standard = with_rules(without_functions(without_lists(copy)))
     graph = read_graph(beginning_at(standard, piece) if piece.start else standard, piece.until)
     network, parts = _traced(graph, input_shape)
     frozen = {p.frozen for p in parts}

@@ -28,7 +28,8 @@ _TAIL = {
         "Split",
         "Clip",
     ),
-    *("Shape", "Constant", "Greater", "Less", "Where", "ZipMap"),
+    *("Shape", "Constant", "Greater", "Less", "Where", "ZipMap", "ArrayFeatureExtractor", "LabelEncoder"),
+    *("Normalizer", "Binarizer"),
 }
 """Operators that may follow the last weight of a network without being a part of it worth analysing."""
 

@@ -27,6 +27,7 @@ from adapters.onnx.file import array_of
 from adapters.onnx.graph import Graph, ordered, place_of, producers
 from adapters.onnx.inputs import declared_part
 from adapters.onnx.suggest import with_suggestion
+from adapters.ops.classical import CLASSICAL
 from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
 from polytope.ir import Network
 
@@ -110,7 +111,7 @@ def _applied(
     """The outputs of one node; an error names the node, and the cut in front of it if there is one."""
     try:
         ours = node.domain == DOMAIN and len(graph.model.functions) > 0
-        if node.domain not in ("", "ai.onnx") and not ours:
+        if node.domain not in ("", "ai.onnx", CLASSICAL) and not ours:
             raise UnsupportedOpError(f"{place_of(node)}: {_foreign(node, graph.model)}")
         made = _node(t, graph, node, values)
         try:
@@ -134,7 +135,7 @@ def _foreign(node: onnx.NodeProto, model: onnx.ModelProto) -> str:
     """Why an operator of another domain is not read."""
     if any((f.domain, f.name) == (node.domain, node.op_type) for f in model.functions):
         return "it is a function of the model in another operator set than the model's, and stays unread."
-    return f"unknown operator domain {node.domain!r}; only operators of ai.onnx are supported."
+    return f"unknown operator domain {node.domain!r}; only ai.onnx and parts of ai.onnx.ml are supported."
 
 
 def _node(t: Lowering, graph: Graph, node: onnx.NodeProto, values: Mapping[str, Value]) -> Node:
@@ -145,7 +146,7 @@ def _node(t: Lowering, graph: Graph, node: onnx.NodeProto, values: Mapping[str, 
     if node.op_type == "If":
         attributes |= {a.name: partial(_branch, t, graph, a.g, values) for a in node.attribute}
     return Node(
-        op=f"{DOMAIN}.{node.op_type}" if node.domain == DOMAIN else node.op_type,
+        op=f"{node.domain}.{node.op_type}" if node.domain in (DOMAIN, CLASSICAL) else node.op_type,
         name=node.name,
         inputs=tuple(values[n] if n else None for n in node.input),
         attributes=attributes,

@@ -18,6 +18,7 @@ from polytope.cli.check import check
 from polytope.cli.compare import compare
 from polytope.cli.complexity import complexity
 from polytope.cli.count import count
+from polytope.cli.info import info
 from polytope.cli.plot import plot
 from polytope.cli.regions import regions, verify
 from polytope.report.checks import METRICS
@@ -39,6 +40,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 check failed, 2 usage, 3 file refused, 4 stopped by a budget, 70 a defect.",
 )
 app.command(rich_help_panel=LOOK, epilog="Metrics for --fail-on. " + METRIC_HELP)(audit)
+app.command(rich_help_panel=LOOK)(info)
 app.command(rich_help_panel=LOOK)(count)
 app.command(rich_help_panel=LONG)(regions)
 app.command(rich_help_panel=LONG)(verify)

@@ -183,6 +183,7 @@ Workers = Annotated[
 EngineOption = Annotated[
     EngineName, typer.Option("--engine", help="Enumeration engine.", rich_help_panel=SEARCH)
 ]
+Every = Annotated[bool, typer.Option("--all", help="List all tensors of a large model.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 Radius = Annotated[
     float | None, typer.Option("--radius", help="Radius of the neighbourhoods for local complexity.")

@@ -29,6 +29,7 @@ from polytope.report.scope import Scope
 from polytope.report.sections import BudgetFacts, Report
 from polytope.report.subject import Subject, subject_of
 from polytope.report.verdict import verdict
+from polytope.report.view import Points, points_of
 from polytope.report.windows import Window
 
 PACKAGES = ("numpy", "scipy", "highspy", "networkx", "torch", "onnx", "onnxruntime")
@@ -43,6 +44,7 @@ class Audit:
         regions: the complex that it speaks about.
         windows: the planes that the page shows.
         pictures: for the page, where it is printed or scripts do not run.
+        points: the classes of the data points, for the page.
         interrupted: whether the keyboard ended it before its questions were answered.
     """
 
@@ -51,6 +53,7 @@ class Audit:
     windows: tuple[Window, ...] = ()
     pictures: tuple[Picture, ...] = ()
     interrupted: bool = False
+    points: Points | None = None
 
     def __repr__(self) -> str:
         count = self.report.regions.activation
@@ -103,7 +106,7 @@ class Audit:
         Returns:
             The same path.
         """
-        text = page(self.report, self.windows, self.pictures)
+        text = page(self.report, self.windows, self.pictures, self.points)
         Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
         return Path(path)
 
@@ -201,7 +204,7 @@ def _audit(
     watch.stage("drawing")
     pictures = tuple(window_picture(window) for window in answers.windows[:1])
     watch.stage("")
-    return Audit(report, complex, tuple(answers.windows), pictures, clock.interrupted)
+    return Audit(report, complex, tuple(answers.windows), pictures, clock.interrupted, points_of(subject))
 
 
 def _domain_facts(scope: Scope) -> DomainFacts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from polytope.labelled import Number, in_words
@@ -45,7 +45,10 @@ def glance(report: Report) -> tuple[Row, ...]:
         if number is None:
             continue
         place = leaf.about.place or report.redundancy.simplify.where
-        rows.append(_row(leaf.about.row, number, domain if place == DOMAIN else place))
+        row = _row(leaf.about.row, number, domain if place == DOMAIN else place)
+        if leaf.about.check == "accuracy" and report.data:
+            row = replace(row, value=f"{row.value} of {report.data.labelled:,}")
+        rows.append(row)
         if leaf.about.row == "units always on" and report.redundancy.data_box:
             total = report.redundancy.data_box.total
             rows.append(_row("dead units", total.dead, DATA_BOX))

@@ -16,7 +16,7 @@ from polytope.labelled import ends, in_words, said
 from polytope.report.findings import glance, standing
 from polytope.report.sections import Report
 from polytope.report.verdict import classifies
-from polytope.report.view import colours, packed
+from polytope.report.view import Points, colours, packed
 from polytope.report.windows import Window
 
 LONGEST_NAME = 80
@@ -36,7 +36,12 @@ class Picture:
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode("ascii")
 
 
-def page(report: Report, windows: Sequence[Window], pictures: tuple[Picture, ...]) -> str:
+def page(
+    report: Report,
+    windows: Sequence[Window],
+    pictures: tuple[Picture, ...],
+    points: Points | None = None,
+) -> str:
     """The HTML page of a report. Its one script runs by its hash: no other can, whatever a name holds."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("polytope.report"),
@@ -62,7 +67,8 @@ def page(report: Report, windows: Sequence[Window], pictures: tuple[Picture, ...
         pictures=pictures,
         titles=[window.place.title for window in windows],
         shares=[window.share for window in windows],
-        windows=_data_block(windows),
+        sampled=[window.sample is not None for window in windows],
+        windows=_data_block(report, windows, points),
         script=script,
         script_hash=_hash(script),
         style=style,
@@ -80,14 +86,16 @@ def _hash(text: str) -> str:
     return f"sha256-{digest}"
 
 
-def _data_block(windows: Sequence[Window]) -> str:
+def _data_block(report: Report, windows: Sequence[Window], points: Points | None) -> str:
     """The windows as JSON that can stand between script tags: no character in it can end the block."""
     if not windows:
         return ""
-    found = [packed(window) for window in windows]
+    found = [packed(window, points) for window in windows]
     for window in found:
         window["title"] = shown(window["title"], LONGEST_TEXT)
-    text = json.dumps({"windows": found, "colours": colours()}, separators=(",", ":"), allow_nan=False)
+    names = [shown(name) for name in report.data.names] if report.data else []
+    content = {"windows": found, "colours": colours(), "names": names}
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 

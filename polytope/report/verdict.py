@@ -100,7 +100,8 @@ def _data(report: Report) -> str:
         text = f"It classifies {right:,} of {data.labelled:,} data points as labelled"
         if missed:
             first = ", ".join(str(row.point) for row in data.wrong[:COORDINATES])
-            text += f"; misclassified: {first}" + (", ..." if missed > COORDINATES else "")
+            more = f" and {missed - COORDINATES:,} more" if missed > COORDINATES else ""
+            text += f"; misclassified: {first}{more}"
         return text + "."
     if data.error is not None:
         return f"At {data.points:,} data points its root mean squared error is {in_words(data.error)}."

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polytope.ir.maps import FloatArray
+from polytope.report.subject import Subject
+from polytope.report.task import chosen
 from polytope.report.windows import Window
 
 MOST_OUTPUTS = 20
@@ -28,7 +32,7 @@ CLASSES = (  # Paul Tol's muted colours and two greys: distinct to colour-blind 
 )
 
 
-def packed(window: Window) -> dict[str, Any]:
+def packed(window: Window, points: Points | None = None) -> dict[str, Any]:
     """One window for the script: outlines, affine maps and numbers to colour by.
 
     ``corners``: float32 ``[V, 2]``, places in the box ``low .. high`` from 0 to 1; ``counts``: uint16
@@ -59,13 +63,45 @@ def packed(window: Window) -> dict[str, Any]:
         "norms": _base64(window.norms, "<f4"),
         "complexity": None if window.complexity is None else _base64(window.complexity, "<f4"),
         "radius": window.radius,
-        "marks": [
-            [*t, int(i)]
-            for t, i in zip(
-                window.place.marks[:MOST_MARKS].tolist(), window.place.numbers[:MOST_MARKS], strict=True
-            )
-        ],
+        "whole": [end.tolist() for end in window.place.domain.bounds],
+        "sample": _sample(window.sample),
+        "axes": list(window.place.axes),
+        "marks": _marks(window, points),
     }
+
+
+def _sample(values: FloatArray | None) -> dict[str, Any] | None:
+    """The grid over the whole window: the largest output of each point, or its only one."""
+    if values is None:
+        return None
+    single = values.shape[2] == 1
+    numbers = values[:, :, 0] if single else values.argmax(axis=2)
+    return {"side": len(values), "numbers": _base64(numbers, "<f4" if single else "<u2")}
+
+
+def _marks(window: Window, points: Points | None) -> list[list[float | int | None]]:
+    """The data points in sight: place, number, class, and whether that is the predicted one."""
+    some = zip(
+        window.place.marks[:MOST_MARKS].tolist(), window.place.numbers[:MOST_MARKS].tolist(), strict=True
+    )
+    if points is None:
+        return [[*t, i, None, None] for t, i in some]
+    return [[*t, i, int(points.classes[i]), int(points.predicted[i])] for t, i in some]
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """The classes of all data points, and the predicted ones, ``int[n]``."""
+
+    classes: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+
+
+def points_of(subject: Subject) -> Points | None:
+    """The classes of the data, where it has some."""
+    if subject.labels is None or subject.values is None:
+        return None
+    return Points(subject.labels, chosen(subject.values))
 
 
 def colours() -> dict[str, list[str]]:

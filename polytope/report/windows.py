@@ -26,8 +26,11 @@ MOST_REGIONS = 25_000
 LARGEST_MAPS = 2_000_000
 """Numbers that the affine maps of a picture may fill."""
 LEAST_REGIONS = 300
-SHRINKS = 24  # each to half the area
+SHRINKS = 24  # each to a quarter of the area
+TRIALS = 6  # of them, that share the time; what is drawn then is a small part
+LEAST_SHARE = 1e-4  # of each side, the part around the centre that is tried last
 TRIED = 64  # points at which the time of a picture's numbers is measured
+GRIDS = (24, 48, 96, 192)  # points along a side of the grid on which the whole of a place is sampled
 CHUNK = 1024  # regions between two looks at the clock
 
 
@@ -40,6 +43,7 @@ class Place:
         domain: in the plane's coordinates.
         center: what to keep in sight if a part is drawn.
         marks: data points in it, ``[n, 2]``, and their numbers ``int[n]``.
+        axes: what its coordinates are called.
     """
 
     title: str
@@ -49,6 +53,7 @@ class Place:
     center: FloatArray
     marks: FloatArray
     numbers: IntArray
+    axes: tuple[str, str] = ("t₁", "t₂")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +67,8 @@ class Window:
         share: side of the part that is drawn, as a share of the window's.
         complexity: ``int[R]``, units with a crossing near the middle of a region; ``None`` where left out.
         radius: of that, in the input space.
+        sample: the outputs at the middles of a grid over the whole place, ``[n, n, out]``, rows from below;
+            ``None`` where all of it is drawn, or time was short.
     """
 
     place: Place
@@ -71,6 +78,7 @@ class Window:
     share: float
     complexity: IntArray | None
     radius: float
+    sample: FloatArray | None = None
 
     @property
     def norms(self) -> FloatArray:
@@ -120,7 +128,8 @@ def _places(subject: Subject) -> Iterator[Place]:
         marks, numbers = _in_plane(subject, scope.window, scope.domain)
         center = marks.mean(axis=0) if 0 < len(marks) <= 3 else scope.domain.inscribed_ball[0]
         title = scope.description if len(scope.description) < 200 else "the domain"
-        yield Place(title, subject.inside, scope.window, scope.domain, center, marks, numbers)
+        axes = ("t₁", "t₂") if scope.window else ("input 0", "input 1")
+        yield Place(title, subject.inside, scope.window, scope.domain, center, marks, numbers, axes)
     if x is not None and len(x) >= 3 and subject.network.input_dim > 2:
         chosen = _of_three_classes(subject)
         if not whole or (subject.labels is not None and chosen != [0, 1, 2]):
@@ -164,9 +173,9 @@ def _along_axes(subject: Subject, low: FloatArray, high: FloatArray) -> Place:
     domain = Polyhedron.box(low[[first, second]], high[[first, second]])
     title = f"the plane through the middle of the domain along coordinates {first} and {second}"
     center, none = middle[[first, second]], np.zeros((0, 2))
-    return Place(
-        title, subject.inside.restrict(inner), plane, domain, center, none, np.zeros(0, dtype=np.int64)
-    )
+    axes = (f"coordinate {first}", f"coordinate {second}")
+    inside, numbers = subject.inside.restrict(inner), np.zeros(0, dtype=np.int64)
+    return Place(title, inside, plane, domain, center, none, numbers, axes)
 
 
 def _in_plane(subject: Subject, plane: Slice | None, domain: Polyhedron) -> tuple[FloatArray, IntArray]:
@@ -183,17 +192,16 @@ def _in_plane(subject: Subject, plane: Slice | None, domain: Polyhedron) -> tupl
 
 def _part(place: Place, clock: Clock, seconds: float, most: int) -> tuple[RegionComplex, float] | None:
     """All regions of the place, or of the largest part around its centre that has at most ``most``."""
-    domain, share = place.domain, 1.0
-    limit = None if clock.limit is None else max(seconds / 3, 1e-3)
-    for _ in range(SHRINKS):
+    limit, share = None if clock.limit is None else max(seconds / TRIALS, 1e-3), 1.0
+    for trial in range(SHRINKS):
+        b = place.domain.b * share + (1 - share) * (place.domain.A @ place.center)
+        domain = place.domain if share == 1.0 else Polyhedron(place.domain.A, b)
         found = enumerate_regions(place.network, domain, max_regions=most, max_seconds=limit)
         if found.complete:
             return found, share
-        if clock.left <= 0:
+        if clock.left <= 0 or share == LEAST_SHARE:
             return None
-        share /= 2**0.5
-        b = place.domain.b * share + (1 - share) * (place.domain.A @ place.center)
-        domain = Polyhedron(place.domain.A, b)
+        share = LEAST_SHARE if limit is not None and trial + 2 == TRIALS else share / 2
     return None
 
 
@@ -203,7 +211,30 @@ def _window(subject: Subject, place: Place, complex: RegionComplex, share: float
     corners = np.concatenate(polygons) @ np.linalg.inv(K).T
     radius = subject.radius or 0.02 * float(np.ptp(corners, axis=0).max())
     maps = complex.network.affine(complex.patterns)
-    return Window(place, complex, polygons, maps, share, _complexities(complex, K, radius, clock), radius)
+    numbers = _complexities(complex, K, radius, clock)
+    sample = _sampled(place, clock) if share < 1 else None
+    return Window(place, complex, polygons, maps, share, numbers, radius, sample)
+
+
+def _sampled(place: Place, clock: Clock) -> FloatArray | None:
+    """The outputs on the finest grid over a place that a quarter of what is left allows."""
+    low, high = place.domain.bounds
+    found, start = None, perf_counter()
+    for n in GRIDS:
+        if found is not None and 4 * (perf_counter() - start) > clock.left / 4:
+            break
+        start = perf_counter()
+        steps = (np.arange(n) + 0.5) / n
+        first, second = np.meshgrid(*(low[a] + steps * (high[a] - low[a]) for a in (0, 1)))
+        t = np.stack([first.ravel(), second.ravel()], axis=1)
+        step = int(np.clip(TOGETHER // max(place.network.n_units, 1), 1, CHUNK))
+        rows = []
+        for i in range(0, len(t), step):
+            if clock.left <= 0:
+                return found
+            rows.append(place.network(t[i : i + step]))
+        found = np.concatenate(rows).reshape(n, n, -1)
+    return found
 
 
 def _complexities(complex: RegionComplex, K: FloatArray, radius: float, clock: Clock) -> IntArray | None:
