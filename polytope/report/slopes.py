@@ -7,6 +7,7 @@ import sys
 import numpy as np
 
 from polytope.core.result import SearchResult
+from polytope.engines.budget import LOADING
 from polytope.exact.maps import right_maps
 from polytope.geometry import Polyhedron
 from polytope.ir import Network, mlp
@@ -16,7 +17,6 @@ from polytope.labelled import Bound, Estimate, Exact, Missing, Number, interval
 from polytope.measures.lipschitz import lipschitz_constant
 from polytope.measures.lipschitz_bounds import lipschitz_bounds
 from polytope.measures.operator_norm import operator_norms
-from polytope.measures.units import LOADING
 from polytope.regions.complex import RegionComplex
 from polytope.regions.locate import told_patterns
 from polytope.report.clock import Clock
