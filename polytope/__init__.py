@@ -39,6 +39,8 @@ _HOMES = {
     "exact_local_complexity": "polytope.measures.local_complexity.neighbourhood",
     "ExactComplexity": "polytope.measures.local_complexity.neighbourhood",
     "ComplexityRecorder": "polytope.measures.local_complexity.training",
+    "crossings": "polytope.measures.crossings",
+    "Crossings": "polytope.measures.crossings",
     "robustness_radius": "polytope.measures.robustness",
     "Radius": "polytope.measures.robustness",
     "decision_boundary": "polytope.measures.decision_boundary",
@@ -147,6 +149,8 @@ if TYPE_CHECKING:
     from polytope.measures.class_topology import decision_topology as decision_topology
     from polytope.measures.counting import RegionBounds as RegionBounds
     from polytope.measures.counting import region_bounds as region_bounds
+    from polytope.measures.crossings import Crossings as Crossings
+    from polytope.measures.crossings import crossings as crossings
     from polytope.measures.decision_boundary import DecisionBoundary as DecisionBoundary
     from polytope.measures.decision_boundary import decision_boundary as decision_boundary
     from polytope.measures.hoffman import effective_radius as effective_radius
