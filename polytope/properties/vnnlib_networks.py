@@ -89,7 +89,7 @@ def statements(text: str) -> Statements:
         names = ", ".join(shown(term[1]) for term in networks)
         raise ValueError(
             f"The property is about {len(networks)} networks ({names or 'none is declared'}): properties of "
-            "one network are decided; whether two agree up to a tolerance is decided by `polytope compare A B "
+            "one network are decided; whether two agree up to a tolerance, by `polytope compare A B "
             "--tolerance T`, in Python `equivalent`."
         )
     inputs, outputs = _declared(networks[0])

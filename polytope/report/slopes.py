@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 
 from polytope.core.result import SearchResult
-from polytope.engines.budget import LOADING
+from polytope.engines.budget import Budget
 from polytope.exact.maps import right_maps
 from polytope.geometry import Polyhedron
 from polytope.ir import Network, mlp
@@ -99,8 +97,7 @@ def _over_box(subject: Subject, steepest: float, clock: Clock) -> Number | None:
 def _share(clock: Clock) -> float | None:
     """Half of the time that is left, to bring ends together; ``None`` for none, or where it is too short."""
     half = None if clock.limit is None else clock.limit / 2
-    loads = half is not None and half < LOADING and "torch" not in sys.modules
-    return None if loads else half
+    return half if Budget(None, half).has_time_for_torch() else None
 
 
 def _too_large(network: Network) -> bool:
