@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,13 +16,15 @@ from polytope.cli.groups import grouped
 from polytope.cli.options import Reading
 from polytope.cli.reading import load
 from polytope.cli.results import finish, import_facts, print_json, say
-from polytope.cli.terminal import FAILED, sentences
+from polytope.cli.terminal import FAILED, USAGE, end, meaning, sentences
 from polytope.ir import Network
 from polytope.properties.vnnlib_property import Property
 from polytope.report.files import property_from
 
 if TYPE_CHECKING:
     from polytope.properties.decide import PropertyCheck
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,42 +65,70 @@ def check(
 ) -> None:
     """Verify VNN-LIB properties (exit code 1 if violated); counterexamples are replayed in onnxruntime.
 
-    The time limit is for each of them.
+    The time limit is for each of them. Of several the others are decided where one is no property of this
+    model; the command then ends with exit code 2.
     """
     from polytope.report.property import property_facts, property_verdict
 
     with sentences(), Console(stderr=True).status("deciding the property"):
-        properties = {file: property_from(file) for file in stated}
-        results = _result_files(list(properties), deciding.result)
+        results = _result_files(stated, deciding.result)
+        refused: dict[Path, str] = {}
+        properties = _each(stated, property_from, refused)
         network = load(model, reading)
-        found = {
-            file: _decided(network, one, deciding, results.get(file)) for file, one in properties.items()
-        }
+        found = _each(
+            list(properties),
+            lambda file: _decided(network, file, properties[file], deciding, results.get(file)),
+            refused,
+        )
     if as_json:
         facts = {str(file): property_facts(one) for file, one in found.items()}
+        facts |= {str(file): {"status": "refused", "why": why} for file, why in refused.items()}
         only = next(iter(facts.values()))
         print_json((only if len(facts) == 1 else {"properties": facts}) | import_facts(network))
     else:
         for file, one in found.items():
-            say((f"{file.name}: " if len(found) > 1 else "") + property_verdict(one))
+            say((f"{file.name}: " if len(stated) > 1 else "") + property_verdict(one))
+    if refused:
+        end(USAGE, "\n".join(refused.values()))
     if any(one.status == "violated" for one in found.values()):
         raise typer.Exit(FAILED)
     finish(complete=all(one.status == "holds" for one in found.values()))
 
 
-def _decided(network: Network, stated: Property, how: Deciding, result: Path | None) -> PropertyCheck:
+def _each(files: list[Path], what: Callable[[Path], T], refused: dict[Path, str]) -> dict[Path, T]:
+    """What is made of each file; why not, where a file is at fault and not the only one."""
+    done: dict[Path, T] = {}
+    for file in files:
+        try:
+            done[file] = what(file)
+        except (ValueError, OSError) as error:
+            code, why = meaning(error)
+            if code != USAGE or (not refused and len(files) == 1):
+                raise
+            refused[file] = why
+    return done
+
+
+def _decided(
+    network: Network, file: Path, stated: Property, how: Deciding, result: Path | None
+) -> PropertyCheck:
     """One property, and its result file."""
     from polytope.properties.competition import competition_result
     from polytope.properties.decide import check_property
 
-    found = check_property(
-        network,
-        stated,
-        max_seconds=how.max_seconds,
-        workers=how.workers,
-        prove="enumeration" if how.enumerate_all else "any",
-        runtime=adapters.runtime(network),
-    )
+    try:
+        found = check_property(
+            network,
+            stated,
+            max_seconds=how.max_seconds,
+            workers=how.workers,
+            prove="enumeration" if how.enumerate_all else "any",
+            runtime=adapters.runtime(network),
+        )
+    except ValueError as error:
+        if meaning(error)[0] != USAGE:
+            raise
+        raise ValueError(f"{file.name}: {error}") from error
     if result is not None:
         text = competition_result(found, stated, max_seconds=how.max_seconds)
         result.write_text(text, encoding="utf-8")

@@ -64,13 +64,13 @@ def sentences(interrupted: str = "Interrupted; nothing was written.") -> Iterato
     except KeyboardInterrupt:
         end(INTERRUPTED, interrupted)
     except Exception as error:
-        code, message = _meaning(error)
+        code, message = meaning(error)
         if code == DEFECT:
             defect(error)
         end(code, message)
 
 
-def _meaning(error: Exception) -> tuple[int, str]:
+def meaning(error: Exception) -> tuple[int, str]:
     """The exit code of an error, and what is said of it."""
     if isinstance(error, OSError) and error.errno is not None:  # an answer of the system
         return USAGE, f"{error.filename or 'A file'} cannot be used: {error.strerror}."

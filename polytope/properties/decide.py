@@ -52,6 +52,16 @@ class PropertyCheck:
     seconds: float
     rounded: bool = False
 
+    @property
+    def largest(self) -> int | None:
+        """The number of the largest output at the witness, its class; ``None`` if there is one, or none."""
+        return None if self.outputs is None or len(self.outputs) < 2 else int(self.outputs.argmax())
+
+    @property
+    def least(self) -> int | None:
+        """The number of the least output there."""
+        return None if self.outputs is None or len(self.outputs) < 2 else int(self.outputs.argmin())
+
 
 def check_property(
     network: NetworkLike,

@@ -66,6 +66,19 @@ class Equivalence:
     seconds: float
     rounded: bool = False
 
+    @property
+    def output(self) -> int | None:
+        """The number of the output whose values differ most at the witness; ``None`` without one."""
+        return None if self.outputs is None else int(np.abs(self.outputs[0] - self.outputs[1]).argmax())
+
+    @property
+    def classes(self) -> tuple[int, int] | None:
+        """The numbers of both networks' largest outputs at the witness; ``None`` without several, or one."""
+        if self.outputs is None or self.outputs.shape[1] < 2:
+            return None
+        first, second = self.outputs.argmax(axis=1).tolist()
+        return first, second
+
 
 @dataclass(frozen=True, eq=False)
 class DifferenceBounds:

@@ -15,7 +15,8 @@ def equivalence_facts(found: Equivalence) -> dict[str, Any]:
     facts = asdict(found)
     for name in ("witness", "outputs"):
         facts[name] = None if facts[name] is None else facts[name].tolist()
-    return facts | {"upper": found.upper if isfinite(found.upper) else None}
+    more = {"upper": found.upper if isfinite(found.upper) else None, "output": found.output}
+    return facts | more | {"classes": None if found.classes is None else list(found.classes)}
 
 
 def equivalence_verdict(found: Equivalence, where: str) -> str:
@@ -29,7 +30,7 @@ def equivalence_verdict(found: Equivalence, where: str) -> str:
         upper = f"at most {found.upper:.4g}" if isfinite(found.upper) else "without a bound"
         return (
             f"Undecided after {found.seconds:.1f} s: the largest difference of an output in {where} is "
-            f"at least {found.lower:.4g} and {upper}."
+            f"at least {found.lower:.4g}{_at_output(found)} and {upper}."
         )
     if found.status == "different":
         assert found.witness is not None, "a difference has a witness"
@@ -40,8 +41,8 @@ def equivalence_verdict(found: Equivalence, where: str) -> str:
         }[found.confirmed]
         point = ", ".join(f"{v:.9g}" for v in found.witness.tolist())
         return (
-            f"Different: an output differs by {found.lower:.4g}, more than {found.tolerance:g}{seen}, at the "
-            f"input {point}."
+            f"Different: output {found.output} differs by {found.lower:.4g}, more than {found.tolerance:g}"
+            f"{seen}, at the input {point}{_classes(found)}."
         )
     assert found.proof is not None, "what holds is proved"
     basis = proved_by(found.proof, found.regions)
@@ -51,3 +52,18 @@ def equivalence_verdict(found: Equivalence, where: str) -> str:
         f"Within {found.tolerance:g}: no output differs by more than {found.upper:.4g} in {where}, "
         f"proved by {basis}."
     )
+
+
+def _at_output(found: Equivalence) -> str:
+    """At which output, where that is known."""
+    return "" if found.output is None else f" (output {found.output})"
+
+
+def _classes(found: Equivalence) -> str:
+    """What both networks say there."""
+    if found.classes is None:
+        return ""
+    first, second = found.classes
+    if first == second:
+        return f", where both say class {first}"
+    return f", where the first says class {first} and the second class {second}"

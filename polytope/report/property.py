@@ -24,7 +24,7 @@ def property_facts(found: PropertyCheck) -> dict[str, Any]:
     facts = asdict(found)
     for name in ("witness", "outputs"):
         facts[name] = None if facts[name] is None else facts[name].tolist()
-    return facts
+    return facts | {"largest": found.largest, "least": found.least}
 
 
 def property_verdict(found: PropertyCheck) -> str:
@@ -42,4 +42,12 @@ def property_verdict(found: PropertyCheck) -> str:
         False: ", but onnxruntime's values do not satisfy it",
     }
     point = ", ".join(f"{v:.9g}" for v in found.witness.tolist())
-    return f"The property is violated{seen[found.confirmed]}, at the input {point}."
+    place = "" if found.largest is None else _place(found)
+    return f"The property is violated{seen[found.confirmed]}, at the input {point}{place}."
+
+
+def _place(found: PropertyCheck) -> str:
+    """Which outputs are the largest and the least at the counterexample, with their values."""
+    assert found.outputs is not None, "a counterexample has outputs"
+    greatest, least = (f"{found.outputs[k]:.4g}" for k in (found.largest, found.least))
+    return f", where output {found.largest} is the largest ({greatest}) and {found.least} the least ({least})"
