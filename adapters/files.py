@@ -24,6 +24,7 @@ def load(
     *,
     until: str | list[str] | tuple[str, ...] | None = None,
     from_: str | list[str] | tuple[str, ...] | None = None,
+    smooth: float | None = None,
     input_shape: Any = None,
     activation: str | Activation | None = None,
     module: Any = None,
@@ -36,6 +37,9 @@ def load(
         until: name(s) of tensors at which to stop, or of outputs to keep; ``None`` keeps all outputs.
         from_: name(s) of tensors to begin at: behind an embedding, a normalisation, or whatever is not
             piecewise linear. The network is the piece between them and the outputs.
+        smooth: spacing of splines that stand for GELU, SiLU, softplus, Mish, tanh and sigmoid: 0.1, say. The
+            network is then near the model only; ``spline_deviation`` proves how near. By default they are
+            refused.
         input_shape: shape of one input without the batch axis, where the file leaves it open.
         activation: what stands between the layers of a file that holds weights only: "relu", "leaky_relu",
             "hardtanh", ..., or an activation of ``polytope.ir``. Archives of arrays (.npz) default to ReLU.
@@ -64,7 +68,7 @@ def load(
     data = contents(file)
     reader = _reader(file)
     with presentable(file.name):
-        return reader(file, data, Options(until, from_, input_shape, activation, module))
+        return reader(file, data, Options(until, from_, smooth, input_shape, activation, module))
 
 
 def contents(file: Path) -> bytes:
@@ -95,6 +99,7 @@ class Options:
 
     until: Any = None
     from_: Any = None
+    smooth: Any = None
     input_shape: Any = None
     activation: Any = None
     module: Any = None
@@ -102,7 +107,7 @@ class Options:
     @property
     def piece(self) -> Piece:
         """The part of the model that is read."""
-        return Piece.between(self.from_, self.until)
+        return Piece.between(self.from_, self.until, self.smooth)
 
     def refuse(self, what: str, *names: str) -> None:
         """Options that a kind of file has no use for are refused rather than ignored."""
@@ -121,7 +126,7 @@ def _onnx(file: Path, data: bytes, options: Options) -> Network:
 def _npz(file: Path, data: bytes, options: Options) -> Network:
     from adapters.arrays import read_npz
 
-    options.refuse("an archive of arrays", "until", "from_", "module")
+    options.refuse("an archive of arrays", "until", "from_", "smooth", "module")
     return read_npz(data, activation=options.activation, input_shape=options.input_shape)
 
 
@@ -144,7 +149,7 @@ def _pt(file: Path, data: bytes, options: Options) -> Network:
 
     state = read_weights(data)
     if options.module is None:
-        options.refuse("a file of weights, which names no values", "until", "from_")
+        options.refuse("a file of weights, which names no values", "until", "from_", "smooth")
         return network_from_state(state, activation=options.activation, input_shape=options.input_shape)
     from adapters.torch.export import network_from_weights
 

@@ -21,6 +21,7 @@ def from_onnx(
     *,
     until: str | Sequence[str] | None = None,
     from_: str | Sequence[str] | None = None,
+    smooth: float | None = None,
     input_shape: Any = None,
     folder: str | os.PathLike[str] | None = None,
 ) -> Network:
@@ -28,7 +29,7 @@ def from_onnx(
 
     Arguments:
         model: the parsed model; it is not changed.
-        until, from_, input_shape: as in :func:`load`.
+        until, from_, smooth, input_shape: as in :func:`load`.
         folder: where the model's external data lies, if it has any.
     """
     from adapters.onnx.model import network_from_onnx
@@ -40,7 +41,7 @@ def from_onnx(
     place = None if folder is None else Path(folder)
     with presentable():
         return network_from_onnx(
-            model, piece=Piece.between(from_, until), input_shape=input_shape, folder=place
+            model, piece=Piece.between(from_, until, smooth), input_shape=input_shape, folder=place
         )
 
 
@@ -50,6 +51,7 @@ def from_torch(
     *,
     until: str | Sequence[str] | None = None,
     from_: str | Sequence[str] | None = None,
+    smooth: float | None = None,
 ) -> Network:
     """The network of a PyTorch module in inference mode, compared with the module.
 
@@ -59,6 +61,7 @@ def from_torch(
         until: name(s) of traced values at which to stop; error messages name them.
         from_: name(s) of traced values that the network begins at instead of at the module's inputs, which
             may then be anything, whole numbers too.
+        smooth: as in :func:`load`.
 
     Raises:
         ImportMismatchError: the module gives several samples together something else than each alone.
@@ -74,4 +77,4 @@ def from_torch(
     if not hasattr(module, "modules"):
         raise TypeError(f"from_torch takes a torch.nn.Module, not a {type(module).__name__}.")
     with presentable():
-        return network_from_module(module, example_input, piece=Piece.between(from_, until))
+        return network_from_module(module, example_input, piece=Piece.between(from_, until, smooth))

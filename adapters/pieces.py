@@ -1,7 +1,8 @@
-"""The part of a model between named values."""
+"""The part of a model that is read: between named values, with or without splines."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,15 +11,27 @@ from polytope.errors import UnsupportedOpError
 
 @dataclass(frozen=True)
 class Piece:
-    """The part of a model between named values: where it begins and where it ends; all of it by default."""
+    """What of a model becomes a network.
+
+    Arguments:
+        start, until: the values where it begins and where it ends; the model's own by default.
+        spacing: of the splines that stand for smooth activations, which are refused without one.
+    """
 
     start: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
+    spacing: float | None = None
 
     @staticmethod
-    def between(start: str | Sequence[str] | None, until: str | Sequence[str] | None) -> Piece:
+    def between(
+        start: str | Sequence[str] | None, until: str | Sequence[str] | None, smooth: float | None = None
+    ) -> Piece:
         """The piece that one name or several on each side say; ``None`` for the model's own end."""
-        return Piece(_names(start), _names(until))
+        if smooth is not None and not (
+            isinstance(smooth, int | float) and math.isfinite(smooth) and smooth > 0
+        ):
+            raise ValueError(f"smooth= must be a positive number, the spacing of splines, not {smooth!r}.")
+        return Piece(_names(start), _names(until), smooth)
 
     def __bool__(self) -> bool:
         return bool(self.start or self.until)

@@ -72,6 +72,9 @@ _HOMES = {
     "LevelSet": "polytope.measures.level_sets",
     "image": "polytope.measures.images",
     "Image": "polytope.measures.images",
+    "spline_deviation": "polytope.ir.deviation",
+    "smooth_radius": "polytope.measures.smooth",
+    "smooth_lipschitz": "polytope.measures.smooth",
     "check_property": "polytope.properties.decide",
     "check_properties": "polytope.properties.competition",
     "competition_result": "polytope.properties.competition",
@@ -139,6 +142,7 @@ if TYPE_CHECKING:
     from polytope.ir import Network as Network
     from polytope.ir import mlp as mlp
     from polytope.ir import stack as stack
+    from polytope.ir.deviation import spline_deviation as spline_deviation
     from polytope.labelled import Bound as Bound
     from polytope.labelled import Estimate as Estimate
     from polytope.labelled import Exact as Exact
@@ -182,6 +186,8 @@ if TYPE_CHECKING:
     from polytope.measures.signomial import zonotope as zonotope
     from polytope.measures.simplify import Simplified as Simplified
     from polytope.measures.simplify import simplify as simplify
+    from polytope.measures.smooth import smooth_lipschitz as smooth_lipschitz
+    from polytope.measures.smooth import smooth_radius as smooth_radius
     from polytope.measures.spline import MaxAffine as MaxAffine
     from polytope.measures.spline import PowerCells as PowerCells
     from polytope.measures.spline import centroids as centroids

@@ -44,7 +44,7 @@ COMPOSING = {"polytope", "polytope.__main__", "polytope.cli"}  # the public name
 HOMES = {  # third-party library -> where it may be imported
     "highspy": ("polytope/geometry/lp.py",),
     "scipy.optimize": ("polytope/geometry/",),
-    "flint": ("polytope/exact/",),
+    "flint": ("polytope/exact/", "polytope/ir/splines.py"),
     "torch": (
         "polytope/batched/",
         "polytope/measures/local_complexity/",

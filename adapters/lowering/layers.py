@@ -71,9 +71,11 @@ class Lowering:
 
     Arguments:
         frozen_batch: the batch size that the file fixes, where it is traced with one sample instead.
+        spacing: of the splines that stand for smooth activations, if they do.
     """
 
     frozen_batch: int = 1
+    spacing: float | None = None
     layers: list[Layer] = field(default_factory=list)
     sizes: list[int] = field(default_factory=lambda: [0])
     work: int = 0

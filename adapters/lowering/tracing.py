@@ -5,6 +5,7 @@ from __future__ import annotations
 from adapters.lowering.conditions import Condition, Places
 from adapters.lowering.layers import Lowering, Value, located
 from adapters.lowering.registry import Node, Rule, rule_for
+from adapters.lowering.smooth import smooth_rule
 from polytope.errors import (
     CorruptFileError,
     InternalError,
@@ -40,7 +41,8 @@ def applied(t: Lowering, table: str, node: Node, place: str, rule: Rule | None =
     """
     try:
         _refuse_stray_conditions(node)
-        out = (rule or rule_for(table, node.op))(t, node)
+        own = None if rule or t.spacing is None else smooth_rule(table, node.op)
+        out = (rule or own or rule_for(table, node.op))(t, node)
     except LoadError as error:
         raise located(error, place) from error
     except MemoryError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from adapters.check import TOLERANCE, Model, NotRunnableError, checked, cost, re
 from adapters.inputs import InputPart
 from adapters.onnx.branches import nested, reads
 from adapters.onnx.classical import without_lists
+from adapters.onnx.decomposed import numbers, with_smooth_units
 from adapters.onnx.file import parse_model, resolve_external
 from adapters.onnx.functions import with_rules, without_functions
-from adapters.onnx.graph import DTYPES, Graph, dtype_of, read_graph
+from adapters.onnx.graph import DTYPES, Graph, dtype_of, ordered, producers, read_graph
 from adapters.onnx.piece import beginning_at
 from adapters.onnx.runtime import Run, complaint, in_onnxruntime, in_reference
 from adapters.onnx.single import in_single_precision
@@ -49,7 +51,22 @@ def network_from_onnx(
     resolve_external(copy, folder)
     standard = with_rules(without_functions(without_lists(copy)))
     graph = read_graph(beginning_at(standard, piece) if piece.start else standard, piece.until)
-    network, parts = _traced(graph, input_shape)
+    if piece.spacing is not None:
+        return _verified_whole(graph, _in_one_piece(graph), input_shape, piece.spacing)
+    return _verified_whole(graph, graph, input_shape, None)
+
+
+def _in_one_piece(graph: Graph) -> Graph:
+    """The graph with smooth activations that are written as several nodes as one node each."""
+    model = graph.model.graph
+    nodes = with_smooth_units(graph.nodes, numbers(model.initializer, graph.nodes))
+    producer = producers(nodes, {i.name for i in graph.inputs} | set(graph.initializers))
+    return replace(graph, nodes=ordered(nodes, producer, graph.outputs))
+
+
+def _verified_whole(graph: Graph, traced: Graph, input_shape: Any, spacing: float | None) -> Network:
+    """The network of one graph, compared with the model of another; of all the input if entries mix."""
+    network, parts = _traced(traced, input_shape, spacing)
     frozen = {p.frozen for p in parts}
     if frozen == {1}:
         return _verified(graph, network, parts)
@@ -60,18 +77,18 @@ def network_from_onnx(
     except ImportMismatchError:
         if not _fits_whole(graph, input_shape):
             raise
-        network, parts = trace(graph, input_shape, per_sample=False)
+        network, parts = trace(traced, input_shape, per_sample=False, spacing=spacing)
         return _verified(graph, network, parts)
 
 
-def _traced(graph: Graph, input_shape: Any) -> tuple[Network, list[InputPart]]:
+def _traced(graph: Graph, input_shape: Any, spacing: float | None) -> tuple[Network, list[InputPart]]:
     try:
-        return trace(graph, input_shape, per_sample=True)
+        return trace(graph, input_shape, per_sample=True, spacing=spacing)
     except CorruptFileError as first:
         if not _fits_whole(graph, input_shape):
             raise
         try:
-            return trace(graph, input_shape, per_sample=False)
+            return trace(graph, input_shape, per_sample=False, spacing=spacing)
         except (
             LoadError
         ) as second:  # constants of the frozen batch may not fit one sample: no fault of the file

@@ -43,12 +43,14 @@ def input_parts(graph: Graph, input_shape: Any, *, per_sample: bool) -> list[Inp
     return [declared_part(i, given.get(i.name), per_sample=per_sample) for i in graph.inputs]
 
 
-def trace(graph: Graph, input_shape: Any, *, per_sample: bool) -> tuple[Network, list[InputPart]]:
+def trace(
+    graph: Graph, input_shape: Any, *, per_sample: bool, spacing: float | None = None
+) -> tuple[Network, list[InputPart]]:
     """The network of a graph, and how its flat input is laid out in the model's inputs."""
     parts = input_parts(graph, input_shape, per_sample=per_sample)
     if not parts:
         raise UnsupportedOpError("The model has no input: it is a constant, and no function of anything.")
-    t = Lowering(frozen_batch=max(p.frozen for p in parts))
+    t = Lowering(frozen_batch=max(p.frozen for p in parts), spacing=spacing)
     values: dict[str, Value] = dict(
         zip((p.name for p in parts), t.input([p.shape for p in parts]), strict=True)
     )

@@ -135,9 +135,9 @@ def coarsest(program: Program, dtype: str) -> str:
     return max((dtype, *(k for k in kinds if k in TOLERANCE)), key=TOLERANCE.__getitem__)
 
 
-def trace_program(program: Program, parts: Sequence[InputPart]) -> Network:
+def trace_program(program: Program, parts: Sequence[InputPart], spacing: float | None = None) -> Network:
     """The network of a program for one sample."""
-    t = Lowering(frozen_batch=max(p.frozen for p in parts))
+    t = Lowering(frozen_batch=max(p.frozen for p in parts), spacing=spacing)
     values: dict[str, Any] = dict(program.constants)
     values |= zip((p.name for p in parts), t.input([p.shape for p in parts]), strict=True)
     if not program.outputs:

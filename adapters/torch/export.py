@@ -143,7 +143,7 @@ def _misfit(given: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
 def _traced(exported: Any, piece: Piece) -> tuple[Program, list[InputPart], Network]:
     program = _program(exported).cut(piece)
     parts = [completed_part(name, shape, None, per_sample=True) for name, shape in program.inputs]
-    return program, parts, trace_program(program, parts)
+    return program, parts, trace_program(program, parts, piece.spacing)
 
 
 def _traced_in_smaller_steps(

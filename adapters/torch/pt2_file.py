@@ -53,20 +53,22 @@ def network_from_pt2(data: bytes, *, piece: Piece, input_shape: Any) -> Network:
     program = program.cut(piece)
     given = given_shapes(input_shape, [name for name, _ in program.inputs])
     try:
-        return _network(program, given, dtype, per_sample=True)
+        return _network(program, given, dtype, piece, per_sample=True)
     except ImportMismatchError:
         if not any(shape and (shape[0] or 1) > 1 for _, shape in program.inputs):
             raise
-        return _network(program, given, dtype, per_sample=False)
+        return _network(program, given, dtype, piece, per_sample=False)
 
 
-def _network(program: Program, given: Mapping[str, Any], dtype: str, *, per_sample: bool) -> Network:
+def _network(
+    program: Program, given: Mapping[str, Any], dtype: str, piece: Piece, *, per_sample: bool
+) -> Network:
     """The network of one sample, or of the whole input where the first axis is no batch."""
     from adapters.check import NotRunnableError, checked, refuse_mixing
     from adapters.torch.runtime import program_model
 
     parts = [completed_part(n, shape, given.get(n), per_sample=per_sample) for n, shape in program.inputs]
-    network, batch = trace_program(program, parts), max(p.frozen for p in parts)
+    network, batch = trace_program(program, parts, piece.spacing), max(p.frozen for p in parts)
     model = program_model(program, parts, dtype, batch)
     kind = coarsest(program, dtype)
     try:

@@ -72,7 +72,7 @@ def network_from_script(data: bytes, *, piece: Piece, input_shape: Any) -> Netwo
             raise CorruptFileError(f"The TorchScript archive cannot be read: {first_line(error)}") from error
         program = script_program(graph)
         cut, dtype = program.cut(piece), _dtype(module)
-        parts, network = _script_traced(program, cut, input_shape)
+        parts, network = _script_traced(program, cut, input_shape, piece.spacing)
         model = module_model(module, parts, dtype, "the archive in PyTorch")
         if piece:
             model = program_model(cut, parts, dtype)
@@ -85,7 +85,9 @@ def network_from_script(data: bytes, *, piece: Piece, input_shape: Any) -> Netwo
         return found
 
 
-def _script_traced(program: Program, cut: Program, input_shape: Any) -> tuple[list[InputPart], Network]:
+def _script_traced(
+    program: Program, cut: Program, input_shape: Any, spacing: float | None
+) -> tuple[list[InputPart], Network]:
     """The network for the caller's shapes, or for what a first linear layer expects.
 
     A shape that starts with one may or may not name the batch axis: it is taken without first.
@@ -95,12 +97,12 @@ def _script_traced(program: Program, cut: Program, input_shape: Any) -> tuple[li
     shapes = [given.get(name) or _first_width(program, name) for name in names]
     parts = [InputPart(n, (1, *shape), batched=True) for n, shape in zip(names, shapes, strict=True)]
     try:
-        return parts, trace_program(cut, parts)
+        return parts, trace_program(cut, parts, spacing)
     except CorruptFileError:
         if any(shape[0] != 1 or len(shape) < 2 for shape in shapes):
             raise
     parts = [InputPart(n, shape, batched=True) for n, shape in zip(names, shapes, strict=True)]
-    return parts, trace_program(cut, parts)
+    return parts, trace_program(cut, parts, spacing)
 
 
 def _first_width(program: Program, name: str) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ _WORDS = {
     "module": "--module",
     "until": "--until",
     "from_": "--from",
+    "smooth": "--smooth",
 }
 _MODULE, _SIZES, _NAME = "FILE.py:NAME", "SIZES", "NAME"
 
@@ -32,7 +33,7 @@ def in_options(message: str) -> str:
         words = _CALL if call is None else " ".join(_option(k) for k in call.keywords)
         message = message[:start] + words + message[end:]
         start = message.find(_CALL, start + len(words))
-    words = r"(?<![\w'\"-])(?:(input_shape)\b=?|(activation|module|until|from_)=)"
+    words = r"(?<![\w'\"-])(?:(input_shape)\b=?|(activation|module|until|from_|smooth)=)"
     return re.sub(words, lambda match: _WORDS[match[1] or match[2]], message)
 
 

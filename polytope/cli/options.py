@@ -144,6 +144,16 @@ From = Annotated[
         rich_help_panel=READING,
     ),
 ]
+Smooth = Annotated[
+    float | None,
+    typer.Option(
+        "--smooth",
+        metavar="SPACING",
+        help="Read GELU, SiLU, softplus, Mish, tanh and sigmoid as splines of this spacing: 0.1. All that is "
+        "said is said of the splines, with a proved bound on how far the model's outputs are away.",
+        rich_help_panel=READING,
+    ),
+]
 InputShape = Annotated[
     list[str] | None,
     typer.Option(
@@ -225,6 +235,7 @@ class Reading:
 
     until: Until = None
     from_: From = None
+    smooth: Smooth = None
     input_shape: InputShape = None
     activation: ActivationName = None
     module: Architecture = None

@@ -21,6 +21,7 @@ from polytope.cli.options import Reading
 from polytope.cli.terminal import safe
 from polytope.errors import LoadError, is_deliberate
 from polytope.ir import Network
+from polytope.ir.deviation import splines_of
 from polytope.ir.maps import FloatArray
 
 
@@ -36,6 +37,7 @@ def load(path: Path, reading: Reading) -> Network:
                 path,
                 until=until,
                 from_=reading.from_ or None,
+                smooth=reading.smooth,
                 input_shape=shape,
                 activation=reading.activation,
                 module=module,
@@ -44,6 +46,8 @@ def load(path: Path, reading: Reading) -> Network:
             if not is_deliberate(error):
                 raise
             raise type(error)(in_options(str(error))) from error
+    if splines_of(network):
+        console.print(f"Note: {safe(network.import_note)}.", highlight=False, soft_wrap=True)
     for notice in noticed:
         if notice.category is UserWarning:
             console.print(f"Note: {safe(in_options(str(notice.message)))}", highlight=False, soft_wrap=True)

@@ -114,8 +114,8 @@ def _ramp_change(alpha: Fraction, beta: Fraction, a: Fraction, t1: Fraction, t2:
 
 def piecewise_linear(breakpoints: ArrayLike, slopes: ArrayLike, intercepts: ArrayLike) -> PiecewiseLinear:
     """One function for all units, from k breakpoints and k + 1 slopes and intercepts."""
-    table = [np.asarray(a, dtype=float).reshape(1, -1) for a in (breakpoints, slopes, intercepts)]
-    return PiecewiseLinear(*table)
+    t, s, c = (np.asarray(a, dtype=float).reshape(1, -1) for a in (breakpoints, slopes, intercepts))
+    return PiecewiseLinear(t, s, c)
 
 
 def max_groups(members: ArrayLike) -> MaxGroups:

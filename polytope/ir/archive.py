@@ -19,7 +19,8 @@ from polytope.errors import CorruptFileError
 from polytope.ir.layers import Layer
 from polytope.ir.network import Network
 from polytope.ir.stored_files import parsed
-from polytope.ir.stored_network import KINDS, network_of
+from polytope.ir.stored_network import KINDS, WHERE_SET, network_of
+from polytope.ir.unit_pieces import Spline
 
 STRUCTURE = "structure"
 
@@ -63,8 +64,15 @@ def fingerprint(network: Network | Layer) -> str:
 def _encode(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     """JSON for a value; its arrays are added to ``arrays``."""
     if type(value) in KINDS.values():
-        parts = {f.name: _encode(getattr(value, f.name), arrays) for f in fields(value)}
+        named = {f.name: getattr(value, f.name) for f in fields(value)}
+        parts = {
+            name: _encode(part, arrays)
+            for name, part in named.items()
+            if not (name in WHERE_SET and part is None)
+        }
         return {"kind": type(value).__name__, "parts": parts}
+    if isinstance(value, Spline):
+        return [value.name, value.spacing]
     if isinstance(value, csr_array):
         parts = {name: _encode(getattr(value, name), arrays) for name in ("data", "indices", "indptr")}
         return {"sparse": parts, "shape": list(value.shape)}

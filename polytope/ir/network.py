@@ -78,7 +78,10 @@ class Network:
 
     def __repr__(self) -> str:
         units = f"{self.n_units:,} units in {len(self.widths)} layers" if self.widths else "affine"
-        return f"Network({self.input_dim:,} inputs, {self.output_dim:,} outputs, {units})"
+        smooth = {getattr(layer.activation, "spline", None) for layer in self.layers} - {None}
+        names = ", ".join(sorted(s.name for s in smooth if s is not None))
+        stands = f", splines of {names}" if names else ""
+        return f"Network({self.input_dim:,} inputs, {self.output_dim:,} outputs, {units}{stands})"
 
     def _repr_html_(self) -> str:
         return network_page(self.layers, self.input_shape, repr(self))

@@ -18,14 +18,20 @@ from polytope.ir.convolution import Convolution
 from polytope.ir.layers import Layer
 from polytope.ir.maps import Composition, Dense, Diagonal, LinearMap, Selection, Sparse, Transposed
 from polytope.ir.network import Network
+from polytope.ir.splines import smooth_spline
+from polytope.ir.unit_pieces import Spline
 
 WIDEST = 1 << 31
 """Sizes of a value: what reads them counts in 32 bits."""
 MOST_OBJECTS = 1 << 14
 """Layers, maps and activations: five thousand layers, ten times those of the deepest networks in use."""
+MOST_SPLINES = 8
+"""Different ones: each is made anew, which takes a fraction of a second."""
 DEEPEST = 100
 """Maps inside one another: Python's own stack bears ten times as many calls."""
 
+WHERE_SET = {"spline"}
+"""Parts that an archive holds only where there is something to say: older ones do not know them."""
 MAPS = (Dense, Sparse, Diagonal, Selection, Transposed, Composition, Convolution)
 ACTIVATIONS = (PiecewiseLinear, MaxGroups)
 KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Network, Layer, *ACTIVATIONS, *MAPS)}
@@ -72,6 +78,7 @@ class _Source:
 
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
         self.arrays, self.objects, self.depth = arrays, 0, 0
+        self.splines: set[tuple[str, float]] = set()
 
     def one_of(self, value: Any, kinds: tuple[type[Any], ...]) -> Any:
         """An object of one of these kinds."""
@@ -88,10 +95,10 @@ class _Source:
                 "maps inside one another."
             )
         parts, readers = value["parts"], PARTS[kind]
-        if not (isinstance(parts, dict) and parts.keys() == readers.keys()):
+        if not (isinstance(parts, dict) and parts.keys() | WHERE_SET & readers.keys() == readers.keys()):
             raise _wrong(f"the parts of a {kind.__name__}", ", ".join(readers))
         made = kind(
-            **{name: read(self, parts[name], f"{kind.__name__}.{name}") for name, read in readers.items()}
+            **{name: readers[name](self, part, f"{kind.__name__}.{name}") for name, part in parts.items()}
         )
         if isinstance(made, LinearMap) and not all(n < WIDEST for n in made.shape):
             raise _wrong(f"the sizes of a {kind.__name__}", f"less than {WIDEST:,}")
@@ -173,6 +180,18 @@ def _pair(first: Part, second: Part) -> Part:
     return read
 
 
+def _spline(source: _Source, value: Any, where: str) -> Spline | None:
+    """The spline of a function and a spacing, made anew: nothing that a file says of it is believed."""
+    name, spacing = _pair(_text, _real)(source, value, where)
+    source.splines.add((name, spacing))
+    if len(source.splines) > MOST_SPLINES:
+        raise _wrong(where, f"at most {MOST_SPLINES} splines")
+    try:
+        return smooth_spline(name, spacing).spline
+    except ValueError as error:
+        raise _wrong(where, "the name of a smooth function and a spacing") from error
+
+
 def _matrix(source: _Source, value: Any, where: str) -> csr_array:
     """A sparse matrix whose rows and columns are those that it says."""
     parts = value.get("sparse") if isinstance(value, dict) and value.keys() == {"sparse", "shape"} else None
@@ -206,7 +225,12 @@ PARTS: dict[type[Any], dict[str, Part]] = {
         "bias": _numbers(1, "f"),
         "activation": _optional(_object(*ACTIVATIONS)),
     },
-    PiecewiseLinear: {"breakpoints": _numbers(2), "slopes": _numbers(2), "intercepts": _numbers(2)},
+    PiecewiseLinear: {
+        "breakpoints": _numbers(2),
+        "slopes": _numbers(2),
+        "intercepts": _numbers(2),
+        "spline": _spline,
+    },
     MaxGroups: {"members": _indices(2)},
     Dense: {"matrix": _numbers(2)},
     Sparse: {"matrix": _matrix},
@@ -228,11 +252,19 @@ assert all([*PARTS[kind]] == [f.name for f in fields(kind)] for kind in KINDS.va
 )
 
 
+def _tables(activation: PiecewiseLinear) -> tuple[NDArray[Any], ...]:
+    return activation.breakpoints, activation.slopes, activation.intercepts
+
+
 def _check_activation(layer: Layer) -> None:
     """Raise a ``ValueError`` unless the activation has a row for each unit, and groups of what is there."""
     activation, n = layer.activation, len(layer.bias)
     if isinstance(activation, PiecewiseLinear):
-        tables = (activation.breakpoints, activation.slopes, activation.intercepts)
+        tables = _tables(activation)
+        if activation.spline is not None:
+            made = _tables(smooth_spline(activation.spline.name, activation.spline.spacing))
+            if not all(np.array_equal(own, one) for own, one in zip(tables, made, strict=True)):
+                raise ValueError(f"the pieces of a spline are not those of {activation.spline.name}.")
         if any(len(table) not in (1, n) for table in tables):
             raise ValueError(f"an activation has other rows than one, or one for each of {n} units.")
     if isinstance(activation, MaxGroups) and activation.members.max() >= n:

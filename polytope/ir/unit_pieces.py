@@ -28,6 +28,26 @@ LARGEST = float(np.finfo(float).max)
 MOST_PIECES = 127
 
 
+@dataclass(frozen=True)
+class Spline:
+    r"""Of which smooth function a piecewise-linear activation is a spline, and how near it is proved to be.
+
+    Arguments:
+        name: the function, as PyTorch calls it.
+        spacing: of the breakpoints where the function bends most.
+        error: :math:`\sup |\phi - s|` is at most that.
+        slope_error: :math:`\sup |\phi' - s'|` is at most that.
+        steepest, curvature: bounds of :math:`\sup |\phi'|` and :math:`\sup |\phi''|`.
+    """
+
+    name: str
+    spacing: float
+    error: float
+    slope_error: float
+    steepest: float
+    curvature: float
+
+
 @dataclass(frozen=True, eq=False)
 class PiecewiseLinear(Activation):
     r"""Each unit a continuous piecewise-linear function of its own pre-activation.
@@ -37,11 +57,13 @@ class PiecewiseLinear(Activation):
     Arguments:
         breakpoints: ``[n or 1, k]``, ascending in each row; ``+inf`` fills rows with fewer.
         slopes, intercepts: ``[n or 1, k + 1]``. One row stands for all units.
+        spline: what it stands for, if it stands for a smooth function.
     """
 
     breakpoints: FloatArray
     slopes: FloatArray
     intercepts: FloatArray
+    spline: Spline | None = None
 
     def __post_init__(self) -> None:
         b, s, t = self.breakpoints, self.slopes, self.intercepts
@@ -172,7 +194,8 @@ class PiecewiseLinear(Activation):
     def restricted(self, units: IntArray) -> tuple[PiecewiseLinear, IntArray]:
         """Rows of the tables; each unit reads its own pre-activation."""
         tables = (self.breakpoints, self.slopes, self.intercepts)
-        return PiecewiseLinear(*(table[units] if len(table) > 1 else table for table in tables)), units
+        b, s, t = (table[units] if len(table) > 1 else table for table in tables)
+        return PiecewiseLinear(b, s, t, self.spline), units
 
     def scale_classes(self, n: int) -> IntArray:
         """Each for itself."""

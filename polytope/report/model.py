@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from polytope.ir import Activation, Layer, Network
-from polytope.labelled import Exact
+from polytope.ir.deviation import spline_deviation, splines_of
+from polytope.labelled import Bound, Exact, Missing, Number
 from polytope.report.network_sections import File, LayerFacts, ModelFacts
 
 
@@ -23,6 +24,8 @@ def model_facts(network: Network, file: Path | None, piece: str = "") -> ModelFa
     return ModelFacts(
         file=file_facts(file) if file else None,
         piece=piece,
+        splines=tuple(f"{spline.name}, spacing {spline.spacing:g}" for spline in splines_of(network)),
+        deviation=_deviation(network),
         dtype=network.dtype,
         inputs=tuple(network.input_names),
         outputs=tuple(network.output_names),
@@ -32,6 +35,13 @@ def model_facts(network: Network, file: Path | None, piece: str = "") -> ModelFa
         units=Exact(network.n_units),
         layers=tuple(_layer(number, layer) for number, layer in enumerate(network.layers, start=1)),
     )
+
+
+def _deviation(network: Network) -> Number:
+    """What splines change, at most."""
+    if not splines_of(network):
+        return Missing("the model has no smooth activation")
+    return Bound(0.0, float(spline_deviation(network).max()), "of any output, on all inputs")
 
 
 def _layer(number: int, layer: Layer) -> LayerFacts:

@@ -35,6 +35,12 @@ class ModelFacts:
 
     file: Annotated[File | None, About("null for a network in memory")]
     piece: Annotated[str, About("which part of the file this is, empty for all of it")]
+    splines: Annotated[
+        tuple[str, ...], About("smooth activations of the model, for which splines stand in the network")
+    ]
+    deviation: Annotated[
+        Number, About("how far outputs of the model can be from those of its splines, on all inputs")
+    ]
     dtype: Annotated[str, About("number type of the file; the analysis is in float64")]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]

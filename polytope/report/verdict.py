@@ -46,7 +46,14 @@ def _conversion(report: Report) -> str:
     model, conversion = report.model, report.conversion
     name = " ".join(filter(None, (model.file.name if model.file else "The model", model.piece)))
     size = f"{plural(model.input_dim, 'input')}, {plural(model.output_dim, 'output')}"
-    what = f"{name} is a piecewise-linear network with {size} and {plural(model.units, 'unit')}"
+    has = f"{size} and {plural(model.units, 'unit')}"
+    what = f"{name} is a piecewise-linear network with {has}"
+    if model.splines:
+        what = (
+            f"{name} is smooth ({'; '.join(model.splines)}): all that follows is said of the network of "
+            f"splines that stands for it, with {has}, whose outputs are within "
+            f"{ends(model.deviation)[1]:.2g} of the model's"
+        )
     found = [(kind.tried, kind.largest, kind.other_class) for kind in conversion.kinds]
     compared = [
         (tried, largest.value, other.value)
