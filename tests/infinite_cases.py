@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from polytope import equivariant as eq
-from polytope.ir.tied import Ties
+from polytope import infinite
 
 WIDTH = 8
 
@@ -107,31 +107,13 @@ def octahedron() -> tuple[np.ndarray, np.ndarray]:
     return vertices, np.array(faces)
 
 
-def draw(module: nn.Module, seed: int) -> nn.Module:
-    """The same module in float64, with normal weights of the deviations that its layers have at first."""
-    generator = torch.Generator().manual_seed(seed)
-    module = module.double()
-    with torch.no_grad():
-        for layer in module.modules():
-            own = dict(layer.named_parameters(recurse=False))
-            ties: Ties | None = layer.ties() if hasattr(layer, "ties") else None
-            for name, weights in own.items():
-                if ties is None:
-                    fan_in = own["weight"][0].numel()
-                    std = torch.tensor((3.0 * fan_in) ** -0.5)
-                else:
-                    std = torch.as_tensor(ties.parameters[name].std, dtype=torch.float64)
-                weights.copy_(std * torch.randn(weights.shape, generator=generator, dtype=torch.float64))
-    return module
-
-
 def sampled(make: Callable[[], nn.Module], x: np.ndarray, draws: int) -> tuple[np.ndarray, np.ndarray]:
     """Means of products of outputs over draws, and their standard errors, ``[N, N]``."""
     products = []
     points = torch.tensor(x)
-    module = make()
-    for seed in range(draws):
+    module, rng = make(), np.random.default_rng(0)
+    for _ in range(draws):
         with torch.no_grad():
-            f = draw(module, seed)(points).reshape(len(x), -1).numpy()
+            f = infinite.draw(module, rng)(points).reshape(len(x), -1).numpy()
         products.append(f @ f.T / f.shape[1])
     return np.mean(products, axis=0), np.std(products, axis=0, ddof=1) / draws**0.5

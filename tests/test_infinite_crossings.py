@@ -10,7 +10,7 @@ from torch import nn
 import adapters
 import polytope as pt
 from polytope import infinite
-from tests.infinite_cases import Residual, convolutional, draw
+from tests.infinite_cases import Residual, convolutional
 
 SEGMENT = pt.Polyhedron.box([0.0], [1.0])
 
@@ -75,8 +75,9 @@ def test_modules_expect_what_their_draws_have(kind: str) -> None:
     a, b = np.random.default_rng(0).standard_normal((2, int(np.prod(shape))))
     found = infinite.expected_crossings(infinite.architecture(make(), shape), a, b)
     counts = []
-    for seed in range(20):
-        module = draw(make(), seed)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        module = infinite.draw(make(), rng)
         network = adapters.from_torch(module, torch.zeros(1, *shape, dtype=torch.float64))
         count = pt.count_regions(network.restrict(pt.Slice.through(a, b)), SEGMENT)
         counts.append(count.upper - 1)

@@ -31,6 +31,8 @@ _HOMES = {
     "Ensemble": "polytope.infinite.dynamics",
     "orbit": "polytope.infinite.symmetry",
     "group_average": "polytope.infinite.symmetry",
+    "draw": "polytope.infinite.finite",
+    "empirical_kernels": "polytope.infinite.finite",
     "expected_crossings": "polytope.infinite.crossings",
     "expected_crossing_length": "polytope.infinite.crossings",
     "Expected": "polytope.infinite.crossings",
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from polytope.infinite.dynamics import Ensemble as Ensemble
     from polytope.infinite.dynamics import ensemble as ensemble
     from polytope.infinite.dynamics import posterior as posterior
+    from polytope.infinite.finite import draw as draw
+    from polytope.infinite.finite import empirical_kernels as empirical_kernels
     from polytope.infinite.kernels import Kernels as Kernels
     from polytope.infinite.kernels import kernel as kernel
     from polytope.infinite.kernels import variances as variances

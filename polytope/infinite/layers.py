@@ -163,7 +163,7 @@ def refuse(call: Call) -> None:
 
 
 def ties_of(call: Call) -> Ties | None:
-    """How the weights of a layer are shared; ``None`` for one without weights.
+    """How the weights of a call's layer are shared; ``None`` for one without weights.
 
     Raises:
         ValueError: a layer with weights that does not say how they are shared.
@@ -171,7 +171,22 @@ def ties_of(call: Call) -> Ties | None:
     layer = call.module
     if layer is None or isinstance(layer, nn.PReLU):
         return None
-    said = getattr(layer, "ties", None)
+    if next(layer.parameters(), None) is None and not hasattr(layer, "ties"):
+        return None
+    return layer_ties(layer, call.name)
+
+
+def layer_ties(layer: nn.Module, name: str) -> Ties:
+    """How the weights of a layer are shared.
+
+    Arguments:
+        layer: with weights.
+        name: for messages.
+
+    Raises:
+        ValueError: a layer that does not say how its weights are shared.
+    """
+    kind, said = type(layer).__name__, getattr(layer, "ties", None)
     if callable(said):
         found = said()
         assert isinstance(found, Ties), "the layer's own method"
@@ -181,16 +196,14 @@ def ties_of(call: Call) -> Ties | None:
     if isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d):
         if layer.groups != 1:
             raise ValueError(
-                f"{call.name} ({call.kind}) has {layer.groups} groups, whose channels stay few: write one "
-                "convolution for each group."
+                f"{name} ({kind}) has {layer.groups} groups, whose channels stay few: write one convolution "
+                "for each group."
             )
         return _torch_ties(layer, 0)
-    if next(layer.parameters(), None) is not None:
-        raise ValueError(
-            f"{call.name} ({call.kind}) has weights, and it is not known how they are shared: it needs a "
-            "method ties() (see polytope.ir.tied), or to be written with torch's Linear and Conv layers."
-        )
-    return None
+    raise ValueError(
+        f"{name} ({kind}) has weights, and it is not known how they are shared: it needs a method ties() "
+        "(see polytope.ir.tied), or to be written with torch's Linear and Conv layers."
+    )
 
 
 def is_torch(layer: nn.Module) -> bool:
