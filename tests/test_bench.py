@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import tomllib
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +20,18 @@ from polytope.__main__ import app
 from polytope.studies.data import planes, read_data
 from polytope.studies.log import append_row, read_rows
 from polytope.studies.run import run_bench, run_name
-from polytope.studies.spec import ACTIVATIONS, INITIALISATIONS, Architecture, TrainingSpec, read_spec
+from polytope.studies.spec import (
+    ACTIVATIONS,
+    INITIALISATIONS,
+    Architecture,
+    DataSpec,
+    MeasureSpec,
+    TrainingSpec,
+    read_spec,
+)
 from polytope.studies.summary import mean_of
 from polytope.studies.training import _forward, checkpoints
+from tests.command_line import polytope
 
 ROOT = Path(__file__).parents[1]
 STUDIES = sorted((ROOT / "benchmarks" / "architectures").glob("*.toml"))
@@ -281,3 +292,36 @@ def test_the_study_quotes_its_tables() -> None:
     quoted = re.findall(r"[\d.,]*\d ± [\d.,]*\d|\d+\.\d+ \(\d+\.\d+ to \d+\.\d+\)|10\^\d+\.\d", text)
     assert len(quoted) > 25
     assert [number for number in quoted if number not in tables] == []
+
+
+def test_the_example_names_every_key_and_can_be_read(tmp_path: Path) -> None:
+    done = polytope("bench", "--example")
+    assert done.returncode == 0
+    file = tmp_path / "study.toml"
+    file.write_text(done.stdout)
+    given = tomllib.loads(done.stdout)
+    for name, kind in (("data", DataSpec), ("training", TrainingSpec), ("measure", MeasureSpec)):
+        assert {part.name for part in fields(kind)} <= {*given[name], "file"}
+    assert {part.name for part in fields(Architecture)} == set(given["architectures"])
+    assert read_spec(file).data == DataSpec()
+    assert "--example" in polytope("bench", "--help").stdout
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_planes_of_points_in_the_plane(tmp_path: Path, classes: int) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "own.npz", X=rng.uniform(-1, 1, (60, 2)), y=np.arange(60) % classes)
+    table = "[architectures]\ndepth = 1\nwidth = 2\n[data]\nname = 'npz'\ntrain = 40\ntest = 20\nscale = 1\n"
+    (tmp_path / "study.toml").write_text(table)
+    data = read_data(read_spec(tmp_path / "study.toml"), tmp_path / "own.npz")
+    for plane in planes(data, 3):
+        assert plane.directions.shape == (2, 2)
+        corners = plane.lift([[0, 0], [1, 0], [0, 1]])
+        found = [np.abs(data.x_test - corner).max(axis=1).argmin() for corner in corners]
+        np.testing.assert_allclose(data.x_test[found], corners, atol=1e-12)
+        assert len(set(data.y_test[found])) == min(classes, 3)
+    flat = replace(data, x_test=data.x_test * [1, 0])
+    with pytest.raises(ValueError, match="lay on lines"):
+        planes(flat, 1)
+    with pytest.raises(ValueError, match="two classes at least"):
+        planes(replace(data, y_test=np.zeros_like(data.y_test)), 1)

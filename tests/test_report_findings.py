@@ -279,3 +279,13 @@ def test_units_that_differ_are_seen_without_unpacking(packed: bool, monkeypatch:
     found = differing(PackedPatterns(bits, 19) if packed else patterns)
     assert found.tolist() == (patterns != patterns[0]).any(axis=0).tolist()
     assert (PackedPatterns(bits, 19)[np.array([4, 2])].unpacked() == patterns[[4, 2]]).all()
+
+
+def test_a_picture_of_all_regions_is_code_4_where_a_budget_stopped_the_search(tmp_path: Path) -> None:
+    model = tmp_path / "two.onnx"
+    adapters.to_onnx(TWO, model)
+    options = ["plot", model, "--box", -1, 1, "--what", "boundary", "--out", tmp_path / "boundary.svg"]
+    assert polytope(*options).returncode == 0
+    stopped = polytope(*options, "--max-regions", 1)
+    assert stopped.returncode == 4
+    assert "needs all regions" in stopped.stderr

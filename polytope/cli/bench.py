@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,12 @@ from rich.console import Console
 
 from polytope.cli import options
 from polytope.cli.terminal import STOPPED, safe, sentences
+
+
+def _example(asked: bool) -> None:
+    if asked:
+        typer.echo((files("polytope.studies") / "example.toml").read_text(encoding="utf-8"), nl=False)
+        raise typer.Exit
 
 
 def bench(
@@ -31,12 +38,18 @@ def bench(
         ),
     ] = None,
     as_json: options.AsJson = False,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--example", callback=_example, is_eager=True, help="Print a TOML file with every key, and exit."
+        ),
+    ] = False,
 ) -> None:
     """Count regions and local complexity across architectures, before and after training.
 
     Every finished run is kept in the folder, and the same command goes on where it was stopped.
 
-    The TOML file names architectures, data, training and measures: examples in benchmarks/architectures.
+    The TOML file names architectures, data, training and measures: --example prints one with all its keys.
     """
     from polytope.studies.data import read_data
     from polytope.studies.files import write_files

@@ -14,7 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from polytope.engines.bars import Bar
-from polytope.errors import GeometryError, InternalError, LoadError, PolytopeError, is_deliberate
+from polytope.errors import (
+    GeometryError,
+    IncompleteComplexError,
+    InternalError,
+    LoadError,
+    PolytopeError,
+    is_deliberate,
+)
 from polytope.report.findings import glance
 from polytope.report.html import shown
 from polytope.report.sections import Report
@@ -50,7 +57,13 @@ def safe(text: str) -> str:
     return escape(shown(text, longest=2000))
 
 
-KINDS = ((InternalError, DEFECT), (LoadError, REFUSED), (GeometryError, USAGE), (PolytopeError, FAILED))
+KINDS = (
+    (InternalError, DEFECT),
+    (LoadError, REFUSED),
+    (GeometryError, USAGE),
+    (IncompleteComplexError, STOPPED),
+    (PolytopeError, FAILED),
+)
 """What errors mean, the first that fits."""
 
 

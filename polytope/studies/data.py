@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from polytope.geometry import Slice
 from polytope.ir.maps import FloatArray
 from polytope.report.points import LABEL_NAMES, POINT_NAMES, read_arrays
 from polytope.studies.spec import Spec
+
+TRIALS = 100  # of choosing three images that are not on a line
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,21 +70,32 @@ def read_data(spec: Spec, file: Path | None = None) -> Data:
 
 
 def planes(data: Data, number: int) -> list[Slice]:
-    """Planes through three test images of different classes; always the same ones.
+    """Planes through three test images, of different classes where there are three; always the same ones.
 
     Raises:
-        ValueError: the test images have fewer than three classes.
+        ValueError: the images have one number each, or the test images are of one class or on a line.
     """
     rng = np.random.default_rng(1)
     present = np.unique(data.y_test)
-    if len(present) < 3:
-        raise ValueError(f"Windows go through images of three classes; the test images have {len(present)}.")
-    found = []
-    for _ in range(number):
-        chosen = rng.choice(present, 3, replace=False)
+    if len(present) < 2 or data.x.shape[1] < 2:
+        raise ValueError(
+            f"Windows go through images of two classes and two numbers at least; the test images have "
+            f"{len(present)} classes and {data.x.shape[1]} numbers each."
+        )
+    return [_plane(data, present, rng) for _ in range(number)]
+
+
+def _plane(data: Data, present: NDArray[np.int64], rng: np.random.Generator) -> Slice:
+    """The plane through three images; with two classes one has two of them."""
+    for _ in range(TRIALS):
+        if len(present) >= 3:
+            chosen = rng.choice(present, 3, replace=False)
+        else:
+            chosen = np.append(present, rng.choice(present))
         corners = [data.x_test[rng.choice(np.flatnonzero(data.y_test == k))] for k in chosen]
-        found.append(Slice.through(*corners))
-    return found
+        with suppress(ValueError):  # they lie on a line
+            return Slice.through(*corners)
+    raise ValueError(f"No three test images span a plane: {TRIALS} choices of them lay on lines.")
 
 
 def _digits() -> tuple[NDArray[Any], NDArray[Any]]:
