@@ -32,8 +32,8 @@ def load(
     r"""Turn a saved model into a network :math:`f: R^d \to R^{out}`, and check it against the model.
 
     Arguments:
-        path: ``.onnx``, ``.pt2``, ``.pt`` / ``.pth`` (a state dict or TorchScript) or ``.npz``
-            (arrays W0, b0, W1, b1, ...).
+        path: ``.onnx``, ``.pt2``, ``.pt`` / ``.pth`` (a state dict or TorchScript), ``.safetensors`` (a state
+            dict; extra ``safetensors``) or ``.npz`` (arrays W0, b0, W1, b1, ...).
         until: name(s) of tensors at which to stop, or of outputs to keep; ``None`` keeps all outputs.
         from_: name(s) of tensors to begin at: behind an embedding, a normalisation, or whatever is not
             piecewise linear. The network is the piece between them and the outputs.
@@ -145,9 +145,21 @@ def _pt(file: Path, data: bytes, options: Options) -> Network:
         return network_from_script(data, piece=options.piece, input_shape=options.input_shape)
     if _holds(data, "/models/"):
         return _pt2(file, data, options)
-    from adapters.torch.state_dict import network_from_state, read_weights
+    from adapters.torch.state_dict import read_weights
 
-    state = read_weights(data)
+    return _of_weights(read_weights(data), options)
+
+
+def _safetensors(file: Path, data: bytes, options: Options) -> Network:
+    from adapters.torch.safe_tensors import read_safetensors
+
+    return _of_weights(read_safetensors(data), options)
+
+
+def _of_weights(state: Mapping[str, Any], options: Options) -> Network:
+    """The network of a state dict, with the module that it belongs to or as a chain."""
+    from adapters.torch.state_dict import network_from_state
+
     if options.module is None:
         options.refuse("a file of weights, which names no values", "until", "from_", "smooth")
         return network_from_state(state, activation=options.activation, input_shape=options.input_shape)
@@ -171,6 +183,7 @@ _READERS: Mapping[str, Callable[..., Network]] = {
     ".pt2": _pt2,
     ".pt": _pt,
     ".pth": _pt,
+    ".safetensors": _safetensors,
     ".npz": _npz,
 }
 

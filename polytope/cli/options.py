@@ -52,7 +52,7 @@ DATA_HELP = "Points: .npz with X, and perhaps classes or values y; .npy; or .csv
 WHERE, SEARCH, READING = "Where to look", "Search and budget", "Reading the model"
 
 Model = Annotated[
-    Path, typer.Argument(help="Model file: .onnx, .pt2, .pt, .pth or .npz.", show_default=False)
+    Path, typer.Argument(help="Model file: .onnx, .pt2, .pt, .pth, .safetensors or .npz.", show_default=False)
 ]
 BoxFile = Annotated[
     Path | None,
