@@ -153,7 +153,7 @@ def _pt(file: Path, data: bytes, options: Options) -> Network:
 def _safetensors(file: Path, data: bytes, options: Options) -> Network:
     from adapters.torch.safe_tensors import read_safetensors
 
-    return _of_weights(read_safetensors(data), options)
+    return _of_weights(read_safetensors(data, chain=options.module is None), options)
 
 
 def _of_weights(state: Mapping[str, Any], options: Options) -> Network:

@@ -37,5 +37,16 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
         (tmp_path / "broken.safetensors").write_bytes(data)
         with pytest.raises(CorruptFileError, match="no safetensors file"):
             load(tmp_path / "broken.safetensors", activation="relu")
-    with pytest.raises((UnsupportedOpError, ValueError)):
+    with pytest.raises(UnsupportedOpError, match="input_shape"):
         load(tmp_path / "m.safetensors", module=module())
+    names = {"body.weight": torch.zeros(3, 2), "body.bias": torch.zeros(3), "head.weight": torch.zeros(1, 3)}
+    save_file(names, tmp_path / "named.safetensors")
+    with pytest.raises(UnsupportedOpError, match="no order of its layers"):
+        load(tmp_path / "named.safetensors", activation="relu")
+
+
+def test_layers_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    layers = {f"fc{n}.weight": torch.full((1, 1), float(n)) for n in (2, 10, 9)}
+    save_file(layers, tmp_path / "deep.safetensors")
+    with pytest.warns(UserWarning, match="'fc2', 'fc9', 'fc10' in this order"):
+        load(tmp_path / "deep.safetensors", activation="relu")
