@@ -12,7 +12,9 @@ import adapters
 import polytope as pt
 from polytope.engines.amounts import in_bytes, in_seconds
 from polytope.errors import IncompleteComplexError
+from polytope.properties.decide import PropertyCheck
 from polytope.report.asked import Silence
+from polytope.report.property import property_verdict
 from tests.networks import seeded
 
 NETWORK = seeded(0, 2, 8, 2)
@@ -268,3 +270,42 @@ def test_an_audit_takes_what_is_clear(tmp_path: Path, capsys: pytest.CaptureFixt
     assert pt.AuditBudget("2m", engine="lp", max_memory="2GB") == pt.AuditBudget(
         120, engine=pt.LayerSplit(cells="lp"), max_memory=2**31
     )
+
+
+RADIUS, RANGE, SLOPES = (pt.robustness_radius, [0.0, 0.0]), (pt.output_range, BOX), (pt.lipschitz_bounds, BOX)
+SAME, APART = (pt.equivalent, NETWORK, BOX), (pt.difference_bounds, NETWORK, BOX)
+IN_VERBS: dict[str, tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]] = {
+    "text for a point": ((pt.robustness_radius, "x"), {}, TypeError, "x must be a point, 2 numbers, not 'x'"),
+    "an unknown norm": (RADIUS, {"norm": "l7"}, ValueError, r"norm must be 1, 2 or np\.inf"),
+    "a list for a norm": (RADIUS, {"norm": [2]}, ValueError, r"np\.inf"),
+    "a list for p": (SLOPES, {"p": [2]}, ValueError, r"p must be 1, 2 or np\.inf"),
+    "no tolerance": (SAME, {"tolerance": None}, TypeError, "tolerance: a number"),
+    "no number for a tolerance": (SAME, {"tolerance": np.nan}, ValueError, "tolerance must be a finite"),
+    "text for a gap": (RANGE, {"gap": "a"}, TypeError, "gap: a number is expected"),
+    "text for another gap": (APART, {"gap": "a"}, TypeError, "gap: a number is expected"),
+    "no workers": (SAME, {"workers": 0}, ValueError, "workers must be at least 1"),
+    "half a worker": (SAME, {"workers": 0.5}, TypeError, "workers: a whole"),
+    "a list of seconds": (RANGE, {"max_seconds": [1]}, TypeError, '"20s"'),
+}
+
+
+@pytest.mark.parametrize("name", IN_VERBS)
+def test_other_verbs_say_what_to_pass(name: str) -> None:
+    (verb, *given), options, kind, said = IN_VERBS[name]
+    with pytest.raises(kind, match=said):
+        verb(NETWORK, *given, **options)
+
+
+def test_norms_may_be_texts() -> None:
+    for text, number in (("inf", np.inf), ("max", np.inf), ("2", 2)):
+        one, other = (pt.robustness_radius(NETWORK, [0.1, 0.2], norm) for norm in (text, number))
+        assert one.value == other.value
+        assert (
+            pt.lipschitz_bounds(NETWORK, BOX, text).upper == pt.lipschitz_bounds(NETWORK, BOX, number).upper
+        )
+
+
+def test_an_undecided_answer_names_the_time_that_was_asked() -> None:
+    check = PropertyCheck("undecided", None, None, None, 0, None, 0.023)
+    assert property_verdict(check, 0.01) == "Undecided after 0.023 s (of 0.01 s asked) and 0 regions."
+    assert property_verdict(check) == "Undecided after 0.023 s and 0 regions."

@@ -9,7 +9,7 @@ import numpy as np
 
 from polytope.bounds.least_values import LeastValues, both_signs
 from polytope.bounds.output_bounds import bounded_box, bounds_over_box
-from polytope.engines.amounts import Seconds
+from polytope.engines.amounts import Seconds, from_zero
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.given import DomainLike, NetworkLike, as_problem
 from polytope.ir.continuity import refuse_jumps
@@ -84,8 +84,7 @@ def output_range(
     """
     network, domain = as_problem(network, domain)
     budget = Budget(None, max_seconds)
-    if not gap >= 0:
-        raise ValueError(f"output_range: gap must not be negative, it is {gap!r}.")
+    gap = from_zero(gap, "output_range: gap")
     bounded_box(network, domain, "output_range")
     refuse_jumps(network)
     known = LeastValues(both_signs(network), domain)

@@ -87,7 +87,8 @@ def check(
         print_json((only if len(facts) == 1 else {"properties": facts}) | import_facts(network))
     else:
         for file, one in found.items():
-            say((f"{file.name}: " if len(stated) > 1 else "") + property_verdict(one))
+            answer = property_verdict(one, deciding.max_seconds)
+            say((f"{file.name}: " if len(stated) > 1 else "") + answer)
     if refused:
         end(USAGE, "\n".join(refused.values()))
     if any(one.status == "violated" for one in found.values()):

@@ -76,7 +76,7 @@ def compare(
         place = {"domain": scope.description, "domain_chosen_by": scope.chosen_by}
         print_json(equivalence_facts(found) | place)
     else:
-        say(equivalence_verdict(found, scope.description + by_default(scope)))
+        say(equivalence_verdict(found, scope.description + by_default(scope), max_seconds))
     if found.status == "different":
         raise typer.Exit(FAILED)
     finish(complete=found.status != "undecided")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Annotated
@@ -119,7 +118,16 @@ MaxRegions = Annotated[
     int | None,
     typer.Option("--max-regions", min=1, help="Maximum number of regions.", rich_help_panel=SEARCH),
 ]
-read_time = partial(amounts.in_seconds, name="--max-seconds")
+
+
+def read_time(text: str) -> float | None:
+    """A time in seconds; what is wrong in words of the command line."""
+    try:
+        return amounts.in_seconds(text, "--max-seconds")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 MaxSeconds = Annotated[
     float | None,
     typer.Option(

@@ -85,6 +85,47 @@ def whole(given: float | None, name: str, said: str) -> int | None:
     return int(given)
 
 
+def from_zero(given: object, name: str) -> float:
+    """A number from 0 on, and finite.
+
+    Arguments:
+        given: the number.
+        name: of the argument, for the message.
+
+    Raises:
+        TypeError: no number.
+        ValueError: negative, infinite or NaN.
+    """
+    if isinstance(given, bool) or not isinstance(given, int | float | np.number):
+        raise TypeError(f"{name}: a number is expected, such as 0.01, not {given!r}.")
+    if not 0 <= given < np.inf:
+        raise ValueError(f"{name} must be a finite number from 0 on, not {given}.")
+    return float(given)
+
+
+def threads(given: object) -> int:
+    """A number of workers, from 1 on.
+
+    Arguments:
+        given: the number.
+
+    Raises:
+        TypeError: no whole number.
+        ValueError: less than 1.
+    """
+    if isinstance(given, bool) or not isinstance(given, int | np.integer):
+        raise TypeError(f"workers: a whole number from 1 on is expected, not {given!r}.")
+    if given < 1:
+        raise ValueError(f"workers must be at least 1, not {given}.")
+    return int(given)
+
+
+def time_taken(seconds: float, asked: float | None) -> str:
+    """The time that something took, with the time that was asked for where there was a limit."""
+    taken = f"{seconds:.1f} s" if seconds >= 10 else f"{seconds:.2g} s"
+    return taken if asked is None else f"{taken} (of {asked:g} s asked)"
+
+
 def _measured(text: str | None, units: dict[str, float]) -> float | None:
     """A number with its unit; 0 for what cannot be read, ``None`` for no limit."""
     if text is None or text.strip().lower() == "none":

@@ -17,13 +17,14 @@ import numpy as np
 from polytope.errors import GeometryError
 from polytope.exact.maps import right_maps, settle
 from polytope.exact.network import ExactNetwork
+from polytope.geometry.norms import as_norm
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.bounded import bounded_maps
 from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
 from polytope.labelled import Bound, Exact, Labelled
-from polytope.measures.operator_norm import checked_norm, lower_norm, operator_norms, upper_norms
+from polytope.measures.operator_norm import lower_norm, operator_norms, upper_norms
 from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 
@@ -32,7 +33,7 @@ TABLES = 4  # of so many numbers that a batch takes
 NARROW = 2.0**-30  # relative widths of intervals for which floats are enough
 
 
-def region_lipschitz(complex: RegionComplex, p: float = 2, q: float = 2) -> FloatArray:
+def region_lipschitz(complex: RegionComplex, p: float | str = 2, q: float | str = 2) -> FloatArray:
     r"""The constant of each region, :math:`\|J_R\|_{p \to q}`, as ``[R]``; right to 2^-24, mostly to 2^-40.
 
     Arguments:
@@ -49,10 +50,10 @@ def region_lipschitz(complex: RegionComplex, p: float = 2, q: float = 2) -> Floa
         [1.0, 2.0]
     """
     require_regions(complex, "region_lipschitz")
-    return jacobian_norms(complex.network, complex.patterns, p, q)
+    return jacobian_norms(complex.network, complex.patterns, as_norm(p, "p"), as_norm(q, "q"))
 
 
-def lipschitz_constant(complex: RegionComplex, p: float = 2, q: float = 2) -> Labelled:
+def lipschitz_constant(complex: RegionComplex, p: float | str = 2, q: float | str = 2) -> Labelled:
     r"""The greatest :math:`\|J_R\|_{p \to q}` over the regions: the Lipschitz constant over the domain.
 
     The result has ``lower`` and ``upper``, between which the network's constant is proved to lie: rounding of
@@ -75,7 +76,9 @@ def lipschitz_constant(complex: RegionComplex, p: float = 2, q: float = 2) -> La
     require_regions(complex, "lipschitz_constant")
     if not len(complex):
         raise ValueError("lipschitz_constant: the complex has no region, so nothing is known of the slopes.")
-    greatest, lower, upper = greatest_norm(complex.network, complex.patterns, p, q)
+    greatest, lower, upper = greatest_norm(
+        complex.network, complex.patterns, as_norm(p, "p"), as_norm(q, "q")
+    )
     if not np.isfinite([greatest, lower, upper]).all():
         raise GeometryError("lipschitz_constant: the constant is beyond the range of float64, above 1.8e308.")
     if complex.complete:
@@ -103,7 +106,6 @@ def greatest_norm(network: Network, patterns: PatternArray, p: float, q: float) 
 
     Where the interval of floats is wide, exact maps take the place of those whose norms may be the greatest.
     """
-    p, q = checked_norm("p", p), checked_norm("q", q)
     ends = [np.zeros((2, 0))]
     for some in _parts(network, patterns):
         maps = bounded_maps(network, some)

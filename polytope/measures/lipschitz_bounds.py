@@ -12,6 +12,7 @@ from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.sampling import clear_patterns, in_parts, random_points
 from polytope.errors import UnboundedDomainError
+from polytope.geometry.norms import as_norm
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.given import DomainLike, NetworkLike, as_problem
 from polytope.ir import Layer, Network
@@ -24,7 +25,6 @@ from polytope.ir.maxima import maxima_first, unrolled
 from polytope.measures.lipschitz import greatest_norm, jacobian_norms
 from polytope.measures.lipschitz_search import SteepestParts, bound_of_ends
 from polytope.measures.norm_product import norm_bound, norm_product
-from polytope.measures.operator_norm import checked_norm
 
 SAMPLING = 0.25  # of the time that is left, for random points
 CUBES = 1e9  # cubes of the smaller side of a matrix: singular values of so many take a second
@@ -53,8 +53,8 @@ class LipschitzBounds:
 def lipschitz_bounds(
     network: NetworkLike,
     domain: DomainLike,
-    p: float = 2,
-    q: float = 2,
+    p: float | str = 2,
+    q: float | str = 2,
     *,
     samples: int = 2000,
     rng: np.random.Generator | None = None,
@@ -99,7 +99,7 @@ def lipschitz_bounds(
         (2.0, 2.0)
     """
     network, domain = as_problem(network, domain)
-    p, q = checked_norm("p", p), checked_norm("q", q)
+    p, q = as_norm(p, "p"), as_norm(q, "q")
     budget = Budget(None, max_seconds)
     if not domain.is_bounded:
         raise UnboundedDomainError("lipschitz_bounds needs a bounded domain; intersect it with a box.")

@@ -11,22 +11,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from polytope.geometry.norms import as_norm
 from polytope.ir.maps import FloatArray
 
 MOST_SIGNS = 16  # signs of so many coordinates are tried: 2^15 products a matrix
 ENTRIES = 1 << 22  # numbers in one array of a batch
 UNIT = 2.0**-52  # twice the unit roundoff: bounds have room for their own rounding
-
-
-def checked_norm(name: str, value: float) -> float:
-    """One of the norms 1, 2 and inf.
-
-    Raises:
-        ValueError: for any other.
-    """
-    if value not in (1, 2, np.inf):
-        raise ValueError(f"{name} = {value!r} is not implemented: the norms are 1, 2 and inf.")
-    return float(value)
 
 
 def dual(p: float) -> float:
@@ -45,7 +35,7 @@ def operator_norms(matrices: FloatArray, p: float = 2, q: float = 2) -> FloatArr
         >>> [operator_norms(A, p, q).item() for p, q in ((1, 1), (1, 2), (np.inf, np.inf), (np.inf, 1))]
         [7.0, 5.0, 5.0, 8.0]
     """
-    p, q = checked_norm("p", p), checked_norm("q", q)
+    p, q = as_norm(p, "p"), as_norm(q, "q")
     m, n = matrices.shape[1:]
     if not matrices.size:
         return np.zeros(len(matrices))

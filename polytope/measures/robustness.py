@@ -24,7 +24,7 @@ from polytope.errors import SolverError
 from polytope.exact.nearest import enclosed
 from polytope.exact.network import ExactNetwork
 from polytope.geometry.equilibrate import equilibrated
-from polytope.geometry.norm_distance import DUAL
+from polytope.geometry.norms import as_norm
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.projection import Errors, Nearest
 from polytope.given import DomainLike, NetworkLike, as_domain, as_network
@@ -78,7 +78,7 @@ class Radius:
 def robustness_radius(
     network: NetworkLike,
     x: ArrayLike,
-    norm: float = 2,
+    norm: float | str = 2,
     *,
     domain: DomainLike | None = None,
     max_regions: int | None = None,
@@ -102,7 +102,7 @@ def robustness_radius(
     Arguments:
         network: of several outputs, whose class is the largest; or of one, whose class is its sign.
         x: one point of the domain, ``[d]``, or with axes of length one or of the input's shape.
-        norm: p: 1, 2 or infinity.
+        norm: p: 1, 2 or infinity (``np.inf``, or "inf").
         domain: where to look; the whole space by default. An image's box keeps the witness an image.
         max_regions, max_seconds: budgets.
         progress: called with the numbers of regions found and of rows to look at.
@@ -123,9 +123,12 @@ def robustness_radius(
         (0.75, [1.0], True)
     """
     network = as_network(network)
-    if norm not in DUAL:
-        raise ValueError(f"robustness_radius: norm must be 1, 2 or infinity, not {norm!r}.")
-    start = floats(x).ravel()  # one point, of any shape
+    norm = as_norm(norm, "robustness_radius: norm")
+    try:
+        start = floats(x).ravel()  # one point, of any shape
+    except (TypeError, ValueError) as error:
+        said = f"robustness_radius: x must be a point, {network.input_dim} numbers, not {x!r}."
+        raise TypeError(said) from error
     if len(start) != network.input_dim or not np.isfinite(start).all():
         raise ValueError(
             f"robustness_radius: x must be one finite point of R^{network.input_dim}, not an array of shape "

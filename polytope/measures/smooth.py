@@ -18,6 +18,7 @@ from polytope.core.bounding_box import bounding_box
 from polytope.engines.amounts import Seconds, in_seconds
 from polytope.engines.budget import Budget
 from polytope.engines.sampling import random_points
+from polytope.geometry.norms import as_norm
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.given import DomainLike, NetworkLike, as_network, as_problem
 from polytope.ir import Layer, Network, PiecewiseLinear
@@ -27,7 +28,7 @@ from polytope.ir.arrays import floats
 from polytope.ir.deviation import layer_deviations, spline_deviation
 from polytope.ir.maps import FloatArray
 from polytope.labelled import Bound
-from polytope.measures.operator_norm import checked_norm, upper_norms
+from polytope.measures.operator_norm import upper_norms
 from polytope.measures.robustness import Radius, robustness_radius
 
 _PAIRS, _PROVED = 2000, 20
@@ -90,7 +91,7 @@ def smooth_lipschitz(network: NetworkLike, domain: DomainLike, p: float = 2, q: 
         p, q: 1, 2 or infinity.
     """
     read, where = as_problem(network, domain)
-    p, q = checked_norm("p", p), checked_norm("q", q)
+    p, q = as_norm(p, "p"), as_norm(q, "q")
     low, high, _ = bounding_box(where)
     jacobian = interval_jacobian(read, _slopes(read, np.stack([low, high])))
     upper = float(upper_norms(jacobian[None], np.zeros((1, *jacobian.shape)), p, q)[0])

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from polytope.engines.amounts import Seconds
+from polytope.engines.amounts import Seconds, threads
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.exact.network import ExactNetwork
 from polytope.given import NetworkLike, as_network
@@ -103,6 +103,7 @@ def check_property(
     network = as_network(network)
     if prove not in ("any", "enumeration"):
         raise ValueError(f"check_property: prove must be 'any' or 'enumeration', not {prove!r}.")
+    workers = threads(workers)
     stated = vnnlib if isinstance(vnnlib, Property) else read_property(vnnlib)
     for what, here, there in (
         ("inputs", stated.n_inputs, network.input_dim),

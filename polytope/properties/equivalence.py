@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import inf
 from typing import Literal
 
 import numpy as np
 
-from polytope.engines.amounts import Seconds
+from polytope.engines.amounts import Seconds, from_zero, threads
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.given import DomainLike, NetworkLike, as_domain, as_network
 from polytope.ir.looking import watched
@@ -142,10 +141,9 @@ def equivalent(
         ['within', 'different']
     """
     pair = _pair(first, second, domain, rng)
-    if not 0 <= tolerance < inf:
-        raise ValueError(f"equivalent: the tolerance must be a number from 0 on, not {tolerance}.")
+    tolerance, workers = from_zero(tolerance, "equivalent: tolerance"), threads(workers)
     budget = Budget(None, max_seconds)
-    found = _decided(pair, float(tolerance), budget, workers)
+    found = _decided(pair, tolerance, budget, workers)
     if runtimes is None or found.status != "different":
         return found
     assert found.witness is not None, "only a witness shows a difference"
@@ -188,6 +186,7 @@ def difference_bounds(
         (0.25, 0.25)
     """
     pair = _pair(first, second, domain, rng)
+    gap, workers = from_zero(gap, "difference_bounds: gap"), threads(workers)
     if not gap > 0:
         raise ValueError(f"difference_bounds: the gap must be a positive number, not {gap}.")
     budget = Budget(None, max_seconds)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
+from polytope.engines.amounts import time_taken
 from polytope.properties.equivalence import Equivalence
 from polytope.report.property import proved_by
 
@@ -19,18 +20,19 @@ def equivalence_facts(found: Equivalence) -> dict[str, Any]:
     return facts | more | {"classes": None if found.classes is None else list(found.classes)}
 
 
-def equivalence_verdict(found: Equivalence, where: str) -> str:
+def equivalence_verdict(found: Equivalence, where: str, max_seconds: float | None = None) -> str:
     """The answer and what it rests on.
 
     Arguments:
         found: the comparison.
         where: a phrase that completes "in ...".
+        max_seconds: the time that was asked for.
     """
     if found.status == "undecided":
         upper = f"at most {found.upper:.4g}" if isfinite(found.upper) else "without a bound"
         return (
-            f"Undecided after {found.seconds:.1f} s: the largest difference of an output in {where} is "
-            f"at least {found.lower:.4g}{_at_output(found)} and {upper}."
+            f"Undecided after {time_taken(found.seconds, max_seconds)}: the largest difference of an output "
+            f"in {where} is at least {found.lower:.4g}{_at_output(found)} and {upper}."
         )
     if found.status == "different":
         assert found.witness is not None, "a difference has a witness"

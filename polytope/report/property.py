@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from polytope.engines.amounts import time_taken
 from polytope.properties.decide import Proof, PropertyCheck
 
 _BASES: dict[Proof, str] = {
@@ -27,10 +28,15 @@ def property_facts(found: PropertyCheck) -> dict[str, Any]:
     return facts | {"largest": found.largest, "least": found.least}
 
 
-def property_verdict(found: PropertyCheck) -> str:
-    """The answer and what it rests on."""
+def property_verdict(found: PropertyCheck, max_seconds: float | None = None) -> str:
+    """The answer and what it rests on.
+
+    Arguments:
+        found: the check.
+        max_seconds: the time that was asked for.
+    """
     if found.status == "undecided":
-        return f"Undecided after {found.seconds:.1f} s and {found.regions:,} regions."
+        return f"Undecided after {time_taken(found.seconds, max_seconds)} and {found.regions:,} regions."
     if found.status == "holds":
         assert found.proof is not None, "what holds is proved"
         basis = proved_by(found.proof, found.regions)
