@@ -373,3 +373,22 @@ def test_a_network_that_time_does_not_allow_to_rebuild_has_no_smaller_size(
     assert isinstance(found.simplify.units_after, Missing)
     assert found.simplify.units_after.reason == "the budget was spent"
     assert [left.what for left in clock.left_out] == ["what simplify would save"]
+
+
+def test_units_of_the_datas_box_are_proved_where_time_allows() -> None:
+    """Intervals leave units open that regions or bounds on parts of the box decide; what is decided agrees."""
+    rng = np.random.default_rng(3)
+    shapes = pairwise([9, 12, 12, 2])
+    net = pt.mlp([(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in shapes])
+    subject = subject_of(pt.ModelFile(net), None, pt.Data(rng.uniform(-0.2, 0.2, (40, 9))))
+    complex = pt.enumerate_regions(subject.inside, subject.scope.domain)
+    assert subject.data_box is not None
+    truth = pt.prove_units(net, subject.data_box)
+    assert truth.complete
+    clock = Clock(float("inf"), {"redundancy": 1.0})
+    clock.begin("redundancy")
+    found = redundancy_facts(subject, domain_units(subject.inside, complex, None), complex, clock).data_box
+    assert found is not None
+    assert found.total.dead == Exact(truth.dead()[0])
+    assert found.total.always_on == Exact(truth.always_on()[0])
+    assert not clock.left_out

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from polytope.engines.sampling import clear_patterns, random_points
 from polytope.geometry import Polyhedron
 from polytope.ir import LinearMap, Network
 from polytope.ir.boundaries import boundaries
-from polytope.labelled import Bound, Estimate, Exact, Missing, Number, interval
+from polytope.labelled import Bound, Estimate, Exact, Missing, Number, interval, plural
 from polytope.measures.simplify import Simplified, simplify
-from polytope.measures.units import UnitUse, seen_units, unit_use
+from polytope.measures.units import UnitUse, prove_units, seen_units, unit_use
 from polytope.regions.complex import RegionComplex
 from polytope.report.clock import Clock
 from polytope.report.network_sections import LayerUse, Redundancy, Saved, Use, UseAtData, UseByLayer
@@ -48,7 +50,7 @@ def redundancy_facts(
 
 
 def _box_use(subject: Subject, clock: Clock) -> UnitUse | None:
-    """The use of units in the bounding box of the data: intervals, and points of the box."""
+    """The use of units in the bounding box of the data: intervals, points of the box, and proofs."""
     box = subject.data_box
     if box is None or subject.points is None:
         return None
@@ -60,7 +62,16 @@ def _box_use(subject: Subject, clock: Clock) -> UnitUse | None:
     x = subject.points[:256]
     near = x + 1e-3 * (inner[: len(x)] - x)  # off the breakpoints that data with zeros lie on
     patterns, _ = clear_patterns(subject.network, boundaries(subject.network), np.concatenate([near, inner]))
-    return seen_units(subject.network, box, patterns)
+    use = seen_units(subject.network, box, patterns)
+    if use.complete or clock.left <= 0:
+        return use
+    half = None if clock.limit is None else clock.limit / 2
+    proved = prove_units(subject.network, box, samples=64, max_seconds=half)
+    both = replace(proved, fixed=proved.fixed | use.fixed, varying=proved.varying | use.varying)
+    if not both.complete:
+        opened = plural(Exact(int((~both.fixed & ~both.varying).sum())), "unit")
+        clock.refuse(f"a decision on {opened} in the data's bounding box", "the time allowed was used")
+    return both
 
 
 def _per_layer(network: Network, use: UnitUse) -> UseByLayer:
