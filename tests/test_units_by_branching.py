@@ -105,3 +105,20 @@ def test_rows_of_other_layers_are_read_too() -> None:
     network = Network((7,), (front, second, Layer((2,), (Dense(np.eye(1)),), np.zeros(1))))
     found = pt.prove_units(network, pt.Polyhedron.box([-1] * 7, [1] * 7))
     assert found.fixed.tolist() == [False] * 7 + [True]
+
+
+def test_points_with_a_doubtful_unit_tell_of_the_others() -> None:
+    """0.1 x + 0.2 x - 0.3 x is 0 up to rounding: floats tell its side nowhere, but those of other units."""
+    d = 8
+    W = np.zeros((4, d))
+    W[0, :3] = 0.1, 0.2, -0.3
+    W[1, 4], W[2, 5], W[3, 6] = 1.0, -1.0, 1.0
+    spread = np.zeros((d, d))
+    spread[:3, 0] = 1.0
+    spread[3:, 3:] = np.eye(d - 3)
+    net = pt.mlp([(spread, np.full(d, 2.0)), (W, [0.0, -2.0, 2.0, 9.0]), (np.ones((1, 4)), [0.0])])
+    use = pt.prove_units(net, pt.Polyhedron.box([-1] * d, [1] * d), samples=100, max_regions=1)
+    assert use.varying[d + 1 : d + 3].all()
+    assert not use.varying[d + 3]
+    assert use.fixed[d + 3]
+    assert not use.varying[d]

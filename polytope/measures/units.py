@@ -18,7 +18,7 @@ from polytope.core.packed import differing, rows_of
 from polytope.core.vertex_cells import MOST_DIMENSIONS
 from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent
-from polytope.engines.sampling import clear_patterns, in_parts, random_points
+from polytope.engines.sampling import in_parts, random_points
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.given import DomainLike, NetworkLike, as_problem
 from polytope.ir import Network
@@ -27,6 +27,7 @@ from polytope.ir.boundaries import boundaries
 from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray
 from polytope.regions.complex import RegionComplex
+from polytope.regions.locate import told_patterns
 from polytope.runs.enumerate import enumerate_regions
 
 BoolArray = NDArray[np.bool_]
@@ -136,7 +137,7 @@ def prove_units(
     fixed = np.zeros(network.n_units, dtype=bool)
     with suppress(BudgetSpent), watched(budget.first):
         fixed = fixed_units(network, domain)
-    known = _seen(network, domain, _sampled(network, domain, samples, budget), fixed)
+    known = _seen(network, domain, *_sampled(network, domain, samples, budget), fixed)
     fixed, varying, piece = known.fixed, known.varying, known.piece
     if domain.dim > MOST_DIMENSIONS and domain.is_bounded:
         _branch(network, domain, known, budget)
@@ -154,17 +155,32 @@ def prove_units(
     return UnitUse(fixed, varying, _slopes(network, piece) == 0, piece)
 
 
-def _sampled(network: Network, domain: Polyhedron, samples: int, budget: Budget) -> PatternArray:
-    """The patterns at random points of a domain, as many as half of the time that is left allows."""
-    half, tables = _half(budget), boundaries(network)
+def _sampled(
+    network: Network, domain: Polyhedron, samples: int, budget: Budget
+) -> tuple[PatternArray, BoolArray]:
+    """What ``_pieces_at`` says of random points, as many as half of the time that is left allows."""
+    half = _half(budget)
     found = [np.zeros((0, network.n_units), dtype=np.int8)]
+    told = [np.zeros((0, network.n_units), dtype=bool)]
     with suppress(BudgetSpent), watched(half.first):
         for points in random_points(bounded_part(domain), samples, np.random.default_rng(0)):
-            parts = in_parts(network, points)
-            found.extend(
-                clear_patterns(network, tables, some)[0] for some in parts
-            )  # those so far, if stopped
-    return np.concatenate(found)
+            for some in in_parts(network, points):  # those so far, if stopped
+                patterns, sure = _pieces_at(network, some)
+                found.append(patterns)
+                told.append(sure)
+    return np.concatenate(found), np.concatenate(told)
+
+
+def _pieces_at(network: Network, points: FloatArray) -> tuple[PatternArray, BoolArray]:
+    """The pieces of units at points, ``int8[B, units]``, and which of them are proved, ``bool[B, units]``.
+
+    Where floats do not tell some unit's side, intervals say which ones are told all the same.
+    """
+    patterns, clear = told_patterns(network, boundaries(network), points)
+    told = np.repeat(clear[:, None], network.n_units, axis=1)
+    for i in np.flatnonzero(~clear).tolist():
+        patterns[i], told[i] = _on_one_piece(network, np.stack([points[i], points[i]]))
+    return patterns, told
 
 
 def _half(budget: Budget) -> Budget:
@@ -185,8 +201,8 @@ def _branch(network: Network, domain: Polyhedron, known: UnitUse, budget: Budget
     known.fixed[undecided[proved]] = True
     with suppress(BudgetSpent), watched(budget.look):
         inside = points[domain.contains(points)]
-        patterns, _ = clear_patterns(network, boundaries(network), inside)
-        known.varying[:] |= (patterns != known.piece).any(axis=0)
+        patterns, told = _pieces_at(network, inside)
+        known.varying[:] |= ((patterns != known.piece) & told).any(axis=0)
 
 
 def seen_units(network: Network, domain: Polyhedron, patterns: PatternArray) -> UnitUse:
@@ -195,14 +211,19 @@ def seen_units(network: Network, domain: Polyhedron, patterns: PatternArray) -> 
     Arguments:
         patterns: of regions of the domain, ``int8[n, units]``; that of a point inside where there are none.
     """
-    return _seen(network, domain, patterns, fixed_units(network, domain))
+    told = np.ones(patterns.shape, dtype=bool)
+    return _seen(network, domain, patterns, told, fixed_units(network, domain))
 
 
-def _seen(network: Network, domain: Polyhedron, patterns: PatternArray, fixed: BoolArray) -> UnitUse:
-    """How the units are used, where some are known to be fixed."""
-    seen = patterns if len(patterns) else network.pattern(domain.inscribed_ball[0][None])
-    varying = (seen != seen[0]).any(axis=0)
-    return UnitUse(fixed, varying, _slopes(network, seen[0]) == 0, seen[0])
+def _seen(
+    network: Network, domain: Polyhedron, patterns: PatternArray, told: BoolArray, fixed: BoolArray
+) -> UnitUse:
+    """How the units are used, where some are known to be fixed, and some pieces at some points."""
+    if not len(patterns):
+        patterns, told = _pieces_at(network, domain.inscribed_ball[0][None])
+    first = patterns[told.argmax(axis=0), np.arange(network.n_units)]  # the first that is proved
+    varying = ((patterns != first) & told).any(axis=0)
+    return UnitUse(fixed, varying & told.any(axis=0), _slopes(network, first) == 0, first)
 
 
 def bounded_part(domain: Polyhedron) -> Polyhedron:
@@ -227,11 +248,15 @@ def _slopes(network: Network, pattern: PatternArray) -> FloatArray:
 
 def fixed_units(network: Network, domain: Polyhedron) -> BoolArray:
     """Which units interval arithmetic proves to be on one piece throughout a domain, ``bool[units]``."""
-    box = domain.bounds if domain.is_bounded else None
-    if box is None:
+    if not domain.is_bounded:
         return np.zeros(network.n_units, dtype=bool)
+    return _on_one_piece(network, domain.bounds)[1]
+
+
+def _on_one_piece(network: Network, box: FloatArray) -> tuple[PatternArray, BoolArray]:
+    """Pieces of units in a box ``[2, d]``, and which units are proved to stay on them, inside."""
     tables = boundaries(network)
-    parts = [np.zeros(0, dtype=bool)]
+    parts, pieces = [np.zeros(0, dtype=bool)], [np.zeros(0, dtype=np.int8)]
     for number, z in enumerate(preactivation_bounds(network, box), start=1):
         look()
         activation, table = network.layers[number - 1].activation, tables[number - 1]
@@ -246,7 +271,8 @@ def fixed_units(network: Network, domain: Polyhedron) -> BoolArray:
         k, fixed = table.row_boundary[rows], np.ones(len(guess), dtype=bool)
         fixed[table.unit[k[~np.where(table.row_sign[rows] > 0, high[k] < 0, low[k] > 0)]]] = False
         parts.append(fixed)
-    return np.concatenate(parts)
+        pieces.append(guess)
+    return np.concatenate(pieces), np.concatenate(parts)
 
 
 def _interval(terms: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -49,13 +49,13 @@ def fixed_pieces(
     for number, first in enumerate(network.unit_offsets[:-1], start=1):
         mine = units[(first <= units) & (units < network.unit_offsets[number])]
         if len(mine):
-            front, owner = _conditions(network, number, mine - first, pattern[mine])
-            positive, seen = np.zeros(len(owner), dtype=bool), np.zeros((0, network.input_dim))
+            surely = np.zeros(len(mine), dtype=bool)
             with suppress(BudgetSpent):
+                front, owner = _conditions(network, number, mine - first, pattern[mine])
                 rows, seen = _settle(front, box, spent)
-                positive[rows] = True
-            proved.append(~np.isin(np.arange(len(mine)), owner[~positive]))
-            points.append(seen)
+                surely = ~np.isin(np.arange(len(mine)), np.delete(owner, rows))
+                points.append(seen)
+            proved.append(surely)
     return np.concatenate(proved), np.concatenate(points)
 
 
