@@ -7,9 +7,12 @@ import pytest
 
 from polytope import IntegerProgram, LayerSplit, Network, Polyhedron, count_regions, enumerate_regions, mlp
 from polytope.core.interior_points import point_inside
+from polytope.engines.integer_program import _model
 from polytope.errors import UnboundedDomainError
 from polytope.exact.cells import ExactCells, strictly_inside
 from polytope.ir import Activation, absolute, hard_tanh, leaky_relu, relu
+from polytope.ir.boundaries import boundaries
+from polytope.ir.looking import watched
 from tests.networks import grouped, residual, seeded, seeds, unit_box_of
 
 KINDS: list[Activation] = [relu(), relu(), leaky_relu(0.1), absolute(), hard_tanh()]
@@ -93,3 +96,16 @@ def test_a_budget_leaves_an_interval() -> None:
 def test_a_network_without_units_has_one_region() -> None:
     found = enumerate_regions(seeded(0, 2, 1), Polyhedron.box([0, 0], [1, 1]), IntegerProgram())
     assert found.patterns.shape == (1, 0)
+
+
+def test_the_program_of_a_box_repeats_no_bounds_and_is_made_in_small_steps() -> None:
+    """Rows of a box bound columns; 40 inputs would be 80 rows of 40 entries, and images gigabytes."""
+    network = seeded(0, 40, 6, 5, 1)
+    box, tables, looks = Polyhedron.box([-1] * 40, [1] * 40), boundaries(network), list[int]()
+    with watched(looks.append):
+        model = _model(network, box, tables)
+    assert len(looks) > 2 * network.n_units
+    cut = Polyhedron(np.concatenate([box.A, np.ones((1, 40))]), np.append(box.b, 3.0))
+    more = _model(network, cut, tables)
+    assert len(more.rows) == len(model.rows) + 1
+    assert ([1.0] * 40, 3.0) in [(factors, most) for _, factors, _, most in more.rows]

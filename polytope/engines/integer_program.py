@@ -31,9 +31,11 @@ from polytope.geometry.programs import INFEASIBLE, SOLVED, integer_program
 from polytope.ir import Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import LayerBoundaries, PieceRow, boundaries
-from polytope.ir.looking import watched
+from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.sweep import outputs
+
+PRESOLVED = 1 << 16  # entries of a program, beyond which HiGHS's presolve, which sees no clock, takes seconds
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,12 @@ class _Model:
         factors = np.concatenate([row[1] for row in rows])
         matrix = csr_array((factors, (index, columns)), shape=(len(rows), len(self.low)))
         limits = (matrix, np.array([row[2] for row in rows]), np.array([row[3] for row in rows]))
-        for presolve, wanted in ((True, -1.0), (False, -1.0), (True, 0.0)):  # HiGHS may end in a solve error
+        small = budget.left is None or matrix.nnz <= PRESOLVED
+        for presolve, wanted in (
+            (small, -1.0),
+            (False, -1.0),
+            (small, 0.0),
+        ):  # HiGHS may end in a solve error
             cost, low = np.zeros(len(self.low)), np.array(self.low)
             cost[0], low[0] = wanted, 0.0 if wanted else 2 * slack  # the largest slack, or any
             budget.look()
@@ -171,8 +178,12 @@ def _model(network: Network, domain: Polyhedron, tables: Sequence[LayerBoundarie
     model.columns([0.0], [1.0])
     low, high = domain.bounds
     x = model.columns(low.tolist(), high.tolist())
-    for a, b in zip(domain.A, domain.b, strict=True):
-        model.row(x.tolist(), a.tolist(), -np.inf, float(b))
+    rows = csr_array(domain.rows)
+    entries = np.diff(rows.indptr)
+    for i in np.flatnonzero(entries != 1).tolist():  # what bounds one coordinate bounds its column
+        look()
+        row = slice(rows.indptr[i], rows.indptr[i + 1])
+        model.row(x[rows.indices[row]].tolist(), rows.data[row].tolist(), -np.inf, float(domain.b[i]))
     outputs(network, x, _Columns(model, tables))
     return model
 
@@ -200,8 +211,9 @@ def _preactivations(model: _Model, layer: Layer, reads: Sequence[IntArray]) -> I
         half += absolute.apply((high - low)[:, None] / 2)[:, 0]
     z = model.columns((middle - half).tolist(), (middle + half).tolist())
     dense = [linear.to_sparse().toarray() for linear in layer.maps]
+    read = np.concatenate(reads).tolist()
     for i, column in enumerate(z.tolist()):
-        read = np.concatenate(reads).tolist()
+        look()
         factors = np.concatenate([matrix[i] for matrix in dense]).tolist()
         bias = float(layer.bias[i])
         model.row([column, *read], [1.0, *(-v for v in factors)], bias, bias)
@@ -212,6 +224,7 @@ def _units(model: _Model, layer: Layer, table: LayerBoundaries, z: IntArray) -> 
     """Columns for h and the binaries of all pieces, and the rows that tie them to z."""
     h = []
     for unit, pieces in enumerate(table.pieces):
+        look()
         ranges = []
         for piece in range(len(pieces)):
             pattern = np.zeros(layer.width, dtype=np.int8)
