@@ -376,7 +376,7 @@ def test_a_network_that_time_does_not_allow_to_rebuild_has_no_smaller_size(
 
 
 def test_units_of_the_datas_box_are_proved_where_time_allows() -> None:
-    """Intervals leave units open that regions or bounds on parts of the box decide; what is decided agrees."""
+    """Intervals leave units open that bounds on parts of the box decide; what is decided agrees."""
     rng = np.random.default_rng(3)
     shapes = pairwise([9, 12, 12, 2])
     net = pt.mlp([(rng.standard_normal((m, n)), rng.standard_normal(m)) for n, m in shapes])
