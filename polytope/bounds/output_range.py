@@ -15,6 +15,7 @@ from polytope.given import DomainLike, NetworkLike, as_problem
 from polytope.ir.continuity import refuse_jumps
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,8 @@ class OutputRange:
     least_point: IntArray
     greatest_point: IntArray
     complete: bool
+
+    __repr__ = one_line
 
     @property
     def least_at(self) -> FloatArray:

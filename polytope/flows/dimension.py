@@ -13,6 +13,7 @@ from scipy.spatial import KDTree
 from polytope.flows.flow import Flow
 from polytope.flows.geometry import jacobian_spectrum
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 
 Method = Literal["mle", "two_nn", "jacobian_gap", "noise_slope"]
 
@@ -30,6 +31,8 @@ class Dimension:
     value: float
     local: FloatArray
     method: Method
+
+    __repr__ = one_line
 
 
 def intrinsic_dimension(

@@ -19,6 +19,7 @@ from torch import Tensor
 from polytope.flows.flow import Flow, Points
 from polytope.flows.geometry import base_points
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 
 Model = Callable[[Tensor], Tensor]  # [B, D] to logits [B, K], or to one value each, [B] or [B, 1]
 Space = Literal["base", "data"]
@@ -45,6 +46,8 @@ class Counterfactual:
     success: NDArray[np.bool_]
     steps: IntArray
     path: FloatArray | None
+
+    __repr__ = one_line
 
 
 def counterfactual(
@@ -189,6 +192,8 @@ class Evaluation:
     distance: FloatArray
     agrees: NDArray[np.bool_] | None
     moved: FloatArray
+
+    __repr__ = one_line
 
 
 def evaluate_counterfactual(

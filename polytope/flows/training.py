@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from polytope.errors import FlowError
 from polytope.flows.flow import Flow
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 
 Sampler = Callable[[np.random.Generator, int], FloatArray]  # draws [n, D] fresh data points
 Progress = Callable[[int, int, float], None]  # steps done, steps in all, loss
@@ -30,6 +31,8 @@ class Training:
 
     losses: FloatArray
     seconds: float
+
+    __repr__ = one_line
 
 
 def fit(

@@ -20,6 +20,7 @@ from polytope.ir.maps import (
     exponents,
     times_power,
 )
+from polytope.ir.oneline import one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,8 @@ class Convolution(LinearMap):
     dilation: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
     groups: int = 1
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         axes = self.kernel.ndim - 2

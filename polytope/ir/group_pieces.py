@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from polytope.ir.components import connected_components
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 from polytope.ir.pieces import (
     Activation,
     Enclosure,
@@ -30,6 +31,8 @@ class MaxGroups(Activation):
     """
 
     members: IntArray
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         m = self.members

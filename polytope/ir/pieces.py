@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 
 PatternArray = NDArray[np.int8]
 
@@ -35,6 +36,8 @@ class PieceCell:
     offset: FloatArray
     strict: NDArray[np.bool_]
 
+    __repr__ = one_line
+
 
 @dataclass(frozen=True, eq=False)
 class PieceMaps:
@@ -47,6 +50,8 @@ class PieceMaps:
     slope: FloatArray
     intercept: FloatArray
     own: bool = False
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.ir.maps import FloatArray, IntArray, times_power
+from polytope.ir.oneline import one_line
 from polytope.ir.pieces import (
     Activation,
     Enclosure,
@@ -64,6 +65,8 @@ class PiecewiseLinear(Activation):
     slopes: FloatArray
     intercepts: FloatArray
     spline: Spline | None = None
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         b, s, t = self.breakpoints, self.slopes, self.intercepts

@@ -17,6 +17,7 @@ from polytope.ir import Network
 from polytope.ir.arrays import floats
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.measures.local_complexity.inputs import checked_points
 
 
@@ -103,6 +104,8 @@ class LinearExplanation:
     gradient: FloatArray
     intercept: FloatArray
     reach: Mapping[float, FloatArray]
+
+    __repr__ = one_line
 
 
 def linear_explanation(

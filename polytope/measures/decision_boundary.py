@@ -16,6 +16,7 @@ from polytope.exact.network import ExactNetwork
 from polytope.ir import Dense, Layer, Network, max_groups, relu
 from polytope.ir.bounded import bounded_maps
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 from polytope.regions.asked import require_regions
 from polytope.regions.cell_volumes import facet_volumes
 from polytope.regions.complex import RegionComplex
@@ -39,6 +40,8 @@ class DecisionBoundary:
     classes: IntArray
     areas: FloatArray
     points: tuple[FloatArray, ...]
+
+    __repr__ = one_line
 
     @property
     def area(self) -> float:

@@ -12,6 +12,7 @@ from polytope.exact.images import image_of_corners
 from polytope.exact.network import ExactNetwork
 from polytope.exact.polytope import exact_corners, nearest_float
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
 
@@ -33,6 +34,8 @@ class Image:
     dimensions: IntArray
     outputs: tuple[int, ...]
     complete: bool
+
+    __repr__ = one_line
 
     def __len__(self) -> int:
         return len(self.points)

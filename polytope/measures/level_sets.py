@@ -21,6 +21,7 @@ from polytope.given import DomainLike, NetworkLike, as_problem
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.measures.decision_boundary import facet_vertices
 from polytope.measures.preimages import with_conditions
 from polytope.regions.cell_volumes import facet_volumes
@@ -47,6 +48,8 @@ class LevelSet:
     points: tuple[FloatArray, ...]
     complete: bool
     left_out: int
+
+    __repr__ = one_line
 
     @property
     def area(self) -> float:

@@ -22,6 +22,7 @@ from polytope.ir.continuity import refuse_jumps
 from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray
 from polytope.ir.maxima import maxima_first, unrolled
+from polytope.ir.oneline import one_line
 from polytope.measures.lipschitz import greatest_norm, jacobian_norms
 from polytope.measures.lipschitz_search import SteepestParts, bound_of_ends
 from polytope.measures.norm_product import norm_bound, norm_product
@@ -48,6 +49,8 @@ class LipschitzBounds:
     witness: FloatArray
     norm_product: float
     interval: float
+
+    __repr__ = one_line
 
 
 def lipschitz_bounds(

@@ -35,6 +35,7 @@ from polytope.ir.continuity import refuse_jumps
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.ir.maxima import maxima_first
+from polytope.ir.oneline import one_line
 from polytope.labelled import Exact, Missing, Number, interval
 from polytope.measures.margins import MarginRows, class_of, exact_margin, margin_network, margin_rows
 from polytope.measures.witness import Witness
@@ -65,6 +66,8 @@ class Radius:
     witness: FloatArray | None
     exact: bool
     regions: int
+
+    __repr__ = one_line
 
     @property
     def number(self) -> Number:

@@ -22,6 +22,7 @@ from polytope.ir.algebra import of_matrix
 from polytope.ir.forward import UNDERFLOW
 from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 from polytope.ir.sweep import outputs, sweep_back
 from polytope.measures.duplicates import duplicates
 from polytope.measures.units import BoolArray, UnitUse, bounded_part, prove_units
@@ -50,6 +51,8 @@ class Simplified:
     duplicate: IntArray
     unread: BoolArray
     difference: float
+
+    __repr__ = one_line
 
 
 @dataclass(eq=False)

@@ -21,6 +21,7 @@ from polytope.given import NetworkLike, as_network
 from polytope.ir import Activation, Dense, Layer, Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 from polytope.regions.region import Region
 
 
@@ -35,6 +36,8 @@ class MaxAffine:
 
     A: FloatArray
     B: FloatArray
+
+    __repr__ = one_line
 
     def __call__(self, u: FloatArray) -> FloatArray:
         """The units' values.
@@ -90,6 +93,8 @@ class PowerCells:
     centroids: FloatArray
     radii_squared: FloatArray
     offsets: FloatArray
+
+    __repr__ = one_line
 
     def power(self, x: ArrayLike) -> FloatArray:
         r"""The power distances :math:`\|x - \mu\|^2 - \tau = \|x\|^2 - 2 (\langle \mu, x \rangle + \beta)`.

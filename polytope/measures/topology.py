@@ -17,6 +17,7 @@ from scipy.sparse.linalg import eigsh
 from polytope.core.vertex_cells import explore
 from polytope.errors import UnboundedDomainError
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 from polytope.measures.vertex_signs import vertex_signs
 from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
@@ -37,6 +38,8 @@ class Topology:
 
     f_vector: tuple[int, ...]
     betti: tuple[int, ...]
+
+    __repr__ = one_line
 
     @property
     def euler_characteristic(self) -> int:
@@ -219,6 +222,8 @@ class DualGraph:
     degrees: IntArray
     diameter: int
     spectrum: FloatArray
+
+    __repr__ = one_line
 
     @property
     def mean_degree(self) -> float:

@@ -22,6 +22,7 @@ from polytope.given import NetworkLike, as_network
 from polytope.ir import Layer
 from polytope.ir.activations import Activation
 from polytope.ir.maps import FloatArray, LinearMap
+from polytope.ir.oneline import one_line
 from polytope.ir.sweep import outputs
 from polytope.measures.signomial import Numbers, Signomial, added, affine, greatest, pruned
 
@@ -42,6 +43,8 @@ class TropicalForm:
     F: tuple[Signomial, ...]
     G: tuple[Signomial, ...]
     monomials_before: tuple[tuple[int, int], ...]
+
+    __repr__ = one_line
 
     @property
     def monomials(self) -> tuple[tuple[int, int], ...]:

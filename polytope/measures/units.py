@@ -26,6 +26,7 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.boundaries import boundaries
 from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.regions.complex import RegionComplex
 from polytope.regions.locate import told_patterns
 from polytope.runs.enumerate import enumerate_regions
@@ -48,6 +49,8 @@ class UnitUse:
     varying: BoolArray
     flat: BoolArray
     piece: PatternArray
+
+    __repr__ = one_line
 
     @property
     def complete(self) -> bool:

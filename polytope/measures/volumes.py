@@ -9,6 +9,7 @@ from scipy.special import betaincinv
 
 from polytope.errors import UnboundedDomainError
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.labelled import Label
 from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
@@ -38,6 +39,8 @@ class Volumes:
     label: Label
     confidence: float
     samples: int
+
+    __repr__ = one_line
 
 
 def region_volumes(

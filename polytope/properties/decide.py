@@ -16,6 +16,7 @@ from polytope.given import NetworkLike, as_network
 from polytope.ir import Network
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.properties.cases import Outcome, Shown, settle
 from polytope.properties.vnnlib_property import Case, Property, read_property
 
@@ -51,6 +52,8 @@ class PropertyCheck:
     proof: Proof | None
     seconds: float
     rounded: bool = False
+
+    __repr__ = one_line
 
     @property
     def largest(self) -> int | None:

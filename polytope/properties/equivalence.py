@@ -23,6 +23,7 @@ from polytope.engines.budget import Budget, BudgetSpent
 from polytope.given import DomainLike, NetworkLike, as_domain, as_network
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.labelled import nearest
 from polytope.properties.cases import Outcome, Shown
 from polytope.properties.pairs import Pair
@@ -65,6 +66,8 @@ class Equivalence:
     seconds: float
     rounded: bool = False
 
+    __repr__ = one_line
+
     @property
     def output(self) -> int | None:
         """The number of the output whose values differ most at the witness; ``None`` without one."""
@@ -96,6 +99,8 @@ class DifferenceBounds:
     upper: float
     witness: FloatArray | None
     seconds: float
+
+    __repr__ = one_line
 
 
 def equivalent(

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.properties.vnnlib_networks import Declared, statements
 from polytope.properties.vnnlib_text import Term, asserted, finite_number, head_of, property_text, shown
 
@@ -73,6 +74,8 @@ class Property:
     cases: tuple[Case, ...]
     inputs: tuple[Declared, ...] = ()
     outputs: tuple[Declared, ...] = ()
+
+    __repr__ = one_line
 
 
 def read_property(vnnlib: str | Path) -> Property:

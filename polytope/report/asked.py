@@ -15,6 +15,7 @@ from polytope.engines.engine import Engine
 from polytope.engines.named import EngineLike, as_engine
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.report.checks import read_check
 
 Runtime = Callable[[FloatArray], FloatArray]
@@ -39,6 +40,8 @@ class ModelFile:
     classes: Sequence[str] = ()
     piece: str = ""
 
+    __repr__ = one_line
+
 
 @dataclass(frozen=True, eq=False)
 class Data:
@@ -57,6 +60,8 @@ class Data:
     points: ArrayLike
     labels: ArrayLike | None = None
     radius: float | None = None
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if self.radius is not None and not 0 < self.radius < inf:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 
 Chooser = Literal["user", "default"]
 
@@ -39,6 +40,8 @@ class Scope:
     kind: Literal["box", "polytope", "window"]
     low: FloatArray | None = None
     high: FloatArray | None = None
+
+    __repr__ = one_line
 
     @classmethod
     def of(cls, domain: Polyhedron, window: Slice | None = None) -> Scope:

@@ -25,6 +25,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.given import DomainLike, NetworkLike, as_problem, described
 from polytope.ir import Network
 from polytope.ir.continuity import refuse_infinite, refuse_jumps
+from polytope.ir.oneline import one_line
 from polytope.regions.complex import RegionComplex
 from polytope.runs.batches import count_in_batches, enumerate_in_batches
 
@@ -53,6 +54,8 @@ class RegionCount:
     statistics: Mapping[str, float] = field(default_factory=dict)
     open_cells: tuple[Path, ...] = ()
     stopped_by: Limit | None = None
+
+    __repr__ = one_line
 
 
 def enumerate_regions(

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from polytope.errors import GeometryError
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,8 @@ class TangentBundle:
     vertices: FloatArray
     faces: IntArray
     gauge: FloatArray | None = None
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         vertices, faces = np.array(self.vertices, dtype=float), np.array(self.faces)

@@ -23,6 +23,7 @@ from polytope.equivariant.groups.tables import (
     icosahedral_generators,
 )
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,8 @@ class Representation:
     group: FiniteGroup
     matrices: FloatArray
     tolerance: float = 1e-9
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         M = np.array(self.matrices, dtype=float)

@@ -27,6 +27,7 @@ from polytope.ir import Network
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.ir.matrix import sparse
+from polytope.ir.oneline import one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,8 @@ class EquivarianceCertificate:
     exact: bool
     proved: tuple[bool, ...]
     regions: int
+
+    __repr__ = one_line
 
 
 def certify_equivariance(

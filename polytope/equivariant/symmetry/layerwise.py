@@ -22,6 +22,7 @@ from polytope.equivariant.symmetry.rounding import product
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,8 @@ class LayerwiseAction:
     output: csr_array
     error: float
     exact: bool
+
+    __repr__ = one_line
 
     def matrices(self) -> list[FloatArray]:
         """The monomial matrices ``M_l [n_l, n_l]`` of the layers with activations, in order."""

@@ -17,6 +17,7 @@ from polytope.equivariant.symmetry.unit_action import unit_action
 from polytope.errors import SymmetryError
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import IntArray
+from polytope.ir.oneline import one_line
 from polytope.regions.complex import RegionComplex
 
 
@@ -35,6 +36,8 @@ class Orbits:
     representative: IntArray
     size: IntArray
     stabilizer: tuple[IntArray, ...]
+
+    __repr__ = one_line
 
     def __len__(self) -> int:
         return len(self.representative)

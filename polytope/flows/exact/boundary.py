@@ -12,6 +12,7 @@ from polytope.flows.flow import Flow
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.measures.decision_boundary import DecisionBoundary, decision_boundary
 from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
@@ -33,6 +34,8 @@ class PulledBack:
     base: DecisionBoundary
     points: tuple[FloatArray, ...]
     areas: FloatArray
+
+    __repr__ = one_line
 
 
 def pullback_decision_boundary(classifier: Network | nn.Module, flow: Flow, domain: Polyhedron) -> PulledBack:

@@ -27,6 +27,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Dense, Layer, Network, max_groups
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.measures.robustness import Radius, nearest_change
 
 SAMPLES, TRIED = 2048, 4  # random base points, and how many of those that reach the target are tried
@@ -52,6 +53,8 @@ class ExactCounterfactual:
     lower_bound: float
     certified: bool
     regions: int
+
+    __repr__ = one_line
 
 
 def exact_counterfactual(

@@ -19,6 +19,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Dense, Layer, Network, PiecewiseLinear, max_groups, relu, stack
 from polytope.ir.algebra import identity
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.oneline import one_line
 from polytope.regions.cell_vertices import cell_vertices
 from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
@@ -50,6 +51,8 @@ class Masses:
     confidence: float
     samples: int
     regions: int
+
+    __repr__ = one_line
 
 
 def region_mass(

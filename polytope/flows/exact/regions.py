@@ -21,6 +21,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
 
@@ -40,6 +41,8 @@ class FlowRegions:
     flow: Flow
     complex: RegionComplex
     logdet: FloatArray
+
+    __repr__ = one_line
 
     def __len__(self) -> int:
         return len(self.complex)

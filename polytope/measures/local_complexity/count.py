@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
+from polytope.ir.oneline import one_line
 from polytope.measures.local_complexity.frames import Frames
 from polytope.measures.local_complexity.inputs import checked_frames, checked_points, checked_radius
 
@@ -44,6 +45,8 @@ class LocalComplexity:
     method: str = "crossing"
     sensitivity: float | None = None
     layers: tuple[str, ...] | None = None
+
+    __repr__ = one_line
 
     @property
     def meaning(self) -> str:

@@ -20,6 +20,7 @@ from polytope.given import NetworkLike, as_network
 from polytope.ir import mlp
 from polytope.ir.looking import look, watched
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.measures.local_complexity.inputs import checked_frames, checked_points, checked_radius
 from polytope.measures.units import unit_use
 from polytope.regions.cell_volumes import facet_volumes, float_volumes
@@ -49,6 +50,8 @@ class ExactComplexity:
     regions_upper: NDArray[np.int64]
     crossing_volume: FloatArray
     complete: NDArray[np.bool_]
+
+    __repr__ = one_line
 
 
 def exact_local_complexity(

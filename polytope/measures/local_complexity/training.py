@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.ir.maps import FloatArray
+from polytope.ir.oneline import one_line
 from polytope.measures.local_complexity.count import local_complexity
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class ComplexityRecorder:
     means: list[FloatArray] = field(default_factory=list)
     _passes: int = 0
     _handle: Any = None
+
+    __repr__ = one_line
 
     @property
     def per_layer(self) -> FloatArray:
