@@ -200,6 +200,15 @@ def test_blocks_give_the_same_numbers(head: str) -> None:
     np.testing.assert_allclose(whole.nngp, whole.nngp.T, rtol=1e-14)
 
 
+@pytest.mark.parametrize("head", ["gap", "flat"])
+def test_sites_are_read_alike_with_and_without_a_table(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = infinite.architecture(convolutional(head, padding=1), (2, 5, 5))
+    x = np.random.default_rng(0).standard_normal((3, 2, 5, 5))
+    with_table = infinite.kernel(read, x)
+    monkeypatch.setattr("polytope.infinite.slots.LARGEST_TABLE", 1)
+    np.testing.assert_allclose(infinite.kernel(read, x).ntk, with_table.ntk, rtol=1e-12)
+
+
 def test_flat_readouts_need_the_diagonal_alone() -> None:
     flat, gap = (infinite.architecture(convolutional(h, padding=1), (2, 5, 5)) for h in ("flat", "gap"))
     assert not any(whole_matrices(flat, output=True))

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from polytope.ir.maps import FloatArray, IntArray
 
+LARGEST_TABLE = 1 << 20  # entries
+
 
 @dataclass(frozen=True, eq=False)
 class Reads:
@@ -71,7 +73,9 @@ class Reads:
         """
         if self.sites_in == self.sites == 1:
             return m * float(variances[self.index[:, 0] >= 0].sum())
-        return m @ torch.as_tensor(self._counted(variances), device=m.device)
+        if self.sites_in * self.sites <= LARGEST_TABLE:
+            return m @ torch.from_numpy(self._counted(variances)).to(m.device)
+        return self._read_one_by_one(m, variances)
 
     def _counted(self, variances: FloatArray) -> FloatArray:
         """How much each site reads of each, ``[A, A']``."""
@@ -79,6 +83,18 @@ class Reads:
         k, site = np.nonzero(self.index >= 0)
         np.add.at(table, (self.index[k, site], site), variances[k])
         return table
+
+    def _read_one_by_one(self, m: Tensor, variances: FloatArray) -> Tensor:
+        """The same sum without a table, slot by slot, or site by site where these are fewer."""
+        padded = torch.nn.functional.pad(m, (0, 1))
+        index = torch.as_tensor(np.where(self.index < 0, self.sites_in, self.index), device=m.device)
+        if len(index) > self.sites:
+            weights = torch.from_numpy(variances).to(m.device)
+            return torch.stack([padded[..., column] @ weights for column in index.T], dim=-1)
+        out = m.new_zeros(*m.shape[:-1], self.sites)
+        for row, variance in zip(index, variances.tolist(), strict=True):
+            out.add_(padded[..., row], alpha=variance)
+        return out
 
     def among(self, extra: int) -> Reads:
         """The slots of a layer that takes ``extra`` sites e for channels, of sites (e, a)."""
