@@ -12,6 +12,7 @@ _HOMES = {
     "from_onnx": "adapters.memory",
     "from_torch": "adapters.memory",
     "load": "adapters.files",
+    "mlp_blocks": "adapters.blocks",
     "runtime": "adapters.check",
     "supported_ops": "adapters.lowering.published",
     "supported_ops_markdown": "adapters.lowering.published",
@@ -19,6 +20,7 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from adapters.blocks import mlp_blocks as mlp_blocks
     from adapters.check import runtime as runtime
     from adapters.files import load as load
     from adapters.inside import activations as activations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,16 +56,6 @@ def _values(model: Any, inputs: Sequence[Any], at: str) -> NDArray[Any]:
         from adapters.torch.inside import values_in_module
 
         return values_in_module(model, inputs, at)
-    from adapters.onnx.file import parse_model, resolve_external
-    from adapters.onnx.inside import values_in_model
+    from adapters.onnx.inside import model_of, values_in_model
 
-    if hasattr(model, "graph"):
-        return values_in_model(model, inputs, at)
-    if not isinstance(model, str | os.PathLike) or Path(model).suffix.lower() != ".onnx":
-        raise TypeError(f"activations: expected an ONNX file or model or a torch.nn.Module, not {model!r}.")
-    from adapters.files import contents
-
-    file = Path(model)
-    parsed = parse_model(contents(file), file.name)
-    resolve_external(parsed, file.parent)
-    return values_in_model(parsed, inputs, at)
+    return values_in_model(model_of(model, "activations"), inputs, at)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +12,27 @@ import onnx
 from numpy.typing import NDArray
 
 from adapters.check import NotRunnableError
+from adapters.files import contents
+from adapters.onnx.file import parse_model, resolve_external
 from adapters.onnx.graph import ordered, producers
 from adapters.onnx.runtime import session_of
 from polytope.errors import CorruptFileError, UnsupportedOpError
+
+
+def model_of(given: Any, verb: str) -> onnx.ModelProto:
+    """A model in memory as it is, or the one of a file, with its external data.
+
+    Raises:
+        TypeError: it is neither; the message names the verb.
+    """
+    if isinstance(given, onnx.ModelProto):
+        return given
+    if not isinstance(given, str | os.PathLike) or Path(given).suffix.lower() != ".onnx":
+        raise TypeError(f"{verb}: expected an ONNX file or model or a torch.nn.Module, not {given!r}.")
+    file = Path(given)
+    parsed = parse_model(contents(file), file.name)
+    resolve_external(parsed, file.parent)
+    return parsed
 
 
 def values_in_model(model: onnx.ModelProto, inputs: Sequence[Any], at: str) -> NDArray[Any]:

@@ -86,7 +86,7 @@ def _in_batches(
             for e, several in zip(examples, batched, strict=True)
         )
         try:
-            program = _program(exported_program(module, several)).cut(piece)
+            program = program_of(exported_program(module, several)).cut(piece)
         except LoadError as error:
             raise NotRunnableError(str(error)) from error
         return program_model(program, parts, dtype).run(x)
@@ -141,7 +141,7 @@ def _misfit(given: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
 
 
 def _traced(exported: Any, piece: Piece) -> tuple[Program, list[InputPart], Network]:
-    program = _program(exported).cut(piece)
+    program = program_of(exported).cut(piece)
     parts = [completed_part(name, shape, None, per_sample=True) for name, shape in program.inputs]
     return program, parts, trace_program(program, parts, piece.spacing)
 
@@ -192,7 +192,7 @@ def tensor_array(tensor: torch.Tensor, name: str) -> Array:
     return array
 
 
-def _program(exported: Any) -> Program:
+def program_of(exported: Any) -> Program:
     """The steps of an exported program."""
     signature = exported.graph_signature
     stored = {**exported.state_dict, **exported.constants}

@@ -1,0 +1,108 @@
+"""The MLP blocks of a model, found by structure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapters.lowering.refusals import presentable
+from adapters.mlp_block import MLPBlock, Step
+from polytope.ir.maps import FloatArray
+
+
+def mlp_blocks(model: Any, example_input: Any = None) -> tuple[MLPBlock, ...]:
+    """The MLP blocks of a transformer or any other model, in the order in which they are computed.
+
+    A block is a linear map, an activation (ReLU, or one that has splines), perhaps a product with another
+    linear map of the same input or with itself, and a linear map behind it, each of the last axis alone.
+
+    Arguments:
+        model: an ONNX file or model, or a ``torch.nn.Module``.
+        example_input: of a module: a tensor with a batch axis in front, or a tuple; whole numbers too.
+
+    Raises:
+        LoadError: the model cannot be read or traced.
+        TypeError: the model is of another kind, or a module without an example.
+
+    Example:
+        >>> import torch
+        >>> layer = torch.nn.TransformerEncoderLayer(8, 2, dim_feedforward=32, batch_first=True)
+        >>> mlp_blocks(layer, torch.zeros(1, 5, 8))[0].units().n_units
+        32
+    """
+    with presentable():
+        return tuple(_found(_flow(model, example_input)))
+
+
+def _flow(model: Any, example_input: Any) -> dict[str, Step]:
+    """All values of a model by name, in order."""
+    if hasattr(model, "modules"):
+        from adapters.torch.blocks import flow_of_module
+
+        if example_input is None:
+            raise TypeError(
+                "mlp_blocks: a module needs an example of its input: mlp_blocks(module, example)."
+            )
+        return flow_of_module(model, example_input)
+    from adapters.onnx.blocks import flow_of_model
+    from adapters.onnx.inside import model_of
+
+    return flow_of_model(model_of(model, "mlp_blocks"))
+
+
+def _found(flow: dict[str, Step]) -> list[MLPBlock]:
+    readers: dict[str, list[str]] = {}
+    for name, step in flow.items():
+        for read in step.reads:
+            readers.setdefault(read, []).append(name)
+    return [
+        block
+        for name, step in flow.items()
+        if step.kind == "activation"
+        for block in _at(flow, readers, name)
+    ]
+
+
+def _at(flow: dict[str, Step], readers: dict[str, list[str]], name: str) -> list[MLPBlock]:
+    """The block around an activation, if it is one."""
+    hidden, start = _linear_in_front(flow, flow[name].reads[0])
+    if hidden is None:
+        return []
+    behind, how = _readers(flow, readers, name), ""
+    for product in [n for n in behind if flow[n].kind == "product"]:
+        factors = {_source(flow, read) for read in flow[product].reads}
+        other = factors - {name}
+        squared = not other
+        gated = any(_linear_in_front(flow, n)[1] == start for n in other)
+        if squared or gated:
+            behind, how = _readers(flow, readers, product), "squared" if squared else "gated"
+    ends = [n for n in behind if flow[n].kind == "linear"]
+    made = []
+    for end in ends[:1]:
+        readout = flow[end].weights
+        assert readout is not None, "linear maps have weights"
+        facts = (flow[name].name, how == "gated", how == "squared")
+        made.append(MLPBlock(start, end, *facts, hidden, readout))
+    return made
+
+
+def _source(flow: dict[str, Step], name: str) -> str:
+    """A value through what does not change it."""
+    while name in flow and flow[name].kind == "same":
+        name = flow[name].reads[0]
+    return name
+
+
+def _linear_in_front(flow: dict[str, Step], name: str) -> tuple[tuple[FloatArray, FloatArray] | None, str]:
+    """The linear map whose value this is, and what it reads."""
+    step = flow.get(_source(flow, name))
+    if step is None or step.kind != "linear":
+        return None, ""
+    return step.weights, _source(flow, step.reads[0])
+
+
+def _readers(flow: dict[str, Step], readers: dict[str, list[str]], name: str) -> list[str]:
+    """What reads a value, through what does not change it."""
+    found = []
+    for reader in readers.get(name, ()):
+        found += _readers(flow, readers, reader) if flow[reader].kind == "same" else [reader]
+    return found

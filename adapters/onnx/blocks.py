@@ -1,0 +1,78 @@
+"""The values of an ONNX model, as far as MLP blocks are concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from adapters.lowering.layers import Array
+from adapters.mlp_block import Step
+from adapters.onnx.decomposed import numbers, with_smooth_units
+from adapters.onnx.file import array_of
+from adapters.onnx.functions import with_rules, without_functions
+from adapters.onnx.graph import read_graph
+from polytope.errors import LoadError
+
+_ACTIVATIONS = {
+    "Relu": "relu",
+    "Gelu": "gelu",
+    "Swish": "silu",
+    "Mish": "mish",
+    "Tanh": "tanh",
+    "Sigmoid": "sigmoid",
+}
+_SAME = ("Identity", "Dropout", "Cast")
+
+
+def flow_of_model(model: onnx.ModelProto) -> dict[str, Step]:
+    """All values that the model's outputs need, in order."""
+    graph = read_graph(with_rules(without_functions(model)), None)
+    constants: dict[str, Array] = {}
+    for name, tensor in graph.initializers.items():
+        if 1 <= len(tensor.dims) <= 2:
+            try:
+                constants[name] = array_of(tensor)
+            except LoadError:  # what no linear map has
+                continue
+    flow: dict[str, Step] = {}
+    for node in with_smooth_units(graph.nodes, numbers(graph.model.graph.initializer, graph.nodes)):
+        flow[node.output[0]] = _step(node, constants, flow)
+    return flow
+
+
+def _step(node: onnx.NodeProto, constants: Mapping[str, Array], flow: Mapping[str, Step]) -> Step:
+    read = tuple(name for name in node.input if name and name not in constants)
+    kind = node.op_type
+    if len(read) == 1 and kind in ("MatMul", "Gemm", "Add"):
+        return _linear(node, constants, flow) or Step("other", read)
+    if kind in _ACTIVATIONS:
+        tanh = any(a.name == "approximate" and a.s == b"tanh" for a in node.attribute)
+        return Step("activation", read, name="gelu_tanh" if tanh else _ACTIVATIONS[kind])
+    if kind == "Mul" and len(read) == 2:
+        return Step("product", read)
+    return Step("same" if kind in _SAME and len(read) == 1 else "other", read)
+
+
+def _linear(node: onnx.NodeProto, constants: Mapping[str, Array], flow: Mapping[str, Step]) -> Step | None:
+    """A product with a constant matrix on the right, or the sum of one and a bias."""
+    given = [constants.get(name) for name in node.input]
+    if node.op_type == "Add":
+        (bias,) = (a for a in given if a is not None)
+        front = flow.get(next(n for n, a in zip(node.input, given, strict=True) if a is None))
+        if front is None or front.weights is None or bias.shape != front.weights[1].shape:
+            return None
+        return Step("linear", front.reads, weights=(front.weights[0], front.weights[1] + bias))
+    if given[0] is not None or given[1] is None or given[1].ndim != 2:
+        return None
+    options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    if options.get("transA") or options.get("alpha", 1.0) != 1 or options.get("beta", 1.0) != 1:
+        return None
+    matrix = np.asarray(given[1], dtype=float)
+    matrix = matrix if options.get("transB") else matrix.T
+    bias = given[2] if len(given) > 2 and given[2] is not None else np.zeros(len(matrix))
+    return Step(
+        "linear", (node.input[0],), weights=(matrix, np.broadcast_to(bias, (len(matrix),)).astype(float))
+    )

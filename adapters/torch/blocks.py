@@ -1,0 +1,48 @@
+"""The values of a PyTorch module, as far as MLP blocks are concerned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from adapters.mlp_block import Step as Part
+from adapters.torch.aten_program import Program, Reference, Step, reads
+from adapters.torch.export import exported_program, inference, program_of
+from adapters.torch.runtime import quiet
+from polytope.ir.maps import FloatArray
+
+_ACTIVATIONS = ("relu", "silu", "mish", "softplus", "tanh", "sigmoid", "gelu")
+_SAME = ("dropout", "to", "_to_copy", "contiguous", "clone", "alias", "detach", "native_dropout")
+
+
+def flow_of_module(module: torch.nn.Module, example_input: Any) -> dict[str, Part]:
+    """All values of a module in inference mode, in order."""
+    given = example_input if isinstance(example_input, tuple | list) else (example_input,)
+    examples = tuple(torch.as_tensor(x) for x in given)
+    with quiet(), inference(module):
+        program = program_of(exported_program(module, examples))
+    return {step.name: _part(program, step) for step in program.steps if step.outputs}
+
+
+def _part(program: Program, step: Step) -> Part:
+    read = tuple(name for name in reads(step) if name not in program.constants)
+    op, arguments = step.op.rstrip("_"), step.arguments
+    if op == "linear" and len(read) == 1:
+        return Part("linear", read, weights=_weights(program, arguments))
+    if op in _ACTIVATIONS and arguments.get("beta", 1) == 1:
+        tanh = op == "gelu" and arguments.get("approximate") == "tanh"
+        return Part("activation", read, name="gelu_tanh" if tanh else op)
+    if op == "mul" and len(read) == 2:
+        return Part("product", read)
+    if op in ("pow", "square") and arguments.get("exponent", 2) == 2:
+        return Part("product", read * 2)
+    return Part("same" if op in _SAME and len(read) == 1 else "other", read)
+
+
+def _weights(program: Program, arguments: Any) -> tuple[FloatArray, FloatArray]:
+    matrix = np.asarray(program.constants[arguments["weight"].name], dtype=float)
+    bias = arguments.get("bias")
+    known = np.zeros(len(matrix)) if not isinstance(bias, Reference) else program.constants[bias.name]
+    return matrix, np.asarray(known, dtype=float)
