@@ -82,8 +82,8 @@ def kernel(
     Example:
         >>> import numpy as np
         >>> from polytope.infinite.steps import mlp
-        >>> kernel(mlp(2, 3), np.eye(2)).nngp.diagonal() * 2 / 2  # He: as large as in front
-        array([1., 1.])
+        >>> kernel(mlp(2, 3), np.eye(2)).nngp.round(3).tolist()  # He's variances keep |x|^2 2 / d
+        [[1.0, 0.605], [0.605, 1.0]]
     """
     symmetric = y is None
     rows = architecture.points(x, device)
