@@ -37,13 +37,24 @@ def title(doc: str | None) -> str:
 
 def environment(*packages: str) -> dict[str, str]:
     """What ran, and where."""
-    out = {"python": platform.python_version(), "machine": platform.machine(), "cores": str(os.cpu_count())}
+    machine = " ".join(filter(None, (platform.machine(), vectors())))
+    out = {"python": platform.python_version(), "machine": machine, "cores": str(os.cpu_count())}
     for package in ("polytope-nn", "numpy", *packages):
         try:
             out[package] = version(package)
         except PackageNotFoundError:
             out[package] = "not installed"
     return out
+
+
+def vectors() -> str:
+    """The widest vectors of the processor, where the system tells: compiled loops choose by them."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return ""
+    names = {"avx512vl": "AVX-512", "avx2": "AVX2", "asimd": "NEON"}
+    return next((f"({name})" for flag, name in names.items() if flag in flags), "")
 
 
 def in_words(where: Mapping[str, str], note: str = "") -> str:
