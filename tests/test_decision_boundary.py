@@ -112,3 +112,18 @@ def test_what_has_no_boundary_is_refused() -> None:
     flat = pt.mlp([([[1.0, 0.0]], [0.0]), ([[1.0], [0.0]], [0.0, 0.0])])  # relu(x) against 0
     with pytest.raises(GeometryError, match="tie all over region"):
         pt.decision_boundary(pt.enumerate_regions(flat, box(2, 1.0)))
+
+
+def test_where_no_class_changes_the_class_is_named() -> None:
+    """A regression's output is positive on one box, negative on another, and changes its sign on a third."""
+    away = pt.mlp([([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [-3.0])])
+    for centre, sign in ((3.0, 1), (-3.0, 0)):
+        regions = pt.enumerate_regions(away, pt.Polyhedron.box([centre - 1] * 2, [centre + 1] * 2))
+        found = pt.decision_boundary(regions)
+        assert (len(found), found.area, found.everywhere) == (0, 0.0, sign)
+        assert f"everywhere={sign}" in repr(found)
+    crossed = pt.decision_boundary(pt.enumerate_regions(away, pt.Polyhedron.box([0, 0], [3, 3])))
+    assert crossed.everywhere is None
+    assert crossed.area == pytest.approx(3 * np.sqrt(2), rel=1e-12)  # of x + y = 3
+    constant = pt.mlp([(np.eye(2), [0.0, 0.0]), (np.zeros((3, 2)), [0.0, 2.0, 1.0])])
+    assert pt.decision_boundary(pt.enumerate_regions(constant, box(2, 1.0))).everywhere == 1

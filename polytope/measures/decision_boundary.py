@@ -34,12 +34,14 @@ class DecisionBoundary:
         areas: ``[F]``, (d-1)-volumes of the facets: lengths for d = 2, numbers of points for d = 1. An
             **estimate**: in float64 from the vertices.
         points: the vertices of each facet, ``[v, d]``, in float64 up to errors that the search bounds.
+        everywhere: the one class of the whole domain where there is no facet, else None. **Exact**.
     """
 
     regions: IntArray
     classes: IntArray
     areas: FloatArray
     points: tuple[FloatArray, ...]
+    everywhere: int | None = None
 
     __repr__ = one_line
 
@@ -57,7 +59,8 @@ def decision_boundary(complex: RegionComplex) -> DecisionBoundary:
 
     The class of x is the largest output; of a scalar output it is the sign. Parts at which classes only
     touch, and do not change, are left out; so is what lies on the domain's boundary. Which facets there are
-    is exact.
+    is exact. Where there are none, ``everywhere`` names the class of the whole domain. An output that is no
+    class, as of a regression, has a ``level_set`` instead.
 
     Arguments:
         complex: a complete complex in a bounded domain of up to twelve dimensions.
@@ -91,7 +94,11 @@ def decision_boundary(complex: RegionComplex) -> DecisionBoundary:
     wanted[places] = True
     areas = facet_volumes(found, wanted)
     return DecisionBoundary(
-        regions[order], classes[order], areas[places[order]], facet_vertices(found, places[order])
+        regions[order],
+        classes[order],
+        areas[places[order]],
+        facet_vertices(found, places[order]),
+        None if len(order) else int(winner[0]),
     )
 
 
