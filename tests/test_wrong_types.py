@@ -17,7 +17,7 @@ from polytope.report.asked import Silence
 from polytope.report.property import property_verdict
 from tests.networks import seeded
 
-NETWORK = seeded(0, 2, 8, 2)
+NETWORK = seeded(0, 2, 4, 2)
 BOX = pt.Polyhedron.box([-1, -1], [1, 1])
 
 MODULE = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
@@ -139,11 +139,21 @@ VERBS: dict[Any, tuple[Any, ...]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of ``NETWORK``: read in no time, where a module is traced."""
+    file, parts = tmp_path_factory.mktemp("weights") / "net.npz", {}
+    for i, layer in enumerate(NETWORK.layers):
+        parts |= {f"W{i}": layer.maps[0].to_sparse().toarray(), f"b{i}": layer.bias}
+    np.savez(file, **parts)
+    return file
+
+
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: str(verb.__name__))
-def test_every_verb_takes_a_module(verb: Any) -> None:
-    """What a verb does with a module it does with its network, and of a number it says what is expected."""
-    network, options = pt.from_torch(MODULE, torch.zeros(1, 2)), VERBS[verb]
-    assert repr(verb(MODULE, *options)) == repr(verb(network, *options))
+def test_every_verb_takes_a_model(verb: Any, file: Path) -> None:
+    """What a verb does with a file, as with a module, it does with its network; a number it refuses."""
+    options = VERBS[verb]
+    assert repr(verb(file, *options)) == repr(verb(NETWORK, *options))
     with pytest.raises(TypeError, match="a Network is expected, not 3"):
         verb(3, *options)
 
