@@ -245,3 +245,11 @@ def test_affine_maps_of_more_outputs_than_inputs(name: str) -> None:
         slope, constant = one.affine(one.pattern(x))
         np.testing.assert_allclose(slope[:, 0], J[:, k], rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(constant[:, 0], c[:, k], rtol=1e-9, atol=1e-9)
+
+
+def test_no_points_have_no_values() -> None:
+    net = seeded(0, 2, 3, 4)
+    none = np.zeros((0, 2))
+    assert net(none).shape == (0, 4)
+    assert net.pattern(none).shape == (0, 3)
+    assert net.jacobian(none).shape == (0, 4, 2)

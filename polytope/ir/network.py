@@ -290,7 +290,7 @@ class Network:
         if points.ndim == 1 and points.size == self.input_dim:
             return points[None]
         if points.ndim > 1 and prod(points.shape[1:]) == self.input_dim:
-            return points.reshape(len(points), -1)
+            return points.reshape(len(points), self.input_dim)
         raise ValueError(f"Expected points of shape [B, {self.input_dim}], got {points.shape}.")
 
 
