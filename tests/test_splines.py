@@ -11,7 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 import polytope as pt
 from adapters import from_onnx, from_torch
-from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
+from polytope.errors import (
+    CorruptFileError,
+    NotPiecewiseLinearError,
+    UnboundedDomainError,
+    UnsupportedOpError,
+)
 from polytope.ir.archive import STRUCTURE, from_arrays, to_arrays
 from polytope.ir.splines import SMOOTH, smooth_spline
 from tests.command_line import polytope as command
@@ -165,6 +170,36 @@ def test_radii_and_slopes_of_the_model_lie_in_their_intervals() -> None:
     assert constant.lower > 0.3 * steepest
     assert constant.lower <= steepest * (1 + 1e-6) <= constant.upper * (1 + 1e-6)
     assert steepest <= constant.upper < 4 * steepest
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 1e-3])
+def test_radii_of_the_model_hold_within_any_budget(seconds: float) -> None:
+    module = module_of("silu", 5, (2, 5, 2))
+    network = from_torch(module, torch.zeros(1, 2, dtype=torch.float64), smooth=0.25)
+    x = np.array([0.5, -0.25])
+    longer = pt.smooth_radius(network, x, max_regions=60)
+    found = pt.smooth_radius(network, x, max_seconds=seconds)
+    assert 0 <= found.lower <= longer.value
+    assert longer.lower <= found.value
+    few = pt.smooth_radius(network, x, max_regions=6)
+    assert few.regions <= 6
+    assert few.lower <= longer.value
+
+
+def test_measures_of_the_model_refuse_what_they_cannot_read() -> None:
+    module = module_of("silu", 5, (2, 5, 2))
+    network = from_torch(module, torch.zeros(1, 2, dtype=torch.float64), smooth=0.25)
+    for x in ([np.nan, 0.0], [0.0], [[0.0, 0.0], [1.0, 1.0]]):
+        with pytest.raises(ValueError, match="smooth_radius: x must be one finite point"):
+            pt.smooth_radius(network, x)
+    with pytest.raises(TypeError, match="smooth_radius: x must be a point"):
+        pt.smooth_radius(network, "here")
+    with pytest.raises(ValueError, match="norm must be 1, 2"):
+        pt.smooth_radius(network, [0.0, 0.0], 3)
+    with pytest.raises(ValueError, match="not a point of the domain"):
+        pt.smooth_radius(network, [0.0, 0.0], domain=(1, 2))
+    with pytest.raises(UnboundedDomainError, match="smooth_lipschitz needs a bounded domain"):
+        pt.smooth_lipschitz(network, pt.Polyhedron.whole_space(2))
 
 
 def test_the_command_line_says_that_it_speaks_of_splines(tmp_path: Path) -> None:

@@ -126,23 +126,34 @@ def robustness_radius(
         (0.75, [1.0], True)
     """
     network = as_network(network)
-    norm = as_norm(norm, "robustness_radius: norm")
+    start, p, space = checked(network, x, norm, domain, "robustness_radius")
+    return nearest_change(network, start, p, space, Budget(max_regions, max_seconds), progress)
+
+
+def checked(
+    network: Network, x: ArrayLike, norm: float | str, domain: DomainLike | None, name: str
+) -> tuple[FloatArray, float, Polyhedron]:
+    """A point, a norm and a domain for ``nearest_change``.
+
+    Arguments:
+        network, x, norm, domain: as of ``robustness_radius``.
+        name: of the verb, for the message.
+    """
+    p = as_norm(norm, f"{name}: norm")
     try:
         start = floats(x).ravel()  # one point, of any shape
     except (TypeError, ValueError) as error:
-        said = f"robustness_radius: x must be a point, {network.input_dim} numbers, not {x!r}."
+        said = f"{name}: x must be a point, {network.input_dim} numbers, not {x!r}."
         raise TypeError(said) from error
     if len(start) != network.input_dim or not np.isfinite(start).all():
         raise ValueError(
-            f"robustness_radius: x must be one finite point of R^{network.input_dim}, not an array of shape "
+            f"{name}: x must be one finite point of R^{network.input_dim}, not an array of shape "
             f"{np.shape(x)}; for several points call it for each."
         )
-    space = Polyhedron.whole_space(len(start))
-    domain = space if domain is None else as_domain(domain, len(start))
-    if not domain.contains(start[None])[0]:
-        raise ValueError("robustness_radius: x is not a point of the domain.")
-    budget = Budget(max_regions, max_seconds)
-    return nearest_change(network, start, float(norm), domain, budget, progress)
+    space = Polyhedron.whole_space(len(start)) if domain is None else as_domain(domain, len(start))
+    if not space.contains(start[None])[0]:
+        raise ValueError(f"{name}: x is not a point of the domain.")
+    return start, p, space
 
 
 @np.errstate(all="ignore")

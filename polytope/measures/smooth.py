@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from polytope.bounds.interval_jacobian import interval_jacobian
 from polytope.bounds.intervals import preactivation_bounds
 from polytope.bounds.linear_bounds import linear_bounds
-from polytope.core.bounding_box import bounding_box
-from polytope.engines.amounts import Seconds, in_seconds
+from polytope.bounds.output_bounds import bounded_box
+from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget
 from polytope.engines.sampling import random_points
 from polytope.geometry.norms import as_norm
@@ -24,12 +24,11 @@ from polytope.given import DomainLike, NetworkLike, as_network, as_problem
 from polytope.ir import Layer, Network, PiecewiseLinear
 from polytope.ir.activations import SlopeRanges
 from polytope.ir.algebra import identity
-from polytope.ir.arrays import floats
 from polytope.ir.deviation import layer_deviations, spline_deviation
 from polytope.ir.maps import FloatArray
 from polytope.labelled import Bound
 from polytope.measures.operator_norm import upper_norms
-from polytope.measures.robustness import Radius, robustness_radius
+from polytope.measures.robustness import Radius, checked, nearest_change
 
 _PAIRS, _PROVED = 2000, 20
 
@@ -37,7 +36,7 @@ _PAIRS, _PROVED = 2000, 20
 def smooth_radius(
     network: NetworkLike,
     x: ArrayLike,
-    norm: float = 2,
+    norm: float | str = 2,
     *,
     domain: DomainLike | None = None,
     max_regions: int | None = None,
@@ -51,7 +50,7 @@ def smooth_radius(
         network: as ``load(path, smooth=...)`` gives it, of several outputs or one.
         x: one point, ``[d]``.
         norm, domain: as of :func:`robustness_radius`.
-        max_regions, max_seconds: for both ends together.
+        max_regions, max_seconds: for both ends together, half for the lower one.
 
     Returns:
         An interval, never exact; ``witness`` is where another class of the model surely has come up.
@@ -60,25 +59,29 @@ def smooth_radius(
         ValueError: as of :func:`robustness_radius`.
     """
     read = as_network(network)
-    point, off = floats(x).reshape(-1), spline_deviation(read)
-    if point.size != read.input_dim:
-        raise ValueError(f"x has {point.size} numbers; the network has {read.input_dim} inputs.")
+    point, p, space = checked(read, x, norm, domain, "smooth_radius")
+    budget = Budget(max_regions, max_seconds)
+    off = spline_deviation(read)
+    if not np.isfinite(off).all():
+        return Radius(np.inf, 0.0, None, exact=False, regions=0)
     values = read(point[None])[0]
     label = int(values.argmax()) if len(off) > 1 else int(values[0] > 0)
     sign = np.where(np.arange(len(off)) == label, 1.0, -1.0) if len(off) > 1 else np.array([2.0 * label - 1])
     cautious = _shifted(read, -sign * off)
     if not _leads(cautious, point, label):
         return Radius(np.inf, 0.0, None, exact=False, regions=0)
-    budget = Budget(max_regions, in_seconds(max_seconds))
-    half = None if budget.max_seconds is None else budget.max_seconds / 2
-    near = robustness_radius(cautious, point, norm, domain=domain, max_regions=max_regions, max_seconds=half)
-    left = None if budget.max_seconds is None else max(budget.max_seconds - budget.seconds, 0.0)
-    bold = _shifted(read, sign * off)
-    far = robustness_radius(bold, point, norm, domain=domain, max_regions=max_regions, max_seconds=left)
+    half = None if budget.rest is None else budget.rest / 2
+    regions = budget.max_regions
+    share = Budget(None if regions is None else max(regions // 2, 1), half)
+    near = nearest_change(cautious, point, p, space, share, None)
+    share = Budget(None if regions is None else max(regions - near.regions, 1), budget.rest)
+    far = nearest_change(_shifted(read, sign * off), point, p, space, share, None)
     return Radius(far.value, near.lower, far.witness, exact=False, regions=near.regions + far.regions)
 
 
-def smooth_lipschitz(network: NetworkLike, domain: DomainLike, p: float = 2, q: float = 2) -> Bound:
+def smooth_lipschitz(
+    network: NetworkLike, domain: DomainLike, p: float | str = 2, q: float | str = 2
+) -> Bound:
     r"""Bounds of :math:`\sup \|f(x) - f(y)\|_q / \|x - y\|_p` of the smooth model that splines stand for.
 
     From above by interval Jacobians, with the slopes that splines can have where pre-activations are as far
@@ -89,11 +92,15 @@ def smooth_lipschitz(network: NetworkLike, domain: DomainLike, p: float = 2, q: 
         network: as ``load(path, smooth=...)`` gives it.
         domain: bounded; its box counts.
         p, q: 1, 2 or infinity.
+
+    Raises:
+        ValueError: the domain does not fit, or another norm.
+        UnboundedDomainError: the domain is unbounded.
     """
     read, where = as_problem(network, domain)
     p, q = as_norm(p, "p"), as_norm(q, "q")
-    low, high, _ = bounding_box(where)
-    jacobian = interval_jacobian(read, _slopes(read, np.stack([low, high])))
+    box = bounded_box(read, where, "smooth_lipschitz")
+    jacobian = interval_jacobian(read, _slopes(read, box))
     upper = float(upper_norms(jacobian[None], np.zeros((1, *jacobian.shape)), p, q)[0])
     return Bound(min(_lower(read, where, p, q), upper), upper, "the smooth model, by its splines")
 
