@@ -70,7 +70,7 @@ def a_region(network: Network, domain: Polyhedron, budget: Budget) -> Inside | N
         network, domain: as of a search.
         budget: when to try no further point than the first.
     """
-    tables, rng, began = boundaries(network), np.random.default_rng(0), monotonic()
+    rng, began = np.random.default_rng(0), monotonic()
     center, radius = domain.inscribed_ball
     seconds = max(np.inf if budget.max_seconds is None else PROVING * budget.max_seconds, GRACE / 2)
     for share in np.linspace(0.0, 0.5, TRIED):
@@ -78,7 +78,7 @@ def a_region(network: Network, domain: Polyhedron, budget: Budget) -> Inside | N
         x = (center + share * min(radius, 1.0) * side / np.linalg.norm(side))[None]
         try:
             with watched(budget.first) if share else nullcontext():  # the first one is tried in any case
-                pattern, told = told_patterns(network, tables, x)
+                pattern, told = told_patterns(network, boundaries(network), x)
         except BudgetSpent:
             break
         if told[0] and contained(domain.rows, domain.b, x, strictly=True)[0]:
