@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -246,3 +247,21 @@ def test_two_files_of_one_model(tmp_path: Path) -> None:
     assert found["lower"] == pytest.approx(0.25)
     wrong = polytope("compare", MODEL, MODEL.with_name("digits_cnn.onnx"), "--tolerance", "-1")
     assert wrong.returncode == 2
+
+
+def test_a_cut_holds_for_the_file_that_has_it(tmp_path: Path) -> None:
+    """A softmax behind the outputs is cut off by the name that the refusal gives, in the file that has it."""
+    logits, soft = onnx.load(MODEL), onnx.load(MODEL)
+    [end] = soft.graph.output
+    soft.graph.node.add(op_type="Softmax", input=[end.name], output=["chances"])
+    cut, end.name = end.name, "chances"
+    [kept] = [node for node in logits.graph.node if cut in node.output]
+    kept.output[0] = logits.graph.output[0].name = "raw"
+    files = tmp_path / "logits.onnx", tmp_path / "soft.onnx"
+    for model, file in zip((logits, soft), files, strict=True):
+        onnx.save(model, file)
+    assert polytope("compare", *files).returncode == 3
+    for pair in (files, files[::-1]):
+        assert answer("compare", *pair, "--until", cut)["status"] == "equal"
+    nowhere = polytope("compare", *files, "--until", "neither")
+    assert (nowhere.returncode, "no tensor 'neither'" in nowhere.stderr) == (3, True)

@@ -41,14 +41,17 @@ def compare(
     """Prove two models equal, or within a tolerance, on a domain; or find where they differ (exit code 1).
 
     Without a domain it is the box from -1 to 1. Options of reading hold for both models, but for --activation
-    and --module, which an ONNX file has no need of. Exports of one
+    and --module, which an ONNX file has no need of; a tensor of --until that one of two ONNX files lacks
+    cuts the other one only. Exports of one
     model round its weights differently: give a --tolerance.
     """
     from polytope.properties.equivalence import equivalent
     from polytope.report.equivalence import equivalence_facts, equivalence_verdict
 
     with sentences(), Console(stderr=True).status("comparing the models"):
-        first, second = (load(file, _of_file(file, reading)) for file in (model, other))
+        first, second = (
+            load(file, _of_file(file, reading, beside)) for file, beside in ((model, other), (other, model))
+        )
         for what, one, two in (
             ("inputs", first.input_dim, second.input_dim),
             ("outputs", first.output_dim, second.output_dim),
@@ -82,9 +85,23 @@ def compare(
     finish(complete=found.status != "undecided")
 
 
-def _of_file(file: Path, reading: Reading) -> Reading:
-    """The options of reading without those that say what an ONNX file says itself."""
-    return replace(reading, activation=None, module=None) if file.suffix == ".onnx" else reading
+def _of_file(file: Path, reading: Reading, beside: Path) -> Reading:
+    """The options of reading without what an ONNX file has no use for, and cuts of the other file."""
+    if file.suffix.lower() != ".onnx":
+        return reading
+    own = replace(reading, activation=None, module=None)
+    if not reading.until or beside.suffix.lower() != ".onnx":
+        return own
+    here, there = (_tensors(path) for path in (file, beside))
+    return replace(own, until=[name for name in reading.until if name in here or name not in there])
+
+
+def _tensors(file: Path) -> set[str]:
+    """The names in an ONNX file that ``--until`` takes."""
+    from adapters.onnx.contents import contents
+
+    found = contents(file)
+    return {*found.outputs, *(name for name, _ in found.inputs), *(tensor.name for tensor in found.tensors)}
 
 
 def _in_scope(network: Network, scope: Scope) -> Callable[[FloatArray], FloatArray] | None:
