@@ -110,7 +110,7 @@ def test_a_budget_leaves_parts_out_and_says_so() -> None:
 
 def test_preimages_that_are_refused() -> None:
     net, domain = diamond(2), box(2, 2.0)
-    with pytest.raises(ValueError, match="domain has 3 dimensions"):
+    with pytest.raises(ValueError, match=r"domain lies in R\^3, the network's input in R\^2"):
         pt.preimage(net, box(3, 1.0), pt.Polyhedron.box([0], [1]))
     with pytest.raises(ValueError, match="outputs has 2 dimensions"):
         pt.preimage(net, domain, pt.Polyhedron.box([0, 0], [1, 1]))

@@ -295,6 +295,18 @@ IN_VERBS: dict[str, tuple[tuple[Any, ...], dict[str, Any], type[Exception], str]
     "text for another gap": (APART, {"gap": "a"}, TypeError, "gap: a number is expected"),
     "no workers": (SAME, {"workers": 0}, ValueError, "workers must be at least 1"),
     "half a worker": (SAME, {"workers": 0.5}, TypeError, "workers: a whole"),
+    "numbers for a polytope": (
+        (pt.preimage, BOX, [0, 0, 1]),
+        {},
+        TypeError,
+        "outputs: a Polyhedron is expected",
+    ),
+    "a number for a baseline": (
+        (pt.integrated_gradients, [[0.1, 0.2]], 0),
+        {},
+        ValueError,
+        r"baseline: expected points of shape \[B, 2\], got \(\)",
+    ),
     "a list of seconds": (RANGE, {"max_seconds": [1]}, TypeError, '"20s"'),
 }
 
@@ -304,6 +316,11 @@ def test_other_verbs_say_what_to_pass(name: str) -> None:
     (verb, *given), options, kind, said = IN_VERBS[name]
     with pytest.raises(kind, match=said):
         verb(NETWORK, *given, **options)
+
+
+def test_a_set_of_outputs_may_be_a_box() -> None:
+    polytope, box = (pt.preimage(NETWORK, BOX, to) for to in (pt.Polyhedron.box(-9, 2, dim=2), (-9, 2)))
+    assert polytope.volume == box.volume > 0
 
 
 def test_norms_may_be_texts() -> None:

@@ -69,7 +69,8 @@ def integrated_gradients(
     """
     network = as_network(network)
     points = checked_points(network, x)
-    start = checked_points(network, floats(baseline)[(None,) * (np.ndim(baseline) < 2)])
+    given = floats(baseline)
+    start = checked_points(network, given[None] if given.ndim == 1 else given, "baseline")
     if len(start) == 1:
         start = np.broadcast_to(start, points.shape)
     if len(start) != len(points):

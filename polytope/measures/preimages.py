@@ -18,7 +18,7 @@ from polytope.engines.budget import Budget
 from polytope.engines.layer_split import LayerSplit
 from polytope.exact.cells import ExactCells
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.given import DomainLike, NetworkLike, as_problem
+from polytope.given import DomainLike, NetworkLike, as_domain, as_problem
 from polytope.ir import Dense, Layer, Network, relu
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.cell_volumes import cell_volumes
@@ -63,7 +63,7 @@ class Preimage:
 def preimage(
     network: NetworkLike,
     domain: DomainLike,
-    outputs: Polyhedron,
+    outputs: DomainLike,
     *,
     max_regions: int | None = None,
     max_seconds: Seconds | None = None,
@@ -77,7 +77,7 @@ def preimage(
     Arguments:
         network: the network.
         domain: D, with interior.
-        outputs: the polytope; it may be unbounded.
+        outputs: the polytope, or a box; it may be unbounded.
         max_regions: budget, in regions of the domain that are looked at.
         max_seconds: budget.
 
@@ -97,7 +97,7 @@ def preimage(
         ([[-1.0, -0.5], [0.5, 1.0]], 1.0)
     """
     network, domain = as_problem(network, domain)
-    _refuse_misfits(network, domain, outputs)
+    outputs = _of_outputs(outputs, network.output_dim)
     budget = Budget(max_regions, max_seconds)
     behind = with_conditions(network, outputs.A, outputs.b)
     k = len(outputs.b)
@@ -120,13 +120,14 @@ def preimage(
     return Preimage(regions, outputs, volumes, errors, not found.open_bound, left_out)
 
 
-def _refuse_misfits(network: Network, domain: Polyhedron, outputs: Polyhedron) -> None:
-    for what, here, there in (
-        ("domain", domain.dim, network.input_dim),
-        ("polytope of outputs", outputs.dim, network.output_dim),
-    ):
-        if here != there:
-            raise ValueError(f"preimage: the {what} has {here} dimensions; the network needs {there}.")
+def _of_outputs(given: DomainLike, k: int) -> Polyhedron:
+    """The polytope, or box, of k outputs."""
+    outputs = as_domain(given, None if isinstance(given, Polyhedron) else k, "outputs")
+    if outputs.dim != k:
+        raise ValueError(
+            f"preimage: the polytope of outputs has {outputs.dim} dimensions; the network has {k} outputs."
+        )
+    return outputs
 
 
 def with_conditions(network: Network, A: FloatArray, b: FloatArray) -> Network:

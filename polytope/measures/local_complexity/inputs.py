@@ -20,14 +20,14 @@ def checked_radius(radius: float) -> None:
         raise ValueError(f"radius must be a positive finite number, not {radius!r}.")
 
 
-def checked_points(network: Network, x: ArrayLike) -> FloatArray:
-    """Finite points as rows, ``[B, d]``."""
+def checked_points(network: Network, x: ArrayLike, name: str = "x") -> FloatArray:
+    """Finite points as rows, ``[B, d]``; refusals call them by their name."""
     points = floats(x)
     if points.ndim < 2 or prod(points.shape[1:]) != network.input_dim:
-        raise ValueError(f"x: expected points of shape [B, {network.input_dim}], got {points.shape}.")
+        raise ValueError(f"{name}: expected points of shape [B, {network.input_dim}], got {points.shape}.")
     if not np.isfinite(points).all():
         row = int(np.argwhere(~np.isfinite(points))[0, 0])
-        raise ValueError(f"x: point {row} is not finite; all coordinates must be numbers.")
+        raise ValueError(f"{name}: point {row} is not finite; all coordinates must be numbers.")
     return points.reshape(len(points), network.input_dim)
 
 
