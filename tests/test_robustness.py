@@ -255,7 +255,7 @@ def test_what_cannot_be_lost_is_infinitely_far() -> None:
 
 def test_wrong_arguments_are_named() -> None:
     network = seeded(0, 2, 4, 3)
-    with pytest.raises(ValueError, match="1, 2 or infinity"):
+    with pytest.raises(ValueError, match=r"1, 2 or np\.inf"):
         pt.robustness_radius(network, [0.0, 0.0], 3)
     with pytest.raises(ValueError, match=r"finite point of R\^2"):
         pt.robustness_radius(network, [0.0, np.nan])

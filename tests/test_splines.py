@@ -190,7 +190,7 @@ def test_measures_of_the_model_refuse_what_they_cannot_read() -> None:
     module = module_of("silu", 5, (2, 5, 2))
     network = from_torch(module, torch.zeros(1, 2, dtype=torch.float64), smooth=0.25)
     for x in ([np.nan, 0.0], [0.0], [[0.0, 0.0], [1.0, 1.0]]):
-        with pytest.raises(ValueError, match="smooth_radius: x must be one finite point"):
+        with pytest.raises(ValueError, match=r"smooth_radius: x must be .*finite point"):
             pt.smooth_radius(network, x)
     with pytest.raises(TypeError, match="smooth_radius: x must be a point"):
         pt.smooth_radius(network, "here")

@@ -1,5 +1,6 @@
 """Arguments of wrong types end in a sentence that says what to pass, and parts do not pass for whole."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,47 @@ def test_other_verbs_say_what_to_pass(name: str) -> None:
 def test_a_set_of_outputs_may_be_a_box() -> None:
     polytope, box = (pt.preimage(NETWORK, BOX, to) for to in (pt.Polyhedron.box(-9, 2, dim=2), (-9, 2)))
     assert polytope.volume == box.volume > 0
+
+
+HUGE = 10**400  # no float64 number
+NO_NUMBERS: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
+    "complex ends": (
+        lambda: pt.output_range(NETWORK, [[-1j, 1], [-1, 1]]),
+        TypeError,
+        "domain: a Polyhedron",
+    ),
+    "dates": (lambda: NETWORK(np.array(["2020", "2021"], dtype="datetime64[D]")), TypeError, "Real numbers"),
+    "huge ends": (lambda: pt.output_range(NETWORK, [[-HUGE, HUGE]] * 2), TypeError, "domain: a Polyhedron"),
+    "a huge point": (lambda: pt.robustness_radius(NETWORK, [HUGE, 1]), TypeError, "x must be a point"),
+    "a point of NaN": (
+        lambda: pt.robustness_radius(NETWORK, [np.nan, 1]),
+        ValueError,
+        "holds NaN or infinity",
+    ),
+    "text for an end": (
+        lambda: pt.crossings(NETWORK, "a", [1, 1]),
+        TypeError,
+        "crossings: a must be a point",
+    ),
+    "huge seconds": (lambda: pt.output_range(NETWORK, BOX, max_seconds=HUGE), ValueError, "beyond the range"),
+    "huge budgets": (
+        lambda: pt.enumerate_regions(NETWORK, BOX, max_regions=HUGE),
+        ValueError,
+        "max_regions: the number is beyond",
+    ),
+    "no weights": (
+        lambda: pt.output_range(torch.nn.Linear(2, 2, device="meta"), BOX),
+        TypeError,
+        "on the device 'meta' and has no numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_NUMBERS)
+def test_what_is_no_number_of_float64_is_refused(name: str) -> None:
+    call, kind, said = NO_NUMBERS[name]
+    with pytest.raises(kind, match=said):
+        call()
 
 
 def test_norms_may_be_texts() -> None:

@@ -185,6 +185,10 @@ def inference(module: torch.nn.Module) -> Iterator[None]:
 
 def tensor_array(tensor: torch.Tensor, name: str) -> Array:
     """A tensor's numbers; sparse ones are filled in."""
+    if tensor.is_meta:
+        raise LoadError(
+            f"Tensor {name!r} is on the device 'meta' and has no numbers. Load its weights first."
+        )
     dense = tensor.detach().cpu()
     dense = dense.to_dense() if dense.layout != torch.strided else dense
     array: Array = (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()

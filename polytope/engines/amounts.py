@@ -145,4 +145,7 @@ def _positive(given: object, name: str, said: str) -> float:
         raise TypeError(f"{name}: {said}, not {given!r}.")
     if not given > 0:
         raise ValueError(f"{name} must be positive, not {given}.")
-    return float(given)
+    try:
+        return float(given)
+    except OverflowError as error:
+        raise ValueError(f"{name}: the number is beyond the range of float64; None is no limit.") from error

@@ -14,8 +14,18 @@ def floats(given: Any) -> FloatArray:
 
     Arguments:
         given: a number, nested lists, an array, or a tensor; not copied where it is a float64 array.
+
+    Raises:
+        TypeError: complex numbers, or dates.
+        ValueError: a number is beyond float64, or something is no number.
     """
-    return np.asarray(_values(given), dtype=float)
+    found = np.asarray(_values(given))
+    if found.dtype.kind in "cmM":
+        raise TypeError(f"Real numbers are expected, not {found.dtype}.")
+    try:
+        return found.astype(float, copy=False)
+    except OverflowError as error:
+        raise ValueError("A number is beyond the range of float64.") from error
 
 
 def _values(given: Any) -> Any:

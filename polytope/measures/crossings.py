@@ -14,7 +14,7 @@ from polytope.engines.named import EngineLike
 from polytope.exact.maps import right_maps
 from polytope.exact.polytope import nearest_float
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.given import NetworkLike, as_network
+from polytope.given import NetworkLike, as_network, described
 from polytope.ir import Network, mlp
 from polytope.ir.arrays import floats
 from polytope.ir.maps import FloatArray, IntArray
@@ -102,7 +102,11 @@ def crossings(
 
 
 def _end(network: Network, name: str, point: ArrayLike) -> FloatArray:
-    end = floats(point).ravel()
+    try:
+        end = floats(point).ravel()
+    except (TypeError, ValueError) as error:
+        said = f"crossings: {name} must be a point, {network.input_dim} numbers, not {described(point)}."
+        raise TypeError(said) from error
     if len(end) != network.input_dim or not np.isfinite(end).all():
         raise ValueError(f"crossings: {name} must be a finite point of R^{network.input_dim}.")
     return end

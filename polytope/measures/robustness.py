@@ -27,7 +27,7 @@ from polytope.geometry.equilibrate import equilibrated
 from polytope.geometry.norms import as_norm
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.projection import Errors, Nearest
-from polytope.given import DomainLike, NetworkLike, as_domain, as_network
+from polytope.given import DomainLike, NetworkLike, as_domain, as_network, described
 from polytope.ir import Network
 from polytope.ir.arrays import floats
 from polytope.ir.boundaries import boundaries
@@ -143,12 +143,16 @@ def checked(
     try:
         start = floats(x).ravel()  # one point, of any shape
     except (TypeError, ValueError) as error:
-        said = f"{name}: x must be a point, {network.input_dim} numbers, not {x!r}."
+        said = f"{name}: x must be a point, {network.input_dim} numbers, not {described(x)}."
         raise TypeError(said) from error
-    if len(start) != network.input_dim or not np.isfinite(start).all():
+    if len(start) != network.input_dim:
         raise ValueError(
             f"{name}: x must be one finite point of R^{network.input_dim}, not an array of shape "
             f"{np.shape(x)}; for several points call it for each."
+        )
+    if not np.isfinite(start).all():
+        raise ValueError(
+            f"{name}: x must be a finite point of R^{network.input_dim}; it holds NaN or infinity."
         )
     space = Polyhedron.whole_space(len(start)) if domain is None else as_domain(domain, len(start))
     if not space.contains(start[None])[0]:
