@@ -94,6 +94,15 @@ def test_without_biases_crossings_count_the_angle() -> None:
         assert found.per_layer == pytest.approx([10 * angle / np.pi], rel=1e-8)
 
 
+def test_a_segment_that_passes_close_to_zero_has_a_sharp_peak() -> None:
+    """Without biases the angle is nearly a half turn, whatever the distance from 0."""
+    net = infinite.mlp(2, 1, width=10)
+    for near in (1e-2, 1e-5, 1e-8):
+        found = infinite.expected_crossings(net, [-1.0, near], [2.0, near])
+        angle = np.pi - np.arctan(near) - np.arctan(near / 2)
+        assert found.per_layer == pytest.approx([10 * angle / np.pi], rel=1e-7)
+
+
 def test_crossings_add_up_along_a_segment_and_vanish_at_a_point() -> None:
     net, (a, b) = infinite.mlp(4, 3, bias_std=0.2, width=16), np.random.default_rng(0).standard_normal((2, 4))
     middle = 0.3 * a + 0.7 * b
@@ -151,6 +160,10 @@ def test_wrong_questions_are_refused() -> None:
         infinite.expected_crossings(net, a, np.full(3, np.nan))
     with pytest.raises(ValueError, match="All pre-activations are 0"):
         infinite.expected_crossings(infinite.mlp(3, 1, width=8), -b, b)
+    with pytest.raises(ValueError, match="All pre-activations are 0"):  # at a third, but for rounding
+        infinite.expected_crossings(infinite.mlp(3, 1, width=8), [-0.1, -0.2, -0.7], [0.2, 0.4, 1.4])
+    with pytest.raises(ValueError, match="variances overflow"):
+        infinite.expected_crossings(net, a, b * 1e200)
     with pytest.raises(ValueError, match="is empty"):
         infinite.expected_crossing_length(net, a, np.eye(3)[:2], (0, 0), (1, 0))
     pooled = nn.Sequential(
