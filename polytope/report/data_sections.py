@@ -145,12 +145,49 @@ class Places:
 
 
 @dataclass(frozen=True)
+class SegmentCrossings:
+    """Crossings on the segment from a data point to the next, or on the part of it that was looked at."""
+
+    point: Annotated[int, About("where it begins", limits={"minimum": 0})]
+    crossings: Annotated[Number, About("places where units cross a breakpoint: one less than regions")]
+    expected: Annotated[
+        Number, About("their expected number at initialisation, where the architecture can be read")
+    ]
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """Crossings on the segments that were counted to the end, beside what is expected at initialisation."""
+
+    segments: Annotated[tuple[SegmentCrossings, ...], About(limits={"minItems": 1})]
+    mean: Annotated[
+        Number,
+        About(
+            "of the segments",
+            row="crossings on a segment, mean",
+            place="between data points",
+        ),
+    ]
+    expected: Annotated[
+        Number,
+        About(
+            "mean over the same segments, at torch's initialisation in the limit of infinite width; every "
+            "dense layer and convolution is taken for one of independent weights"
+        ),
+    ]
+
+
+@dataclass(frozen=True)
 class Density:
     """How many regions there are between and around data points."""
 
     segments: Annotated[Places | None, About(missing="no segment was looked at")]
     squares: Annotated[Places | None, About(aside=True)]
     side: float
+    crossings: Annotated[
+        Crossings | None,
+        About("null where no segment was counted to the end", missing="no segment was counted to the end"),
+    ]
 
 
 @dataclass(frozen=True)

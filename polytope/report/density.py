@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from time import perf_counter
@@ -14,6 +15,7 @@ from polytope.ir.maps import FloatArray
 from polytope.labelled import Exact, Number, interval
 from polytope.report.clock import Clock
 from polytope.report.data_sections import Density, Places
+from polytope.report.expected import Counted, crossing_facts
 from polytope.report.subject import Subject
 from polytope.runs.enumerate import RegionCount, count_regions
 
@@ -30,6 +32,14 @@ Place = tuple[Slice, Polyhedron, float]
 """A window, a domain in it, and the domain's length or area in the input space."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """The places of one kind that were looked at, in their order, and the share of each."""
+
+    share: float
+    rows: list[tuple[RegionCount, Place]]
+
+
 def density_facts(subject: Subject, radius: float, clock: Clock) -> Density | None:
     """Regions on segments and in squares, and per unit of length and of area of the input space.
 
@@ -40,21 +50,27 @@ def density_facts(subject: Subject, radius: float, clock: Clock) -> Density | No
     if x is None or len(x) < 2 or not subject.network.n_units:
         return None
     half = 0.0 if clock.limit is None else clock.left / 2
-    segments = _counted(subject, partial(_segments, x), clock, half, "segments")
-    squares = None
+    on_segments = _counted(subject, partial(_segments, x), clock, half, "segments")
+    crossings = crossing_facts(subject.network, _complete(x, on_segments), clock)
+    in_squares = None
     if radius > 0 and len(x) > 2:
-        squares = _counted(subject, partial(_squares, x, radius), clock, 0.0, "squares")
-    return Density(segments, squares, 2 * radius)
+        in_squares = _counted(subject, partial(_squares, x, radius), clock, 0.0, "squares")
+    squares = None if in_squares is None else _summary(in_squares)
+    return Density(_summary(on_segments), squares, 2 * radius, crossings)
 
 
 def _segments(x: FloatArray, share: float) -> Iterator[Place]:
     """A piece of each segment between successive data points, somewhere on it."""
     rng = np.random.default_rng(0)
-    for start, end in pairwise(x[: MOST + 1]):
-        length = float(np.linalg.norm(end - start))
-        if length > 0:
-            first = rng.uniform(0.0, 1.0 - share)
-            yield Slice.through(start, end), Polyhedron.box([first], [first + share]), share * length
+    for i in _apart(x):
+        length = float(np.linalg.norm(x[i + 1] - x[i]))
+        first = rng.uniform(0.0, 1.0 - share)
+        yield Slice.through(x[i], x[i + 1]), Polyhedron.box([first], [first + share]), share * length
+
+
+def _apart(x: FloatArray) -> list[int]:
+    """Numbers of the first data points that differ from the next."""
+    return [i for i, (start, end) in enumerate(pairwise(x[: MOST + 1])) if np.linalg.norm(end - start) > 0]
 
 
 def _squares(x: FloatArray, radius: float, share: float) -> Iterator[Place]:
@@ -69,7 +85,7 @@ def _squares(x: FloatArray, radius: float, share: float) -> Iterator[Place]:
 
 def _counted(
     subject: Subject, places: Callable[[float], Iterator[Place]], clock: Clock, reserve: float, name: str
-) -> Places | None:
+) -> _Looked:
     """Counts in one place after another, as many as the time allows, but for a reserve.
 
     Arguments:
@@ -77,9 +93,10 @@ def _counted(
     """
     allowed = clock.left - reserve
     share = _affordable(subject, places, allowed)
-    rows: list[tuple[RegionCount, float]] = []
+    rows: list[tuple[RegionCount, Place]] = []
     chosen = list(places(share))
-    for i, (window, domain, size) in enumerate(chosen):
+    for i, place in enumerate(chosen):
+        window, domain, _ = place
         left = max(clock.left - reserve, 0.0 if rows else allowed / 2)  # half of it is not for trying
         limit = None if clock.limit is None else max(left, 0.05)
         found = None
@@ -88,12 +105,12 @@ def _counted(
             found = count_regions(inside, domain, max_regions=LARGEST, max_seconds=limit)
         out_of_time = found is None or not (found.complete or found.lower >= LARGEST)
         if found is not None and found.lower and not (out_of_time and rows):
-            rows.append((found, size))  # one that time ended is better than none, and worse than the others
+            rows.append((found, place))  # one that time ended is better than none, and worse than the others
         if out_of_time:
             missing = f"regions in {len(chosen) - i} of {len(chosen)} {name}"
             clock.refuse(missing, "the time allowed was used before")
             break
-    return _summary(share, rows) if rows else None
+    return _Looked(share, rows)
 
 
 def _affordable(subject: Subject, places: Callable[[float], Iterator[Place]], seconds: float) -> float:
@@ -112,16 +129,28 @@ def _affordable(subject: Subject, places: Callable[[float], Iterator[Place]], se
     return float(np.clip(seconds * LEAST_SHARE / (ENOUGH * tried), LEAST_SHARE, 1.0))
 
 
-def _summary(share: float, rows: list[tuple[RegionCount, float]]) -> Places:
+def _complete(x: FloatArray, looked: _Looked) -> list[Counted]:
+    """The segments whose regions were all counted."""
+    return [
+        Counted(i, window.lift(domain.vertices()), found.lower)
+        for i, (found, (window, domain, _)) in zip(_apart(x), looked.rows, strict=False)
+        if found.complete
+    ]
+
+
+def _summary(looked: _Looked) -> Places | None:
     """Means over the places; bounds, where a count was not complete."""
-    lower, size = np.array([(found.lower, measure) for found, measure in rows], dtype=float).T
+    rows = looked.rows
+    if not rows:
+        return None
+    lower, size = np.array([(found.lower, place[2]) for found, place in rows], dtype=float).T
     upper = np.array([float(min(found.upper, 10**300)) for found, _ in rows])
 
     def enclosed(low: float, high: float) -> Number:
         return interval(low, high if high < 1e290 else float("inf"))
 
     return Places(
-        share=share,
+        share=looked.share,
         places=len(rows),
         complete=sum(found.complete for found, _ in rows),
         mean_size=Exact(float(size.mean())),

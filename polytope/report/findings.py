@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from polytope.labelled import Number, in_words
+from polytope.labelled import Missing, Number, in_words
 from polytope.report.checks import METRICS
 from polytope.report.fields import leaves, value_at
 from polytope.report.sections import PropertyFacts, Report
 
 Standing = Literal["failed", "partial", "complete"]
 DOMAIN, DATA_BOX = "the domain", "the data's box"
+CROSSINGS = ("density", "crossings", "mean")
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,23 @@ def glance(report: Report) -> tuple[Row, ...]:
         row = _row(leaf.about.row, number, domain if place == DOMAIN else place)
         if leaf.about.check == "accuracy" and report.data:
             row = replace(row, value=f"{row.value} of {report.data.labelled:,}")
+        if leaf.path == CROSSINGS:
+            row = replace(row, value=row.value + _beside(report))
         rows.append(row)
         if leaf.about.row == "units always on" and report.redundancy.data_box:
             total = report.redundancy.data_box.total
             rows.append(_row("dead units", total.dead, DATA_BOX))
             rows.append(_row("units always on", total.always_on, DATA_BOX))
     return tuple(rows)
+
+
+def _beside(report: Report) -> str:
+    """What is expected of the crossings that were counted; nothing where that is not known."""
+    assert report.density is not None, "it has counted crossings"
+    assert report.density.crossings is not None, "it has counted crossings"
+    expected = report.density.crossings.expected
+    known = not isinstance(expected, Missing)
+    return f"; expected at initialisation: {in_words(expected)} ({expected.label})" if known else ""
 
 
 def _of_property(found: PropertyFacts) -> Row:
