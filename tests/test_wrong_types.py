@@ -226,6 +226,16 @@ def test_tensors_are_arrays() -> None:
     assert pt.integrated_gradients(network, x, torch.zeros(2)).shape == (3, 2)
 
 
+def test_windows_and_points_of_another_kind_are_named() -> None:
+    for window in (np.zeros((3, 2)), None):
+        with pytest.raises(TypeError, match=r"restrict: a Slice is expected, such as Slice\.through"):
+            NETWORK.restrict(window)  # type: ignore[arg-type]
+    for points in ([1.0, 2.0, 3.0], np.zeros((4, 3)), np.zeros((1, 4, 2))):
+        for tolerance in (0.0, 1e-9):
+            with pytest.raises(ValueError, match=r"contains: expected points of shape \[B, 2\]"):
+                BOX.contains(points, tolerance)
+
+
 def test_weights_that_are_no_pairs_are_named() -> None:
     for weights in ([np.eye(2), np.eye(2)], [(np.eye(2),)]):
         with pytest.raises(TypeError, match=r"mlp: layer 0 must be a pair \(W, b\)"):

@@ -172,8 +172,13 @@ class Polyhedron:
 
         Returns:
             ``bool[B]``.
+
+        Raises:
+            ValueError: the points lie in a space of another dimension.
         """
         points = np.atleast_2d(floats(x))
+        if points.ndim != 2 or points.shape[1] != self.dim:
+            raise ValueError(f"contains: expected points of shape [B, {self.dim}], got {points.shape}.")
         if tolerance == 0:
             return contained(self.rows, self.b, points, strictly=False)
         slack = self.b - product(self.rows, points.T).T

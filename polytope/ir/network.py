@@ -216,8 +216,13 @@ class Network:
             A network of k inputs with the same units.
 
         Raises:
+            TypeError: it is no window.
             ValueError: the window lies in a space of another dimension.
         """
+        if not hasattr(window, "directions"):
+            raise TypeError(
+                f"restrict: a Slice is expected, such as Slice.through(a, b), not a {type(window).__name__}."
+            )
         base, directions = window.base, window.directions
         if directions.shape[1] != self.input_dim:
             raise ValueError(
