@@ -323,5 +323,5 @@ def test_planes_of_points_in_the_plane(tmp_path: Path, classes: int) -> None:
     flat = replace(data, x_test=data.x_test * [1, 0])
     with pytest.raises(ValueError, match="lay on lines"):
         planes(flat, 1)
-    with pytest.raises(ValueError, match="two classes at least"):
+    with pytest.raises(ValueError, match="two classes and two numbers at least"):
         planes(replace(data, y_test=np.zeros_like(data.y_test)), 1)

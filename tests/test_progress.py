@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from io import StringIO
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,8 @@ def test_in_a_notebook_a_bar_is_a_text_that_changes(monkeypatch: pytest.MonkeyPa
     assert all(text.startswith("regions: 7 found") for text in texts)
 
 
-LARGE = seeded(0, 2, 300, 300, 300, 1)
+LARGE = seeded(0, 5, 300, 300, 300, 1)  # whose search takes hours
+WIDE = pt.Polyhedron.box([-1.0] * 5, [1.0] * 5)
 ENGINES = [pt.LayerSplit(), pt.LayerSplit(cells="lp"), pt.FacetFlip()]
 
 
@@ -73,10 +75,17 @@ ENGINES = [pt.LayerSplit(), pt.LayerSplit(cells="lp"), pt.FacetFlip()]
 def test_the_first_interrupt_ends_a_search_with_what_it_has(verb: Any, engine: Any) -> None:
     """The interrupt comes when regions were found, so that there is something to keep."""
     before = signal.getsignal(signal.SIGINT)
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    found = verb(LARGE, BOX, engine, progress=True)
-    timer.join()
+
+    def interrupt() -> None:
+        while signal.getsignal(signal.SIGINT) is before:  # an interrupt that nothing waits for ends all tests
+            sleep(0.01)
+        sleep(1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    found = verb(LARGE, WIDE, engine, progress=True)
+    thread.join()
     assert (found.complete, found.stopped_by) == (False, "interrupt")
     assert 0 < found.lower < found.upper
     assert signal.getsignal(signal.SIGINT) is before
@@ -96,7 +105,7 @@ def test_without_a_bar_an_interrupt_interrupts() -> None:
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        pt.count_regions(LARGE, BOX, progress=interrupt)
+        pt.count_regions(LARGE, WIDE, progress=interrupt)
 
 
 def test_other_threads_have_a_bar_without_interrupts() -> None:
