@@ -75,14 +75,11 @@ def _at(flow: dict[str, Step], readers: dict[str, list[str]], name: str) -> list
         gated = any(_linear_in_front(flow, n)[1] == start for n in other)
         if squared or gated:
             behind, how = _readers(flow, readers, product), "squared" if squared else "gated"
-    ends = [n for n in behind if flow[n].kind == "linear"]
-    made = []
-    for end in ends[:1]:
-        readout = flow[end].weights
-        assert readout is not None, "linear maps have weights"
-        facts = (flow[name].name, how == "gated", how == "squared")
-        made.append(MLPBlock(start, end, *facts, hidden, readout))
-    return made
+    end = next((n for n in behind if flow[n].kind == "linear"), "")
+    readout = flow[end].weights if end else None
+    if readout is None:
+        return []
+    return [MLPBlock(start, end, flow[name].name, how == "gated", how == "squared", hidden, readout)]
 
 
 def _source(flow: dict[str, Step], name: str) -> str:

@@ -193,7 +193,6 @@ def _through(
         error=_more(error + smooth.more),
         slope_error=_more(slope_error + smooth.more),
         steepest=max(float(bends.slope.max()), *map(abs, (smooth.left[0], smooth.right[0]))),
-        curvature=float(bends.bend.max()),
     )
     table = [np.array([[float(x) for x in row]]) for row in (nodes, slopes, intercepts)]
     made = PiecewiseLinear(table[0], table[1], table[2], spline=facts)

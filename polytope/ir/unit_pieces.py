@@ -38,7 +38,7 @@ class Spline:
         spacing: of the breakpoints where the function bends most.
         error: :math:`\sup |\phi - s|` is at most that.
         slope_error: :math:`\sup |\phi' - s'|` is at most that.
-        steepest, curvature: bounds of :math:`\sup |\phi'|` and :math:`\sup |\phi''|`.
+        steepest: a bound of :math:`\sup |\phi'|`.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Spline:
     error: float
     slope_error: float
     steepest: float
-    curvature: float
 
 
 @dataclass(frozen=True, eq=False)

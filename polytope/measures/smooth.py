@@ -152,5 +152,5 @@ def _lower(network: Network, domain: Polyhedron, p: float, q: float) -> float:
         *_, b = preactivation_bounds(network, np.stack([y[i], y[i]]))
         apart = np.maximum(np.maximum(a[0] - b[1], b[0] - a[1]) - off, 0.0)
         size = float(np.linalg.norm(apart, q)) / float(np.linalg.norm(x[i] - y[i], p))
-        best = max(best, size * (1 - 2.0**-40))  # norms of so few numbers are not so far off
+        best = max(best, size * (1 - 2.0**-51 * (len(apart) + x.shape[1] + 8)))  # sums of so many squares
     return best
