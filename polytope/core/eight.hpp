@@ -1,5 +1,6 @@
 // Eight numbers at once. Where some are chosen, as vectors of N: 8 where the machine has such registers, else 4, since
-// compilers take the choices of longer vectors apart, number by number. Addresses need no alignment.
+// compilers take the choices of longer vectors apart, number by number. Addresses need no alignment; types say so,
+// since copies of bytes go through the stack, in pieces from which the processor cannot forward a whole vector.
 #pragma once
 #include "basics.hpp"
 
@@ -7,17 +8,16 @@ namespace polytope {
 
 // For sums and products only, which compilers divide well.
 typedef double Plain __attribute__((vector_size(64)));
-[[gnu::always_inline]] inline Plain load(const double* p) {
-  Plain v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-[[gnu::always_inline]] inline void store(double* p, const Plain& v) { __builtin_memcpy(p, &v, sizeof v); }
+typedef double LoosePlain __attribute__((vector_size(64), aligned(8), may_alias));
+[[gnu::always_inline]] inline Plain load(const double* p) { return *reinterpret_cast<const LoosePlain*>(p); }
+[[gnu::always_inline]] inline void store(double* p, const Plain& v) { *reinterpret_cast<LoosePlain*>(p) = v; }
 
 template <int N>
 struct Eight {
   typedef double Part __attribute__((vector_size(8 * N)));  // as an alias of a template it would be one number
+  typedef double Loose __attribute__((vector_size(8 * N), aligned(8), may_alias));
   typedef Bits Words __attribute__((vector_size(8 * N)));
+  typedef Bits LooseWords __attribute__((vector_size(8 * N), aligned(8), may_alias));
   static constexpr int PARTS = 8 / N;
   Part part[PARTS];
 
@@ -28,10 +28,12 @@ struct Eight {
   }
   [[gnu::always_inline]] static Eight load(const double* p) {
     Eight out;
-    __builtin_memcpy(&out, p, sizeof out);
+    for (int i = 0; i < PARTS; ++i) out.part[i] = *reinterpret_cast<const Loose*>(p + i * N);
     return out;
   }
-  [[gnu::always_inline]] void store(double* p) const { __builtin_memcpy(p, this, sizeof *this); }
+  [[gnu::always_inline]] void store(double* p) const {
+    for (int i = 0; i < PARTS; ++i) *reinterpret_cast<Loose*>(p + i * N) = part[i];
+  }
 
   [[gnu::always_inline]] friend Eight operator+(Eight a, const Eight& b) {
     for (int i = 0; i < PARTS; ++i) a.part[i] += b.part[i];

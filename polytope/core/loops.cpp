@@ -170,8 +170,7 @@ template <int N>
     Words found{}, bit;
     for (int k = 0; k < N; ++k) bit[k] = Bits(1) << k;
     for (Index i = 0; i < a; i += N, bit <<= N) {
-      Words b;
-      __builtin_memcpy(&b, sets + i, sizeof b);
+      const Words b = *reinterpret_cast<const typename Eight<N>::LooseWords*>(sets + i);
       const Words missing = sets[a] & ~b, more = missing & (missing - 1);
       found |= more == 0 ? bit : Words{};
     }
