@@ -84,6 +84,78 @@ def test_chosen_preactivations_of_a_transformer_block(shared_frame: bool) -> Non
     assert model.training
 
 
+class Unused(nn.Sequential):
+    """Two parts, of which the first runs."""
+
+    def __init__(self) -> None:
+        super().__init__(Feed(), Feed())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The first part."""
+        return self[0](x)
+
+
+class Language(nn.Module):
+    """A language model: an embedding, a block whose activation is a function, an encoder layer, a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.feed = nn.Embedding(9, 8), Feed()
+        self.layer, self.head = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True), nn.Linear(8, 9)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Scores of the next token."""
+        return self.head(self.layer(self.feed(self.embed(tokens))))
+
+
+TOKENS = np.random.default_rng(7).integers(0, 9, (5, 4))
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_a_language_model_is_counted_around_its_embeddings_by_token(batch_size: int | None) -> None:
+    torch.manual_seed(0)
+    model = Language().double()
+    frame = np.linalg.qr(np.random.default_rng(8).standard_normal((32, 3)))[0].T
+    found = pt.local_complexity(model, TOKENS, 0.4, frames=frame, around="embed", batch_size=batch_size)
+    assert found.layers == ("feed.gelu", "layer.relu")
+    named = pt.local_complexity(
+        model, TOKENS, 0.4, frames=frame, around="embed", layers=["layer.relu", "feed.up"]
+    )
+    model.eval()
+    for number, tokens in enumerate(TOKENS):
+        with torch.no_grad():
+            moves = torch.tensor(0.4 * np.concatenate([frame, -frame]).reshape(6, 4, 8))
+            h = model.embed(torch.tensor(tokens)) + moves
+            up, behind = model.feed.up(model.feed.norm(h)), model.feed(h)
+            attended = model.layer.norm1(behind + model.layer._sa_block(behind, None, None))
+            for column, z in enumerate((up, model.layer.linear1(attended))):
+                on = z > 0
+                counts = (on != on[0]).any(0).sum(1).numpy()
+                np.testing.assert_array_equal(found.per_token[column][number], counts)
+                assert found.per_layer[number, column] == counts.sum()
+    assert named.layers == ("feed.up", "layer.relu")
+    np.testing.assert_array_equal(named.per_layer, found.per_layer)
+
+
+def test_a_language_model_is_recorded_in_training_by_token() -> None:
+    torch.manual_seed(0)
+    model = Language()
+    recorder = pt.ComplexityRecorder(model, TOKENS, 0.4, at=2, frames=3, around="embed")
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with recorder:
+        for _ in range(4):
+            optimizer.zero_grad()
+            model(torch.tensor(TOKENS)).square().sum().backward()
+            optimizer.step()
+    assert recorder.steps == [0, 2]
+    assert [layer.shape for layer in recorder.per_token] == [(2, 4)] * 2
+    np.testing.assert_allclose(
+        recorder.per_layer, np.stack([layer.sum(1) for layer in recorder.per_token], axis=1)
+    )
+    assert (recorder.per_token[0][0] != recorder.per_token[0][1]).any()
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.modules())
+
+
 class Gated(nn.Module):
     """A gated MLP block: SiLU of one projection times another."""
 
@@ -119,14 +191,30 @@ def test_blocks_of_published_transformers() -> None:
 
 def test_wrong_modules_and_names_are_told() -> None:
     x = np.zeros((1, 3, 8))
-    with pytest.raises(ValueError, match="no activation submodule"):
-        pt.local_complexity(Feed(), x, 0.1)
+    with pytest.raises(ValueError, match="no activation that is observed"):
+        pt.local_complexity(nn.Linear(8, 2), x, 0.1)
+    with pytest.raises(ValueError, match="144 rows where 48 inputs pass"):
+        pt.local_complexity(nn.Sequential(nn.Flatten(0, 1), nn.ReLU()), x, 0.1)
+    with pytest.raises(ValueError, match="no submodule 'embedding'"):
+        pt.local_complexity(Feed(), x, 0.1, around="embedding")
+    with pytest.raises(ValueError, match="'1' ran 0 times"):
+        pt.local_complexity(Unused(), x, 0.1, around="1")
     with pytest.raises(ValueError, match="no submodule 'upper'"):
         pt.local_complexity(Feed(), x, 0.1, layers=["upper"])
     with pytest.raises(ValueError, match="crossing count alone"):
         pt.local_complexity(Feed(), x, 0.1, layers=["up"], method="gradient")
-    with pytest.raises(ValueError, match="are chosen of a PyTorch module"):
+    with pytest.raises(ValueError, match="parts are chosen of a PyTorch module"):
         pt.local_complexity(pt.mlp([(np.eye(2), np.zeros(2))]), np.zeros((1, 2)), 0.1, layers=["up"])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_gpu_counts_language_models_alike() -> None:
+    torch.manual_seed(0)
+    model = Language().double()
+    here = pt.local_complexity(model, TOKENS, 0.4, frames=5, around="embed").per_token
+    there = pt.local_complexity(model.cuda(), TOKENS, 0.4, frames=5, around="embed").per_token
+    np.testing.assert_array_equal(np.stack(there), np.stack(here))
 
 
 @pytest.mark.gpu

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,12 +38,15 @@ class LocalComplexity:
             between these numbers and those in float64, summed over the layers: an estimate of what
             rounding does.
         layers: names of the observed layers of a PyTorch module; ``None`` for a network.
+        per_token: for each of these the counts of every token, ``[B, tokens]``: its pre-activations are
+            ``[B, tokens, units]``, others count as one token; ``None`` for a network.
     """
 
     per_layer: NDArray[np.int64] | FloatArray
     method: str = "crossing"
     sensitivity: float | None = None
     layers: tuple[str, ...] | None = None
+    per_token: tuple[NDArray[np.int64], ...] | None = None
 
     __repr__ = one_line
 
@@ -76,6 +78,7 @@ def local_complexity(
     method: str = "crossing",
     reference: bool = False,
     layers: Sequence[str] | None = None,
+    around: str | None = None,
     dtype: str = "float64",
     device: str = "cpu",
     batch_size: int | None = None,
@@ -101,9 +104,9 @@ def local_complexity(
     enumerating the regions there: for few directions. ``exact_local_complexity`` has budgets, regions and
     volumes.
 
-    Other single-input PyTorch modules (GELU, SiLU, transformer blocks) are handled by recording chosen
-    pre-activations, at parameters and in evaluation mode as they are: counted are the units that change
-    sign. That is a crossing count **of units, not of regions**: ``result.meaning`` says so.
+    Single-input PyTorch modules (ResNets, transformers, language models) are counted by recording chosen
+    pre-activations, at parameters and in evaluation mode as they are, by layer and by token: counted are the
+    units that change sign. That is a crossing count **of units, not of regions**: ``result.meaning`` says so.
 
     Arguments:
         network: the network; or a PyTorch module, which runs on its own device and in its own type.
@@ -117,8 +120,12 @@ def local_complexity(
         reference: the published procedure as it is, for comparison: the outputs count as one more layer,
             signs are -1, 0 or 1, one frame is shared, and points after the last full batch (``batch_size``,
             128 by default) count 0. Slow.
-        layers: of a module, the submodules to observe: of an activation its input, of another part its
-            output. ``None`` is all activations that are submodules.
+        layers: of a module, what to observe: of an activation its input, of another submodule its output.
+            ``None`` is all activations, submodules or functions that a forward pass calls
+            (``torch.relu``, ``functional.gelu``, ...; not maxima, clamps and products that do the same);
+            ``result.layers`` has their names.
+        around: of a module, the submodule around whose output the neighbourhoods lie, such as the embedding
+            of a language model, whose tokens x passes whole. ``None`` is the module's input.
         dtype: the type of the arithmetic, ``"float64"``, ``"float32"`` or ``"bfloat16"``.
         device: a torch device name, such as ``"cpu"`` or ``"cuda"``.
         batch_size: points worked on together; ``None`` fits the working set to a CPU's cache, or to a share
@@ -153,12 +160,24 @@ def local_complexity(
     if not isinstance(network, Network):
         if method != "crossing" or reference or (dtype, device) != ("float64", "cpu"):
             raise ValueError("A module has the crossing count alone, on its own device and in its own type.")
-        rows = _finite(x)
-        drawn = Frames(checked_frames(frames, prod(rows.shape[1:]), shared_frame), shared_frame, rng)
-        return _observed(network, rows, float(radius), drawn, layers, batch_size)
-    if layers is not None:
+        from polytope.measures.local_complexity.observed import observed_crossings  # loads torch
+
+        counts = observed_crossings(
+            network,
+            _finite(x),
+            float(radius),
+            frames,
+            shared_frame=shared_frame,
+            rng=rng,
+            layers=layers,
+            around=around,
+            batch_size=batch_size,
+        )
+        return _by_token(counts)
+    if layers is not None or around is not None:
         raise ValueError(
-            "layers: all layers of a network are counted; layers are chosen of a PyTorch module."
+            "layers, around: all layers of a network are counted, around its input; parts are chosen of a "
+            "PyTorch module."
         )
     points = checked_points(network, x)
     drawn = Frames(checked_frames(frames, points.shape[1], shared_frame), shared_frame, rng)
@@ -209,24 +228,19 @@ class _Question:
         return crossing_counts(*asked, batch_size=self.batch_size)
 
 
-def _observed(
-    module: Module,
-    points: FloatArray,
-    radius: float,
-    frames: Frames,
-    layers: Sequence[str] | None,
-    batch_size: int | None,
-) -> LocalComplexity:
-    """The crossing count of a module's observed units."""
-    from polytope.measures.local_complexity.observed import observed_crossings  # loads torch
-
-    names, counts = observed_crossings(module, points, radius, frames, layers=layers, batch_size=batch_size)
-    return LocalComplexity(counts, "crossing", None, tuple(names))
+def _by_token(counts: dict[str, NDArray[np.int64]]) -> LocalComplexity:
+    """The crossing count of a module's observed units, from those of every layer, ``[B, tokens]``."""
+    per_token = tuple(counts.values())
+    per_layer = (
+        np.stack([count.sum(axis=1) for count in per_token], axis=1) if per_token else np.zeros((0, 0))
+    )
+    return LocalComplexity(per_layer.astype(np.int64), layers=tuple(counts), per_token=per_token)
 
 
-def _finite(x: ArrayLike) -> FloatArray:
-    """Finite points for a module, ``[B, ...]``."""
-    points = np.asarray(x, dtype=float)
+def _finite(x: ArrayLike) -> NDArray[Any]:
+    """Finite points for a module, ``[B, ...]``; whole numbers stay whole."""
+    points = np.asarray(x)
+    points = points if np.issubdtype(points.dtype, np.integer) else points.astype(float)
     if points.ndim < 2 or not np.isfinite(points).all():
         raise ValueError(f"x: expected finite points of shape [B, ...], got shape {points.shape}.")
     return points

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from polytope.ir.maps import FloatArray
 from polytope.ir.oneline import one_line
-from polytope.measures.local_complexity.count import local_complexity
+from polytope.measures.local_complexity.count import LocalComplexity, local_complexity
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -27,10 +27,11 @@ class ComplexityRecorder:
     Arguments:
         module: the module that is trained; counted are the units of its activations, or of ``layers``.
         x: points, ``[B, *shape]``.
-        radius, frames, layers, batch_size: as in ``local_complexity``; the frame is the same at all steps.
+        radius, frames, layers, around, batch_size: as in ``local_complexity``; the frame is the same at all
+            steps.
         at: the steps to record, or every how many.
         steps: the steps recorded so far.
-        means: at each of them the mean over the points, ``[layers]``.
+        found: the counts at each of them.
 
     Example:
         >>> import torch
@@ -48,9 +49,10 @@ class ComplexityRecorder:
     at: int | Collection[int] = 1
     frames: int | None = None
     layers: Sequence[str] | None = None
+    around: str | None = None
     batch_size: int | None = None
     steps: list[int] = field(default_factory=list)
-    means: list[FloatArray] = field(default_factory=list)
+    found: list[LocalComplexity] = field(default_factory=list)
     _passes: int = 0
     _handle: Any = None
 
@@ -58,14 +60,20 @@ class ComplexityRecorder:
 
     @property
     def per_layer(self) -> FloatArray:
-        """The recorded means, ``[steps, layers]``."""
-        return np.array(self.means)
+        """The means over the points, ``[steps, layers]``."""
+        return np.array([counts.per_layer.mean(axis=0) for counts in self.found])
+
+    @property
+    def per_token(self) -> tuple[FloatArray, ...]:
+        """The means over the points, for each layer ``[steps, tokens]``."""
+        by_step = [[count.mean(axis=0) for count in counts.per_token or ()] for counts in self.found]
+        return tuple(np.array(rows) for rows in zip(*by_step, strict=True))
 
     def record(self, step: int) -> None:
-        """Count now, and keep the means under this step.
+        """Count now, and keep the counts under this step.
 
         Arguments:
-            step: the number under which the means are kept.
+            step: the number under which they are kept.
         """
         found = local_complexity(
             self.module,
@@ -73,10 +81,11 @@ class ComplexityRecorder:
             self.radius,
             frames=self.frames,
             layers=self.layers,
+            around=self.around,
             batch_size=self.batch_size,
         )
         self.steps.append(step)
-        self.means.append(found.per_layer.mean(axis=0))
+        self.found.append(found)
 
     def _before(self, module: Module, inputs: object) -> None:
         """Count a forward pass of training."""
