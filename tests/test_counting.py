@@ -6,6 +6,7 @@ from math import comb, prod
 import pytest
 
 import polytope as pt
+from polytope.core.ceiling import Ceiling
 from polytope.ir import absolute, hard_tanh
 from tests.networks import KNOWN_REGIONS, file_network, needs_shared, residual, seeded
 
@@ -35,6 +36,16 @@ def test_serra_is_the_sum_over_numbers_of_units_that_are_off(widths: list[int]) 
     found = pt.region_bounds(widths=widths)
     assert found.serra == found.hinz == total
     assert total <= found.montufar <= found.raghu
+
+
+def test_thousands_of_dimensions_are_bounded_without_the_sums() -> None:
+    net = seeded(0, 1001, 3, 40, 2)
+    ceiling, few = Ceiling(net, 1001), Ceiling(net, 5)
+    assert ceiling.whole == 2**3 * 41**3 >= ceiling.summed == 13288
+    assert ceiling.cell(2, 7) == 2**7
+    wide = Ceiling(seeded(0, 2, 20_000, 1), 1001)
+    assert wide.whole == 20_001**1001 >= wide.summed > 10**1000
+    assert few.whole == few.summed
 
 
 def test_one_layer_and_one_input_are_reached() -> None:

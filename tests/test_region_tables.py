@@ -2,6 +2,7 @@
 
 import builtins
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -155,9 +156,14 @@ def test_a_complex_draws_itself_with_points() -> None:
 def test_notebooks_show_numbers_and_a_picture() -> None:
     whole, part = WHOLE._repr_html_(), PART._repr_html_()
     assert f"{len(WHOLE)} activation regions: all of them (exact)" in whole
-    assert f"9 activation regions found, at most {PART.upper:,} (bounds: not complete)" in part
+    assert f"9 to {PART.upper:,} activation regions (bounds: not complete)" in part
     assert whole.count("<polygon") == len(WHOLE)
     assert part.count("<polygon") == 9
+    many = replace(PART, found=replace(PART.found, open_bound=10**5000))
+    assert repr(many) == "RegionComplex(9 to 10^5000 regions, in 2 dimensions, 20 units)"
+    assert "9 to 10^5000 activation regions" in many._repr_html_()
+    with pytest.raises(pt.errors.IncompleteComplexError, match=r"9 to 10\^5000"):
+        many.require_complete("this")
     solid = pt.enumerate_regions(seeded(0, 3, 4, 1), pt.Polyhedron.box(-1, 1, dim=3))
     assert "<svg" not in solid._repr_html_()
 

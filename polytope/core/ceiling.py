@@ -5,6 +5,9 @@ n hyperplanes cut a cell of dimension k into at most :math:`\sum_{j \le k} \bino
 :math:`\binom{n}{j}` parts have j units off, and their image has at most n - j dimensions (Serra,
 Tjandraatmadja, Ramalingam 2018, arXiv 1711.02114):
 :math:`T_l(k) = \sum_{j \le \min(k, n)} \binom{n}{j} T_{l+1}(\min(k, n - j))`.
+
+In thousands of dimensions these sums take minutes. There the parts that n hyperplanes make are bounded by
+:math:`\min(2^n, (n + 1)^k)`, layer by layer.
 """
 
 from __future__ import annotations
@@ -13,9 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from math import prod
 
 from polytope.ir import Network
 from polytope.ir.activations import PiecewiseLinear
+
+SUMMED = 1000  # dimensions up to which sums are taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,21 +34,40 @@ class Ceiling:
     @property
     def whole(self) -> int:
         """The most regions of the network."""
+        return self.summed if self.dim <= SUMMED else prod(self._most)
+
+    @property
+    def summed(self) -> int:
+        """The same, by the sums in any dimension."""
         return self._later[0][self.dim]
 
     def cell(self, number: int, open_hyperplanes: int) -> int:
         """The most regions in a cell that ``open_hyperplanes`` of layer ``number`` (from 1) can still cut."""
+        if self.dim > SUMMED:
+            return _most_parts(open_hyperplanes, self.dim) * prod(self._most[number:])
         ways = _binomials(open_hyperplanes, self.dim)
         return self._cuts(number, ways, self.dim, self._later[number])(self.dim)
+
+    @cached_property
+    def _hyperplanes(self) -> list[int]:
+        """How many hyperplanes each layer has."""
+        layers = self.network.layers
+        return [la.activation.n_hyperplanes(la.width) if la.activation else 0 for la in layers]
+
+    @cached_property
+    def _most(self) -> list[int]:
+        """For every layer, more than the parts that it makes of a cell."""
+        most, k = [], self.dim
+        for number, n in enumerate(self._hyperplanes, start=1):
+            most.append(_most_parts(n, k))
+            k = self._rank(number, k, 0)
+        return most
 
     @cached_property
     def _later(self) -> list[dict[int, int]]:
         """For every layer and the k that matter: the most regions that those behind make of k dimensions."""
         layers = list(enumerate(self.network.layers, start=1))
-        ways = [
-            _binomials(layer.activation.n_hyperplanes(layer.width) if layer.activation else 0, self.dim)
-            for _, layer in layers
-        ]
+        ways = [_binomials(n, self.dim) for n in self._hyperplanes]
         reached = [{self.dim}]
         for (number, _), mine in zip(layers, ways, strict=True):
             found = {
@@ -107,6 +132,15 @@ def _binomials(n: int, k: int) -> list[int]:
     for j in range(min(n, k)):
         ways.append(ways[-1] * (n - j) // (j + 1))
     return ways
+
+
+def _most_parts(n: int, k: int) -> int:
+    """At least the number of parts that n hyperplanes make of k dimensions."""
+    every = 1 << n
+    if k * (n + 1).bit_length() > 2 * n:
+        return every  # the power is larger
+    power: int = (n + 1) ** k
+    return min(every, power)
 
 
 def _is_relu(activation: object) -> bool:

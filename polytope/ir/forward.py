@@ -21,7 +21,7 @@ from scipy.sparse import csr_array, eye_array
 from polytope.ir.activations import PatternArray
 from polytope.ir.layers import Layer
 from polytope.ir.maps import FloatArray, IntArray
-from polytope.ir.matrix import Matrix, compact, product, row_norms, scaled, sparse
+from polytope.ir.matrix import Matrix, compact, matrix_product, product, row_norms, scaled, sparse
 from polytope.ir.network import Network
 from polytope.ir.sweep import sweep
 
@@ -100,7 +100,7 @@ def _preactivation(layer: Layer, reads: Sequence[AffineMap]) -> AffineMap:
     rounding = U * (layer.terms + len(layer.inputs))
     parts = zip(layer.inputs, layer.matrices, layer.absolute_maps, reads, strict=True)
     for k, matrix, absolute, h in parts:
-        term = compact(matrix @ h.J) if k else matrix
+        term = matrix_product(matrix, h.J) if k else matrix
         total = term if total is None else compact(total + term)
         constant = constant + product(matrix, h.c)
         made = np.stack([h.tilt + rounding * h.length, h.shift + rounding * np.abs(h.c)], axis=1)

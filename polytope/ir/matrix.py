@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_array, issparse, vstack
 
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray, IntArray
 
 Matrix = FloatArray | csr_array
 DENSE = 0.25  # share of entries from which a matrix is kept dense
+AT_ONCE = 1 << 24  # products of entries between two looks
 SMALL = 2.0**-480  # lengths below are not told apart
 
 
@@ -41,6 +44,20 @@ def transposed_product(A: Matrix, X: FloatArray) -> FloatArray:
     """``A.T @ X`` for a vector or columns."""
     out: FloatArray = np.asarray(A.T @ X)
     return out
+
+
+def matrix_product(A: Matrix, B: Matrix) -> Matrix:
+    """``A @ B``; of sparse matrices in parts of rows, between which it looks whether to end."""
+    if isinstance(A, np.ndarray) or isinstance(B, np.ndarray):
+        look()
+        return compact(A @ B)
+    work = np.concatenate([[0], np.cumsum(np.diff(B.indptr)[A.indices])])[A.indptr]
+    ends = np.unique(np.searchsorted(work, np.arange(AT_ONCE, int(work[-1]), AT_ONCE)))
+    parts = []
+    for first, last in pairwise([0, *ends.tolist(), A.shape[0]]):
+        look()
+        parts.append(A[first:last] @ B)
+    return compact(vstack(parts, format="csr") if len(parts) > 1 else parts[0])
 
 
 def ones(A: Matrix) -> Matrix:

@@ -18,6 +18,7 @@ from polytope.given import NetworkLike, as_network, described
 from polytope.ir import Network, mlp
 from polytope.ir.arrays import floats
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.labelled import in_words, interval
 from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
 
@@ -52,7 +53,7 @@ class Crossings:
         return len(self.t)
 
     def __repr__(self) -> str:
-        count = f"{len(self):,}" + (", complete" if self.complete else f" to {self.upper:,}")
+        count = in_words(interval(len(self), self.upper)) + (", complete" if self.complete else "")
         return f"Crossings({count}, on a segment in {self.J.shape[2]:,} dimensions)"
 
 

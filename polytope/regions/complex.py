@@ -25,6 +25,7 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.arrays import floats
 from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.labelled import Bound, in_words, interval, plural
 from polytope.regions.adjacency import matched_pairs, region_graph, region_matrix
 from polytope.regions.cell_volumes import rounded_volume
 from polytope.regions.chosen import chosen
@@ -71,7 +72,7 @@ class RegionComplex:
         return regions_page(self, repr(self))
 
     def __repr__(self) -> str:
-        count = f"{len(self):,}" + (" regions, complete" if self.complete else f" to {self.upper:,} regions")
+        count = plural(interval(len(self), self.upper), "region") + (", complete" if self.complete else "")
         return f"RegionComplex({count}, in {self.domain.dim} dimensions, {self.network.n_units:,} units)"
 
     @property
@@ -357,6 +358,6 @@ class RegionComplex:
             IncompleteComplexError: the enumeration was stopped by a budget.
         """
         if not self.complete:
-            found = f"this complex has {self.lower} of at most {self.upper}"
+            found = f"this complex has {in_words(Bound(self.lower, self.upper))}"
             more = "Enumerate with a larger budget or a smaller domain."
             raise IncompleteComplexError(f"{question} needs all regions; {found}. {more}")

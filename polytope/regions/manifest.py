@@ -20,6 +20,8 @@ from polytope.verify.entries import FORMAT
 
 MANIFEST, NETWORK, CERTIFICATE = "manifest.json", "network.npz", "certificate.json"
 
+NUMBER_BYTES = 4  # of a number in JSON, with what separates it, at least
+
 
 def refuse_unstorable(network: Network, *, certificate: bool) -> None:
     """What no directory can hold is refused before one is made.
@@ -58,6 +60,8 @@ def create(
         raise ValueError(f"{directory} holds a complex already: resume it, or choose another directory.")
     if any((directory / SHARDS).glob("shard-*.parquet")):
         raise ValueError(f"{directory} holds shards without a {MANIFEST}: choose another directory.")
+    if NUMBER_BYTES * domain.A.size > LARGEST_JSON:
+        raise _too_large(domain)
     manifest = {
         "format": FORMAT,
         "network": fingerprint(network),
@@ -72,13 +76,16 @@ def create(
     }
     text = json.dumps(manifest, indent=1).encode()
     if len(text) > LARGEST_JSON:
-        raise ValueError(
-            f"The domain's {len(domain.b):,} rows of {domain.dim:,} numbers are too many for a directory."
-        )
+        raise _too_large(domain)
     with whole_file(directory / NETWORK) as file:
         np.savez(file, allow_pickle=False, **to_arrays(network))
     with whole_file(directory / MANIFEST) as file:
         file.write(text)
+
+
+def _too_large(domain: Polyhedron) -> ValueError:
+    rows = f"{len(domain.b):,} rows of {domain.dim:,} numbers"
+    return ValueError(f"The domain's {rows} are too many for a directory.")
 
 
 def finite(statistics: Mapping[str, float]) -> dict[str, float]:

@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 
 from polytope.ir.maps import FloatArray
+from polytope.labelled import Bound, in_words
 from polytope.regions.outlines import one_outline, outlines
 from polytope.regions.region import Regions
 
@@ -24,7 +25,7 @@ def regions_page(complex: Regions, words: str) -> str:
     count = (
         f"{complex.lower:,} activation regions: all of them (exact)"
         if complex.complete
-        else f"{complex.lower:,} activation regions found, at most {complex.upper:,} (bounds: not complete)"
+        else f"{in_words(Bound(complex.lower, complex.upper))} activation regions (bounds: not complete)"
     )
     picture = _picture(complex) if complex.domain.dim == 2 and complex.domain.is_bounded else ""
     return f"<div><code>{escape(words)}</code><br>{count}</div>{picture}"
