@@ -20,6 +20,7 @@ from polytope.__main__ import app
 from polytope.studies.data import planes, read_data
 from polytope.studies.log import append_row, read_rows
 from polytope.studies.run import run_bench, run_name
+from polytope.studies.segments import expected_on_segments, segments
 from polytope.studies.spec import (
     ACTIVATIONS,
     INITIALISATIONS,
@@ -29,7 +30,7 @@ from polytope.studies.spec import (
     TrainingSpec,
     read_spec,
 )
-from polytope.studies.summary import mean_of
+from polytope.studies.summary import markdown, mean_of, summary
 from polytope.studies.training import _forward, checkpoints
 from tests.command_line import polytope
 
@@ -116,6 +117,51 @@ def test_a_stopped_benchmark_goes_on_and_a_changed_one_keeps_what_did_not_change
     assert not run_bench(other, read_data(other), out, max_seconds=1e-9).complete, "other images, other runs"
 
 
+@pytest.mark.parametrize(
+    ("activation", "initialisation"), [("relu", "torch"), ("relu", "glorot"), ("hard_tanh", "he")]
+)
+def test_crossings_at_initialisation_are_near_what_is_expected(activation: str, initialisation: str) -> None:
+    """Means of exact counts over networks lie within three standard errors, and a tenth of finite width."""
+    data, measure = read_data(read_spec(STUDIES[0])), MeasureSpec(windows=1)
+    architecture = Architecture(2, 40, initialisation, activation)
+    counts = []
+    for seed in range(8):
+        [(_, network)] = checkpoints(architecture, data, TrainingSpec((0,)), seed)
+        own = [
+            pt.count_regions(network.restrict(pt.Slice.through(a, b)), pt.Polyhedron.box([0], [1]))
+            for a, b in segments(data, measure)
+        ]
+        assert all(found.lower == found.upper for found in own)
+        counts.append(np.mean([found.lower - 1 for found in own]))
+    expected = expected_on_segments(architecture, data, measure)
+    assert expected is not None
+    error = np.std(counts, ddof=1) / len(counts) ** 0.5
+    assert abs(np.mean(counts) - expected) < 3 * error + 0.1 * expected
+    for other in (replace(architecture, skip=True), replace(architecture, initialisation="orthogonal")):
+        assert expected_on_segments(other, data, measure) is None
+
+
+def test_rows_without_crossings_stay_readable(tiny: Path, tmp_path: Path) -> None:
+    """Runs of before keep their names; their lines have no crossings, and what is expected all the same."""
+    spec = read_spec(tiny)
+    data = read_data(spec)
+    bench = run_bench(spec, data, tmp_path / "out")
+    for line, row in zip(summary(bench)[::2], bench.rows[::2], strict=True):
+        own = [r["epochs"]["0"]["segments"] for r in bench.rows if r["depth"] == row["depth"]]
+        assert line.crossings is not None
+        assert line.crossings.value == pytest.approx(np.mean([[s["lower"] for s in one] for one in own]))
+        assert line.expected == expected_on_segments(line.architecture, data, spec.measure)
+    for row in bench.rows[:2]:
+        for moment in row["epochs"].values():
+            del moment["segments"]
+    bench.rows[2]["epochs"]["2"]["segments"][0]["upper"] += 1
+    lines = summary(bench)
+    assert [line.crossings is None for line in lines] == [True, True, False, True]
+    table = [line.split(" | ") for line in markdown(bench, lines, 1.0).splitlines() if line.startswith("| ")]
+    assert {len(cells) for cells in table} == {len(table[0])}
+    assert all(cells[8] == f"{line.expected:,.1f}" for cells, line in zip(table[1:], lines, strict=True))
+
+
 def test_a_damaged_row_is_named(tmp_path: Path) -> None:
     file = tmp_path / "rows.jsonl"
     append_row(file, {"run": "a", "value": 1})
@@ -146,6 +192,15 @@ def test_the_command_writes_all_files_and_exits_4_when_stopped(tiny: Path, tmp_p
             if (row["depth"], row["epoch"]) == (line["architecture"]["depth"], line["epoch"])
         ]
         assert line["regions"]["value"] == np.mean(own)
+        assert line["crossings"]["value"] == pytest.approx(
+            np.mean(
+                [
+                    row["crossings"]
+                    for row in rows
+                    if (row["depth"], row["epoch"]) == (line["architecture"]["depth"], line["epoch"])
+                ]
+            )
+        )
     assert "<svg" in (out / "plot.svg").read_text()
     assert (out / "table.md").read_text().count("\n| ") == 5
 

@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
         ("log10_regions_upper", pa.float64()),
         ("complete", pa.bool_()),
         ("linear_regions", pa.int64()),
+        ("crossings", pa.list_(pa.int64())),
         ("accuracy", pa.float64()),
         ("local_complexity", pa.float64()),
         ("log10_bound", pa.float64()),
@@ -69,6 +70,7 @@ def _flat(row: Row) -> list[dict[str, Any]]:
             "log10_regions_upper": log10(window["upper"]),
             "complete": window["lower"] == window["upper"],
             "linear_regions": window["linear"],
+            "crossings": _sides(moment, number),
             "accuracy": moment["accuracy"],
             "local_complexity": sum(moment["local_complexity"]),
             "log10_bound": moment["log10_bound"],
@@ -76,3 +78,9 @@ def _flat(row: Row) -> list[dict[str, Any]]:
         for epoch, moment in row["epochs"].items()
         for number, window in enumerate(moment["windows"])
     ]
+
+
+def _sides(moment: Row, number: int) -> list[int | None] | None:
+    """Crossings on the three sides of a window's triangle; ``None`` where not counted to the end."""
+    sides = moment.get("segments", [])[3 * number : 3 * number + 3]
+    return [s["lower"] if s["lower"] == s["upper"] else None for s in sides] or None

@@ -14,6 +14,7 @@ from polytope.measures.local_complexity.count import local_complexity
 from polytope.report.subject import default_radius
 from polytope.runs.enumerate import enumerate_regions
 from polytope.studies.data import Data, planes
+from polytope.studies.segments import count_crossings
 from polytope.studies.spec import MeasureSpec
 
 
@@ -23,8 +24,9 @@ def measure(network: Network, data: Data, spec: MeasureSpec) -> dict[str, Any]:
     Returns:
         ``accuracy`` on the test images; ``windows``, for each plane the interval ``lower .. upper`` of its
         activation regions (equal where exact) and its ``linear`` regions (``None`` if not all regions are
-        known); ``local_complexity``, the mean crossing count at test images, by layer; ``log10_bound``, of
-        the least published bound for a plane (``None`` if none applies to this architecture).
+        known); ``segments``, the interval of the crossings on each side of the windows' triangles;
+        ``local_complexity``, the mean crossing count at test images, by layer; ``log10_bound``, of the least
+        published bound for a plane (``None`` if none applies to this architecture).
     """
     square = Polyhedron.box([spec.low] * 2, [spec.high] * 2)
     windows = []
@@ -38,6 +40,7 @@ def measure(network: Network, data: Data, spec: MeasureSpec) -> dict[str, Any]:
     return {
         "accuracy": float((network(data.x_test).argmax(axis=1) == data.y_test).mean()),
         "windows": windows,
+        "segments": count_crossings(network, data, spec),
         "local_complexity": counts.mean(axis=0).tolist(),
         "log10_bound": _log10_bound(network.restrict(planes(data, 1)[0])),
     }

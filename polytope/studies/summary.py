@@ -16,6 +16,7 @@ from scipy.stats import t as student
 
 from polytope.studies.log import Row
 from polytope.studies.run import Bench, in_words
+from polytope.studies.segments import expected_on_segments
 from polytope.studies.spec import Architecture
 
 LEVEL = 0.95
@@ -70,6 +71,8 @@ class Line:
         exact: whether all windows of all seeds were counted to the end.
         linear: linear regions of a window; ``None`` where not exact.
         growth: mean over seeds of ln(regions / regions at the first epoch); ``None`` at the first epoch.
+        crossings: on a segment between test images; ``None`` where a count is missing or not exact.
+        expected: their number at initialisation, in the limit of infinite width; ``None`` if not known.
         complexity: local complexity at the test images.
         log10_bound: of the least published bound on the regions of a plane.
     """
@@ -82,6 +85,8 @@ class Line:
     exact: bool
     linear: Mean | None
     growth: Mean | None
+    crossings: Mean | None
+    expected: float | None
     complexity: Mean
     log10_bound: float | None
 
@@ -92,8 +97,9 @@ def summary(bench: Bench) -> list[Line]:
     for row in bench.rows:
         groups.setdefault(_architecture(row), []).append(row)
     return [
-        _line(architecture, rows, epoch)
+        _line(architecture, rows, epoch, expected)
         for architecture, rows in groups.items()
+        for expected in [expected_on_segments(architecture, bench.data, bench.spec.measure)]
         for epoch in bench.spec.training.epochs
     ]
 
@@ -104,7 +110,7 @@ def _architecture(row: Row) -> Architecture:
     )
 
 
-def _line(architecture: Architecture, rows: Sequence[Row], epoch: int) -> Line:
+def _line(architecture: Architecture, rows: Sequence[Row], epoch: int, expected: float | None) -> Line:
     found = [row["epochs"][str(epoch)] for row in rows]
     first = [next(iter(row["epochs"].values())) for row in rows]
     regions = [_regions(moment) for moment in found]
@@ -121,9 +127,19 @@ def _line(architecture: Architecture, rows: Sequence[Row], epoch: int) -> Line:
         exact=exact,
         linear=mean_of(linear) if linear else None,
         growth=None if found == first else mean_of(ratios),
+        crossings=_crossings(found),
+        expected=expected,
         complexity=mean_of([sum(moment["local_complexity"]) for moment in found]),
         log10_bound=found[0]["log10_bound"],
     )
+
+
+def _crossings(found: Sequence[Row]) -> Mean | None:
+    """On a segment; ``None`` if a row is older than these counts, or a budget ended one of them."""
+    segments = [moment.get("segments") for moment in found]
+    if not all(own and all(s["lower"] == s["upper"] for s in own) for own in segments):
+        return None
+    return mean_of([float(np.mean([s["lower"] for s in own])) for own in segments if own])
 
 
 def _regions(moment: Row) -> float:
@@ -153,12 +169,15 @@ def markdown(bench: Bench, lines: Sequence[Line], radius: float) -> str:
         f"{measure.windows} windows: exact counts, but for those marked ≥, which a budget ended. *x first* "
         "is the geometric mean of the ratio to the first epoch, seed by seed. *Local complexity* is the mean "
         f"number of units seen with a crossing within {radius:.3g} of a test image: all of the first layer, "
-        "a lower bound behind it. *Bound* is the least published one on the regions of a plane. Means over "
-        f"seeds are estimates, given with {LEVEL:.0%} confidence intervals (Student's t)."
+        "a lower bound behind it. *Crossings* are those on a segment between two of the images, mean over "
+        "the sides of all windows' triangles: exact counts; beside them the number *expected at "
+        "initialisation*, an estimate of infinite width. *Bound* is the least published one on the regions "
+        f"of a plane. Means over seeds are estimates, given with {LEVEL:.0%} confidence intervals (Student's "
+        "t)."
     )
     head = "| hidden layers | parameters | epoch | accuracy | regions | x first | linear regions |"
-    head += " local complexity | bound |"
-    rows = [head, "|---|---:|---:|---:|---:|---:|---:|---:|---:|"]
+    head += " crossings | expected at initialisation (estimate) | local complexity | bound |"
+    rows = [head, "|---|" + "---:|" * (head.count("|") - 2)]
     for line in lines:
         cells = (
             in_words(line.architecture),
@@ -168,6 +187,8 @@ def markdown(bench: Bench, lines: Sequence[Line], radius: float) -> str:
             ("" if line.exact else "≥ ") + str(line.regions),
             ratio_in_words(line.growth),
             str(line.linear) if line.linear else "",
+            str(line.crossings) if line.crossings else "",
+            f"{line.expected:,.1f}" if line.expected is not None else "",
             str(line.complexity),
             f"10^{line.log10_bound:.1f}" if line.log10_bound is not None else "none",
         )
@@ -190,6 +211,8 @@ def as_json(bench: Bench, lines: Sequence[Line], radius: float) -> dict[str, Any
         "labels": {
             "regions": "exact for each network where 'exact', else a lower bound; means: estimates",
             "linear": "exact for each network; means: estimates",
+            "crossings": "exact for each network; means: estimates",
+            "expected": "estimate: at initialisation, in the limit of infinite width",
             "complexity": "a lower bound for each network (exact with one hidden layer); means: estimates",
             "accuracy": "estimate",
             "log10_bound": "bound",
