@@ -12,17 +12,17 @@ POLYTOPE_CLONES void add_column(double* __restrict z, const double* __restrict c
   for (Index r = 0; r < n; ++r) z[r] += column[r] * x;
 }
 
-// Each number of the columns is read once for WIDTH planes, from .. to - 1.
-template <int WIDTH>
-[[gnu::always_inline]] inline void add_eight(double* const* z, Index width, Index from, Index to,
-                                             const double* const* columns, const double* x, Index n) {
+// Adds COUNT columns, of which each number is read once for WIDTH planes, from .. to - 1.
+template <int WIDTH, int COUNT>
+[[gnu::always_inline]] inline void add_some(double* const* z, Index width, Index from, Index to,
+                                            const double* const* columns, const double* x, Index n) {
   constexpr int W = WIDTH;
   const Index whole = n / 8 * 8;
   for (Index first = from; first + W <= to; first += W) {
     for (Index r = 0; r < whole; r += 8) {
       Plain sum[W];
       for (int t = 0; t < W; ++t) sum[t] = load(z[first + t] + r);
-      for (int k = 0; k < 8; ++k) {
+      for (int k = 0; k < COUNT; ++k) {
         const Plain column = load(columns[k] + r);
         for (int t = 0; t < W; ++t) sum[t] += column * x[k * width + first + t];
       }
@@ -30,7 +30,18 @@ template <int WIDTH>
     }
     for (Index r = whole; r < n; ++r)
       for (int t = 0; t < W; ++t)
-        for (int k = 0; k < 8; ++k) z[first + t][r] += columns[k][r] * x[k * width + first + t];
+        for (int k = 0; k < COUNT; ++k) z[first + t][r] += columns[k][r] * x[k * width + first + t];
+  }
+}
+
+template <int WIDTH, int COUNT>
+[[gnu::always_inline]] inline void add_these(double* const* z, Index width, const double* const* columns,
+                                             const double* x, Index n) {
+  if constexpr (WIDTH > 0) {
+    add_some<WIDTH, COUNT>(z, width, 0, width, columns, x, n);
+  } else {
+    add_some<4, COUNT>(z, width, 0, width, columns, x, n);
+    add_some<1, COUNT>(z, width, width / 4 * 4, width, columns, x, n);
   }
 }
 
@@ -38,20 +49,10 @@ template <int WIDTH>
 [[gnu::always_inline]] inline void add_all(double* const* z, Index width, const double* const* columns, const double* x,
                                            Index m, Index n) {
   Index k = 0;
-  for (; k + 8 <= m; k += 8)
-    if constexpr (WIDTH > 0) {
-      add_eight<WIDTH>(z, width, 0, width, columns + k, x + k * width, n);
-    } else {
-      add_eight<4>(z, width, 0, width, columns + k, x + k * width, n);
-      add_eight<1>(z, width, width / 4 * 4, width, columns + k, x + k * width, n);
-    }
-  for (; k < m; ++k)
-    for (Index t = 0; t < width; ++t) {
-      double* __restrict to = z[t];
-      const double* __restrict column = columns[k];
-      const double factor = x[k * width + t];
-      for (Index r = 0; r < n; ++r) to[r] += column[r] * factor;
-    }
+  for (; k + 8 <= m; k += 8) add_these<WIDTH, 8>(z, width, columns + k, x + k * width, n);
+  if (m - k >= 4) add_these<WIDTH, 4>(z, width, columns + k, x + k * width, n), k += 4;
+  if (m - k >= 2) add_these<WIDTH, 2>(z, width, columns + k, x + k * width, n), k += 2;
+  if (m - k >= 1) add_these<WIDTH, 1>(z, width, columns + k, x + k * width, n);
 }
 
 POLYTOPE_CLONES void add_columns(double* const* z, Index width, const double* const* columns, const double* x, Index m,
