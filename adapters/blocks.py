@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapters.inside import values
 from adapters.lowering.refusals import presentable
 from adapters.mlp_block import MLPBlock, Step
+from polytope.errors import UnsupportedOpError
 from polytope.ir.maps import FloatArray
 
 
@@ -31,6 +33,23 @@ def mlp_blocks(model: Any, example_input: Any = None) -> tuple[MLPBlock, ...]:
     """
     with presentable():
         return tuple(_found(_flow(model, example_input)))
+
+
+def block_inputs(model: Any, x: Any) -> tuple[tuple[MLPBlock, FloatArray], ...]:
+    """The MLP blocks of a model, each with the tokens that reach it, ``[samples, tokens, d]`` in float64.
+
+    Arguments:
+        model: as of ``mlp_blocks``.
+        x: the model's input for n samples, as of ``activations``.
+    """
+    blocks = mlp_blocks(model, x)
+    if not blocks:
+        raise UnsupportedOpError("The model has no MLP block: a linear map, an activation, a linear map.")
+    found = values(model, x, [block.start for block in blocks])
+    return tuple(
+        (block, rows.reshape(len(rows), -1, block.hidden[0].shape[1]))
+        for block, rows in zip(blocks, found, strict=True)
+    )
 
 
 def _flow(model: Any, example_input: Any) -> dict[str, Step]:
@@ -79,7 +98,8 @@ def _at(flow: dict[str, Step], readers: dict[str, list[str]], name: str) -> list
     readout = flow[end].weights if end else None
     if readout is None:
         return []
-    return [MLPBlock(start, end, flow[name].name, how == "gated", how == "squared", hidden, readout)]
+    norm = flow[start].norm if start in flow else None
+    return [MLPBlock(start, end, flow[name].name, how == "gated", how == "squared", hidden, readout, norm)]
 
 
 def _source(flow: dict[str, Step], name: str) -> str:

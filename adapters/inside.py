@@ -41,6 +41,11 @@ def activations(
         >>> activations(module, torch.arange(9), at="embedding").shape
         (9, 4)
     """
+    return values(model, x, [at])[0]
+
+
+def values(model: Any, x: Any, at: Sequence[str]) -> list[FloatArray]:
+    """The values of several tensors inside a model, each ``[n, d]``, as of ``activations``."""
     inputs = tuple(x) if isinstance(x, tuple | list) and not np.isscalar(x[0]) else (x,)
     sizes = {len(entry) for entry in inputs}
     if len(sizes) != 1:
@@ -48,14 +53,15 @@ def activations(
     with presentable():
         found = _values(model, inputs, at)
     n = sizes.pop()
-    return np.ascontiguousarray(np.asarray(found, dtype=float).reshape(n, -1))
+    return [np.ascontiguousarray(np.asarray(one, dtype=float).reshape(n, -1)) for one in found]
 
 
-def _values(model: Any, inputs: Sequence[Any], at: str) -> NDArray[Any]:
+def _values(model: Any, inputs: Sequence[Any], at: Sequence[str]) -> list[NDArray[Any]]:
     if hasattr(model, "modules"):
         from adapters.torch.inside import values_in_module
 
         return values_in_module(model, inputs, at)
     from adapters.onnx.inside import model_of, values_in_model
 
-    return values_in_model(model_of(model, "activations"), inputs, at)
+    read = model_of(model, "activations")
+    return [values_in_model(read, inputs, name) for name in at]

@@ -12,6 +12,24 @@ from polytope.ir.splines import smooth_spline
 
 
 @dataclass(frozen=True, eq=False)
+class Norm:
+    r"""A norm of every token: :math:`x \mapsto g \odot \sqrt d\, u / \sqrt{\|u\|^2 + d \epsilon} + s`.
+
+    Here u is the token x of d numbers, without its mean in a layer normalisation, and :math:`\epsilon \ge 0`.
+
+    Arguments:
+        start: the value that it reads.
+        centred: whether the mean is subtracted: LayerNorm, not RMSNorm.
+        scale, shift: g and s, ``[d]``.
+    """
+
+    start: str
+    centred: bool
+    scale: FloatArray
+    shift: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
 class MLPBlock:
     r"""One block :math:`x \mapsto W_2 \phi(W_1 x + b_1) + b_2` of a model, the same for every token.
 
@@ -23,6 +41,7 @@ class MLPBlock:
             Such a block is quadratic on each cell, not affine.
         hidden: ``(W, b)`` of the units.
         readout: ``(W, b)`` behind them.
+        norm: the normalisation whose result it reads, if it is one.
     """
 
     start: str
@@ -32,6 +51,7 @@ class MLPBlock:
     squared: bool
     hidden: tuple[FloatArray, FloatArray]
     readout: tuple[FloatArray, FloatArray]
+    norm: Norm | None = None
 
     def __repr__(self) -> str:
         (n, d), kind = self.hidden[0].shape, self.activation
@@ -80,13 +100,15 @@ class Step:
     """What one value of a model is made of, as far as blocks are concerned.
 
     Arguments:
-        kind: "linear", "activation", "product", "same", or something else.
+        kind: "linear", "activation", "product", "norm", "same", or something else.
         reads: the values that it reads, without constants.
         name: of an activation.
         weights: ``(W, b)`` of a linear map of the last axis.
+        norm: of a normalisation of the last axis.
     """
 
     kind: str
     reads: tuple[str, ...]
     name: str = ""
     weights: tuple[FloatArray, FloatArray] | None = None
+    norm: Norm | None = None

@@ -39,6 +39,8 @@ _HOMES = {
     "exact_local_complexity": "polytope.measures.local_complexity.neighbourhood",
     "ExactComplexity": "polytope.measures.local_complexity.neighbourhood",
     "ComplexityRecorder": "polytope.measures.local_complexity.training",
+    "spline_features": "polytope.measures.spline_features",
+    "SplineFeatures": "polytope.measures.spline_features",
     "crossings": "polytope.measures.crossings",
     "Crossings": "polytope.measures.crossings",
     "robustness_radius": "polytope.measures.robustness",
@@ -110,6 +112,7 @@ _HOMES = {
     "plot_complexity_map": "polytope.plots.complexity",
     "plot_complexity_histogram": "polytope.plots.complexity",
     "plot_complexity_training": "polytope.plots.complexity",
+    "plot_spline_features": "polytope.plots.complexity",
     "Exact": "polytope.labelled",
     "Bound": "polytope.labelled",
     "Estimate": "polytope.labelled",
@@ -193,6 +196,8 @@ if TYPE_CHECKING:
     from polytope.measures.spline import centroids as centroids
     from polytope.measures.spline import max_affine_form as max_affine_form
     from polytope.measures.spline import power_diagram as power_diagram
+    from polytope.measures.spline_features import SplineFeatures as SplineFeatures
+    from polytope.measures.spline_features import spline_features as spline_features
     from polytope.measures.topology import DualGraph as DualGraph
     from polytope.measures.topology import Topology as Topology
     from polytope.measures.topology import dual_graph as dual_graph
@@ -207,6 +212,7 @@ if TYPE_CHECKING:
     from polytope.plots.complexity import plot_complexity_histogram as plot_complexity_histogram
     from polytope.plots.complexity import plot_complexity_map as plot_complexity_map
     from polytope.plots.complexity import plot_complexity_training as plot_complexity_training
+    from polytope.plots.complexity import plot_spline_features as plot_spline_features
     from polytope.plots.graph import plot_dual_graph as plot_dual_graph
     from polytope.plots.graph import plot_region_bounds as plot_region_bounds
     from polytope.plots.images import plot_image as plot_image

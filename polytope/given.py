@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import ArrayLike
 
+    from adapters.mlp_block import MLPBlock as MLPBlock
+    from adapters.mlp_block import Norm as Norm
+
 
 class HasNetwork(Protocol):
     """What holds a network, such as ``Simplified`` or ``ModelFile``."""
@@ -73,6 +76,18 @@ def runtime_of(network: Network) -> Runtime | None:
     from adapters.check import runtime
 
     return runtime(network)
+
+
+def blocks_of(model: Any, x: Any) -> tuple[tuple[MLPBlock, FloatArray], ...]:
+    """The MLP blocks of a model, each with the tokens that reach it, ``[samples, tokens, d]``.
+
+    Arguments:
+        model: an ONNX file or model, or a PyTorch module.
+        x: its input for some samples.
+    """
+    from adapters.blocks import block_inputs
+
+    return block_inputs(model, x)
 
 
 def as_domain(given: DomainLike, dim: int | None = None, name: str = "domain") -> Polyhedron:

@@ -69,6 +69,7 @@ HOMES = {  # third-party library -> where it may be imported
         "polytope/regions/shards.py",
         "polytope/runs/stored.py",
         "polytope/verify/",
+        "polytope/measures/spline_features.py",
         "polytope/studies/files.py",
     ),
     "distributed": ("polytope/runs/executors.py",),

@@ -9,7 +9,7 @@ import onnx
 from onnx import helper
 
 from adapters.lowering.layers import Array
-from adapters.mlp_block import Step
+from adapters.mlp_block import Norm, Step
 from adapters.onnx.decomposed import numbers, with_smooth_units
 from adapters.onnx.file import array_of
 from adapters.onnx.functions import with_rules, without_functions
@@ -24,6 +24,7 @@ _ACTIVATIONS = {
     "Tanh": "tanh",
     "Sigmoid": "sigmoid",
 }
+_NORMS = ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
 _SAME = ("Identity", "Dropout", "Cast")
 
 
@@ -51,9 +52,23 @@ def _step(node: onnx.NodeProto, constants: Mapping[str, Array], flow: Mapping[st
     if kind in _ACTIVATIONS:
         tanh = any(a.name == "approximate" and a.s == b"tanh" for a in node.attribute)
         return Step("activation", read, name="gelu_tanh" if tanh else _ACTIVATIONS[kind])
+    if kind in _NORMS and len(read) == 1:
+        return _norm(node, constants) or Step("other", read)
     if kind == "Mul" and len(read) == 2:
         return Step("product", read)
     return Step("same" if kind in _SAME and len(read) == 1 else "other", read)
+
+
+def _norm(node: onnx.NodeProto, constants: Mapping[str, Array]) -> Step | None:
+    """A normalisation of the last axis with constant scale and shift."""
+    options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    given = [constants.get(name) for name in node.input[1:] if name]
+    if any(a is None or a.ndim != 1 for a in given) or not given or options.get("axis", -1) != -1:
+        return None
+    scale, *shift = (np.asarray(a, dtype=float) for a in given)
+    start, centred = node.input[0], node.op_type == "LayerNormalization"
+    norm = Norm(start, centred, scale, shift[0] if shift else np.zeros(len(scale)))
+    return Step("norm", (start,), norm=norm)
 
 
 def _linear(node: onnx.NodeProto, constants: Mapping[str, Array], flow: Mapping[str, Step]) -> Step | None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from adapters.mlp_block import Norm
 from adapters.mlp_block import Step as Part
 from adapters.torch.aten_program import Program, Reference, Step, reads
 from adapters.torch.export import exported_program, inference, program_of
@@ -36,9 +37,23 @@ def _part(program: Program, step: Step) -> Part:
         return Part("activation", read, name="gelu_tanh" if tanh else op)
     if op == "mul" and len(read) == 2:
         return Part("product", read)
+    if op in ("layer_norm", "rms_norm") and len(arguments["normalized_shape"]) == 1 and len(read) == 1:
+        return Part("norm", read, norm=_norm(program, op, arguments, read[0]))
     if op in ("pow", "square") and arguments.get("exponent", 2) == 2:
         return Part("product", read * 2)
     return Part("same" if op in _SAME and len(read) == 1 else "other", read)
+
+
+def _norm(program: Program, op: str, arguments: Any, start: str) -> Norm:
+    (d,) = arguments["normalized_shape"]
+    given = [arguments.get(key) for key in ("weight", "bias")]
+    scale, shift = (
+        np.asarray(program.constants[one.name], dtype=float)
+        if isinstance(one, Reference)
+        else np.full(d, value)
+        for one, value in zip(given, (1.0, 0.0), strict=True)
+    )
+    return Norm(start, op == "layer_norm", scale, shift)
 
 
 def _weights(program: Program, arguments: Any) -> tuple[FloatArray, FloatArray]:

@@ -13,32 +13,40 @@ from adapters.torch.runtime import first_line, quiet
 from polytope.errors import CorruptFileError, UnsupportedOpError
 
 
-def values_in_module(module: torch.nn.Module, inputs: Sequence[Any], at: str) -> NDArray[Any]:
-    """A value for all samples, computed on the module's own device."""
+def values_in_module(module: torch.nn.Module, inputs: Sequence[Any], at: Sequence[str]) -> list[NDArray[Any]]:
+    """Values for all samples, computed on the module's own device."""
     place = next((p.device for p in module.parameters()), torch.device("cpu"))
     given = tuple(torch.as_tensor(x, device=place) for x in inputs)
     with quiet(), inference(module):
         exported = exported_program(module, given)
-        names = [node.name for node in exported.graph.nodes if node.op != "output"]
-        if at not in names:
-            raise CorruptFileError(f"There is no value {at!r} in the module. The last ones are {names[-6:]}.")
-        try:
-            found = _Watched(exported, at).run(*_arguments(exported, given))
-        except Exception as error:  # a module raises whatever it likes
-            raise UnsupportedOpError(f"PyTorch cannot run the module on x: {first_line(error)}") from error
-        array: NDArray[Any] = found.detach().double().cpu().numpy()
-        return array
+        return [found.detach().double().cpu().numpy() for found in values_in_program(exported, given, at)]
+
+
+def values_in_program(exported: Any, given: Sequence[torch.Tensor], at: Sequence[str]) -> list[torch.Tensor]:
+    """Values of a traced module for the inputs that it was traced with."""
+    names = [node.name for node in exported.graph.nodes if node.op != "output"]
+    for name in at:
+        if name not in names:
+            raise CorruptFileError(
+                f"There is no value {name!r} in the module. The last ones are {names[-6:]}."
+            )
+    try:
+        found: list[torch.Tensor] = _Watched(exported, at).run(*_arguments(exported, given))
+    except Exception as error:  # a module raises whatever it likes
+        raise UnsupportedOpError(f"PyTorch cannot run the module on x: {first_line(error)}") from error
+    return found
 
 
 class _Watched(torch.fx.Interpreter):
-    """Runs a program; its result is the value of one node."""
+    """Runs a program; its result are the values of some nodes."""
 
-    def __init__(self, exported: Any, at: str) -> None:
+    def __init__(self, exported: Any, at: Sequence[str]) -> None:
         super().__init__(exported.graph_module, garbage_collect_values=False)
         self._at = at
 
     def output(self, target: Any, args: Any, kwargs: Any) -> Any:
-        return next(value for node, value in self.env.items() if node.name == self._at)
+        found = {node.name: value for node, value in self.env.items()}
+        return [found[name] for name in self._at]
 
 
 def _arguments(exported: Any, given: Sequence[torch.Tensor]) -> list[Any]:

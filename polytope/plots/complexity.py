@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from polytope.geometry.slice import Slice
 from polytope.given import NetworkLike, as_network
 from polytope.measures.local_complexity.count import LocalComplexity, local_complexity
+from polytope.measures.spline_features import SplineFeatures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,4 +151,53 @@ def plot_complexity_training(
     ax.set_xlabel("training step, from 1")
     ax.set_ylabel("mean number of units that change sign")
     ax.legend()
+    return ax
+
+
+def plot_spline_features(
+    features: SplineFeatures,
+    ax: Axes | None = None,
+    *,
+    what: str = "distance",
+    sample: int = 0,
+    tokens: Sequence[str] | None = None,
+    cmap: str = "viridis",
+) -> Axes:
+    """Draw a feature of one sample, a row for each block and a column for each token.
+
+    Arguments:
+        features: of blocks that all have the same number of tokens.
+        ax: where to draw; a new figure's axes by default.
+        what: "positive", "distance" or "angle".
+        sample: its number.
+        tokens: names of the tokens.
+        cmap: a colour map of matplotlib.
+
+    Raises:
+        ValueError: there is no such feature, or the blocks have unlike numbers of tokens.
+
+    Example:
+        >>> one = (np.array([[0.5, 0.25]]),)
+        >>> ax = plot_spline_features(SplineFeatures(("norm",), one, one, one), tokens=["a", "b"])
+        >>> [label.get_text() for label in ax.get_xticklabels()]
+        ['a', 'b']
+    """
+    labels = {
+        "positive": "share of positive units",
+        "distance": "distance to the nearest change of sign",
+        "angle": "angle to the nearest change of sign",
+    }
+    if what not in labels:
+        raise ValueError(f"what must be one of {', '.join(map(repr, labels))}, not {what!r}.")
+    rows = [values[sample] for values in getattr(features, what)]
+    if len({len(row) for row in rows}) != 1:
+        raise ValueError("The blocks have unlike numbers of tokens: draw them apart.")
+    if ax is None:
+        _, ax = plt.subplots(layout="constrained")
+    image = ax.imshow(np.stack(rows), aspect="auto", cmap=cmap)
+    ax.set_yticks(range(len(rows)), features.blocks)
+    ax.set_xlabel("token")
+    if tokens is not None:
+        ax.set_xticks(range(len(rows[0])), tokens)
+    ax.figure.colorbar(image, ax=ax, label=labels[what])
     return ax
