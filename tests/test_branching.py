@@ -9,6 +9,8 @@ from scipy.optimize import linprog, minimize
 
 import polytope as pt
 from polytope.bounds.branching.around import Around
+from polytope.bounds.branching.bounding import Bounding
+from polytope.bounds.branching.halves import lines_of
 from polytope.bounds.branching.relaxed import Known, Relaxed, lines_around, piece_of
 from polytope.bounds.branching.search import Branching
 from polytope.ir import Activation, Network, absolute, hard_tanh, leaky_relu, piecewise_linear, prelu, relu
@@ -16,6 +18,7 @@ from polytope.measures import robustness
 from polytope.measures.margins import class_of, margin_network
 from tests.networks import convolutional, grouped, layer_values, pooled, residual, seeded
 
+ENDS = ("low", "high", "first", "last", "floor", "ceiling")
 STAIR = piecewise_linear([-0.5, 0.0, 1.0], [0.0, 1.0, -1.0, 2.0], [0.0, 0.5, 0.5, -2.5])
 KINDS: dict[str, Activation] = {
     "relu": relu(),
@@ -195,3 +198,26 @@ def test_what_cancels_leaves_room_and_lines_turn_between_their_slopes() -> None:
     push = torch.full((1, 2, 3), 1e6).double()
     pushed = relaxed.below(2, one, [Known(lines, none, push, none, none), None]).room
     assert pushed > 1e5 * plain
+
+
+@pytest.mark.parametrize("name", [*networks(), *pooling()])
+def test_halves_are_told_as_nodes_are(name: str) -> None:
+    """Units and lines of halves, put together from those of their nodes, are those computed afresh."""
+    network = (networks() | pooling())[name]
+    d = network.input_dim
+    bounding = Bounding(network, np.full(d, 0.1), np.array([[-3.0] * d, [3.0] * d]), np.inf, lambda: False)
+    bounding.look_within(2.0)
+    level = torch.full((network.output_dim,), torch.inf, dtype=torch.float64)
+    nodes = bounding.bounded(bounding.begin(torch.arange(network.output_dim)), level)[0]
+    for _ in range(3):
+        nodes = nodes.take(nodes.unit[:, 0] >= 0)
+        each = nodes.take(torch.arange(len(nodes)).repeat_interleave(nodes.unit.shape[1]))
+        children = bounding.halves(each, nodes.unit.reshape(-1), nodes.piece.reshape(-1))
+        there = (nodes.unit.reshape(-1) >= 0).repeat(2)
+        assert there.any()
+        units, lines = bounding.halved(nodes, children)
+        for u, line, fresh in zip(units, lines, bounding.units(children), strict=True):
+            assert all(torch.equal(getattr(u, end)[there], getattr(fresh, end)[there]) for end in ENDS)
+            parts, again = line.parts(), lines_of(fresh).parts()
+            assert all(torch.equal(a[there], b[there]) for a, b in zip(parts, again, strict=True))
+        nodes = bounding.bounded(bounding.split(nodes, level), level)[0]

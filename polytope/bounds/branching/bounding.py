@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from polytope.bounds.branching.ascent import Ascent
+from polytope.bounds.branching.halves import lines_of, of_halves, told_units
 from polytope.bounds.branching.nodes import Nodes, Units, wanted
-from polytope.bounds.branching.relaxed import Affine, Known, Lines, Pair, lines_around, piece_of
+from polytope.bounds.branching.relaxed import Affine, Known, Lines, Pair, piece_of
 from polytope.bounds.branching.within import ROWS, Within
 from polytope.ir.activations import PatternArray
 from polytope.ir.continuity import refuse_jumps
@@ -51,10 +52,6 @@ def alone(method: Callable[P, T]) -> Callable[P, T]:
             torch.set_num_threads(threads)
 
     return run
-
-
-def _finite(t: Tensor) -> Tensor:
-    return torch.where(t.isfinite(), t, 0.0)
 
 
 @dataclass(eq=False)
@@ -113,25 +110,29 @@ class Bounding:
             slope=torch.zeros(n, len(self.start), device=device),
         )
 
-    def _units(self, nodes: Nodes) -> list[Units]:
+    def units(self, nodes: Nodes) -> list[Units]:
         """Ends and pieces of the units in nodes, by layer with an activation."""
-        out = []
-        for _, layer, span in self.within.layers:
-            which = self.within.left[span]
+        within, out = self.within, []
+        for _, layer, span in within.layers:
+            which = within.left[span]
             first, last = nodes.first[:, which].long(), nodes.last[:, which].long()
-            tables = self.within.inner.tables(layer.phi)
-            ends = self.within.inner.thresholds(layer.phi)
-            most, table = ends.shape[1] - 1, ends.expand(layer.width, -1).T
-            floor, ceiling = (
-                table.gather(0, first.clamp_max(most)),
-                table.gather(0, (last + 1).clamp_max(most)),
-            )
-            low = torch.maximum(self.within.low[:, span], floor)
-            high = torch.minimum(self.within.high[:, span], ceiling)
-            first = torch.maximum(first, piece_of(tables[0], low))
-            last = torch.maximum(torch.minimum(last, piece_of(tables[0], high)), first)
-            out.append(Units(tables, low, high, first, last, _finite(floor), _finite(ceiling)))
+            tables, ends = within.inner.tables(layer.phi), within.inner.thresholds(layer.phi)
+            out.append(told_units(tables, ends, within.low[:, span], within.high[:, span], first, last))
         return out
+
+    def halved(self, nodes: Nodes, children: Nodes) -> tuple[list[Units], list[Lines]]:
+        """Units and lines of the halves of nodes at all splits that are tried."""
+        within, number = self.within, nodes.unit.reshape(-1).repeat(2)
+        place = torch.searchsorted(within.left, number)  # -1 is in front of all
+        units, lines = [], []
+        for (_, layer, span), u in zip(within.layers, self.units(nodes), strict=True):
+            here = (number >= 0) & (span.start <= place) & (place < span.stop)
+            at = torch.where(here, place - span.start, -1)
+            bounds = within.low[:, span], within.high[:, span]
+            split = of_halves(u, children, at, number, within.inner.thresholds(layer.phi), bounds)
+            units.append(split[0])
+            lines.append(split[1])
+        return units, lines
 
     def bounded(self, nodes: Nodes, level: Tensor) -> tuple[Nodes, Tensor, Pair]:
         """The nodes with slopes, multipliers and what to split, without those that hold nothing.
@@ -144,7 +145,7 @@ class Bounding:
             the nodes; lower bounds ``[N]`` of their outputs; weights ``[N, d]`` and constants ``[N]`` of
             affine functions below these.
         """
-        units, fixed = self._units(nodes), self.within.fixed
+        units, fixed = self.units(nodes), self.within.fixed
         some = ((nodes.first <= fixed) & (fixed <= nodes.last))[:, self.within.stays].all(1)
         for u in units:
             some &= (u.low <= u.high).all(1)
@@ -153,7 +154,7 @@ class Bounding:
         if not len(nodes):
             return nodes, nodes.bound, (nodes.slope, nodes.bound)
         units = [u.take(some) for u in units]
-        lines = [lines_around(u.tables, u.low, u.high, u.first, u.last) for u in units]
+        lines = [lines_of(u) for u in units]
         most = level[nodes.output]
         best, form, share, push = self._ascent(nodes, units, lines, most)
         self.settled += int((best > most).sum())
@@ -271,16 +272,15 @@ class Bounding:
         together = max(1, ROWS // (2 * tried * numbers))
         best = [self._best_of(nodes.take(slice(i, i + together)), level) for i in range(0, count, together)]
         which = torch.cat([nodes.unit[:0, 0], *best])[:, None]
-        return self._halves(nodes, nodes.unit.gather(1, which)[:, 0], nodes.piece.gather(1, which)[:, 0])
+        return self.halves(nodes, nodes.unit.gather(1, which)[:, 0], nodes.piece.gather(1, which)[:, 0])
 
     def _best_of(self, nodes: Nodes, level: Tensor) -> Tensor:
         """The place of the best split of each node, ``int[N]``."""
         look()
         count, tried = nodes.unit.shape
         each = nodes.take(torch.arange(count, device=self.device).repeat_interleave(tried))
-        children = self._halves(each, nodes.unit.reshape(-1), nodes.piece.reshape(-1))
-        units, left = self._units(children), self.within.left
-        lines = [lines_around(u.tables, u.low, u.high, u.first, u.last) for u in units]
+        children = self.halves(each, nodes.unit.reshape(-1), nodes.piece.reshape(-1))
+        (units, lines), left = self.halved(nodes, children), self.within.left
         share, push = children.share[:, left].double(), children.push[:, :, left].double()
         found = self._below(children, units, lines, torch.where(share < 0, 0.5, share), push)
         value = self.within.least(found.weights, found.constant - found.room) - level[children.output]
@@ -289,7 +289,7 @@ class Bounding:
         score = value.amin(0) + SECOND * value.amax(0)
         return torch.where(nodes.unit < 0, -torch.inf, score).argmax(1)
 
-    def _halves(self, nodes: Nodes, unit: Tensor, piece: Tensor) -> Nodes:
+    def halves(self, nodes: Nodes, unit: Tensor, piece: Tensor) -> Nodes:
         """Two nodes of each: the unit up to its piece, and from the next piece on."""
         rows = torch.arange(len(nodes), device=self.device)
         below, above = nodes.take(rows), nodes.take(rows)
@@ -300,7 +300,7 @@ class Bounding:
 
     def patterns(self, nodes: Nodes) -> PatternArray:
         """Of nodes whose units are all on one piece, the patterns of the network."""
-        found = self._pieces([u.first for u in self._units(nodes)], len(nodes))
+        found = self._pieces([u.first for u in self.units(nodes)], len(nodes))
         return self.trees.pattern(found.to(torch.int8).cpu().numpy())
 
     def read(self, weights: Tensor, constant: Tensor) -> Tensor:

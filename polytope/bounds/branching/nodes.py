@@ -68,6 +68,11 @@ class Units:
         return Units(self.tables, *numbers)
 
 
+def finite(t: Tensor) -> Tensor:
+    """The numbers, 0 in the place of those that are infinite."""
+    return torch.where(t.isfinite(), t, 0.0)
+
+
 def wanted(trees: Unrolled, first: Tensor, last: Tensor) -> Tensor:
     """Which units are not known to decide among the losers of a group, ``bool[N, units]``.
 

@@ -21,7 +21,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
@@ -60,6 +60,17 @@ class Lines:
     kink: Pair
     low: Pair
     high: Pair
+
+    def parts(self) -> list[Tensor]:
+        """All tensors in a row."""
+        values = (getattr(self, f.name) for f in fields(self))
+        return [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
+
+    @staticmethod
+    def joined(parts: Sequence[Tensor]) -> Lines:
+        """Lines from such a row."""
+        a, b, c, d, turns, e, f, g, h, i, j, k, m = parts
+        return Lines((a, b), (c, d), turns, (e, f), (g, h), (i, j), (k, m))
 
     def turned(self, share: Tensor) -> tuple[Pair, Pair]:
         """The lines below and above, where they turn with a share of the way between their slopes."""
