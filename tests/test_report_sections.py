@@ -20,7 +20,7 @@ from polytope.measures import simplify
 from polytope.measures.units import unit_use
 from polytope.report.asked import Runtime
 from polytope.report.checks import METRICS, judged, read_check
-from polytope.report.clock import Clock
+from polytope.report.clock import FLOOR, Clock
 from polytope.report.conversion import conversion_facts
 from polytope.report.data_sections import Compared
 from polytope.report.density import LEAST_SHARE, _affordable, _segments, _squares, density_facts
@@ -237,8 +237,8 @@ def test_a_share_is_of_what_is_left_and_flows_on() -> None:
     assert clock.begin("third") == pytest.approx(8.0, rel=0.01)
     assert clock.limit is not None
     assert Clock(float("inf"), {"all": 1.0}).limit is None
-    late = Clock(8.0, {"first": 1.0, "second": 3.0}, _started=clock._started - 100)
-    assert late.begin("first") == pytest.approx(1.0)  # half of a quarter, though the budget was used before
+    late = Clock(8.0, {"first": 1.0, "second": 3.0}, started=clock.started - 100)
+    assert late.begin("first") == pytest.approx(FLOOR * 2.0)  # though the budget was used before
     assert [row.question for row in clock.spent] == ["first", "second", "third"]
 
 

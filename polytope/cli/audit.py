@@ -7,6 +7,7 @@ import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,6 +88,7 @@ def audit(
     missing, or is a bound that does not decide it. Code 4 if a property is undecided, or a budget stopped the
     search and no check says which figures matter.
     """
+    started = monotonic()
     from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements
     from polytope.report.audit import audit as run_audit
 
@@ -109,6 +111,7 @@ def audit(
             budget=limits,
             watch=watch,
             partial=True,
+            started=started,
         )
         command = shlex.join(["polytope", *sys.argv[1:]])
         done = replace(done, report=replace(done.report, command=command))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from polytope.given import DomainLike, NetworkLike
@@ -20,14 +21,15 @@ from polytope.report.clock import Clock
 from polytope.report.data_facts import data_facts
 from polytope.report.fields import plain
 from polytope.report.given import DataLike, as_budget, as_data, as_model, as_requirements, as_scope, shown
-from polytope.report.html import Picture, page, window_picture
+from polytope.report.html import Picture, page
 from polytope.report.model import model_facts
 from polytope.report.network_sections import DomainFacts
-from polytope.report.questions import Answers, prepare, shares
+from polytope.report.questions import Answers, shares
 from polytope.report.regions import search_facts
+from polytope.report.rounds import asked_again
 from polytope.report.scope import Scope
 from polytope.report.sections import BudgetFacts, Report
-from polytope.report.subject import Subject, subject_of
+from polytope.report.subject import subject_of
 from polytope.report.verdict import verdict
 from polytope.report.view import Points, points_of
 from polytope.report.windows import Window
@@ -121,13 +123,16 @@ def audit(
     progress: bool = False,
     watch: Watch | None = None,
     partial: bool = False,
+    started: float | None = None,
 ) -> Audit:
     r"""Run every audit analysis of a network within one time budget.
 
-    Every question gets a share of the time that is left, and what it does not use flows on to later ones;
-    what did not fit is listed in the report, with the reason. A question may take a tenth of a second more
-    than its share, and ends between two steps of its passes through the layers; the smallest step of a few is
-    a pass through all of them, so that of networks with millions of units the whole takes longer.
+    Reading the model, loading torch and drawing count too. Every question gets a share of the time that is
+    left, and what it does not use flows on to later ones; those that end as an interval are asked again as
+    long as time is left. What did not fit is listed in the report, with the reason. A question may take a
+    tenth of a second more than its share, and ends between two steps of its passes through the layers; the
+    smallest step of a few is a pass through all of them, so that of networks with millions of units the whole
+    takes longer. Loading torch is one step.
 
     Arguments:
         network: a piecewise-affine network, or one with its file and the model's own runtime; the path of a
@@ -142,6 +147,7 @@ def audit(
         partial: whether Ctrl-C ends the questions only, and the report holds what was found before:
             ``Audit.interrupted`` says so. Otherwise it is a ``KeyboardInterrupt`` as anywhere.
         watch: told what is done: ``stage(words)`` when a question is begun, ``regions(found, open_cells)``.
+        started: the reading of ``time.monotonic`` from which the time counts; by default that of the call.
 
     Raises:
         ValueError: domain, points or labels do not fit.
@@ -154,36 +160,38 @@ def audit(
         >>> pt.audit(net, pt.Polyhedron.box([-1], [1])).report.regions.activation
         Exact(value=2, note='')
     """
+    started = monotonic() if started is None else started
     model, asked, points = as_model(network), as_requirements(required), as_data(data)
     subject = subject_of(model, as_scope(domain, model.network), points)
-    radius = points.radius if points else None
+    limits, files = as_budget(budget), [Path(name) for name in asked.properties]
+    clock = Clock(
+        float("inf") if limits.max_seconds is None else limits.max_seconds,
+        shares(subject, files),
+        partial=partial or progress,
+        max_memory=limits.max_memory,
+        started=started,
+    )
     with shown(progress, watch) as told:
-        return _audit(model, subject, radius, asked, as_budget(budget), told, partial or progress)
+        answers = Answers(subject, clock, told, points.radius if points else None, files)
+        report, complex = answered(answers, model, limits)
+        told.stage("")
+    checks = tuple(outcome(read_check(text), report) for text in asked.fail_on)
+    report = replace(report, checks=checks, verdict=verdict(report))
+    windows, pictures = tuple(answers.windows), answers.pictures
+    return Audit(report, complex, windows, pictures, clock.interrupted, points_of(subject))
 
 
-def _audit(
-    model: ModelFile,
-    subject: Subject,
-    radius: float | None,
-    required: Requirements,
-    budget: AuditBudget,
-    watch: Watch,
-    partial: bool,
-) -> Audit:
-    """The answers to all questions."""
-    files = [Path(name) for name in required.properties]
-    watch.stage("preparing")
-    prepare(subject)
-    seconds = float("inf") if budget.max_seconds is None else budget.max_seconds
-    clock = Clock(seconds, shares(subject, files), partial=partial)
-    answers = Answers(subject, clock, watch, radius, files)
+def answered(answers: Answers, model: ModelFile, budget: AuditBudget) -> tuple[Report, RegionComplex]:
+    """The answers to all questions, and the regions that they are about."""
+    answers.prepare()
     conversion = answers.conversion()
     complex = answers.search(budget)
+    answers.draw(complex)
     report = Report(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=model_facts(model.network, Path(model.path) if model.path else None, model.piece),
-        domain=_domain_facts(subject.scope),
-        data=data_facts(subject),
+        domain=_domain_facts(answers.subject.scope),
+        data=data_facts(answers.subject),
         search=search_facts(complex),
         conversion=conversion,  # and now the questions in their order
         regions=answers.regions(complex),
@@ -195,16 +203,15 @@ def _audit(
         density=answers.density(),
         local_complexity=answers.local_complexity(),
         distances=answers.distances(),
-        budget=BudgetFacts(budget.max_regions, budget.max_seconds, tuple(clock.spent)),
-        not_done=tuple(clock.left_out),
+        budget=BudgetFacts(budget.max_regions, budget.max_seconds, ()),
+        not_done=(),
         environment=_environment(),
     )
-    checks = tuple(outcome(read_check(text), report) for text in required.fail_on)
-    report = replace(report, checks=checks, verdict=verdict(report))
-    watch.stage("drawing")
-    pictures = tuple(window_picture(window) for window in answers.windows[:1])
-    watch.stage("")
-    return Audit(report, complex, tuple(answers.windows), pictures, clock.interrupted, points_of(subject))
+    answers.clock.end()
+    report, complex = asked_again(answers, report, complex, budget)
+    answers.clock.end()
+    spent, left_out = tuple(answers.clock.spent), tuple(answers.clock.left_out)
+    return replace(report, budget=replace(report.budget, questions=spent), not_done=left_out), complex
 
 
 def _domain_facts(scope: Scope) -> DomainFacts:

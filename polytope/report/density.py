@@ -102,7 +102,9 @@ def _counted(
         found = None
         if left > 0:
             inside = subject.network.restrict(window)
-            found = count_regions(inside, domain, max_regions=LARGEST, max_seconds=limit)
+            found = count_regions(
+                inside, domain, max_regions=LARGEST, max_seconds=limit, max_memory=clock.max_memory
+            )
         out_of_time = found is None or not (found.complete or found.lower >= LARGEST)
         if found is not None and found.lower and not (out_of_time and rows):
             rows.append((found, place))  # one that time ended is better than none, and worse than the others

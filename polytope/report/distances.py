@@ -23,23 +23,28 @@ SHARE = 60  # of the budget, the part that a point may take before all have had 
 LEAST = 0.05  # seconds for a point
 
 
-def distance_facts(subject: Subject, clock: Clock) -> Distances | None:
-    """The distances of some data points from the decision boundary, in the whole input space, in two rounds.
+def distance_facts(
+    subject: Subject, clock: Clock, found: dict[int, Number] | None = None
+) -> Distances | None:
+    """The distances of some data points from the decision boundary, in the whole input space.
 
-    First every point gets a small part of the budget, then those that are not exact share what is left.
+    Asked for the first time, every point gets a small part of the budget only: other questions may still wait
+    for time. Asked again, those that are not exact share what is left.
+
+    Arguments:
+        found: what is known of points, by number; the answers are added to it.
     """
     if subject.points is None:
         return None
     if subject.task.kind == "regression":
         clock.refuse("distances to the decision boundary", "the labels are values, so there are no classes")
         return None
-    which = nearest_first(subject)
-    found: dict[int, Number] = {}
+    which, found = nearest_first(subject), {} if found is None else found
+    each = np.inf if found else clock.budget / SHARE
     with suppress(BudgetSpent):  # what was found before stays
-        for each in (clock.budget / SHARE, np.inf):
-            _round(subject, which.tolist(), each, clock, found)
+        _round(subject, which.tolist(), each, clock, found)
     if not found:
-        clock.refuse("distances to the decision boundary", "the time allowed for it was used")
+        clock.refuse("distances to the decision boundary", clock.why)
         return None
     _refuse(found, which, len(subject.points), clock)
     classes = chosen(subject.network(subject.points[which]))
@@ -120,7 +125,7 @@ def _refuse(found: dict[int, Number], which: IntArray, n: int, clock: Clock) -> 
         why = f"the time allowed was used by the first {len(found)}"
         clock.refuse(f"the {what} at {missing} of {len(which)} points", why)
     if opened := sum(not _settled(number) for number in found.values()):
-        why = "the time allowed was used; they are intervals"
+        why = f"{clock.why}; they are intervals"
         clock.refuse(f"the exact {what} at {opened} of {len(which)} points", why)
     if n > len(which):
         why = f"the {len(which)} with the least margin over its slope are looked at"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,18 +15,29 @@ from polytope.report.sections import MOST_COORDINATES, PropertyFacts
 from polytope.report.subject import Subject
 
 Status = Literal["violated", "holds", "undecided", "not checked"]
+NOTHING: Mapping[int, PropertyFacts] = {}
 
 
-def property_facts(subject: Subject, files: Sequence[Path], clock: Clock) -> tuple[PropertyFacts, ...]:
-    """What is known of each property, within its part of the time."""
+def property_facts(
+    subject: Subject, files: Sequence[Path], clock: Clock, known: Mapping[int, PropertyFacts] = NOTHING
+) -> tuple[PropertyFacts, ...]:
+    """What is known of each property, within its part of the time.
+
+    Arguments:
+        known: by number, of properties that are not asked about again.
+    """
     rows = []
     for i, file in enumerate(files):
+        if i in known:
+            rows.append(known[i])
+            continue
         if clock.left <= 0:
             why = INTERRUPTED if clock.interrupted else "the time allowed was used before"
             clock.refuse(f"the property {file.name}", why)
             rows.append(_row(file, "undecided", why))
             continue
-        limit = None if clock.limit is None else clock.left / (len(files) - i)
+        waiting = sum(j not in known for j in range(i, len(files)))
+        limit = None if clock.limit is None else clock.left / waiting
         rows.append(_checked(subject, file, limit, clock))
     return tuple(rows)
 

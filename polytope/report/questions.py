@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from polytope.engines.budget import LOADING
 from polytope.engines.sampling import Sampling
-from polytope.geometry import Polyhedron
-from polytope.ir import mlp
 from polytope.labelled import Missing, Number, interval
 from polytope.regions.complex import RegionComplex
 from polytope.report.asked import AuditBudget, Watch
@@ -22,6 +21,7 @@ from polytope.report.conversion import conversion_facts, when_loaded
 from polytope.report.data_sections import Conversion, Density, Distances, Lipschitz, LocalComplexityFacts
 from polytope.report.density import density_facts
 from polytope.report.distances import distance_facts
+from polytope.report.html import Picture
 from polytope.report.network_sections import Adjacency, Redundancy, Regions, Saved
 from polytope.report.property_checks import property_facts
 from polytope.report.redundancy import domain_units, redundancy_facts
@@ -29,11 +29,13 @@ from polytope.report.regions import adjacency_numbers, coverage, plane_outlines,
 from polytope.report.scope import Chooser
 from polytope.report.sections import PropertyFacts
 from polytope.report.slopes import lipschitz_facts
+from polytope.report.still import still
 from polytope.report.subject import Subject
 from polytope.report.windows import Window, windows
 from polytope.runs.enumerate import enumerate_regions
 
 WEIGHTS = {
+    "preparing": 4.0,
     "conversion": 4.0,
     "regions": 28.0,
     "windows": 24.0,
@@ -74,6 +76,9 @@ class Answers:
         self.radius, self.chosen_by = _radius(subject, radius)
         self.sampled: RegionComplex | None = None
         self.windows: list[Window] = []
+        self.pictures: tuple[Picture, ...] = ()
+        self.radii: dict[int, Number] = {}
+        self.decided: dict[int, PropertyFacts] = {}
 
     def begin(self, question: str) -> None:
         """Go on to a question."""
@@ -81,6 +86,12 @@ class Answers:
             self.clock.end()
         self.watch.stage(question)
         self.clock.begin(question)
+
+    def prepare(self) -> None:
+        """Load torch, which some questions need, if there is time for it."""
+        self.begin("preparing")
+        if self.clock.remaining >= LOADING:
+            import_module("polytope.batched")
 
     def conversion(self) -> Conversion:
         """The network against the file's runtime."""
@@ -93,7 +104,7 @@ class Answers:
             return Conversion(self.subject.runtime is not None, when_loaded(self.subject.network), ())
 
     def search(self, budget: AuditBudget) -> RegionComplex:
-        """The regions of the domain, and the windows that the page shows."""
+        """The regions of the domain."""
         self.begin("regions")
         subject = self.subject
         search = partial(
@@ -113,9 +124,16 @@ class Answers:
             why = f"the search was ended by its limit of {complex.stopped_by}"
             self.clock.refuse(f"more than {len(complex):,} activation regions of the domain", why)
         self.sampled = _sampled(complex, self.clock)
-        self.begin("windows")
-        self.windows = self.clock.answered("pictures", lambda: windows(subject, complex, self.clock), [])
         return complex
+
+    def draw(self, complex: RegionComplex) -> None:
+        """The windows that the page shows, and a still picture of the first."""
+        self.begin("windows")
+        ask, clock = self.clock.answered, self.clock
+        self.windows = ask("pictures", lambda: windows(self.subject, complex, clock), [])
+        for window in self.windows[:1]:
+            found = ask("the still picture for print", lambda: still(window, clock), None)  # noqa: B023
+            self.pictures = () if found is None else (found,)
 
     def regions(self, complex: RegionComplex) -> Regions:
         """How many regions, linear regions and pieces."""
@@ -168,11 +186,14 @@ class Answers:
     def properties(self) -> tuple[PropertyFacts, ...]:
         """What is known of the properties."""
         self.begin("properties")
+        known = self.decided
         try:
-            return property_facts(self.subject, self.files, self.clock)
+            rows = property_facts(self.subject, self.files, self.clock, known)
         except KeyboardInterrupt:
             self.clock.interrupt()
-            return property_facts(self.subject, self.files, self.clock)  # all of them undecided
+            rows = property_facts(self.subject, self.files, self.clock, known)  # the others are undecided
+        self.decided = {i: row for i, row in enumerate(rows) if row.status != "undecided"}
+        return rows
 
     def density(self) -> Density | None:
         """Regions between and around data points."""
@@ -208,25 +229,15 @@ class Answers:
         return replace(facts, radius_chosen_by=self.chosen_by)
 
     def distances(self) -> Distances | None:
-        """How far data points are from another class; the last question."""
+        """How far data points are from another class."""
         self.begin("distances")
         what = "distances to the decision boundary"
-        found = self.clock.answered(what, lambda: distance_facts(self.subject, self.clock), None)
-        self.clock.end()
-        return found
+        return self.clock.answered(what, lambda: distance_facts(self.subject, self.clock, self.radii), None)
 
 
 def _radius(subject: Subject, given: float | None) -> tuple[float, Chooser]:
     """The radius of neighbourhoods, and who chose it."""
     return (subject.radius, "default") if given is None else (given, "user")
-
-
-def prepare(subject: Subject) -> None:
-    """Load torch, and what the searches compile once per installation, before the time counts."""
-    import_module("polytope.batched")
-    for d in {min(subject.scope.domain.dim, 7), 2}:
-        tiny = mlp([(np.eye(d)[:1], [0.1]), ([[1.0]], [0.0])])
-        enumerate_regions(tiny, Polyhedron.box([-1.0] * d, [1.0] * d))
 
 
 def _sampled(complex: RegionComplex, clock: Clock) -> RegionComplex | None:
@@ -235,4 +246,10 @@ def _sampled(complex: RegionComplex, clock: Clock) -> RegionComplex | None:
         return None
     seconds = None if clock.limit is None else max(clock.seconds / 4, 1e-3)
     points = int(np.clip(2**21 // max(complex.network.n_units, 1), 64, 4096))
-    return enumerate_regions(complex.network, complex.domain, Sampling(points), max_seconds=seconds)
+    return enumerate_regions(
+        complex.network,
+        complex.domain,
+        Sampling(points),
+        max_seconds=seconds,
+        max_memory=clock.max_memory,
+    )

@@ -89,7 +89,8 @@ def _over_box(subject: Subject, steepest: float, clock: Clock) -> Number | None:
         return Missing(clock.refuse(what, "the interval Jacobians of that many inputs take too long"))
     if clock.left <= 0:
         return Missing(clock.refuse(what, "the budget was spent"))
-    bounds = lipschitz_bounds(subject.network, box, samples=64, max_seconds=_share(clock))
+    seconds = clock.limit if Budget(None, clock.limit).has_time_for_torch() else None
+    bounds = lipschitz_bounds(subject.network, box, samples=64, max_seconds=seconds)
     lower = max(bounds.lower, steepest)
     return interval(lower, max(bounds.upper, lower), "the steepest point looked at; a certified bound")
 

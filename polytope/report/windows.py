@@ -95,7 +95,7 @@ def windows(subject: Subject, complex: RegionComplex, clock: Clock) -> list[Wind
         if clock.left <= 0:
             clock.refuse(what, "the time allowed was used before")
             continue
-        most = _most_regions(subject, place, clock.left / (len(places) - i))
+        most = _affordable(subject, place, clock.left / (len(places) - i))
         whole = place.domain is complex.domain and complex.complete and len(complex) <= most
         found = (complex, 1.0) if whole else _part(place, clock, clock.left / 2 / (len(places) - i), most)
         if found is None:
@@ -105,9 +105,14 @@ def windows(subject: Subject, complex: RegionComplex, clock: Clock) -> list[Wind
     return drawn
 
 
-def _most_regions(subject: Subject, place: Place, seconds: float) -> int:
+def most_regions(network: Network) -> int:
+    """The regions of a picture whose affine maps are not too many."""
+    return max(min(MOST_REGIONS, LARGEST_MAPS // (3 * network.output_dim)), LEAST_REGIONS)
+
+
+def _affordable(subject: Subject, place: Place, seconds: float) -> int:
     """The regions that a picture shows at most: as many as half the time is enough to look at."""
-    most = max(min(MOST_REGIONS, LARGEST_MAPS // (3 * place.network.output_dim)), LEAST_REGIONS)
+    most = most_regions(place.network)
     if seconds == float("inf"):
         return most
     tried = int(np.clip(TOGETHER // max(place.network.n_units, 1), 1, TRIED))
@@ -196,7 +201,9 @@ def _part(place: Place, clock: Clock, seconds: float, most: int) -> tuple[Region
     for trial in range(SHRINKS):
         b = place.domain.b * share + (1 - share) * (place.domain.A @ place.center)
         domain = place.domain if share == 1.0 else Polyhedron(place.domain.A, b)
-        found = enumerate_regions(place.network, domain, max_regions=most, max_seconds=limit)
+        found = enumerate_regions(
+            place.network, domain, max_regions=most, max_seconds=limit, max_memory=clock.max_memory
+        )
         if found.complete:
             return found, share
         if clock.left <= 0 or share == LEAST_SHARE:

@@ -1,0 +1,96 @@
+"""An audit's time and memory: open questions are asked again, and what has no room is left out and named."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import numpy as np
+import pytest
+
+import polytope as pt
+from polytope.engines.budget import LARGE, resident_bytes
+from polytope.ir.looking import look
+from polytope.labelled import Bound, Exact, Missing, Number, ends
+from polytope.report.asked import AuditBudget, ModelFile, Silence
+from polytope.report.audit import answered
+from polytope.report.clock import MEMORY, Clock
+from polytope.report.questions import Answers, shares
+from polytope.report.rounds import asked_again
+from polytope.report.subject import subject_of
+from tests.networks import seeded
+
+SQUARE = pt.Polyhedron.box([-1, -1], [1, 1])
+
+
+def test_what_time_left_open_is_asked_again_when_there_is_some() -> None:
+    """Nothing is known without time; with it everything is, and nothing is left out for its sake."""
+    model = ModelFile(seeded(3, 2, 8, 8, 2))
+    points = np.random.default_rng(0).uniform(-1, 1, (12, 2))
+    subject, limits = subject_of(model, SQUARE, pt.Data(points)), AuditBudget(1e-9)
+    clock = Clock(1e-9, shares(subject, []))
+    answers = Answers(subject, clock, Silence(), None, [])
+    before, part = answered(answers, model, limits)
+    assert isinstance(before.regions.activation, Bound)
+    assert not part.complete
+    asked = len(clock.spent)
+    clock.budget, clock.started = 100.0, monotonic()
+    after, whole = asked_again(answers, before, part, limits)
+    assert whole.complete
+    assert after.search.complete
+    count = pt.count_regions(model.network, SQUARE).lower
+    assert after.regions.activation == Exact(count)
+    assert isinstance(after.regions.pieces, Exact)
+    assert isinstance(after.adjacency.edges, Exact)
+    assert isinstance(after.lipschitz.domain, Exact)
+    assert after.density is not None
+    assert len(clock.spent) > asked
+    again = {row.question for row in clock.spent[asked:]}
+    assert {"regions, again", "linear regions and pieces, again", "adjacency, again"} <= again
+    left_out = [item.what for item in clock.left_out]
+    assert not any("activation regions" in what or "affine maps" in what for what in left_out)
+    assert len(left_out) == len(set(left_out))
+
+
+def test_a_second_answer_never_loosens_the_first() -> None:
+    """Of a search that no time ends: every interval lies in the one before."""
+    model = ModelFile(seeded(0, 6, 40, 40, 2))
+    subject, limits = subject_of(model, pt.Polyhedron.box([-1] * 6, [1] * 6), None), AuditBudget(0.2)
+    clock = Clock(0.2, shares(subject, []))
+    answers = Answers(subject, clock, Silence(), None, [])
+    before, part = answered(answers, model, limits)
+    clock.budget, clock.started = 1.5, monotonic()
+    after, more = asked_again(answers, before, part, limits)
+    assert len(more) >= len(part)
+
+    def inside(later: Number, earlier: Number) -> bool:
+        return ends(later)[0] >= ends(earlier)[0] and ends(later)[1] <= ends(earlier)[1]
+
+    for old, new in (
+        (before.regions.activation, after.regions.activation),
+        (before.regions.pieces, after.regions.pieces),
+        (before.lipschitz.domain, after.lipschitz.domain),
+    ):
+        assert isinstance(old, Missing) or inside(new, old)
+
+
+def test_time_counts_from_where_the_caller_says() -> None:
+    late = Clock(8.0, {"all": 1.0}, started=monotonic() - 5)
+    assert late.remaining == pytest.approx(3.0, abs=0.5)
+    report = pt.audit(seeded(0, 2, 4, 2), SQUARE, budget=5, started=monotonic() - 100).report
+    assert report.not_done
+
+
+def test_a_step_without_room_ends_its_question() -> None:
+    clock = Clock(float("inf"), {"all": 1.0}, max_memory=resident_bytes() + 4 * LARGE)
+    clock.begin("all")
+    assert clock.answered("a small step", lambda: look(LARGE) or 1, 0) == 1
+    assert clock.answered("a large step", lambda: look(2**45) or 1, 0) == 0
+    [item] = clock.left_out
+    assert (item.what, item.why) == ("a large step", MEMORY)
+
+
+def test_an_audit_without_memory_says_what_it_does_not_know() -> None:
+    found = pt.audit(seeded(0, 2, 8, 8, 2), SQUARE, budget=AuditBudget(20.0, max_memory=1))
+    assert not found.regions.complete
+    assert found.regions.stopped_by == "memory"
+    assert any(item.why == MEMORY for item in found.report.not_done)
