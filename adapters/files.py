@@ -14,6 +14,7 @@ from adapters.lowering.refusals import presentable
 from adapters.pieces import Piece
 from polytope.errors import CorruptFileError, LoadError, UnsafeFileError
 from polytope.ir import Activation, Network
+from polytope.ir.paths import as_path
 
 LARGEST_FILE = 2**31
 """Bytes that a model file may have."""
@@ -64,7 +65,7 @@ def load(
         >>> load(file)([[-3.0]])
         array([[3.]])
     """
-    file = Path(path)
+    file = as_path(path)
     data = contents(file)
     reader = _reader(file)
     with presentable(file.name):

@@ -14,6 +14,8 @@ from polytope.ir.maps import FloatArray
 
 Runtime: TypeAlias = Callable[[FloatArray], FloatArray]
 
+LONGEST = 40  # characters of a value that a message shows
+
 if TYPE_CHECKING:
     import os
 
@@ -170,5 +172,15 @@ def described(given: object) -> str:
     """
     if isinstance(given, type):
         return f"the class {given.__name__}"
-    text = repr(given) if isinstance(given, int | float | str | list | tuple) else ""
-    return f"{text} ({type(given).__name__})" if 0 < len(text) <= 40 else f"a {type(given).__name__}"
+    text = _short_repr(given)
+    return f"{text} ({type(given).__name__})" if 0 < len(text) <= LONGEST else f"a {type(given).__name__}"
+
+
+def _short_repr(given: object) -> str:
+    """What Python shows of a short value; empty for others, and where its own code does not show it."""
+    if not isinstance(given, int | float | str | list | tuple):
+        return ""
+    try:
+        return "" if isinstance(given, str | list | tuple) and len(given) > LONGEST else repr(given)
+    except Exception:  # a class of the caller may raise whatever it likes
+        return ""

@@ -67,7 +67,7 @@ def test_what_holds_arrays_is_shown_in_one_line() -> None:
     network = pt.mlp([(np.eye(2), np.zeros(2)), (np.ones((1, 2)), [0.0])])
     regions = pt.enumerate_regions(network, pt.Polyhedron.box([-1.0, -1.0], [1.0, 1.0]))
     part = pt.enumerate_regions(network, regions.domain, max_regions=1)
-    assert repr(network) == "Network(2 inputs, 1 outputs, 2 units in 1 layers)"
+    assert repr(network) == "Network(2 inputs, 1 output, 2 units in 1 layer)"
     assert repr(network.layers[0]) == "Layer(2 outputs, Dense of value 0, PiecewiseLinear)"
     assert repr(regions) == "RegionComplex(4 regions, complete, in 2 dimensions, 2 units)"
     assert repr(part) == "RegionComplex(1 to 4 regions, in 2 dimensions, 2 units)"

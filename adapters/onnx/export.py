@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from polytope.ir import (
     Transposed,
 )
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.paths import as_path
 from polytope.ir.sweep import outputs
 
 OPSET = 17
@@ -76,7 +76,7 @@ def to_onnx(network: Network, path: str | os.PathLike[str]) -> None:
     Raises:
         UnsupportedOpError: a map is of no kind that ONNX has, and too large to be written as a matrix.
     """
-    Path(path).write_bytes(onnx_model(network).SerializeToString())
+    as_path(path).write_bytes(onnx_model(network).SerializeToString())
 
 
 def onnx_model(network: Network) -> onnx.ModelProto:

@@ -81,7 +81,9 @@ def _tell(model: Path, network: Network | None, found: Any, *, every: bool) -> N
     if network is not None:
         names = ", ".join(network.output_names[:8]) or "without a name"
         say(f"read     {network.input_dim:,} inputs, {network.output_dim:,} outputs ({names})")
-        say(f"units    {network.n_units:,} in layers of {', '.join(f'{n:,}' for n in network.widths[:12])}")
+        layers = "a layer" if len(network.widths) == 1 else "layers"
+        widths = ", ".join(f"{n:,}" for n in network.widths[:12])
+        say(f"units    {network.n_units:,}" + (f" in {layers} of {widths}" if widths else ""))
         error, note = import_facts(network).values()
         say(f"compared {note}" + ("" if error is None else f", largest difference {error:.2g}"))
     if found.tensors:

@@ -77,11 +77,13 @@ class Network:
             widths.append(layer.width)
 
     def __repr__(self) -> str:
-        units = f"{self.n_units:,} units in {len(self.widths)} layers" if self.widths else "affine"
+        units = f"{_plural(self.n_units, 'unit')} in {_plural(len(self.widths), 'layer')}"
+        units = units if self.widths else "affine"
         smooth = {getattr(layer.activation, "spline", None) for layer in self.layers} - {None}
         names = ", ".join(sorted(s.name for s in smooth if s is not None))
         stands = f", splines of {names}" if names else ""
-        return f"Network({self.input_dim:,} inputs, {self.output_dim:,} outputs, {units}{stands})"
+        ends = f"{_plural(self.input_dim, 'input')}, {_plural(self.output_dim, 'output')}"
+        return f"Network({ends}, {units}{stands})"
 
     def _repr_html_(self) -> str:
         return network_page(self.layers, self.input_shape, repr(self))
@@ -342,6 +344,10 @@ def _weights(number: int, pair: tuple[ArrayLike, ArrayLike]) -> tuple[FloatArray
     return matrix, bias
 
 
+def _plural(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
 def stack(first: Network, second: Network) -> Network:
     """Two networks side by side on one input: outputs of the first, then of the second.
 
@@ -352,8 +358,15 @@ def stack(first: Network, second: Network) -> Network:
         A network whose units are those of the first, then those of the second.
 
     Raises:
+        TypeError: one of them is no network.
         ValueError: the numbers of inputs differ.
     """
+    for given in (first, second):
+        if not isinstance(given, Network):
+            raise TypeError(
+                f"stack: two networks are expected, not a {type(given).__name__}: load(path) reads one from "
+                "a file, from_torch(module, example) from a PyTorch module."
+            )
     if first.input_dim != second.input_dim:
         raise ValueError(f"Inputs of {first.input_dim} and {second.input_dim} coordinates differ.")
     shift = len(first.layers)

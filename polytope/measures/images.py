@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from polytope.exact.dyadic import Dyadic
 from polytope.exact.images import image_of_corners
 from polytope.exact.network import ExactNetwork
 from polytope.exact.polytope import exact_corners, nearest_float
+from polytope.given import described
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.oneline import one_line
 from polytope.regions.asked import require_regions
@@ -61,6 +63,7 @@ def image(complex: RegionComplex, outputs: Sequence[int] | None = None) -> Image
     Raises:
         UnboundedDomainError: a region is unbounded: its image is not the hull of points.
         ValueError: there is no such output, or none is asked for.
+        TypeError: the outputs are no list of numbers.
 
     References: Tran et al. (2019), "Star-Based Reachability Analysis of Deep Neural Networks" (exact images
         as unions of polytopes), https://doi.org/10.1007/978-3-030-30942-8_39
@@ -74,7 +77,7 @@ def image(complex: RegionComplex, outputs: Sequence[int] | None = None) -> Image
     """
     require_regions(complex, "image")
     n = complex.network.output_dim
-    chosen = tuple(range(n)) if outputs is None else tuple(int(i) for i in outputs)
+    chosen = _chosen(range(n) if outputs is None else outputs)
     if not chosen or not all(0 <= i < n for i in chosen):
         raise ValueError(f"image: outputs must be some of 0 to {n - 1}, not {list(chosen)}.")
     exact = ExactNetwork(complex.network)
@@ -86,3 +89,13 @@ def image(complex: RegionComplex, outputs: Sequence[int] | None = None) -> Image
         points.append(np.array([[nearest_float(v) for v in p] for p in seen]))
         dimensions.append(dimension)
     return Image(tuple(points), np.array(dimensions, dtype=np.int64), chosen, complex.complete)
+
+
+def _chosen(outputs: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of outputs that a caller names."""
+    try:
+        return tuple(index(i) for i in outputs)
+    except TypeError as error:
+        raise TypeError(
+            f"image: outputs: a list of whole numbers is expected, such as [0, 1], not {described(outputs)}."
+        ) from error

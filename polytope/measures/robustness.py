@@ -96,6 +96,8 @@ def robustness_radius(
     budget ends first, all points nearer than the next region's distance have the class of x. An affine
     classifier has the distance :math:`|w x + b| / \|w\|_q`, 1/p + 1/q = 1.
 
+    A budget may end before anything is known: ``lower`` is then 0 and ``value`` infinite, which says nothing.
+
     Points at which outputs only touch count as well: there the class is no longer the only largest.
 
     A result is exact where it is the distance in rational arithmetic, of the float64 numbers that network,

@@ -6,13 +6,14 @@ Competition", https://arxiv.org/abs/2312.16760. The VNN-LIB 2.0 standard, chapte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from polytope.engines.amounts import Seconds, in_seconds
-from polytope.given import NetworkLike, as_network
+from polytope.given import NetworkLike, as_network, described
 from polytope.ir.maps import FloatArray
 from polytope.properties.decide import PropertyCheck, Runtime, check_property
 from polytope.properties.vnnlib_networks import Declared
@@ -38,6 +39,7 @@ def check_properties(
         workers, runtime: as in ``check_property``.
 
     Raises:
+        TypeError: the properties are no list.
         ValueError: as ``check_property`` does; a message about a file begins with its name.
 
     Example:
@@ -50,6 +52,11 @@ def check_properties(
         ['violated', 'holds']
     """
     network = as_network(network)
+    if isinstance(properties, str | PathLike | Property) or not isinstance(properties, Iterable):
+        raise TypeError(
+            f"check_properties: a list of properties is expected, not {described(properties)}; "
+            "check_property decides one."
+        )
     stated = [_read(one) for one in properties]
     return tuple(
         check_property(network, one, max_seconds=max_seconds, workers=workers, runtime=runtime)

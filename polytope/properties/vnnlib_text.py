@@ -12,10 +12,13 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
+from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+
+from polytope.given import described
 
 Term: TypeAlias = "str | list[Term]"
 
@@ -33,7 +36,10 @@ def property_text(vnnlib: str | Path) -> str:
 
     Raises:
         ValueError: there is no such file, it cannot be read, is not text, or is too large.
+        TypeError: it is neither a path nor a text.
     """
+    if not isinstance(vnnlib, str | PathLike):
+        raise TypeError(f"vnnlib: the path of a property, or its text, is expected, not {described(vnnlib)}.")
     if isinstance(vnnlib, str) and ("(" in vnnlib or "\n" in vnnlib or not vnnlib.strip()):
         return vnnlib
     file = Path(vnnlib)

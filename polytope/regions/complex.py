@@ -25,6 +25,7 @@ from polytope.ir.activations import PatternArray
 from polytope.ir.arrays import floats
 from polytope.ir.boundaries import LayerBoundaries, boundaries
 from polytope.ir.maps import FloatArray, IntArray
+from polytope.ir.paths import as_path
 from polytope.labelled import Bound, in_words, interval, plural
 from polytope.regions.adjacency import matched_pairs, region_graph, region_matrix
 from polytope.regions.cell_volumes import rounded_volume
@@ -346,7 +347,7 @@ class RegionComplex:
         Raises:
             ValueError: the directory holds a complex already, or the network is affine.
         """
-        save(File(directory), self.network, self.domain, self.found, self.seconds)
+        save(as_path(directory, "directory"), self.network, self.domain, self.found, self.seconds)
 
     def require_complete(self, question: str) -> None:
         """Refuse a question that a partial complex cannot answer.

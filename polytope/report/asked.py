@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
+from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.engines.amounts import Bytes, Seconds, in_bytes, in_seconds, whole
 from polytope.engines.engine import Engine
 from polytope.engines.named import EngineLike, as_engine
+from polytope.given import described
 from polytope.ir import Network
+from polytope.ir.arrays import floats
 from polytope.ir.maps import FloatArray
 from polytope.ir.oneline import one_line
 from polytope.report.checks import read_check
@@ -54,7 +58,8 @@ class Data:
         radius: of the local complexity around them; by default a twentieth of their median distance.
 
     Raises:
-        ValueError: the radius is not a positive finite number.
+        ValueError: the radius is not a positive finite number, or a point holds a value that is not finite.
+        TypeError: the points are no array of numbers.
     """
 
     points: ArrayLike
@@ -64,6 +69,15 @@ class Data:
     __repr__ = one_line
 
     def __post_init__(self) -> None:
+        expected = f"Data: points are expected, an array [n, d], not {described(self.points)}."
+        if self.points is None or isinstance(self.points, str | bytes | PathLike):
+            raise TypeError(f"{expected} Of a file: numpy.load(path)['X'].")
+        try:
+            points = floats(self.points)
+        except (TypeError, ValueError) as error:
+            raise TypeError(expected) from error
+        if not np.isfinite(points).all():
+            raise ValueError("Data: points holds a value that is not a finite number; leave such points out.")
         if self.radius is not None and not 0 < self.radius < inf:
             raise ValueError(f"Data: radius must be a positive finite number, not {self.radius}.")
 
@@ -97,8 +111,8 @@ class AuditBudget:
         max_seconds: for all questions together: seconds, or a text such as "20s" or "5m".
         max_regions: that the search in the domain finds.
         engine: of that search, as in ``enumerate_regions``, or its name.
-        max_memory: bytes that the searches for regions may take, or a text such as "2GB"; by default half of
-            what is free.
+        max_memory: bytes that the process may have in use, or a text such as "2GB": a question for which they
+            do not suffice ends, and is listed. By default what is in use, and half of what is free.
 
     Raises:
         ValueError: a limit is not positive.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
+from polytope.labelled import Exact, plural
 from polytope.report.asked import Data, ModelFile, Runtime
 from polytope.report.scope import Scope, default_scope
 from polytope.report.task import NO_TASK, TWO, Task, task_of
@@ -118,7 +119,9 @@ def _names(model: ModelFile, task: Task) -> tuple[str, ...]:
     names, outputs = tuple(map(str, model.classes)), model.network.output_dim
     classes = outputs if outputs > 1 else TWO
     if names and (len(names) != classes or task.kind == "regression"):
-        raise ValueError(f"There are {len(names)} names of classes, and the network tells {classes} apart.")
+        given = plural(Exact(len(names)), "class name")
+        verb = "is" if len(names) == 1 else "are"
+        raise ValueError(f"{given} {verb} given, and the network tells {classes} classes apart.")
     return names
 
 

@@ -21,6 +21,7 @@ from polytope.errors import CorruptFileError
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.ir.archive import fingerprint, from_arrays
 from polytope.ir.network import Network
+from polytope.ir.paths import as_path
 from polytope.ir.stored_files import arrays_of
 from polytope.regions.complex import RegionComplex
 from polytope.regions.manifest import CERTIFICATE, MANIFEST, NETWORK, finite
@@ -130,9 +131,10 @@ def load_complex(directory: str | File) -> RegionComplex:
 
     Raises:
         ValueError: there is none.
+        TypeError: something else than a path is given.
         CorruptFileError: a file is damaged, missing, or not of this run; what is read later is checked later.
     """
-    directory = File(directory).absolute()
+    directory = as_path(directory, "load_complex").absolute()
     manifest = read_manifest(directory)
     network = _network(directory, manifest)
     found = _stored(directory, manifest, network)

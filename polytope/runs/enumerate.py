@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from os import PathLike
 from pathlib import Path as File
 from typing import Literal
 
@@ -26,6 +25,7 @@ from polytope.given import DomainLike, NetworkLike, as_problem, described
 from polytope.ir import Network
 from polytope.ir.continuity import refuse_infinite, refuse_jumps
 from polytope.ir.oneline import one_line
+from polytope.ir.paths import as_path
 from polytope.regions.complex import RegionComplex
 from polytope.runs.batches import count_in_batches, enumerate_in_batches
 
@@ -227,15 +227,15 @@ def _chosen(network: Network, domain: Polyhedron, engine: Engine) -> Engine:
     return engine.choose(network, domain) if isinstance(engine, LayerSplit) else engine
 
 
-def _refuse_other(executor: object, directory: object) -> None:
+def _refuse_other(executor: object, directory: str | File | None) -> None:
     """Refuse what is neither an executor nor the name of a directory."""
     if executor is not None and (isinstance(executor, type) or not hasattr(executor, "submit")):
         raise TypeError(
             "executor: a concurrent.futures.Executor is expected, such as ProcessPoolExecutor(2) or a Dask "
             f"client's get_executor(), not {described(executor)}; LayerSplit(workers=2) has threads."
         )
-    if directory is not None and not isinstance(directory, str | PathLike):
-        raise TypeError(f"directory: the path of a directory is expected, not {described(directory)}.")
+    if directory is not None:
+        as_path(directory, "directory")
 
 
 def _divisible(engine: Engine, *, certificate: bool = False) -> Divisible:

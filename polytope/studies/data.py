@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from polytope.geometry import Slice
 from polytope.ir.maps import FloatArray
+from polytope.labelled import Exact, plural
 from polytope.report.points import LABEL_NAMES, POINT_NAMES, read_arrays
 from polytope.studies.spec import Spec
 
@@ -78,9 +79,11 @@ def planes(data: Data, number: int) -> list[Slice]:
     rng = np.random.default_rng(1)
     present = np.unique(data.y_test)
     if len(present) < 2 or data.x.shape[1] < 2:
+        classes = "one class" if len(present) == 1 else f"{len(present)} classes"
+        numbers = plural(Exact(data.x.shape[1]), "number")
         raise ValueError(
-            f"Windows go through images of two classes and two numbers at least; the test images have "
-            f"{len(present)} classes and {data.x.shape[1]} numbers each."
+            "Windows go through images of two classes and two numbers at least; the test images have "
+            f"{classes} and {numbers} each."
         )
     return [_plane(data, present, rng) for _ in range(number)]
 

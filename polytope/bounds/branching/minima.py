@@ -123,9 +123,7 @@ class Minima:
         if best is None or best.value is None:
             return  # an empty cell
         value = -best.value / 2**found.exponent
-        near = float(value)
-        low = near if Fraction(near) <= value else np.nextafter(near, -np.inf)
-        high = near if Fraction(near) >= value else np.nextafter(near, np.inf)
+        low, high = _around(value)
         self._floor[output] = min(self._floor[output], max(bound, low))
         self.known.keep(output, high, np.array([float(v) for v in best.point]))
 
@@ -133,3 +131,15 @@ class Minima:
         """End a program where the time is spent."""
         if self.spent():
             raise BudgetSpent
+
+
+def _around(value: Fraction) -> tuple[float, float]:
+    """The neighbouring float64 numbers between which a number lies, or the one that it is."""
+    try:
+        near = float(value)
+    except OverflowError:
+        most = float(np.finfo(float).max)
+        return (most, np.inf) if value > 0 else (-np.inf, -most)
+    low = near if Fraction(near) <= value else float(np.nextafter(near, -np.inf))
+    high = near if Fraction(near) >= value else float(np.nextafter(near, np.inf))
+    return low, high

@@ -22,7 +22,7 @@ from polytope.equivariant.symmetry.mismatch import defect_bounds
 from polytope.equivariant.symmetry.rounding import is_sum, product
 from polytope.equivariant.symmetry.suprema import NARROW, Supremum, supremum
 from polytope.errors import UnboundedDomainError
-from polytope.geometry.polyhedron import Polyhedron
+from polytope.given import DomainLike, NetworkLike, as_domain, as_network
 from polytope.ir import Network
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
@@ -59,10 +59,10 @@ class EquivarianceCertificate:
 
 
 def certify_equivariance(
-    network: Network,
+    network: NetworkLike,
     rho_in: Representation,
     rho_out: Representation,
-    domain: Polyhedron,
+    domain: DomainLike,
     *,
     max_regions: int | None = 100_000,
     max_seconds: Seconds | None = None,
@@ -99,9 +99,9 @@ def certify_equivariance(
         >>> proof.exact, round(float(proof.max_error[1]), 9), proof.proved
         (True, 1.0, (True, False))
     """
+    network = as_network(network)
+    domain = as_domain(domain, network.input_dim)
     require_fit(network, rho_in, rho_out)
-    if domain.dim != network.input_dim:
-        raise ValueError(f"The domain lies in R^{domain.dim}, the network's input in R^{network.input_dim}.")
     budget = Budget(None, max_seconds)
     center, _ = domain.inscribed_ball
     box = domain.bounds if domain.is_bounded else None

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from polytope.bounds.intervals import preactivation_bounds
 from polytope.equivariant.groups.representations import Representation, same_group
 from polytope.geometry.slice import Slice
+from polytope.given import NetworkLike, as_network
 from polytope.ir import Network, mlp, stack
 from polytope.ir.maps import FloatArray
 from polytope.regions.complex import RegionComplex
@@ -75,7 +76,7 @@ def region_equivariance(
     return errors
 
 
-def defect(network: Network, rho_in: Representation, rho_out: Representation, g: int) -> Network:
+def defect(network: NetworkLike, rho_in: Representation, rho_out: Representation, g: int) -> Network:
     r"""The network that computes the defect of one element; its weights are not rounded.
 
     Arguments:
@@ -89,6 +90,7 @@ def defect(network: Network, rho_in: Representation, rho_out: Representation, g:
     Raises:
         ValueError: dimensions or groups differ.
     """
+    network = as_network(network)
     require_fit(network, rho_in, rho_out)
     into, out = rho_in.matrices[g], rho_out.matrices[g]
     if rho_in.is_signed_permutation:  # which only moves the columns of the first layers

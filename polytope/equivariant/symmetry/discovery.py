@@ -24,7 +24,8 @@ from polytope.equivariant.symmetry.expanded import Expanded, expanded
 from polytope.equivariant.symmetry.layerwise import LayerwiseAction, follow
 from polytope.equivariant.symmetry.matching import UnitSearch
 from polytope.errors import SymmetryError
-from polytope.ir import Network, piecewise_linear
+from polytope.given import NetworkLike, as_network
+from polytope.ir import piecewise_linear
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.same_activation import members, same_activation
 
@@ -33,7 +34,7 @@ POWERS = ((1, 0, 0), (2, 0, 0), (1, 0, 1), (2, 0, 1), (1, 1, 0), (2, 1, 0), (1, 
 
 
 def input_symmetry_group(
-    network: Network,
+    network: NetworkLike,
     candidates: Literal["permutations", "signed_permutations"] | Representation = "permutations",
     *,
     tolerance: float = 1e-9,
@@ -66,7 +67,7 @@ def input_symmetry_group(
         >>> len(group), rho.matrices[1].tolist()
         (2, [[0.0, 1.0], [1.0, 0.0]])
     """
-    net = expanded(network)
+    net = expanded(as_network(network))
     if isinstance(candidates, Representation):
         return _subgroup(net, candidates, tolerance)
     if candidates not in ("permutations", "signed_permutations"):
@@ -86,7 +87,7 @@ def input_symmetry_group(
 
 
 def output_representation(
-    network: Network, rho_in: Representation, *, tolerance: float = 1e-9
+    network: NetworkLike, rho_in: Representation, *, tolerance: float = 1e-9
 ) -> Representation:
     """How the outputs of a network are permuted up to sign when a group acts on its input.
 
@@ -102,6 +103,7 @@ def output_representation(
         ValueError: the group acts on another space.
         SymmetryError: units or outputs do not follow an element.
     """
+    network = as_network(network)
     net = expanded(network)
     known = {}
     for g in rho_in.group.generators:

@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 from polytope.equivariant.symmetry.expanded import Expanded, NonlinearLayer, expanded
 from polytope.equivariant.symmetry.matching import Match, UnitSearch
 from polytope.equivariant.symmetry.rounding import product
-from polytope.ir import Network
+from polytope.given import NetworkLike, as_network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.oneline import one_line
@@ -74,7 +74,7 @@ class LayerwiseAction:
 
 
 def layerwise_symmetry(
-    network: Network, matrix: ArrayLike, *, tolerance: float = 1e-9, values: bool = True
+    network: NetworkLike, matrix: ArrayLike, *, tolerance: float = 1e-9, values: bool = True
 ) -> LayerwiseAction | None:
     """How the units of a network follow a linear map of its input; ``None`` if they do not.
 
@@ -98,7 +98,7 @@ def layerwise_symmetry(
         >>> action.source.tolist(), action.scale.tolist()
         ([1, 0], [0.5, 2.0])
     """
-    return follow(expanded(network, all_values=values), matrix, tolerance=tolerance)
+    return follow(expanded(as_network(network), all_values=values), matrix, tolerance=tolerance)
 
 
 def follow(net: Expanded, matrix: ArrayLike, *, tolerance: float) -> LayerwiseAction | None:

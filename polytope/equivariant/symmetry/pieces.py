@@ -18,7 +18,7 @@ from polytope.equivariant.symmetry.domains import fundamental_domain, require_in
 from polytope.errors import SymmetryError
 from polytope.exact.residues import Residues, enough_primes
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir import Network
+from polytope.given import DomainLike, NetworkLike, as_domain, as_network
 from polytope.ir.components import connected_components
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.complex import RegionComplex
@@ -44,10 +44,10 @@ class SymmetricPieces:
 
 
 def pieces_up_to_symmetry(
-    network: Network,
+    network: NetworkLike,
     rho_in: Representation,
     rho_out: Representation,
-    domain: Polyhedron,
+    domain: DomainLike,
     engine: Engine | None = None,
     *,
     tolerance: float = 2.0**-36,
@@ -73,6 +73,8 @@ def pieces_up_to_symmetry(
         ValueError: dimensions or groups differ, or the group does not preserve the domain.
         SymmetryError: the function is not equivariant; the message says where and by how much.
     """
+    network = as_network(network)
+    domain = as_domain(domain, network.input_dim)
     require_invariant(domain, rho_in)
     proof = certify_equivariance(network, rho_in, rho_out, domain, max_regions=None)
     F = fundamental_domain(rho_in)

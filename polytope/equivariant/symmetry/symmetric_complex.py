@@ -24,7 +24,7 @@ from polytope.equivariant.symmetry.domains import fundamental_domain, require_in
 from polytope.equivariant.symmetry.orbits import Orbits, PatternIndex, orbits
 from polytope.equivariant.symmetry.unit_action import UnitAction, unit_action
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.ir import Network
+from polytope.given import DomainLike, NetworkLike, as_domain, as_network
 from polytope.ir.maps import IntArray
 from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
@@ -118,9 +118,9 @@ class SymmetricComplex:
 
 
 def enumerate_up_to_symmetry(
-    network: Network,
+    network: NetworkLike,
     rho: Representation,
-    domain: Polyhedron,
+    domain: DomainLike,
     engine: Engine | None = None,
     *,
     fundamental: Polyhedron | None = None,
@@ -135,7 +135,7 @@ def enumerate_up_to_symmetry(
     Arguments:
         network: its units must follow the group (see ``layerwise_symmetry``); its outputs need not.
         rho: the group's action on the input.
-        domain: a polyhedron that the group preserves.
+        domain: a polyhedron that the group preserves, or a box as of ``enumerate_regions``.
         engine: as for ``enumerate_regions``. A ``FacetFlip`` starts from the image of its start.
         fundamental: a fundamental domain, by default ``fundamental_domain(rho)``; any polyhedron that meets
             every orbit of points will do.
@@ -162,6 +162,8 @@ def enumerate_up_to_symmetry(
         >>> len(found.part), found.n_regions, found.orbits.size.tolist()
         (3, 4, [1, 2, 1])
     """
+    network = as_network(network)
+    domain = as_domain(domain, network.input_dim)
     require_invariant(domain, rho)
     action = unit_action(network, rho, tolerance=tolerance)
     F = fundamental_domain(rho) if fundamental is None else fundamental

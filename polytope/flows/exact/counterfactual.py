@@ -24,6 +24,7 @@ from polytope.flows.flow import Flow
 from polytope.flows.geometry import base_points
 from polytope.geometry.norm_distance import DUAL
 from polytope.geometry.polyhedron import Polyhedron
+from polytope.given import DomainLike, as_domain
 from polytope.ir import Dense, Layer, Network, max_groups
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
@@ -65,7 +66,7 @@ def exact_counterfactual(
     *,
     margin: float = 0.0,
     norm: float = 2,
-    domain: Polyhedron | None = None,
+    domain: DomainLike | None = None,
     known: ArrayLike | None = None,
     max_regions: int | None = None,
     max_seconds: Seconds | None = None,
@@ -116,7 +117,7 @@ def exact_counterfactual(
     reached = _target_margin(whole, float(target), margin, start)
     if signs_at(reached, start)[0] >= 0:
         return ExactCounterfactual(start, point, 0.0, 0.0, True, 0)
-    look = domain or Polyhedron.whole_space(flow.dim)
+    look = Polyhedron.whole_space(flow.dim) if domain is None else as_domain(domain, flow.dim)
     near = None if known is None else np.asarray(known, dtype=float).ravel()
     if near is not None and (len(near) != len(start) or signs_at(reached, near)[0] < 0):
         raise ValueError("exact_counterfactual: the known base point does not reach the target.")

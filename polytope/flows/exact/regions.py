@@ -17,7 +17,7 @@ from polytope.errors import FlowError
 from polytope.exact.maps import right_maps
 from polytope.flows.exact.lowering import checked_piecewise_linear
 from polytope.flows.flow import Flow
-from polytope.geometry.polyhedron import Polyhedron
+from polytope.given import DomainLike
 from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray
@@ -70,7 +70,7 @@ class FlowRegions:
 
 def flow_regions(
     flow: Flow,
-    domain: Polyhedron,
+    domain: DomainLike,
     *,
     max_regions: int | None = None,
     max_seconds: Seconds | None = None,
@@ -80,7 +80,7 @@ def flow_regions(
 
     Arguments:
         flow: piecewise linear.
-        domain: a polyhedron of the base space.
+        domain: a polyhedron of the base space, or a box as of ``enumerate_regions``.
         max_regions, max_seconds: budgets; a search that one stops is not complete, and says so.
         progress: called with the numbers of regions found and of open cells.
 
