@@ -124,6 +124,7 @@ def prove_units(
         domain: a polyhedron with interior in its input space.
         samples: random points looked at, near the centre of an unbounded domain.
         max_regions, max_seconds: budgets of the enumeration, and of all. With one some units may stay open.
+            The smallest step is one pass of intervals: some seconds for millions of units.
 
     Raises:
         ValueError: the domain does not fit, or a unit jumps, in more than six dimensions.
@@ -137,10 +138,11 @@ def prove_units(
     """
     network, domain = as_problem(network, domain)
     budget = Budget(max_regions, max_seconds)
-    fixed = np.zeros(network.n_units, dtype=bool)
+    fixed, centre = np.zeros(network.n_units, dtype=bool), _pieces_inside(network, domain)
     with suppress(BudgetSpent), watched(budget.first):
         fixed = fixed_units(network, domain)
-    known = _seen(network, domain, *_sampled(network, domain, samples, budget), fixed)
+    sampled = _sampled(network, domain, samples, budget)
+    known = _seen(network, *(np.concatenate(both) for both in zip(centre, sampled, strict=True)), fixed)
     fixed, varying, piece = known.fixed, known.varying, known.piece
     if domain.dim > MOST_DIMENSIONS and domain.is_bounded:
         _branch(network, domain, known, budget)
@@ -215,15 +217,20 @@ def seen_units(network: Network, domain: Polyhedron, patterns: PatternArray) -> 
         patterns: of regions of the domain, ``int8[n, units]``; that of a point inside where there are none.
     """
     told = np.ones(patterns.shape, dtype=bool)
-    return _seen(network, domain, patterns, told, fixed_units(network, domain))
-
-
-def _seen(
-    network: Network, domain: Polyhedron, patterns: PatternArray, told: BoolArray, fixed: BoolArray
-) -> UnitUse:
-    """How the units are used, where some are known to be fixed, and some pieces at some points."""
     if not len(patterns):
-        patterns, told = _pieces_at(network, domain.inscribed_ball[0][None])
+        patterns, told = _pieces_inside(network, domain)
+    return _seen(network, patterns, told, fixed_units(network, domain))
+
+
+def _pieces_inside(network: Network, domain: Polyhedron) -> tuple[PatternArray, BoolArray]:
+    """What intervals say of the pieces at one point, ``[1, units]`` each: the smallest step."""
+    center = domain.inscribed_ball[0]
+    pieces, told = _on_one_piece(network, np.stack([center, center]))
+    return pieces[None], told[None]
+
+
+def _seen(network: Network, patterns: PatternArray, told: BoolArray, fixed: BoolArray) -> UnitUse:
+    """How the units are used, where some are known to be fixed, and some pieces at some points."""
     first = patterns[told.argmax(axis=0), np.arange(network.n_units)]  # the first that is proved
     varying = ((patterns != first) & told).any(axis=0)
     return UnitUse(fixed, varying & told.any(axis=0), _slopes(network, first) == 0, first)
