@@ -9,6 +9,7 @@ from polytope.lazy import lazy
 
 _HOMES = {
     "activations": "adapters.inside",
+    "freeze_attention": "adapters.memory",
     "from_onnx": "adapters.memory",
     "from_torch": "adapters.memory",
     "load": "adapters.files",
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from adapters.inside import activations as activations
     from adapters.lowering.published import supported_ops as supported_ops
     from adapters.lowering.published import supported_ops_markdown as supported_ops_markdown
+    from adapters.memory import freeze_attention as freeze_attention
     from adapters.memory import from_onnx as from_onnx
     from adapters.memory import from_torch as from_torch
     from adapters.onnx.export import to_onnx as to_onnx

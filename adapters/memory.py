@@ -78,3 +78,44 @@ def from_torch(
         raise TypeError(f"from_torch takes a torch.nn.Module, not a {type(module).__name__}.")
     with presentable():
         return network_from_module(module, example_input, piece=Piece.between(from_, until, smooth))
+
+
+def freeze_attention(
+    module: torch.nn.Module,
+    x: Any,
+    *,
+    until: str | Sequence[str] | None = None,
+    from_: str | Sequence[str] | None = None,
+    smooth: float | None = None,
+) -> Network:
+    r"""The network of a transformer whose attention weights and norms stay what they are at one input.
+
+    With its softmaxes held constant attention is an affine map of the tokens, and a layer or root-mean-square
+    normalisation is one with its divisor held constant; MLPs stay as they are. At x the network gives what
+    the model gives. Everywhere else it is **another function than the model**: what is exact about it is
+    exact of the frozen model, and ``network.import_note`` says what was frozen.
+
+    Arguments:
+        module: any ``torch.nn.Module``; it is traced with ``torch.export`` and not changed.
+        x: one sample, behind a batch axis of one, or a tuple of them.
+        until, from_: name(s) of traced values at which to stop and to begin, as in :func:`from_torch`, of the
+            program in small steps.
+        smooth: as in :func:`load`.
+
+    Raises:
+        UnsupportedOpError: there is nothing to freeze, or what is left has no rule.
+
+    Example:
+        >>> import torch
+        >>> layer = torch.nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True)
+        >>> freeze_attention(layer, torch.randn(1, 5, 8))
+        Network(40 inputs, 40 outputs, 80 units in 1 layers)
+    """
+    from adapters.torch.export import one_sample
+    from adapters.torch.frozen import frozen_network
+
+    if not hasattr(module, "modules"):
+        raise TypeError(f"freeze_attention takes a torch.nn.Module, not a {type(module).__name__}.")
+    sample = one_sample(x, whole=from_ is not None)
+    with presentable():
+        return frozen_network(module, sample, Piece.between(from_, until, smooth))

@@ -36,14 +36,14 @@ def network_from_module(
     Arguments:
         lasting: whether the module stays in inference mode, so that it can be run again later.
     """
-    examples = _examples(example_input, whole=bool(piece.start))
+    examples = one_sample(example_input, whole=bool(piece.start))
     with quiet(), inference(module):
         exported = exported_program(module, examples)
         try:
             program, parts, network = _traced(exported, piece)
         except UnsupportedOpError as error:
             program, parts, network = _traced_in_smaller_steps(exported, piece, error)
-        dtype = _dtype(module, examples)
+        dtype = number_type(module, examples)
         model = module_model(module, parts, dtype, "the module in PyTorch")
         if piece:
             model = program_model(program, parts, dtype)
@@ -156,13 +156,13 @@ def _traced_in_smaller_steps(
         raise first from None
 
 
-def _dtype(module: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> str:
+def number_type(module: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> str:
     """The number type of the inputs; the module's own where they are whole numbers."""
     kinds = [e.dtype for e in examples] + [p.dtype for p in module.parameters()]
     return str(next((k for k in kinds if k.is_floating_point), torch.float32)).removeprefix("torch.")
 
 
-def _examples(example_input: Any, *, whole: bool) -> tuple[torch.Tensor, ...]:
+def one_sample(example_input: Any, *, whole: bool) -> tuple[torch.Tensor, ...]:
     """One sample of each input, behind a batch axis of one; whole numbers only where that is said."""
     given = example_input if isinstance(example_input, tuple | list) else (example_input,)
     tensors = [torch.as_tensor(np.asarray(e) if not isinstance(e, torch.Tensor) else e) for e in given]
