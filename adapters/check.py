@@ -138,6 +138,21 @@ def checked(
     return found
 
 
+DEQUANTISED = (
+    "dequantised: rounding to whole numbers is left out, so that this network is near the model, not it"
+)
+
+
+def noted(network: Network, note: str = "", *, dequantised: bool = False) -> Network:
+    """The network with more in its note, and the same runtime."""
+    words = (network.import_note.rstrip("."), note, DEQUANTISED if dequantised else "")
+    said = "; ".join(word for word in words if word)
+    found = replace(network, import_note=said, dequantised=network.dequantised or dequantised)
+    if network in _RUNTIMES:
+        _RUNTIMES[found] = _RUNTIMES[network]
+    return found
+
+
 def unchecked(network: Network, reason: str, dtype: str) -> Network:
     """The network without ``import_error``: nothing could run the model, which a warning says."""
     warnings.warn(f"The conversion was not checked: {reason}.", stacklevel=2)

@@ -26,6 +26,7 @@ def load(
     until: str | list[str] | tuple[str, ...] | None = None,
     from_: str | list[str] | tuple[str, ...] | None = None,
     smooth: float | None = None,
+    dequantised: bool = False,
     input_shape: Any = None,
     activation: str | Activation | None = None,
     module: Any = None,
@@ -33,14 +34,18 @@ def load(
     r"""Turn a saved model into a network :math:`f: R^d \to R^{out}`, and check it against the model.
 
     Arguments:
-        path: ``.onnx``, ``.pt2``, ``.pt`` / ``.pth`` (a state dict or TorchScript), ``.safetensors`` (a state
-            dict; extra ``safetensors``) or ``.npz`` (arrays W0, b0, W1, b1, ...).
+        path: ``.onnx``, ``.tflite`` (extra ``tflite``), ``.pt2``, ``.pt`` / ``.pth`` (a state dict or
+            TorchScript), ``.safetensors`` (a state dict; extra ``safetensors``) or ``.npz`` (arrays W0, b0,
+            W1, b1, ...).
         until: name(s) of tensors at which to stop, or of outputs to keep; ``None`` keeps all outputs.
         from_: name(s) of tensors to begin at: behind an embedding, a normalisation, or whatever is not
             piecewise linear. The network is the piece between them and the outputs.
         smooth: spacing of splines that stand for GELU, SiLU, softplus, Mish, tanh and sigmoid: 0.1, say. The
             network is then near the model only; ``spline_deviation`` proves how near. By default they are
             refused.
+        dequantised: read a quantised ONNX or TFLite model as the network of the same weights without
+            rounding, which jumps and is refused by default. Ranges are kept. The network says that it is not
+            the model.
         input_shape: shape of one input without the batch axis, where the file leaves it open.
         activation: what stands between the layers of a file that holds weights only: "relu", "leaky_relu",
             "hardtanh", ..., or an activation of ``polytope.ir``. Archives of arrays (.npz) default to ReLU.
@@ -69,7 +74,9 @@ def load(
     data = contents(file)
     reader = _reader(file)
     with presentable(file.name):
-        return reader(file, data, Options(until, from_, smooth, input_shape, activation, module))
+        return reader(
+            file, data, Options(until, from_, smooth, dequantised or None, input_shape, activation, module)
+        )
 
 
 def contents(file: Path) -> bytes:
@@ -101,6 +108,7 @@ class Options:
     until: Any = None
     from_: Any = None
     smooth: Any = None
+    dequantised: Any = None
     input_shape: Any = None
     activation: Any = None
     module: Any = None
@@ -108,7 +116,7 @@ class Options:
     @property
     def piece(self) -> Piece:
         """The part of the model that is read."""
-        return Piece.between(self.from_, self.until, self.smooth)
+        return Piece.between(self.from_, self.until, self.smooth, self.dequantised)
 
     def refuse(self, what: str, *names: str) -> None:
         """Options that a kind of file has no use for are refused rather than ignored."""
@@ -124,17 +132,24 @@ def _onnx(file: Path, data: bytes, options: Options) -> Network:
     return read_onnx(file, data, piece=options.piece, input_shape=options.input_shape)
 
 
+def _tflite(file: Path, data: bytes, options: Options) -> Network:
+    from adapters.tflite.model import read_tflite
+
+    options.refuse("a TFLite file, which holds its architecture", "activation", "module")
+    return read_tflite(data, piece=options.piece, input_shape=options.input_shape)
+
+
 def _npz(file: Path, data: bytes, options: Options) -> Network:
     from adapters.arrays import read_npz
 
-    options.refuse("an archive of arrays", "until", "from_", "smooth", "module")
+    options.refuse("an archive of arrays", "until", "from_", "smooth", "dequantised", "module")
     return read_npz(data, activation=options.activation, input_shape=options.input_shape)
 
 
 def _pt2(file: Path, data: bytes, options: Options) -> Network:
     from adapters.torch.pt2_file import network_from_pt2
 
-    options.refuse("an exported program, which holds its architecture", "activation", "module")
+    options.refuse("an exported program, which holds its architecture", "activation", "module", "dequantised")
     return network_from_pt2(data, piece=options.piece, input_shape=options.input_shape)
 
 
@@ -142,7 +157,9 @@ def _pt(file: Path, data: bytes, options: Options) -> Network:
     if _holds(data, "/code/"):
         from adapters.torch.script import network_from_script
 
-        options.refuse("a TorchScript archive, which holds its architecture", "activation", "module")
+        options.refuse(
+            "a TorchScript archive, which holds its architecture", "activation", "module", "dequantised"
+        )
         return network_from_script(data, piece=options.piece, input_shape=options.input_shape)
     if _holds(data, "/models/"):
         return _pt2(file, data, options)
@@ -161,6 +178,7 @@ def _of_weights(state: Mapping[str, Any], options: Options) -> Network:
     """The network of a state dict, with the module that it belongs to or as a chain."""
     from adapters.torch.state_dict import network_from_state
 
+    options.refuse("a file of weights, which names no operators", "dequantised")
     if options.module is None:
         options.refuse("a file of weights, which names no values", "until", "from_", "smooth")
         return network_from_state(state, activation=options.activation, input_shape=options.input_shape)
@@ -181,6 +199,7 @@ def _holds(data: bytes, folder: str) -> bool:
 
 _READERS: Mapping[str, Callable[..., Network]] = {
     ".onnx": _onnx,
+    ".tflite": _tflite,
     ".pt2": _pt2,
     ".pt": _pt,
     ".pth": _pt,
@@ -189,9 +208,17 @@ _READERS: Mapping[str, Callable[..., Network]] = {
 }
 
 
+_KERAS = "model.export('model.onnx', format='onnx') of Keras 3, or tf2onnx, writes the model as ONNX."
+_EXPORTS: Mapping[str, str] = dict.fromkeys((".keras", ".h5", ".hdf5"), _KERAS) | {
+    ".pb": "tf2onnx writes a saved model of TensorFlow as ONNX.",
+    ".jit": "TorchScript is read by the ending .pt.",
+}
+
+
 def _reader(file: Path) -> Callable[..., Network]:
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         kinds = ", ".join(_READERS)
-        raise LoadError(f"{file.name}: this format is not read; {kinds} are. Export the model to ONNX.")
+        how = _EXPORTS.get(file.suffix.lower(), "Export the model to ONNX.")
+        raise LoadError(f"{file.name}: this format is not read; {kinds} are. {how}")
     return reader

@@ -22,6 +22,7 @@ def from_onnx(
     until: str | Sequence[str] | None = None,
     from_: str | Sequence[str] | None = None,
     smooth: float | None = None,
+    dequantised: bool = False,
     input_shape: Any = None,
     folder: str | os.PathLike[str] | None = None,
 ) -> Network:
@@ -29,7 +30,7 @@ def from_onnx(
 
     Arguments:
         model: the parsed model; it is not changed.
-        until, from_, smooth, input_shape: as in :func:`load`.
+        until, from_, smooth, dequantised, input_shape: as in :func:`load`.
         folder: where the model's external data lies, if it has any.
     """
     from adapters.onnx.model import network_from_onnx
@@ -41,7 +42,10 @@ def from_onnx(
     place = None if folder is None else Path(folder)
     with presentable():
         return network_from_onnx(
-            model, piece=Piece.between(from_, until, smooth), input_shape=input_shape, folder=place
+            model,
+            piece=Piece.between(from_, until, smooth, dequantised),
+            input_shape=input_shape,
+            folder=place,
         )
 
 

@@ -16,22 +16,29 @@ class Piece:
     Arguments:
         start, until: the values where it begins and where it ends; the model's own by default.
         spacing: of the splines that stand for smooth activations, which are refused without one.
+        dequantised: whether rounding to whole numbers is left out, which is refused otherwise.
     """
 
     start: tuple[str, ...] = ()
     until: tuple[str, ...] = ()
     spacing: float | None = None
+    dequantised: bool = False
 
     @staticmethod
     def between(
-        start: str | Sequence[str] | None, until: str | Sequence[str] | None, smooth: float | None = None
+        start: str | Sequence[str] | None,
+        until: str | Sequence[str] | None,
+        smooth: float | None = None,
+        dequantised: bool | None = None,
     ) -> Piece:
         """The piece that one name or several on each side say; ``None`` for the model's own end."""
         if smooth is not None and not (
             isinstance(smooth, int | float) and math.isfinite(smooth) and smooth > 0
         ):
             raise ValueError(f"smooth= must be a positive number, the spacing of splines, not {smooth!r}.")
-        return Piece(_names(start), _names(until), smooth)
+        if dequantised not in (None, True, False):
+            raise ValueError(f"dequantised= must be True or False, not {dequantised!r}.")
+        return Piece(_names(start), _names(until), smooth, bool(dequantised))
 
     def __bool__(self) -> bool:
         return bool(self.start or self.until)

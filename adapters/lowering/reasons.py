@@ -136,10 +136,26 @@ _TREES = tuple(
     f"ai.onnx.ml.TreeEnsemble{kind}" for kind in ("", "Classifier", "Regressor")
 )  # rows of decision trees
 
+ROUNDING = (
+    "it rounds to whole numbers: rounding is a step, not a slope, so no piecewise-linear network equals it."
+)
+_ROUND = ("QuantizeLinear", "DynamicQuantizeLinear")
+_WHOLE = ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger")
+
 _SENTENCES: tuple[tuple[tuple[str, ...], type[LoadError], str], ...] = (
     ((*SMOOTH, *SMOOTH.values(), *_SMOOTH_ATEN), NotPiecewiseLinearError, "it is not piecewise linear."),
     (
-        (*JUMPS, *JUMPS.values(), *_JUMPS_ATEN),
+        _ROUND,
+        NotPiecewiseLinearError,
+        f"{ROUNDING} load(path, dequantised=True) reads the network of the same weights without it.",
+    ),
+    (
+        _WHOLE,
+        NotPiecewiseLinearError,
+        f"{ROUNDING} Load the model from before it was quantised.",
+    ),
+    (
+        (*(op for op in JUMPS if op not in _ROUND), *JUMPS.values(), *_JUMPS_ATEN),
         NotPiecewiseLinearError,
         "it is discontinuous: its output jumps, so no continuous piecewise-linear network equals it.",
     ),
@@ -188,7 +204,11 @@ def refused_ops() -> list[tuple[str, str, str]]:
     found = []
     for names, _, sentence in _SENTENCES:
         for name in names:
-            table = "ONNX" if name in (*onnx, *_LISTS) or (name in _CONTROL and "::" not in name) else "ATen"
+            table = (
+                "ONNX"
+                if name in (*onnx, *_LISTS, *_WHOLE) or (name in _CONTROL and "::" not in name)
+                else "ATen"
+            )
             found.append((table, name, sentence))
     return sorted(found, key=lambda row: (row[0] != "ONNX", row[2], row[1]))
 

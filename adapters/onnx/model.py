@@ -11,7 +11,16 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from adapters.check import TOLERANCE, Model, NotRunnableError, checked, cost, refuse_mixing, unchecked
+from adapters.check import (
+    TOLERANCE,
+    Model,
+    NotRunnableError,
+    checked,
+    cost,
+    noted,
+    refuse_mixing,
+    unchecked,
+)
 from adapters.inputs import InputPart
 from adapters.onnx.branches import nested, reads
 from adapters.onnx.classical import without_lists
@@ -20,6 +29,7 @@ from adapters.onnx.file import parse_model, resolve_external
 from adapters.onnx.functions import with_rules, without_functions
 from adapters.onnx.graph import DTYPES, Graph, dtype_of, ordered, producers, read_graph
 from adapters.onnx.piece import beginning_at
+from adapters.onnx.quantised import rounds, without_rounding
 from adapters.onnx.runtime import Run, complaint, in_onnxruntime, in_reference
 from adapters.onnx.single import in_single_precision
 from adapters.onnx.trace import input_parts, trace
@@ -49,7 +59,21 @@ def network_from_onnx(
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     resolve_external(copy, folder)
-    standard = with_rules(without_functions(without_lists(copy)))
+    if piece.dequantised:
+        return _dequantised(copy, piece, input_shape)
+    return _standard(copy, piece, input_shape)
+
+
+def _dequantised(model: onnx.ModelProto, piece: Piece, input_shape: Any) -> Network:
+    """The network of a quantised model without its rounding, which it says; of others, their own."""
+    if not rounds(model):
+        return _standard(model, piece, input_shape)
+    return noted(_standard(without_rounding(model), piece, input_shape), dequantised=True)
+
+
+def _standard(model: onnx.ModelProto, piece: Piece, input_shape: Any) -> Network:
+    """The network of a model of which nothing but nodes is left."""
+    standard = with_rules(without_functions(without_lists(model)))
     graph = read_graph(beginning_at(standard, piece) if piece.start else standard, piece.until)
     if piece.spacing is not None:
         return _verified_whole(graph, _in_one_piece(graph), input_shape, piece.spacing)

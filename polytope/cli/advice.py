@@ -14,6 +14,7 @@ _WORDS = {
     "until": "--until",
     "from_": "--from",
     "smooth": "--smooth",
+    "dequantised": "--dequantised",
 }
 _MODULE, _SIZES, _NAME = "FILE.py:NAME", "SIZES", "NAME"
 
@@ -33,7 +34,7 @@ def in_options(message: str) -> str:
         words = _CALL if call is None else " ".join(_option(k) for k in call.keywords)
         message = message[:start] + words + message[end:]
         start = message.find(_CALL, start + len(words))
-    words = r"(?<![\w'\"-])(?:(input_shape)\b=?|(activation|module|until|from_|smooth)=)"
+    words = r"(?<![\w'\"-])(?:(input_shape)\b=?|(activation|module|until|from_|smooth|dequantised)=)"
     return re.sub(words, lambda match: _WORDS[match[1] or match[2]], message)
 
 
@@ -55,6 +56,8 @@ def _option(keyword: ast.keyword) -> str:
     if keyword.arg == "module":
         return f"{option} {_MODULE}"
     value = keyword.value
+    if isinstance(value, ast.Constant) and value.value is True:
+        return option
     if isinstance(value, ast.Constant) and value.value is ...:
         return f"{option} {_SIZES if keyword.arg == 'input_shape' else _NAME}"
     found = ast.literal_eval(value)

@@ -51,7 +51,10 @@ DATA_HELP = "Points: .npz with X, and perhaps classes or values y; .npy; or .csv
 WHERE, SEARCH, READING = "Where to look", "Search and budget", "Reading the model"
 
 Model = Annotated[
-    Path, typer.Argument(help="Model file: .onnx, .pt2, .pt, .pth, .safetensors or .npz.", show_default=False)
+    Path,
+    typer.Argument(
+        help="Model file: .onnx, .tflite, .pt2, .pt, .pth, .safetensors or .npz.", show_default=False
+    ),
 ]
 BoxFile = Annotated[
     Path | None,
@@ -162,6 +165,15 @@ Smooth = Annotated[
         rich_help_panel=READING,
     ),
 ]
+Dequantised = Annotated[
+    bool,
+    typer.Option(
+        "--dequantised",
+        help="Read a quantised ONNX or TFLite model without its rounding. All that is said is said of the "
+        "network of the same weights and ranges in floating-point numbers, not of the model.",
+        rich_help_panel=READING,
+    ),
+]
 InputShape = Annotated[
     list[str] | None,
     typer.Option(
@@ -244,6 +256,7 @@ class Reading:
     until: Until = None
     from_: From = None
     smooth: Smooth = None
+    dequantised: Dequantised = False
     input_shape: InputShape = None
     activation: ActivationName = None
     module: Architecture = None

@@ -38,6 +38,7 @@ def load(path: Path, reading: Reading) -> Network:
                 until=until,
                 from_=reading.from_ or None,
                 smooth=reading.smooth,
+                dequantised=reading.dequantised,
                 input_shape=shape,
                 activation=reading.activation,
                 module=module,
@@ -46,7 +47,7 @@ def load(path: Path, reading: Reading) -> Network:
             if not is_deliberate(error):
                 raise
             raise type(error)(in_options(str(error))) from error
-    if splines_of(network):
+    if splines_of(network) or network.dequantised:
         console.print(f"Note: {safe(network.import_note)}.", highlight=False, soft_wrap=True)
     for notice in noticed:
         if notice.category is UserWarning:

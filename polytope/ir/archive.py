@@ -68,7 +68,7 @@ def _encode(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
         parts = {
             name: _encode(part, arrays)
             for name, part in named.items()
-            if not (name in WHERE_SET and part is None)
+            if not (name in WHERE_SET and (part is None or part is False))
         }
         return {"kind": type(value).__name__, "parts": parts}
     if isinstance(value, Spline):

@@ -51,6 +51,7 @@ class Network:
             where there was none to compare with.
         import_note: what it was compared with, or why it was not, and what was assumed.
         dtype: the number type of the model file; all arithmetic here is float64.
+        dequantised: whether the model rounds to whole numbers on the way, which is left out here.
     """
 
     input_shape: tuple[int, ...]
@@ -61,6 +62,7 @@ class Network:
     import_error: float | None = None
     import_note: str = ""
     dtype: str = "float64"
+    dequantised: bool = False
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -83,7 +85,8 @@ class Network:
         names = ", ".join(sorted(s.name for s in smooth if s is not None))
         stands = f", splines of {names}" if names else ""
         ends = f"{_plural(self.input_dim, 'input')}, {_plural(self.output_dim, 'output')}"
-        return f"Network({ends}, {units}{stands})"
+        rounded = ", dequantised" if self.dequantised else ""
+        return f"Network({ends}, {units}{stands}{rounded})"
 
     def _repr_html_(self) -> str:
         return network_page(self.layers, self.input_shape, repr(self))

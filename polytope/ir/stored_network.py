@@ -30,7 +30,7 @@ MOST_SPLINES = 8
 DEEPEST = 100
 """Maps inside one another: Python's own stack bears ten times as many calls."""
 
-WHERE_SET = {"spline"}
+WHERE_SET = {"spline", "dequantised"}
 """Parts that an archive holds only where there is something to say: older ones do not know them."""
 MAPS = (Dense, Sparse, Diagonal, Selection, Transposed, Composition, Convolution)
 ACTIVATIONS = (PiecewiseLinear, MaxGroups)
@@ -165,6 +165,12 @@ def _text(source: _Source, value: Any, where: str) -> str:
     return value
 
 
+def _truth(source: _Source, value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(where, "true or false")
+    return value
+
+
 def _real(source: _Source, value: Any, where: str) -> float:
     if type(value) is not float and not (type(value) is int and abs(value) < 2**53):
         raise _wrong(where, "a number")
@@ -218,6 +224,7 @@ PARTS: dict[type[Any], dict[str, Part]] = {
         "import_error": _optional(_real),
         "import_note": _text,
         "dtype": _text,
+        "dequantised": _truth,
     },
     Layer: {
         "inputs": _several(_integer(0)),

@@ -26,6 +26,7 @@ def model_facts(network: Network, file: Path | None, piece: str = "") -> ModelFa
         piece=piece,
         splines=tuple(f"{spline.name}, spacing {spline.spacing:g}" for spline in splines_of(network)),
         deviation=_deviation(network),
+        dequantised=network.dequantised,
         dtype=network.dtype,
         inputs=tuple(network.input_names),
         outputs=tuple(network.output_names),

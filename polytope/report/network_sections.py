@@ -41,6 +41,9 @@ class ModelFacts:
     deviation: Annotated[
         Number, About("how far outputs of the model can be from those of its splines, on all inputs")
     ]
+    dequantised: Annotated[
+        bool, About("whether the model rounds to whole numbers, which is left out in the network")
+    ]
     dtype: Annotated[str, About("number type of the file; the analysis is in float64")]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]

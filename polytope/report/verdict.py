@@ -54,6 +54,11 @@ def _conversion(report: Report) -> str:
             f"splines that stands for it, with {has}, whose outputs are within "
             f"{ends(model.deviation)[1]:.2g} of the model's"
         )
+    if model.dequantised:
+        what = (
+            f"{name} is quantised: rounding is a step, not a slope, so that all that follows is said of the "
+            f"network of the same weights without rounding, with {has}"
+        )
     found = [(kind.tried, kind.largest, kind.other_class) for kind in conversion.kinds]
     compared = [
         (tried, largest.value, other.value)

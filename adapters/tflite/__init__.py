@@ -1,0 +1,1 @@
+"""TFLite models: their flatbuffers read, their operators written as ONNX ones."""
