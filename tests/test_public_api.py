@@ -1,4 +1,4 @@
-"""The public names: listed once, documented, named in the README, whose Python runs."""
+"""The public names: listed once, documented, named on a page of their own; the README's Python runs."""
 
 import ast
 import inspect
@@ -16,7 +16,8 @@ import polytope as pt
 from polytope import equivariant, flows, infinite
 from tests.pages import ROOT, run_page
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+NAMES = (ROOT / "docs" / "reference" / "names.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PACKAGES = (pt, adapters, equivariant, flows, infinite)
 
 
@@ -56,8 +57,8 @@ def test_no_module_takes_the_place_of_a_public_name(package: ModuleType) -> None
     assert modules & set(package.__all__) <= {"errors"}
 
 
-def test_the_readme_names_every_public_name_and_no_other() -> None:
-    table = README.split("## Public names")[1].split("\n## ")[0]
+def test_the_page_of_names_has_every_public_name_and_no_other() -> None:
+    table = NAMES.split("## polytope")[1].split("\n## ")[0]
     named = set(re.findall(r"`(?:pt\.)?(\w+)`", table))
     named -= {"polytope", "adapters"}
     assert named == set(pt.__all__) | set(adapters.__all__)
@@ -82,16 +83,14 @@ def test_the_readme_code_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert run_page(ROOT / "README.md", tmp_path) >= 2
 
 
-def test_the_companion_names_exist_and_the_readme_names_them() -> None:
-    table = README.split("## Symmetry")[1].split("\n## ")[0]
-    named = set(re.findall(r"`(\w+)`", table)) - {"docs", "examples"}
-    assert named <= set(equivariant.__all__)
-    for name in equivariant.__all__:
-        assert f"`{name}`" in README, name
+def test_the_companion_names_exist_and_the_page_of_names_has_them() -> None:
+    tables = NAMES.split("## equivariant: symmetry")[1].split("\n## flows")[0]
+    named = set(re.findall(r"`(\w+)`", tables)) - {"Network"}
+    assert named == set(equivariant.__all__)
 
 
-def test_the_readme_names_what_there_is_of_infinite_width() -> None:
-    table = README.split("## Infinite width")[1].split("\n## ")[0]
+def test_the_page_of_names_has_what_there_is_of_infinite_width() -> None:
+    table = NAMES.split("## infinite")[1].split("\n## ")[0]
     named = {
         name
         for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
@@ -100,6 +99,6 @@ def test_the_readme_names_what_there_is_of_infinite_width() -> None:
     assert named == set(infinite.__all__)
 
 
-def test_the_readme_map_matches_the_tree() -> None:
-    for name in re.findall(r"^(\w+/)", README.split("## The tree")[1], flags=re.MULTILINE):
+def test_the_map_matches_the_tree() -> None:
+    for name in re.findall(r"^(\w+/)", CONTRIBUTING.split("## The tree")[1], flags=re.MULTILINE):
         assert (ROOT / name).is_dir(), name
