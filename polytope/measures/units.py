@@ -139,10 +139,11 @@ def prove_units(
     network, domain = as_problem(network, domain)
     budget = Budget(max_regions, max_seconds)
     fixed, centre = np.zeros(network.n_units, dtype=bool), _pieces_inside(network, domain)
-    with suppress(BudgetSpent), watched(budget.first):
+    with suppress(BudgetSpent), watched(budget.look):
         fixed = fixed_units(network, domain)
     sampled = _sampled(network, domain, samples, budget)
-    known = _seen(network, *(np.concatenate(both) for both in zip(centre, sampled, strict=True)), fixed)
+    patterns, told = (np.concatenate(both) for both in zip(centre, sampled, strict=True))
+    known = _seen(network, patterns, told, fixed)
     fixed, varying, piece = known.fixed, known.varying, known.piece
     if domain.dim > MOST_DIMENSIONS and domain.is_bounded:
         _branch(network, domain, known, budget)
@@ -167,7 +168,7 @@ def _sampled(
     half = _half(budget)
     found = [np.zeros((0, network.n_units), dtype=np.int8)]
     told = [np.zeros((0, network.n_units), dtype=bool)]
-    with suppress(BudgetSpent), watched(half.first):
+    with suppress(BudgetSpent), watched(half.look):
         for points in random_points(bounded_part(domain), samples, np.random.default_rng(0)):
             for some in in_parts(network, points):  # those so far, if stopped
                 patterns, sure = _pieces_at(network, some)
