@@ -10,10 +10,10 @@ from polytope.lazy import lazy
 _HOMES = {
     "architecture": "polytope.infinite.architectures",
     "Architecture": "polytope.infinite.steps",
-    "Step": "polytope.infinite.steps",
-    "Linear": "polytope.infinite.steps",
-    "Average": "polytope.infinite.steps",
-    "Sum": "polytope.infinite.steps",
+    "Step": "polytope.infinite.operations",
+    "Linear": "polytope.infinite.operations",
+    "Average": "polytope.infinite.operations",
+    "Sum": "polytope.infinite.operations",
     "Bend": "polytope.infinite.activations",
     "relu": "polytope.infinite.activations",
     "leaky_relu": "polytope.infinite.activations",
@@ -57,11 +57,11 @@ if TYPE_CHECKING:
     from polytope.infinite.kernels import Kernels as Kernels
     from polytope.infinite.kernels import kernel as kernel
     from polytope.infinite.kernels import variances as variances
+    from polytope.infinite.operations import Average as Average
+    from polytope.infinite.operations import Linear as Linear
+    from polytope.infinite.operations import Step as Step
+    from polytope.infinite.operations import Sum as Sum
     from polytope.infinite.steps import Architecture as Architecture
-    from polytope.infinite.steps import Average as Average
-    from polytope.infinite.steps import Linear as Linear
-    from polytope.infinite.steps import Step as Step
-    from polytope.infinite.steps import Sum as Sum
     from polytope.infinite.steps import chain as chain
     from polytope.infinite.steps import dense as dense
     from polytope.infinite.steps import mlp as mlp

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.special import ndtr
 
 from polytope.infinite.gaussian import density, ramps
+from polytope.infinite.given import numbers
 
 LEAST_STD = 1e-150
 """A smaller standard deviation counts as this one: its square is still a float64 number."""
@@ -48,7 +49,11 @@ class Bend:
     at_zero: float = 0.0
 
     def __post_init__(self) -> None:
-        t, s = (tuple(float(v) for v in values) for values in (self.breakpoints, self.slopes))
+        try:
+            t, s = (tuple(float(v) for v in values) for values in (self.breakpoints, self.slopes))
+            object.__setattr__(self, "at_zero", float(self.at_zero))
+        except (TypeError, ValueError) as error:
+            raise TypeError("Bend: lists of numbers are expected for breakpoints and slopes.") from error
         object.__setattr__(self, "breakpoints", t)
         object.__setattr__(self, "slopes", s)
         if len(s) != len(t) + 1:
@@ -178,4 +183,5 @@ def piecewise(breakpoints: Sequence[float], slopes: Sequence[float], at_zero: fl
         slopes: one more.
         at_zero: the value at 0.
     """
-    return Bend(tuple(breakpoints), tuple(slopes), at_zero)
+    t, s = numbers(breakpoints, "breakpoints"), numbers(slopes, "slopes")
+    return Bend(tuple(t.ravel().tolist()), tuple(s.ravel().tolist()), at_zero)

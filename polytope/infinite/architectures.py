@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from polytope.given import described
+from polytope.infinite.given import shape_of
 from polytope.infinite.modules import from_module
 from polytope.infinite.networks import from_network
 from polytope.infinite.priors import Prior, Std
@@ -15,7 +17,7 @@ from polytope.ir.network import Network
 
 def architecture(
     model: nn.Module | Network,
-    input_shape: Sequence[int] | None = None,
+    input_shape: Sequence[int] | int | None = None,
     *,
     weight_std: Std = "init",
     bias_std: Std = "init",
@@ -50,12 +52,12 @@ def architecture(
           2 (Linear): weights of variance 0.3333 / fan_in, fan_in = 8, biases of variance 0.04167
     """
     prior = Prior(weight_std, bias_std)
-    shape = None if input_shape is None else tuple(int(n) for n in input_shape)
+    shape = None if input_shape is None else shape_of(input_shape)
     if isinstance(model, nn.Module):
         return from_module(model, shape, prior)
     if not isinstance(model, Network):
         raise TypeError(
-            f"architecture: a torch module or a polytope Network is expected, not {type(model).__name__}."
+            f"architecture: a torch module or a polytope Network is expected, not {described(model)}."
         )
     if shape not in (None, model.input_shape):
         raise ValueError(f"The network reads inputs of shape {model.input_shape}, not {shape}.")

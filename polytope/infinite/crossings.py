@@ -16,7 +16,7 @@ regions in deep networks", https://arxiv.org/abs/1901.09021
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,18 +25,17 @@ from numpy.typing import ArrayLike
 from scipy.special import ellipe, ndtr
 
 from polytope.infinite.activations import Bend
-from polytope.infinite.steps import Architecture, Average, Linear, Sum
-from polytope.ir.looking import look
+from polytope.infinite.given import numbers
+from polytope.infinite.operations import Average, Linear, Sum
+from polytope.infinite.quadrature import integral
+from polytope.infinite.steps import Architecture, an_architecture
 from polytope.ir.maps import FloatArray
 from polytope.labelled import Estimate
 
 TOLERANCE = 1e-8  # relative, of the quadrature along a segment
-COARSE, FINE = 10, 21  # Gauss-Legendre points on a piece of it, by the two rules that are compared
-WORST = 32  # pieces that are halved together
-PIECES = 2048  # the most: where rounding errors are above the tolerance
+LENGTH_TOLERANCE = 1e-6  # of that in a window
 BLOCK = 2**20  # coordinates of points that are looked at together
 ANGLES = 256  # of directions in a plane, for breakpoints other than 0
-STEPS = 80  # Gauss-Legendre points on each axis of a window
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +80,7 @@ def expected_crossings(architecture: Architecture, a: ArrayLike, b: ArrayLike) -
         >>> round(expected_crossings(net, [1.0, 0.0], [0.0, 1.0]).total.value, 6)  # a quarter of a turn
         50.0
     """
-    layers = _layers(architecture)
+    layers = _layers(an_architecture(architecture, "expected_crossings"))
     ends = _ends(architecture, [a, b])
     start, direction = ends[0], ends[1:] - ends[:1]
     if not direction.any():
@@ -92,17 +91,13 @@ def expected_crossings(architecture: Architecture, a: ArrayLike, b: ArrayLike) -
         return np.stack([width * _rate(bend, moments[k]) for k, bend, width in layers], axis=1)
 
     def density(s: FloatArray) -> FloatArray:
-        return rates(start + s[:, None, None] * direction)
+        return rates(start + s[:, :, None] * direction)
 
     if not layers:
         return Expected(np.zeros(0), ())
-    most = max(architecture.channels * max(architecture.sites), start.size)
     with np.errstate(over="ignore", invalid="ignore"):
         rates(_nearest_to_zero(start, direction[0])[None])  # at 0 all units without biases cross at once
-        found = _integral(density, max(BLOCK // most, 1))
-    if not np.isfinite(found).all():
-        raise ValueError("The points are so far from 0 that the variances overflow.")
-    return Expected(found, tuple(width * architecture.sites[k] for k, _, width in layers))
+    return _expected(architecture, layers, integral(density, _block(architecture, start), 1, TOLERANCE))
 
 
 def expected_crossing_length(
@@ -128,24 +123,42 @@ def expected_crossing_length(
     Raises:
         ValueError: as of ``expected_crossings``, or the window is empty.
     """
-    layers = _layers(architecture)
-    ends = _ends(
-        architecture,
-        [base, *(np.asarray(base, dtype=float).ravel() + d for d in np.reshape(directions, (2, -1)))],
-    )
+    layers = _layers(an_architecture(architecture, "expected_crossing_length"))
+    origin, two = numbers(base, "base").ravel(), numbers(directions, "directions")
+    if two.shape[:1] != (2,) or two.size != 2 * origin.size:
+        raise ValueError(f"directions: two of {origin.size} coordinates are expected, not {list(two.shape)}.")
+    ends = _ends(architecture, [origin, *(origin + two.reshape(2, -1))])
     start, along = ends[0], ends[1:] - ends[:1]
-    (low0, low1), (high0, high1) = low, high
-    if not (low0 < high0 and low1 < high1):
-        raise ValueError(f"The window from {tuple(low)} to {tuple(high)} is empty.")
-    nodes, weights = np.polynomial.legendre.leggauss(STEPS)
-    total = np.zeros(len(layers))
-    first, second = low0 + (high0 - low0) * (nodes + 1) / 2, low1 + (high1 - low1) * (nodes + 1) / 2
-    for s, weight in zip(first, weights, strict=True):
-        points = start + s * along[0] + second[:, None, None] * along[1]
-        moments = _moments(architecture, points, along)
-        total += weight * np.array([width * (weights @ _rate(bend, moments[k])) for k, bend, width in layers])
-    total *= (high0 - low0) * (high1 - low1) / 4
-    return Expected(total, tuple(width * architecture.sites[k] for k, _, width in layers))
+    corners = numbers([low, high], "low and high")
+    if corners.shape != (2, 2) or not (np.isfinite(corners).all() and (corners[0] < corners[1]).all()):
+        raise ValueError(f"The window from {low} to {high} is empty, or not one of two coordinates.")
+
+    def density(s: FloatArray) -> FloatArray:
+        places = corners[0] + s * (corners[1] - corners[0])
+        moments = _moments(architecture, start + np.einsum("nq,qca->nca", places, along), along)
+        return np.stack([width * _rate(bend, moments[k]) for k, bend, width in layers], axis=1)
+
+    if not layers:
+        return Expected(np.zeros(0), ())
+    found = integral(density, _block(architecture, start), 2, LENGTH_TOLERANCE)
+    return _expected(architecture, layers, found * np.prod(corners[1] - corners[0]))
+
+
+def _block(architecture: Architecture, start: FloatArray) -> int:
+    """Points that are looked at together."""
+    most = max(architecture.channels * max(architecture.sites), start.size)
+    return max(BLOCK // most, 1)
+
+
+def _expected(architecture: Architecture, layers: list[tuple[int, Bend, int]], found: FloatArray) -> Expected:
+    """What was found for each layer.
+
+    Raises:
+        ValueError: it is not finite.
+    """
+    if not np.isfinite(found).all():
+        raise ValueError("The points are so far from 0 that the variances overflow.")
+    return Expected(found, tuple(width * architecture.sites[k] for k, _, width in layers))
 
 
 def _nearest_to_zero(start: FloatArray, direction: FloatArray) -> FloatArray:
@@ -154,42 +167,6 @@ def _nearest_to_zero(start: FloatArray, direction: FloatArray) -> FloatArray:
     point = start + s * direction
     rounding = (start.size + 4) * np.finfo(float).eps * (np.abs(start).max() + np.abs(direction).max())
     return np.asarray(np.where(np.abs(point).max() <= rounding, 0.0, point))
-
-
-def _integral(density: Callable[[FloatArray], FloatArray], block: int) -> FloatArray:
-    """Over ``0 <= s <= 1``, of each column: those pieces are halved on which two rules differ most.
-
-    Arguments:
-        density: at n places, ``[n, columns]``.
-        block: places that are looked at together.
-    """
-    low, length = np.zeros(1), np.ones(1)
-    found, error = _on_pieces(density, block, low, length)
-    while error.sum() > TOLERANCE * found.sum() and len(low) < PIECES:
-        order = np.argsort(error)
-        kept, worst = order[:-WORST], order[-WORST:]
-        half = np.repeat(length[worst] / 2, 2)
-        start = np.repeat(low[worst], 2) + half * np.tile([0.0, 1.0], len(worst))
-        more, left = _on_pieces(density, block, start, half)
-        low, length = np.append(low[kept], start), np.append(length[kept], half)
-        found, error = np.concatenate([found[kept], more]), np.append(error[kept], left)
-    return np.asarray(found.sum(axis=0))
-
-
-def _on_pieces(
-    density: Callable[[FloatArray], FloatArray], block: int, low: FloatArray, length: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """The integrals on pieces, ``[pieces, columns]``, and how much two rules differ."""
-    (first, coarse), (second, fine) = (np.polynomial.legendre.leggauss(n) for n in (COARSE, FINE))
-    places = (np.append(first, second) + 1) / 2
-    s = (low[:, None] + length[:, None] * places).ravel()
-    values = []
-    for k in range(0, len(s), block):
-        look()
-        values.append(density(s[k : k + block]))
-    rows = length[:, None, None] / 2 * np.concatenate(values).reshape(len(low), len(places), -1)
-    found = fine @ rows[:, COARSE:]
-    return found, np.abs(found - coarse @ rows[:, :COARSE]).sum(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +201,11 @@ def _layers(architecture: Architecture) -> list[tuple[int, Bend, int]]:
 
 def _ends(architecture: Architecture, points: list[ArrayLike]) -> FloatArray:
     """Points as channels on sites, ``[n, C, A]``, of a map in front of the weights that is affine."""
-    rows = np.stack([np.asarray(p, dtype=float).ravel() for p in points])
+    flat = [numbers(p, "a point").ravel() for p in points]
+    sizes = sorted({len(p) for p in flat})
+    if len(sizes) > 1:
+        raise ValueError(f"The points have {sizes[0]} and {sizes[-1]} coordinates.")
+    rows = np.stack(flat)
     ends = architecture.points(rows).numpy()
     if architecture.prepare is not None:
         middle = architecture.points(rows.mean(axis=0)[None]).numpy()[0]

@@ -18,6 +18,8 @@ from math import inf
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polytope.given import described
+from polytope.infinite.given import numbers, real
 from polytope.infinite.kernels import Kernels
 from polytope.ir.maps import FloatArray
 
@@ -69,6 +71,7 @@ def ensemble(
         [[1.0], [2.0], [3.0]]
     """
     y = _checked(train, cross, test, targets, ridge, "ridge")
+    t = real(t, "t")
     if not t >= 0:
         raise ValueError(f"t: a time of at least 0 is needed, not {t}.")
     values, vectors = _spectrum(train.ntk, ridge)
@@ -139,6 +142,9 @@ def _checked(
     train: Kernels, cross: Kernels, test: Kernels, targets: ArrayLike, ridge: float, name: str
 ) -> FloatArray:
     """The targets as ``[N, out]``, when everything fits."""
+    for kernels in (train, cross, test):
+        if not isinstance(kernels, Kernels):
+            raise TypeError(f"Kernels are expected, from infinite.kernel, not {described(kernels)}.")
     shapes = [k.nngp.shape for k in (train, cross, test)]
     if any(len(shape) != 2 for shape in shapes):
         raise ValueError(f"Kernels of one output are needed, not of shapes {shapes}: end with a readout.")
@@ -148,12 +154,12 @@ def _checked(
             f"Kernels of shapes {shapes} do not fit: expected [N, N], [M, N] (test by training points), "
             "[M, M]."
         )
-    y = np.asarray(targets, dtype=float)
+    y = numbers(targets, "targets")
     y = y[:, None] if y.ndim == 1 else y
     if y.ndim != 2 or len(y) != n:
         raise ValueError(f"targets: expected {n} rows, got shape {np.shape(targets)}.")
     if not np.isfinite(y).all():
         raise ValueError("targets: a number is not finite.")
-    if not 0 <= ridge < inf:
+    if not 0 <= real(ridge, name) < inf:
         raise ValueError(f"{name}: a finite number of at least 0 is needed, not {ridge}.")
     return y

@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
+from polytope.given import described
+from polytope.infinite.given import numbers, whole
 from polytope.infinite.kernels import Kernels
 from polytope.infinite.layers import layer_ties
 from polytope.infinite.priors import Prior, Std
@@ -41,13 +43,24 @@ def draw(
     Raises:
         ValueError: a layer with weights that does not say how they are shared.
     """
-    out = deepcopy(module).double()
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng: np.random.default_rng(0) is expected, for example, not {described(rng)}.")
+    out = _copied(module)
     named = dict(out.named_parameters())
     with torch.no_grad():
         for name, std in deviations(out, Prior(weight_std, bias_std)):
             normal = torch.from_numpy(rng.standard_normal(tuple(named[name].shape)))
             named[name].copy_(std * normal.to(named[name].device))
     return out
+
+
+def _copied(module: nn.Module) -> nn.Module:
+    """A copy in float64."""
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"A torch module is expected, not {described(module)}.")
+    if any(p.is_meta for p in module.parameters()):
+        raise ValueError(f"{type(module).__name__} has no weights yet, on the device meta: load them.")
+    return deepcopy(module).double()
 
 
 def empirical_kernels(
@@ -82,7 +95,9 @@ def empirical_kernels(
         >>> empirical_kernels(layer, [[1.0, 0.0], [0.0, 3.0]]).ntk.round(6).tolist()
         [[0.166667, 0.0], [0.0, 1.5]]
     """
-    copied = deepcopy(module).double().eval()
+    if not whole(batch, "batch"):
+        raise ValueError("batch: at least one point is needed, not 0.")
+    copied = _copied(module).eval()
     rows = _points(copied, x, "x")
     columns = rows if y is None else _points(copied, y, "y")
     scales = dict(deviations(copied, Prior(weight_std, bias_std)))
@@ -155,7 +170,15 @@ def _points(module: nn.Module, x: ArrayLike | Tensor, name: str) -> Tensor:
     first = next(module.parameters(), None)
     if first is None:
         raise ValueError("The module has no weights.")
-    rows = torch.as_tensor(x if isinstance(x, Tensor) else np.ascontiguousarray(x, dtype=float))
+    rows = torch.from_numpy(np.array(numbers(x, name), order="C"))
     if not torch.isfinite(rows).all():
         raise ValueError(f"{name}: a coordinate is not a finite number.")
-    return rows.detach().to(first.device, torch.float64)
+    rows = rows.to(first.device)
+    try:
+        with torch.no_grad():
+            module(rows[:1])
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"{name}: {type(module).__name__} does not read points of shape {list(rows.shape)}: {error}"
+        ) from error
+    return rows

@@ -21,8 +21,10 @@ from torch import Tensor
 
 from polytope.engines.amounts import Bytes, in_bytes
 from polytope.engines.budget import free_bytes
+from polytope.infinite.given import numbers
+from polytope.infinite.given import whole as whole_number
 from polytope.infinite.propagate import Alone, Pairs, Statistics, propagate, whole_matrices
-from polytope.infinite.steps import Architecture
+from polytope.infinite.steps import Architecture, an_architecture
 from polytope.ir.maps import FloatArray
 
 Progress = Callable[[int, int], None]  # pairs of points done, of all
@@ -40,10 +42,21 @@ class Kernels:
         nngp: covariance of the outputs at initialisation, ``[N, M]``; of an output on A sites
             ``[N, M, A, A]``.
         ntk: inner products of the gradients by all weights, ``[N, M]`` or ``[N, M, A, A]``.
+
+    Raises:
+        ValueError: the two have not one shape, or numbers are not finite.
     """
 
     nngp: FloatArray
     ntk: FloatArray
+
+    def __post_init__(self) -> None:
+        for name in ("nngp", "ntk"):
+            object.__setattr__(self, name, numbers(getattr(self, name), name))
+        if self.nngp.shape != self.ntk.shape:
+            raise ValueError(f"Kernels: of shapes {self.nngp.shape} and {self.ntk.shape}, which differ.")
+        if not (np.isfinite(self.nngp).all() and np.isfinite(self.ntk).all()):
+            raise ValueError("Kernels: a number is not finite: the variances are beyond those of float64.")
 
     def __repr__(self) -> str:
         return f"Kernels({' x '.join(map(str, self.nngp.shape))})"
@@ -86,6 +99,7 @@ def kernel(
         [[1.0, 0.605], [0.605, 1.0]]
     """
     symmetric = y is None
+    an_architecture(architecture, "kernel")
     rows = architecture.points(x, device)
     columns = rows if y is None else architecture.points(y, device, "y")
     whole = whole_matrices(architecture, output=True)
@@ -123,7 +137,7 @@ def variances(architecture: Architecture, x: ArrayLike | Tensor, *, device: str 
     Returns:
         ``[N]``, or ``[N, A]`` of an output on A sites.
     """
-    rows = architecture.points(x, device)
+    rows = an_architecture(architecture, "variances").points(x, device)
     whole = whole_matrices(architecture, output=False)
     side = _side(architecture, whole, (len(rows), 1), None, None)
     parts = [_alone(architecture, rows[i : i + side], whole)[1] for i in range(0, len(rows), side)]
@@ -186,7 +200,7 @@ def _side(
     memory: int | None,
 ) -> int:
     """Points on each side of a block."""
-    if batch is not None and batch < 1:
+    if batch is not None and not whole_number(batch, "batch"):
         raise ValueError(f"batch: at least one point is needed, not {batch}.")
     pair = (
         8

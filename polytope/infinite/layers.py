@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -112,14 +113,26 @@ ACTIVATIONS: dict[str, Callable[..., Bend]] = {  # by the name of the layer or t
     "Softshrink": lambda lambd=0.5, **_: piecewise([-lambd, lambd], [1.0, 0.0, 1.0]),
     "Hardsigmoid": lambda **_: piecewise([-3.0, 3.0], [0.0, 1 / 6, 0.0], 0.5),
     "abs": lambda **_: absolute(),
+    "clamp": lambda min=None, max=None, **_: _clamped(min, max),
 }
 SAME = {
     "relu": "ReLU", "relu_": "ReLU", "leaky_relu": "LeakyReLU", "hardtanh": "Hardtanh", "relu6": "ReLU6",
-    "softshrink": "Softshrink", "hardsigmoid": "Hardsigmoid", "absolute": "abs",
+    "softshrink": "Softshrink", "clamp_": "clamp", "clip": "clamp", "clamp_min": "clamp",
+    "hardsigmoid": "Hardsigmoid", "absolute": "abs",
 }  # fmt: skip
 FIELDS = {
-    "LeakyReLU": ("negative_slope",), "Hardtanh": ("min_val", "max_val"), "Softshrink": ("lambd",)
+    "LeakyReLU": ("negative_slope",), "Hardtanh": ("min_val", "max_val"), "Softshrink": ("lambd",),
+    "clamp": ("min", "max"),
 }  # fmt: skip
+
+
+def _clamped(low: float | None, high: float | None) -> Bend:
+    """The activation ``clamp``, of which one end may be missing."""
+    ends = [(low, 0.0, 1.0)] if low is not None else []
+    ends += [(high, 1.0, 0.0)] if high is not None else []
+    slopes = [ends[0][1] if ends else 1.0, *(after for _, _, after in ends)]
+    at_zero = min(max(0.0, low or 0.0), high if high is not None else np.inf)
+    return piecewise([t for t, _, _ in ends], slopes, at_zero)
 
 
 def activation_of(call: Call) -> Bend | None:

@@ -102,7 +102,8 @@ class _Reading:
             return _Value(0, _shape_after(call, value.shape), raw=(*value.raw, call))
         activation = activation_of(call)
         if activation is not None:
-            return _Value(self.builder.bend(activation, value.number), value.shape, value.axis)
+            name = f"{call.name} ({call.kind})"
+            return _Value(self.builder.bend(activation, value.number, name), value.shape, value.axis)
         return self._fixed(call, value)
 
     def _sum(self, call: Call, values: list[_Value]) -> _Value:
@@ -156,11 +157,12 @@ class _Reading:
         assert had is not None, "values behind weights have a layout"
         shape = _shape_after(call, value.shape)
         if prod(shape) == had.size:
-            numbers = torch.arange(float(had.size), dtype=torch.float64)
+            rng = np.random.default_rng(0)  # of both signs and all sizes: what rounds or clamps shows
+            numbers = torch.from_numpy(rng.standard_normal(had.size) * 10 ** rng.uniform(-6, 6, had.size))
             if bool((_run(call, numbers.reshape(1, *value.shape)).reshape(-1) == numbers).all()):
                 return _Value(value.number, shape, value.axis if shape == value.shape else None)
-        matrix, made = _site_map(call, value, had, shape)
-        return _Value(self.builder.average(matrix, value.number, made, call.name), shape, value.axis)
+        matrix, made, axis = _site_map(call, value, had, shape)
+        return _Value(self.builder.average(matrix, value.number, made, call.name), shape, axis)
 
 
 class Probing:
@@ -179,6 +181,8 @@ class Probing:
                 f"{call.name} ({call.kind}): ties() names {sorted(ties.parameters)}, the layer has "
                 f"the parameters {sorted(parameters)}."
             )
+        if any(p.is_meta for p in parameters.values()):
+            raise ValueError(f"{call.name} ({call.kind}) has no weights yet, on the device meta: load them.")
         self.parameters = {name: p.detach().to("cpu", torch.float64) for name, p in parameters.items()}
         kernels = [(self.parameters[name], w) for name, w in ties.parameters.items() if w.into is not None]
         channels_in = kernels[0][0].shape[kernels[0][1].into or 0]
@@ -320,31 +324,37 @@ def _shape_after(call: Call, shape: Shape) -> Shape:
     return tuple(_run(call, torch.zeros(1, *shape, dtype=torch.float64)).shape[1:])
 
 
-def _site_map(call: Call, value: _Value, had: Layout, shape: Shape) -> tuple[FloatArray, Layout]:
-    """The matrix of a linear map that treats all channels alike, and the layout of its result.
+def _site_map(call: Call, value: _Value, had: Layout, shape: Shape) -> tuple[FloatArray, Layout, int]:
+    """The matrix of a linear map that treats all channels alike, the layout of its result, and their axis.
 
     Raises:
         ValueError: the call is no such map.
     """
-    wrong = ValueError(
+    first = value.axis if value.axis is not None else -1 if had.before > 1 else 0
+    for axis in dict.fromkeys([first % len(shape), *range(len(shape))]) if shape else ():
+        if shape[axis] and shape[axis] % had.channels == 0:
+            made = _layout(shape, axis, had.channels)
+            matrix = _matrix(call, value, had, made)
+            if matrix is not None:
+                return matrix, made, axis
+    raise ValueError(
         f"{call.name} ({call.kind}) is not known: neither a piecewise-linear activation, nor a linear map "
         "that treats all channels alike."
     )
-    axis = value.axis
-    if axis is None:
-        axis = 0 if had.before == 1 else -1 if had.after == 1 else None
-    if axis is None or prod(shape) % had.channels:
-        raise wrong
-    made = _layout(shape, axis % len(shape), had.channels)
+
+
+def _matrix(call: Call, value: _Value, had: Layout, made: Layout) -> FloatArray | None:
+    """The matrix of a call that is the same map of sites for all channels; ``None`` if it is none."""
     sites = np.concatenate([_on_channels(call, value, had, made, eye) for eye in _eyes(had, value)])
     matrix = sites[:, 0].T.copy()
     rng = np.random.default_rng(0)
-    tried = rng.standard_normal((3, had.channels, had.sites))
-    found = _on_channels(call, value, had, made, tried)
-    room = 1e-12 * np.abs(tried).max() * max(float(np.abs(matrix).sum(axis=1).max(initial=0.0)), 1.0)
-    if not np.abs(found - tried @ matrix.T).max(initial=0.0) <= room:
-        raise wrong
-    return matrix, made
+    for size in (1e-6, 1.0, 1e6):
+        tried = size * rng.standard_normal((1, had.channels, had.sites))
+        found = _on_channels(call, value, had, made, tried)
+        room = 1e-12 * np.abs(tried).max() * max(float(np.abs(matrix).sum(axis=1).max(initial=0.0)), 1.0)
+        if not np.abs(found - tried @ matrix.T).max(initial=0.0) <= room:
+            return None
+    return matrix
 
 
 def _eyes(had: Layout, value: _Value) -> list[FloatArray]:

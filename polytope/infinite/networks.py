@@ -9,10 +9,11 @@ from math import prod
 import numpy as np
 
 from polytope.infinite.activations import Bend
+from polytope.infinite.operations import Linear
 from polytope.infinite.priors import Prior
 from polytope.infinite.reading import Builder, Layout, linear_step, read_slots, taken_for_channels, together
 from polytope.infinite.slots import Reads, Slots
-from polytope.infinite.steps import Architecture, Linear
+from polytope.infinite.steps import Architecture
 from polytope.ir.activations import Activation, PiecewiseLinear
 from polytope.ir.convolution import Convolution
 from polytope.ir.layers import Layer
@@ -67,7 +68,7 @@ def from_network(network: Network, prior: Prior) -> Architecture:
     for number, layer in enumerate(network.layers, start=1):
         done = reading.layer(number, layer, numbers)
         if layer.activation is not None:
-            done = reading.builder.bend(_bend(layer.activation, number), done)
+            done = reading.builder.bend(_bend(layer.activation, number), done, f"layer {number}")
         numbers.append(done)
     if not reading.known:
         raise ValueError("The network has no weights: there is no ensemble of networks.")

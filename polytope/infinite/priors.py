@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from polytope.infinite.given import real
 from polytope.ir.maps import FloatArray
 
 Std = Literal["init", "empirical"] | float
@@ -30,10 +31,15 @@ class Prior:
 
     def __post_init__(self) -> None:
         for name, value in (("weight_std", self.weight_std), ("bias_std", self.bias_std)):
-            known = value in ("init", "empirical") if isinstance(value, str) else 0 <= value < float("inf")
+            if isinstance(value, str):
+                known = value in ("init", "empirical")
+            else:
+                std = real(value, f"{name} ('init', 'empirical' or a number)")
+                known = std >= 0 and std * std < float("inf")
             if not known:
                 raise ValueError(
-                    f"{name} must be 'init', 'empirical', or a finite number of at least 0, not {value!r}."
+                    f"{name} must be 'init', 'empirical', or a number of at least 0 with a finite square, "
+                    f"not {value!r}."
                 )
 
     def weight_variances(self, initial: FloatArray, present: FloatArray, fan_in: int) -> FloatArray:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from polytope.infinite.activations import Bend
-from polytope.infinite.steps import Architecture, Average, Linear, Sum
+from polytope.infinite.operations import Average, Linear, Sum
+from polytope.infinite.steps import Architecture
 from polytope.ir.maps import FloatArray
 
 Covariances = tuple[Tensor, Tensor | None]

@@ -9,8 +9,10 @@ from math import prod
 import numpy as np
 
 from polytope.infinite.activations import Bend
+from polytope.infinite.dependence import gaussian
+from polytope.infinite.operations import Average, Linear, Operation, Step, Sum
 from polytope.infinite.slots import Reads, Slots, slots_of
-from polytope.infinite.steps import Architecture, Average, Linear, Operation, Step, Sum
+from polytope.infinite.steps import Architecture
 from polytope.ir.maps import FloatArray, IntArray
 
 Probe = Callable[[FloatArray], FloatArray]
@@ -127,10 +129,18 @@ class Builder:
         self.layouts[number] = found
         return found
 
-    def bend(self, activation: Bend, number: int) -> int:
-        """Add an activation."""
+    def bend(self, activation: Bend, number: int, name: str) -> int:
+        """Add an activation.
+
+        Raises:
+            ValueError: it reads values that are not Gaussian.
+        """
         layout = self.layouts[number]
         assert layout is not None, "values behind weights have one"
+        try:
+            gaussian([*self.steps, Step(activation, (number,))])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         return self.add(activation, (number,), layout)
 
     def average(self, matrix: FloatArray, number: int, layout: Layout, name: str) -> int:

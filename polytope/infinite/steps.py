@@ -19,104 +19,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from polytope.given import described
 from polytope.infinite.activations import Bend, relu
-from polytope.infinite.slots import Reads, Slots, slots_of
-from polytope.ir.maps import FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """A linear layer with random weights, the same ones at all sites.
-
-    Arguments:
-        slots: which sites each weight reads.
-        variances: of the weights, times the number of incoming channels, ``[k]``.
-        bias: patterns of the biases on the sites, times their standard deviations, ``[r, A']``.
-        width: number of channels of the result in a finite network; ``None`` if it is not known.
-        name: of the layer, for messages.
-    """
-
-    slots: Slots
-    variances: FloatArray
-    bias: FloatArray
-    width: int | None = None
-    name: str = "Linear"
-
-    def __post_init__(self) -> None:
-        if self.variances.shape != (len(self.slots),) or self.bias.shape[1:] != (self.slots.sites,):
-            raise ValueError(
-                f"{self.name}: {len(self.slots)} slots on {self.slots.sites} sites do not fit variances "
-                f"{self.variances.shape} and biases {self.bias.shape}."
-            )
-        if not (np.isfinite(self.variances).all() and np.isfinite(self.bias).all()):
-            raise ValueError(f"{self.name}: variances and biases must be finite numbers.")
-        if (self.variances < 0).any():
-            raise ValueError(f"{self.name}: a variance must not be negative.")
-
-    @property
-    def sites(self) -> int:
-        """Number of sites of the result."""
-        return self.slots.sites
-
-    @property
-    def sites_in(self) -> int:
-        """Number of sites of the input."""
-        return self.slots.sites_in
-
-
-@dataclass(frozen=True, eq=False)
-class Average:
-    """A fixed linear map of sites, the same for all channels: pooling by averages or sums.
-
-    Arguments:
-        matrix: P, ``[A', A]``.
-        name: of the layer, for messages.
-    """
-
-    matrix: FloatArray
-    name: str = "Average"
-
-    @cached_property
-    def slots(self) -> Slots:
-        """P as the only slot."""
-        return slots_of(self.matrix[None])
-
-    @property
-    def sites(self) -> int:
-        """Number of sites of the result."""
-        return int(self.matrix.shape[0])
-
-    @property
-    def sites_in(self) -> int:
-        """Number of sites of the input."""
-        return int(self.matrix.shape[1])
-
-
-@dataclass(frozen=True)
-class Sum:
-    """The sum of several values of equally many sites: a skip connection.
-
-    Arguments:
-        name: of the layer, for messages.
-    """
-
-    name: str = "Sum"
-
-
-Operation = Linear | Bend | Average | Sum
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One operation and what it reads.
-
-    Arguments:
-        operation: the operation.
-        inputs: numbers of earlier values: 0 is the network's input, l the result of step l (from 1).
-    """
-
-    operation: Operation
-    inputs: tuple[int, ...]
+from polytope.infinite.dependence import centred, gaussian
+from polytope.infinite.given import numbers, on_device, real, shape_of, whole
+from polytope.infinite.operations import Average, Linear, Operation, Step, Sum
+from polytope.infinite.slots import Reads
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +57,7 @@ class Architecture:
             raise ValueError(f"Architecture: {values} values do not make {self.before * self.after} sites.")
         self.sites  # noqa: B018  # refuses steps that do not fit
         self.centred  # noqa: B018
+        gaussian(self.steps)
 
     def __repr__(self) -> str:
         return f"Architecture({len(self.steps)} steps, inputs of shape {self.input_shape})"
@@ -168,6 +77,11 @@ class Architecture:
         for number, step in enumerate(self.steps, start=1):
             if not step.inputs or not all(0 <= k < number for k in step.inputs):
                 raise ValueError(f"Step {number} reads values {step.inputs}, not earlier ones.")
+            if not isinstance(step.operation, Linear | Bend | Average | Sum):
+                raise TypeError(
+                    f"Step {number} is no operation but {described(step.operation)}: infinite.dense(), "
+                    "infinite.relu(), Linear, Average or Sum make one."
+                )
             read = {found[k] for k in step.inputs}
             if isinstance(step.operation, Linear | Average):
                 if read != {step.operation.sites_in} or len(step.inputs) > 1:
@@ -183,36 +97,9 @@ class Architecture:
         return tuple(found)
 
     @cached_property
-    def sources(self) -> tuple[frozenset[int], ...]:
-        """For each value the layers whose weights it is a function of, without those in front of them."""
-        found: list[frozenset[int]] = [frozenset([0])]
-        for number, step in enumerate(self.steps, start=1):
-            parts = [found[k] for k in step.inputs]
-            joined: frozenset[int] = frozenset().union(*parts)
-            if isinstance(step.operation, Sum) and len(joined) < sum(map(len, parts)):
-                raise ValueError(
-                    f"Step {number} adds values that depend on the same weights, with no layer of its own "
-                    "between them: their covariance has no closed form here."
-                )
-            found.append(frozenset([number]) if isinstance(step.operation, Linear) else joined)
-        return tuple(found)
-
-    @cached_property
     def centred(self) -> tuple[bool, ...]:
         """For each value whether its mean over the weights is known to be 0."""
-        found = [False]
-        for step in self.steps:
-            bends = isinstance(step.operation, Bend)
-            found.append(
-                isinstance(step.operation, Linear) or (not bends and all(found[k] for k in step.inputs))
-            )
-        for number, step in enumerate(self.steps, start=1):
-            others = [found[k] for k in step.inputs if 0 not in self.sources[k]]
-            if isinstance(step.operation, Sum) and len(others) < len(step.inputs) and not all(others):
-                raise ValueError(
-                    f"Step {number} adds the input to values with a mean: put a linear layer in front of it."
-                )
-        return tuple(found)
+        return centred(self.steps)
 
     def points(self, x: ArrayLike | Tensor, device: str = "cpu", name: str = "x") -> Tensor:
         """Points as channels on sites.
@@ -226,11 +113,15 @@ class Architecture:
             ``[B, C, A]`` in float64.
 
         Raises:
-            ValueError: points of another shape, or numbers that are not finite.
+            ValueError: points of another shape, numbers that are not finite, or no such device.
+            TypeError: what is given is no array of real numbers.
         """
-        rows = torch.as_tensor(x if isinstance(x, Tensor) else np.ascontiguousarray(x, dtype=float))
-        rows = rows.detach().to(device, torch.float64)
-        if rows.ndim < 2 or prod(rows.shape[1:]) != prod(self.input_shape):
+        rows = on_device(
+            x.detach() if isinstance(x, Tensor) else torch.from_numpy(np.array(numbers(x, name), order="C")),
+            device,
+            name,
+        )
+        if tuple(rows.shape[1:]) not in (self.input_shape, (prod(self.input_shape),)) or rows.ndim < 2:
             raise ValueError(
                 f"{name}: expected points of shape [B, {', '.join(map(str, self.input_shape))}], "
                 f"got {list(rows.shape)}."
@@ -242,6 +133,24 @@ class Architecture:
             rows = self.prepare(rows)
         rows = rows.reshape(len(rows), self.before, self.channels, self.after)
         return rows.transpose(1, 2).flatten(2).contiguous()
+
+
+def an_architecture(given: object, verb: str) -> Architecture:
+    """An architecture itself.
+
+    Arguments:
+        given: the argument.
+        verb: the function, for the message.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(given, Architecture):
+        raise TypeError(
+            f"{verb}: an Architecture is expected, not {described(given)}: infinite.architecture(module) "
+            "makes one."
+        )
+    return given
 
 
 def chain(
@@ -257,7 +166,7 @@ def chain(
     steps = tuple(Step(operation, (number,)) for number, operation in enumerate(operations))
     first = next((o for o in operations if isinstance(o, Linear | Average)), None)
     sites = 1 if first is None else first.sites_in
-    return Architecture(steps, tuple(input_shape), after=sites, assumed=tuple(assumed))
+    return Architecture(steps, shape_of(input_shape), after=sites, assumed=tuple(assumed))
 
 
 def dense(
@@ -271,11 +180,14 @@ def dense(
         sites: of the input; each has weights of its own.
         width: number of units of a finite network.
     """
-    if not (weight_std >= 0 and bias_std >= 0):
-        raise ValueError(f"dense: deviations must not be negative, as {weight_std} or {bias_std} is.")
+    weight, bias = real(weight_std, "dense: weight_std"), real(bias_std, "dense: bias_std")
+    if not (weight >= 0 and bias >= 0):
+        raise ValueError(f"dense: deviations must not be negative, as {weight} or {bias} is.")
+    if not whole(sites, "dense: sites"):
+        raise ValueError("dense: at least one site is needed.")
     slots = Reads(np.arange(sites)[:, None], sites)
-    variances = np.full(sites, weight_std**2 / sites)
-    return Linear(slots, variances, np.full((1, 1), bias_std), width, "dense")
+    variances = np.full(sites, weight * weight / sites)
+    return Linear(slots, variances, np.full((1, 1), bias), width, "dense")
 
 
 def mlp(
@@ -304,9 +216,13 @@ def mlp(
         >>> mlp(3, 2)
         Architecture(5 steps, inputs of shape (3,))
     """
-    if depth < 0 or input_dim < 1:
+    whole(depth, "mlp: depth")
+    if not whole(input_dim, "mlp: input_dim"):
         raise ValueError(f"mlp: {input_dim} inputs and {depth} hidden layers make no network.")
-    bend = activation or relu()
+    bend = relu() if activation is None else activation
     hidden = [o for _ in range(depth) for o in (dense(weight_std, bias_std, width=width), bend)]
-    said = f"weights of variance {weight_std**2:.4g} / fan_in, biases of variance {bias_std**2:.4g}"
-    return chain([*hidden, dense(weight_std, bias_std, width=1)], (input_dim,), assumed=[said])
+    last = dense(weight_std, bias_std, width=1)
+    said = (
+        f"weights of variance {last.variances[0]:.4g} / fan_in, biases of variance {bias_std * bias_std:.4g}"
+    )
+    return chain([*hidden, last], (input_dim,), assumed=[said])

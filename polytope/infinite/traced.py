@@ -63,8 +63,8 @@ def calls(module: nn.Module) -> tuple[str, list[Call], str]:
         graph = _Tracer().trace(wrapped)
     except Exception as error:  # fx raises errors of many kinds from inside the module
         raise ValueError(
-            f"{type(module).__name__} cannot be traced, because what it does depends on its input ({error}): "
-            "write its layers as nn.Sequential."
+            f"{type(module).__name__} cannot be traced as layers of one input that do not depend on its "
+            f"values ({error}): write its layers as nn.Sequential."
         ) from error
     found: list[Call] = []
     inputs = [node.name for node in graph.nodes if node.op == "placeholder"]
@@ -72,15 +72,47 @@ def calls(module: nn.Module) -> tuple[str, list[Call], str]:
     if len(inputs) != 1 or not isinstance(output, fx.Node):
         raise ValueError(f"{type(module).__name__}: one input and one output are needed.")
     for node in graph.nodes:
-        if node.op in ("placeholder", "output"):
+        if node.op in ("placeholder", "output") or _is_size(node):
             continue
         found.append(_call(wrapped, node))
     return inputs[0], found, output.name
 
 
+def _is_size(node: fx.Node) -> bool:
+    """Whether a node is the shape of a value, or one of its sizes."""
+    if node.op == "call_function" and node.target is operator.getitem:
+        return isinstance(node.args[0], fx.Node) and _is_size(node.args[0])
+    shape = node.op == "call_function" and node.target is getattr and node.args[1:] == ("shape",)
+    return shape or (node.op == "call_method" and node.target == "size")
+
+
+def _is_number_of_points(node: fx.Node) -> bool:
+    """Whether a size is the first one: ``x.size(0)`` or ``x.shape[0]``."""
+    return (*node.args[1:], *node.kwargs.values()) == (0,)
+
+
+def _tensors_of(node: fx.Node) -> list[fx.Node]:
+    """The values that a node reads, without the number of points, which every call knows.
+
+    Raises:
+        ValueError: it uses another size, or no value at all.
+    """
+    sizes = [n for n in node.all_input_nodes if _is_size(n)]
+    if not all(_is_number_of_points(n) for n in sizes):
+        raise ValueError(
+            f"The module uses the sizes of a value in {node.name!r}: only the number of points, x.size(0), "
+            "is known; write nn.Flatten, nn.Unflatten, or the numbers themselves."
+        )
+    found = [n for n in node.all_input_nodes if n not in sizes]
+    if not found and node.op != "get_attr":
+        raise ValueError(f"The module makes values of its own in {node.name!r}, of no layer and no input.")
+    return found
+
+
 def _call(module: nn.Module, node: fx.Node) -> Call:
     """One node as a function of the tensors that it reads."""
-    reads = tuple(n.name for n in node.all_input_nodes)
+    inputs = _tensors_of(node)
+    reads = tuple(n.name for n in inputs)
     if node.op == "get_attr":
         raise ValueError(
             f"The module uses its own tensor {node.target!r} outside of a layer: write it as a layer, such "
@@ -89,7 +121,8 @@ def _call(module: nn.Module, node: fx.Node) -> Call:
     layer = module.get_submodule(str(node.target)) if node.op == "call_module" else None
 
     def run(*tensors: Tensor) -> Tensor:
-        values = dict(zip(node.all_input_nodes, tensors, strict=True))
+        points = dict.fromkeys(node.all_input_nodes, tensors[0].shape[0])
+        values: dict[fx.Node, Any] = {**points, **dict(zip(inputs, tensors, strict=True))}
         args: Any = fx.node.map_arg(node.args, lambda n: values[n])
         keywords: Any = fx.node.map_arg(node.kwargs, lambda n: values[n])
         if layer is not None:
@@ -106,5 +139,6 @@ def _call(module: nn.Module, node: fx.Node) -> Call:
     kind = type(layer).__name__ if layer is not None else getattr(target, "__name__", str(target))
     name = str(target).partition(".")[2] or kind if layer is not None else str(kind)
     rest = tuple(a for a in node.args[1:] if not isinstance(a, fx.Node))
-    is_sum = layer is None and target in SUMS and len(reads) == len(node.args)
+    plain = len(reads) == len(node.args) and not node.kwargs  # alpha= would scale one of them
+    is_sum = layer is None and target in SUMS and plain
     return Call(name, node.name, reads, layer, run, kind, (rest, dict(node.kwargs)), is_sum)
