@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from polytope.ir import Network, PiecewiseLinear, mlp, relu
+from polytope.ir import Dense, Layer, Network, PiecewiseLinear, mlp, relu
 from polytope.ir.maps import FloatArray
 from polytope.ir.splines import smooth_spline
 
@@ -84,6 +85,46 @@ class MLPBlock:
         """The units alone, for one token: their breakpoints are those of the block, gated or not."""
         W, b = self.hidden
         return mlp([(W, b), (np.eye(len(b)), np.zeros(len(b)))], activation=self._phi(smooth))
+
+    @property
+    def without_bias(self) -> NDArray[np.intp]:
+        """The units without bias in front of the norm: theirs is 0, and they read no shift of it."""
+        (W, b), norm = self.hidden, self._behind_a_norm()
+        return np.flatnonzero((b == 0) & ~((W != 0) & (norm.shift != 0)).any(axis=1))
+
+    def cones(self) -> Network:
+        r"""The units ``without_bias`` as a network of the token in front of the norm.
+
+        A norm divides by a positive number, which changes no sign: the unit is on where :math:`(g \odot w)
+        \cdot u > 0`, u the token x, less its mean in a layer normalisation. So these units cut the space in
+        front of the norm by hyperplanes through its origin, into cones. The network has the signs of the
+        units, not their values; it is exact but for the rounding of :math:`g \odot w`, which is none for
+        weights in float32.
+
+        Raises:
+            ValueError: there is no norm in front, or no unit without bias.
+        """
+        norm, units = self._behind_a_norm(), self.without_bias
+        if not len(units):
+            raise ValueError(
+                "All units of the block have a bias in front of the norm: no cones are cut there. `units()` "
+                "has their cells behind the norm."
+            )
+        rows = self.hidden[0][units] * norm.scale
+        d, n = rows.shape[1], len(units)
+        centre = [Layer((0,), (Dense(d * np.eye(d) - 1.0),), np.zeros(d), None)] if norm.centred else []
+        at = len(centre)
+        layers = (
+            *centre,
+            Layer((at,), (Dense(rows),), np.zeros(n), relu()),
+            Layer((at + 1,), (Dense(np.eye(n)),), np.zeros(n), None),
+        )
+        return Network((d,), layers)
+
+    def _behind_a_norm(self) -> Norm:
+        if self.norm is None:
+            raise ValueError("The block reads no normalisation: cones are cut in front of one.")
+        return self.norm
 
     def _phi(self, smooth: float | None) -> PiecewiseLinear:
         if self.activation == "relu":

@@ -123,3 +123,46 @@ def test_what_is_no_model_is_refused() -> None:
         [odd, helper.make_node("Relu", ["z"], ["y"])], "scaled", ends[:1], ends[1:], [weights]
     )
     assert mlp_blocks(helper.make_model(graph)) == ()
+
+
+class Unbiased(torch.nn.Module):
+    """Tokens, a norm, an MLP whose first nine units have no bias and whose last has one."""
+
+    def __init__(self, norm: type[torch.nn.Module]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.norm, self.up, self.down = norm(6), torch.nn.Linear(6, 10), torch.nn.Linear(10, 6)
+        torch.nn.init.uniform_(self.norm.weight, 0.5, 1.5)
+        with torch.no_grad():
+            self.up.bias[:9] = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The tokens behind the MLP."""
+        return torch.as_tensor(self.down(torch.relu(self.up(self.norm(x)))))
+
+
+@pytest.mark.parametrize("norm", [torch.nn.LayerNorm, torch.nn.RMSNorm])
+def test_units_without_bias_cut_cones_in_front_of_a_norm(norm: type[torch.nn.Module]) -> None:
+    model = Unbiased(norm)
+    (block,) = mlp_blocks(model, torch.zeros(1, 3, 6))
+    cones = block.cones()
+    assert block.without_bias.tolist() == list(range(9))
+    x = np.random.default_rng(0).normal(size=(500, 6))
+    signs = block.units().pattern(activations(model, x[:, None].astype(np.float32), at=block.start))
+    patterns = cones.pattern(x)
+    np.testing.assert_array_equal(patterns, signs[:, :9])
+    np.testing.assert_array_equal(cones.pattern(1e-6 * x), patterns)
+    plane = pt.Slice(np.zeros(6), np.linalg.qr(np.random.default_rng(1).normal(size=(6, 2)))[0].T)
+    regions = pt.enumerate_regions(cones.restrict(plane), pt.Polyhedron.box([-1, -1], [1, 1]))
+    assert len(regions) == regions.upper == 18  # nine lines through the origin
+
+
+def test_blocks_without_cones_say_so() -> None:
+    (block,) = mlp_blocks(Gated("relu"), torch.as_tensor(TOKENS[:1]))
+    with pytest.raises(ValueError, match="All units of the block have a bias"):
+        block.cones()
+    (plain,) = mlp_blocks(
+        torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1)), torch.zeros(1, 2)
+    )
+    with pytest.raises(ValueError, match="reads no normalisation"):
+        plain.cones()
