@@ -113,7 +113,7 @@ def freeze_attention(
         >>> import torch
         >>> layer = torch.nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True)
         >>> freeze_attention(layer, torch.randn(1, 5, 8))
-        Network(40 inputs, 40 outputs, 80 units in 1 layers)
+        Network(40 inputs, 40 outputs, 80 units in 1 layer)
     """
     from adapters.torch.export import one_sample
     from adapters.torch.frozen import frozen_network

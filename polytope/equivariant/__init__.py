@@ -79,6 +79,8 @@ _HOMES = {
     "GroupPool": "polytope.equivariant.layers",
     "SetLinear": "polytope.equivariant.layers",
     "DeepSets": "polytope.equivariant.layers",
+    "GraphConv": "polytope.equivariant.graphs",
+    "graph_automorphisms": "polytope.equivariant.graphs",
 }
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ if TYPE_CHECKING:
     from polytope.equivariant.gauge.layers import GaugeConv as GaugeConv
     from polytope.equivariant.gauge.layers import RegularNonlinearity as RegularNonlinearity
     from polytope.equivariant.gauge.mesh import TangentBundle as TangentBundle
+    from polytope.equivariant.graphs import GraphConv as GraphConv
+    from polytope.equivariant.graphs import graph_automorphisms as graph_automorphisms
     from polytope.equivariant.groups.representations import Representation as Representation
     from polytope.equivariant.groups.representations import direct_sum as direct_sum
     from polytope.equivariant.groups.representations import feature_grid as feature_grid
