@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from polytope.batched.threads import one_thread
 from polytope.ir import Activation, Dense, Layer, Network, absolute, hard_tanh, leaky_relu, relu
 from polytope.studies.data import Data
 from polytope.studies.spec import Architecture, TrainingSpec
@@ -51,17 +51,6 @@ def checkpoints(
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread, so that sums are added up in one order on every machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _linear(architecture: Architecture, data: Data, generator: torch.Generator) -> nn.ModuleList:
