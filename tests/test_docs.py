@@ -9,7 +9,7 @@ import pytest
 
 import adapters
 import polytope as pt
-from polytope import equivariant, flows, infinite
+from polytope import discovery, equivariant, flows, infinite
 from tests.pages import ROOT, blocks, run_page
 
 DOCS = ROOT / "docs"
@@ -51,7 +51,7 @@ def test_the_page_on_exactness_names_what_there_is() -> None:
         first, *rest = name.split(".")
         found = [
             getattr(place, first)
-            for place in (pt, equivariant, flows, infinite, pt.RegionComplex)
+            for place in (pt, equivariant, flows, infinite, discovery, pt.RegionComplex)
             if hasattr(place, first)
         ]
         assert found, name

@@ -12,10 +12,10 @@ import pytest
 
 import adapters
 import polytope as pt
-from polytope import equivariant, flows, infinite
+from polytope import discovery, equivariant, flows, infinite
 from polytope.engines.engine import Engine
 
-PACKAGES = (pt, adapters, equivariant, flows, infinite)
+PACKAGES = (pt, adapters, equivariant, flows, infinite, discovery)
 ENTRY = re.compile(r"^ {4}(\w+(?:, \w+)*): ", re.MULTILINE)
 ARRAY = re.compile(r"\b(?:ArrayLike|\w*Array|ndarray|NDArray|Tensor)\b")
 SHAPE = re.compile(r"\[[^\]]*\]")

@@ -26,7 +26,7 @@ LEVELS = (  # a part may import itself and what lies below; parts of one level k
     ("polytope.measures",),
     ("polytope.properties",),
     ("polytope.equivariant", "polytope.flows", "polytope.infinite", "polytope.plots"),
-    ("polytope.report",),
+    ("polytope.discovery", "polytope.report"),
     ("polytope.studies",),
 )
 BELOW = {  # part -> parts it may import
@@ -51,6 +51,7 @@ HOMES = {  # third-party library -> where it may be imported
         "polytope/equivariant/",
         "polytope/flows/",
         "polytope/infinite/",
+        "polytope/discovery/",
         "polytope/studies/training.py",
         "adapters/ops/aten_kernels.py",
         "adapters/torch/",
@@ -197,6 +198,7 @@ FACES = {
     "polytope.equivariant",
     "polytope.flows",
     "polytope.infinite",
+    "polytope.discovery",
 }
 
 
@@ -228,6 +230,7 @@ SLOW = "scipy.linalg scipy.optimize scipy.spatial scipy.special scipy.sparse.csg
         ("adapters", "numpy scipy torch matplotlib onnx onnxruntime typer rich"),
         ("polytope.flows", "numpy scipy torch zuko normflows"),
         ("polytope.infinite", "numpy scipy torch"),
+        ("polytope.discovery", "numpy scipy torch matplotlib"),
         ("polytope.__main__", f"torch matplotlib onnx onnxruntime networkx pyarrow {SLOW}"),
         (
             "polytope.equivariant, polytope.measures.local_complexity.count",

@@ -13,12 +13,12 @@ import pytest
 
 import adapters
 import polytope as pt
-from polytope import equivariant, flows, infinite
+from polytope import discovery, equivariant, flows, infinite
 from tests.pages import ROOT, run_page
 
 NAMES = (ROOT / "docs" / "reference" / "names.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-PACKAGES = (pt, adapters, equivariant, flows, infinite)
+PACKAGES = (pt, adapters, equivariant, flows, infinite, discovery)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
@@ -89,14 +89,15 @@ def test_the_companion_names_exist_and_the_page_of_names_has_them() -> None:
     assert named == set(equivariant.__all__)
 
 
-def test_the_page_of_names_has_what_there_is_of_infinite_width() -> None:
-    table = NAMES.split("## infinite")[1].split("\n## ")[0]
+@pytest.mark.parametrize("package", [infinite, discovery], ids=lambda package: package.__name__)
+def test_the_page_of_names_has_what_there_is_of_a_companion(package: ModuleType) -> None:
+    table = NAMES.split(f"## {package.__name__.rpartition('.')[2]}\n")[1].split("\n## ")[0]
     named = {
         name
         for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
         for name in re.findall(r"`(\w+)`", row)
     }
-    assert named == set(infinite.__all__)
+    assert named == set(package.__all__)
 
 
 def test_the_map_matches_the_tree() -> None:

@@ -1,0 +1,138 @@
+"""What columns say about each other: integer relations, constants, equal rows, and a target among them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd
+
+import numpy as np
+
+from polytope.discovery.sums import in_words
+from polytope.exact.dyadic import IntegerVector, dyadic
+from polytope.exact.relations import relations
+from polytope.ir.maps import FloatArray
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A relation ``sum_i coefficients[i] * names[i] + constant = 0`` that holds on all rows; **exact**.
+
+    Arguments:
+        names: columns, the last possibly the target.
+        coefficients: integers without a common divisor.
+        constant: an integer.
+
+    Example:
+        >>> print(Relation(("V", "E"), (3, -1), -6))
+        3 V - E - 6 = 0
+    """
+
+    names: tuple[str, ...]
+    coefficients: tuple[int, ...]
+    constant: int
+
+    def __str__(self) -> str:
+        return f"{in_words(self.coefficients, self.names, self.constant)} = 0"
+
+
+@dataclass(frozen=True, eq=False)
+class Rank:
+    """The rank of the columns with a constant, and why it is not full where it is not.
+
+    Arguments:
+        names: of the columns.
+        rows: how many there are.
+        singular_values: ``[d + 1]``, an **estimate** in float64: of the columns and the constant, each scaled
+            to length 1.
+        relations: a basis of all integer relations of the columns and the constant; **exact**.
+        constant: columns with one value.
+        duplicates: rows whose columns are those of an earlier row.
+        contradictions: of these, rows with another target than an earlier one has: no function of the columns
+            gives both.
+        leaks: relations of the target with a single column; **exact**.
+    """
+
+    names: tuple[str, ...]
+    rows: int
+    singular_values: FloatArray
+    relations: tuple[Relation, ...]
+    constant: tuple[str, ...]
+    duplicates: int
+    contradictions: int
+    leaks: tuple[Relation, ...]
+
+    @property
+    def value(self) -> int:
+        """The rank, of d + 1 at most; **exact**."""
+        return len(self.names) + 1 - len(self.relations)
+
+    @property
+    def full(self) -> bool:
+        """Whether no relation holds, and no column gives away the target."""
+        return not self.relations and not self.leaks
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The relations in words."""
+        return tuple(f"{r}, on all rows" for r in self.relations) + tuple(
+            f"the target is among the columns: {r}" for r in self.leaks
+        )
+
+    def __str__(self) -> str:
+        d = len(self.names)
+        lines = [f"Rank {self.value} of {d + 1} ({d} columns and a constant), on {self.rows:,} rows."]
+        lines += [f"  {line}" for line in self.said]
+        if self.constant:
+            lines.append(f"  constant: {', '.join(self.constant)}")
+        if self.duplicates:
+            lines.append(
+                f"  {self.duplicates:,} rows repeat the columns of another, {self.contradictions:,} of them "
+                "with another target"
+            )
+        return "\n".join(lines)
+
+
+def rank_of(X: FloatArray, y: FloatArray, names: Sequence[str], target: str) -> Rank:
+    """The rank report of a table."""
+    one = np.ones((len(X), 1))
+    whole = np.concatenate([X, one], axis=1)
+    length = np.linalg.norm(whole, axis=0)
+    scaled: FloatArray = whole / np.where(length > 0, length, 1.0)
+    values: FloatArray = np.linalg.svd(scaled, compute_uv=False).astype(float)
+    first: dict[bytes, float] = {}
+    rows = [(row.tobytes(), value) for row, value in zip(X + 0.0, y.tolist(), strict=True)]
+    for row, value in rows:
+        first.setdefault(row, value)
+    leaks = [
+        relation
+        for j, name in enumerate(names)
+        for relation in _relations(np.stack([X[:, j], y], axis=1), (name, target))
+        if relation.names == (name, target)
+    ]
+    return Rank(
+        tuple(names),
+        len(X),
+        values,
+        tuple(_relations(X, tuple(names))),
+        tuple(name for name, column in zip(names, X.T, strict=True) if (column == column[0]).all()),
+        sum(count - 1 for count in Counter(row for row, _ in rows).values()),
+        sum(first[row] != value for row, value in rows),
+        tuple(leaks),
+    )
+
+
+def _relations(columns: FloatArray, names: tuple[str, ...]) -> list[Relation]:
+    """The integer relations of columns and a constant."""
+    parts = [dyadic(column) for column in columns.T]
+    table: IntegerVector = np.stack([*(p.integers for p in parts), np.full(len(columns), 1, dtype=object)], 1)
+    powers = [p.exponent for p in parts] + [0]
+    found = []
+    for row in relations(table):
+        numbers = [c << e for c, e in zip(row, powers, strict=True)]
+        divisor = gcd(*numbers)
+        numbers = [c // divisor for c in numbers]
+        kept = [k for k, c in enumerate(numbers[:-1]) if c]
+        found.append(Relation(tuple(names[k] for k in kept), tuple(numbers[k] for k in kept), numbers[-1]))
+    return found
