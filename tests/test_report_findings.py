@@ -78,7 +78,7 @@ def test_accuracy_and_misclassified_points_come_early() -> None:
     assert data.names == ("cat", "dog")
     titles = [row.title for row in glance(found.report)]
     assert titles.index("correctly classified") < titles.index("activation regions")
-    with pytest.raises(ValueError, match="3 names of classes"):
+    with pytest.raises(ValueError, match="3 class names are given"):
         pt.audit(pt.ModelFile(TWO, classes=("a", "b", "c")), SQUARE)
 
 

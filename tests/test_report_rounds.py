@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 import polytope as pt
+from polytope.cli.started import process_started
 from polytope.engines.budget import LARGE, resident_bytes
 from polytope.ir.looking import look
 from polytope.labelled import Bound, Exact, Missing, Number, ends
 from polytope.report.asked import AuditBudget, ModelFile, Silence
 from polytope.report.audit import answered
 from polytope.report.clock import MEMORY, Clock
+from polytope.report.distances import distance_facts
 from polytope.report.questions import Answers, shares
 from polytope.report.rounds import asked_again
 from polytope.report.subject import subject_of
@@ -94,3 +96,21 @@ def test_an_audit_without_memory_says_what_it_does_not_know() -> None:
     assert not found.regions.complete
     assert found.regions.stopped_by == "memory"
     assert any(item.why == MEMORY for item in found.report.not_done)
+
+
+def test_distances_that_are_known_stay_when_time_ends() -> None:
+    """Of |x| - 1 at 0.5 and 3: those from before, though the clock has ended."""
+    net = pt.mlp([([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [-1.0])])
+    subject = subject_of(ModelFile(net), pt.Polyhedron.box([-4], [4]), pt.Data([[0.5], [3.0]]))
+    clock = Clock(1e-9, {"distances": 1.0}, started=monotonic() - 10)
+    clock.begin("distances")
+    clock._began -= 10
+    known: dict[int, Number] = {0: Exact(0.5), 1: Bound(1.0, 4.0)}
+    found = clock.answered("distances", lambda: distance_facts(subject, clock, known), None)
+    assert found is not None
+    assert found.points[0].distance == Exact(0.5)
+    assert ends(found.points[1].distance)[0] >= 1.0
+
+
+def test_a_process_began_before_now() -> None:
+    assert 0 < monotonic() - process_started() < 1e6

@@ -21,6 +21,7 @@ from polytope.cli.count import count
 from polytope.cli.info import info
 from polytope.cli.plot import plot
 from polytope.cli.regions import regions, verify
+from polytope.cli.started import process_started
 from polytope.report.checks import METRICS
 
 METRIC_HELP = "; ".join(f"{name}: {metric.meaning}" for name, metric in METRICS.items()) + "."
@@ -74,4 +75,4 @@ def ops() -> None:
 
 def main() -> None:
     """The entry point of the ``polytope`` script."""
-    app(prog_name="polytope")
+    app(prog_name="polytope", obj=process_started())

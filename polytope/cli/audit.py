@@ -7,7 +7,6 @@ import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +18,7 @@ from polytope.cli.groups import grouped
 from polytope.cli.options import EngineName, Reading, Where, chosen_engine, chosen_scope, in_bytes
 from polytope.cli.reading import inside, load, piece_of
 from polytope.cli.results import finish, print_json, say
+from polytope.cli.started import started
 from polytope.cli.terminal import FAILED, INTERRUPTED, audit_table, end, sentences, watching
 from polytope.engines.amounts import in_seconds
 from polytope.labelled import Bound
@@ -54,6 +54,7 @@ class Requiring:
 
 @grouped
 def audit(
+    context: typer.Context,
     model: options.Model,
     where: Where,
     *,
@@ -88,11 +89,11 @@ def audit(
     missing, or is a bound that does not decide it. Code 4 if a property is undecided, or a budget stopped the
     search and no check says which figures matter.
     """
-    started = monotonic()
-    from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements
-    from polytope.report.audit import audit as run_audit
-
+    begun = started(context)
     with sentences(), watching(Console(stderr=True)) as watch:
+        from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements
+        from polytope.report.audit import audit as run_audit
+
         properties = vnnlib or []
         required = Requirements(properties, requiring.fail_on or [])
         limits = AuditBudget(
@@ -111,7 +112,7 @@ def audit(
             budget=limits,
             watch=watch,
             partial=True,
-            started=started,
+            started=begun,
         )
         command = shlex.join(["polytope", *sys.argv[1:]])
         done = replace(done, report=replace(done.report, command=command))

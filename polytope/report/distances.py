@@ -8,6 +8,7 @@ import numpy as np
 
 from polytope.engines.budget import BudgetSpent
 from polytope.ir import Network
+from polytope.ir.looking import shielded
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.labelled import Exact, Missing, Number, ends, interval
 from polytope.measures.robustness import robustness_radius
@@ -47,10 +48,10 @@ def distance_facts(
         clock.refuse("distances to the decision boundary", clock.why)
         return None
     _refuse(found, which, len(subject.points), clock)
-    classes = chosen(subject.network(subject.points[which]))
-    rows = [
-        PointDistance(i, int(c), found[i]) for i, c in zip(which.tolist(), classes, strict=True) if i in found
-    ]
+    known = [i for i in which.tolist() if i in found]
+    with shielded():  # a pass for what is found already
+        classes = chosen(subject.network(subject.points[known]))
+    rows = [PointDistance(i, int(c), found[i]) for i, c in zip(known, classes, strict=True)]
     rows.sort(key=lambda row: row.point)
     low, high = _ends([row.distance for row in rows])
     return Distances(
