@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from polytope import equivariant as eq
 from polytope import infinite
 
 NET = infinite.mlp(2, 1, bias_std=0.1, width=4)
@@ -75,6 +76,15 @@ WRONG: dict[str, tuple[Callable[..., object], tuple[Any, ...], dict[str, Any], t
         TypeError,
         "t: a number is expected, not 'end'",
     ),
+    "kernels with others": (
+        infinite.ensemble,
+        (infinite.kernel(NET, X, X + 1), KERNELS, KERNELS, [1, 2]),
+        {},
+        ValueError,
+        "train: kernels of points with themselves are symmetric",
+    ),
+    "text for images": (infinite.orbit, ("a", eq.rotation2d(eq.cyclic(4))), {}, TypeError, "x: an array"),
+    "one number": (infinite.orbit, (1.0, eq.rotation2d(eq.cyclic(4))), {}, ValueError, "x: finite points"),
     "no generator": (infinite.draw, (LINEAR, 0), {}, TypeError, "rng: np.random.default_rng"),
     "no module": (infinite.empirical_kernels, (NET, X), {}, TypeError, "A torch module is expected"),
     "longer points": (
@@ -154,6 +164,50 @@ def test_what_would_be_read_wrongly_is_refused(
     """Rounding was taken for a reshape, and values that are not Gaussian for Gaussian ones."""
     with pytest.raises(ValueError, match=said):
         infinite.architecture(Between(between), 3)
+
+
+class InPlace(nn.Module):
+    """A value that is changed in place and read again, or weights of two layers that are one."""
+
+    def __init__(self, tied: bool) -> None:
+        super().__init__()
+        self.first, self.inner, self.last = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 1)
+        self.tied = tied
+        if tied:
+            self.inner.weight = self.first.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``[B, 3]`` to ``[B, 1]``."""
+        h = self.first(x)
+        bent = torch.relu(h) if self.tied else torch.relu_(h)
+        return self.last(bent + self.inner(h))
+
+
+def test_values_that_change_and_weights_of_two_layers_are_refused() -> None:
+    with pytest.raises(ValueError, match="changes a value in place in 'relu_' and reads it again"):
+        infinite.architecture(InPlace(tied=False), 3)
+    with pytest.raises(ValueError, match=r"inner \(Linear\) is called twice, or has weights of another"):
+        infinite.architecture(InPlace(tied=True), 3)
+
+
+def test_multiples_of_a_point_without_biases_are_singular() -> None:
+    """Their tangent kernel is singular but for rounding errors of 1e-8, which were inverted."""
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    own = infinite.kernel(infinite.mlp(3, 1), np.vstack([x, 2 * x[:1]]))
+    with pytest.raises(ValueError, match=r"singular .*multiples of each other .*ridge="):
+        infinite.ensemble(own, own, own, np.arange(6.0))
+    near = infinite.kernel(infinite.mlp(3, 2, bias_std=0.3), np.vstack([x, x[:1] + 1e-5]))
+    np.testing.assert_allclose(
+        infinite.ensemble(near, near, near, np.arange(6.0)).mean[:, 0], np.arange(6.0), atol=1e-7
+    )
+
+
+def test_averages_of_no_points_and_of_images() -> None:
+    rho, net = eq.image_grid(eq.cyclic(4), 3, 3), infinite.mlp(9, 1)
+    x = np.random.default_rng(0).standard_normal((2, 3, 3))
+    assert infinite.group_average(net, rho, x[:0]).ntk.shape == (0, 0)
+    flat = infinite.group_average(net, rho, x.reshape(2, 9)).ntk
+    np.testing.assert_array_equal(infinite.group_average(net, rho, x).ntk, flat)
 
 
 def test_activations_in_front_of_weights_are_refused() -> None:

@@ -117,15 +117,34 @@ def _spectrum(kernel: FloatArray, ridge: float) -> tuple[FloatArray, FloatArray]
 def _regular(values: FloatArray, kernel: FloatArray, ridge: float, name: str = "ridge") -> FloatArray:
     """The eigenvalues, none of which may be 0 within the rounding of the decomposition."""
     room = len(values) * np.finfo(float).eps * float(np.abs(kernel).sum(axis=1).max(initial=0.0))
+    room += _error(kernel)
     if len(values) and values.min() <= room:
         twins = _equal_rows(kernel)
-        said = f"points {twins[0]} and {twins[1]} are equal" if twins else "some points are too near"
+        said = "some points are too near, or multiples of each other in a network without biases"
+        if twins:
+            said = f"points {twins[0]} and {twins[1]} are equal"
         raise ValueError(
             f"The kernel of the training points is singular (least eigenvalue {values.min() - ridge:.3g}): "
             f"{said}. Leave points out, or give {name}=, such as "
-            f"{name}={max(1e-6 * kernel.diagonal().mean(), room):.2g}."
+            f"{name}={max(1e-6 * kernel.diagonal().mean(), room) or 1e-6:.2g}."
         )
     return values
+
+
+def _error(kernel: FloatArray) -> float:
+    """What rounding may have changed the eigenvalues by: the largest row sum of errors of entries.
+
+    An entry of a tangent kernel of correlation r goes with arcsin of correlations of layers: a few roundings
+    there are sqrt(eps) of it at r = 1, and eps / (1 - r) away from it.
+    """
+    eps = np.finfo(float).eps
+    size = np.sqrt(np.maximum(kernel.diagonal(), 0.0))
+    scale = size[:, None] * size
+    gap = np.maximum(scale - np.abs(kernel), 0.0)
+    np.fill_diagonal(gap, np.inf)
+    share = np.minimum(eps**0.5, eps * np.divide(scale, gap, out=np.full_like(gap, np.inf), where=gap > 0))
+    np.fill_diagonal(share, 0.0)
+    return float((8 * share * scale).sum(axis=1).max(initial=0.0))
 
 
 def _equal_rows(kernel: FloatArray) -> tuple[int, int] | None:
@@ -154,6 +173,8 @@ def _checked(
             f"Kernels of shapes {shapes} do not fit: expected [N, N], [M, N] (test by training points), "
             "[M, M]."
         )
+    _refuse_lopsided(train, "train")
+    _refuse_lopsided(test, "test")
     y = numbers(targets, "targets")
     y = y[:, None] if y.ndim == 1 else y
     if y.ndim != 2 or len(y) != n:
@@ -163,3 +184,10 @@ def _checked(
     if not 0 <= real(ridge, name) < inf:
         raise ValueError(f"{name}: a finite number of at least 0 is needed, not {ridge}.")
     return y
+
+
+def _refuse_lopsided(kernels: Kernels, name: str) -> None:
+    """Refuse kernels of points with others where those of points with themselves are meant."""
+    for K in (kernels.nngp, kernels.ntk):
+        if np.abs(K - K.T).max(initial=0.0) > 1e-6 * np.abs(K).max(initial=0.0):
+            raise ValueError(f"{name}: kernels of points with themselves are symmetric, these are not.")

@@ -161,7 +161,11 @@ def _gradients(
         some = points[start : start + batch]
         with torch.no_grad():
             values: Tensor = module(some).reshape(len(some), -1)
-            found = derivative(parameters, some)
+            try:
+                found = derivative(parameters, some)
+            except RuntimeError as error:
+                kind = type(module).__name__
+                raise ValueError(f"{kind} has no derivatives, point by point: {error}") from error
             flat = [(found[name] * scales[name]).flatten(2).flatten(1) for name in parameters]
         yield slice(start, start + len(some)), values, torch.cat(flat, dim=1)
 

@@ -121,11 +121,13 @@ class _Reading:
     def _linear(self, call: Call, ties: Ties, value: _Value) -> _Value:
         layer = call.module
         assert layer is not None, "layers have weights"
-        if id(layer) in self.seen:
+        own = {id(p) for p in layer.parameters()}
+        if own & self.seen:
             raise ValueError(
-                f"{call.name} ({call.kind}) is called twice: weights shared in depth have no limit here."
+                f"{call.name} ({call.kind}) is called twice, or has weights of another layer: weights shared "
+                "in depth have no limit here."
             )
-        self.seen.add(id(layer))
+        self.seen |= own
         if value.raw is not None:
             if self.prepared not in (None, value.raw):
                 raise ValueError(f"{call.name}: two layers read the input after different steps.")

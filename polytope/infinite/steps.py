@@ -121,7 +121,9 @@ class Architecture:
             device,
             name,
         )
-        if tuple(rows.shape[1:]) not in (self.input_shape, (prod(self.input_shape),)) or rows.ndim < 2:
+        flat = rows.ndim == 2 or len(self.input_shape) == 1
+        shape = tuple(rows.shape[1:])
+        if not (shape and (flat or shape == self.input_shape) and prod(shape) == prod(self.input_shape)):
             raise ValueError(
                 f"{name}: expected points of shape [B, {', '.join(map(str, self.input_shape))}], "
                 f"got {list(rows.shape)}."

@@ -10,11 +10,13 @@ Misof, Kessel, Gerken (2024), "Equivariant neural tangent kernels", https://arxi
 
 from __future__ import annotations
 
+from math import prod
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polytope.infinite.given import numbers
 from polytope.infinite.kernels import Kernels, kernel
 from polytope.infinite.steps import Architecture
 from polytope.ir.maps import FloatArray
@@ -47,8 +49,10 @@ def orbit(x: ArrayLike, rho: Action) -> FloatArray:
         [0.0, 1.0]
     """
     matrices = _matrices(rho, "rho")
-    points = np.asarray(x, dtype=float)
-    points = points.reshape(len(points), -1)
+    given = numbers(x, "x")
+    if given.ndim < 2 or not np.isfinite(given).all():
+        raise ValueError(f"x: finite points [N, d] are expected, not an array of shape {given.shape}.")
+    points = given.reshape(len(given), prod(given.shape[1:]))
     if points.shape[1] != matrices.shape[2]:
         raise ValueError(f"The action is on R^{matrices.shape[2]}, the points lie in R^{points.shape[1]}.")
     return np.concatenate([points @ M.T for M in matrices])
@@ -83,7 +87,7 @@ def group_average(
     Raises:
         ValueError: points of another dimension, or actions of different groups.
     """
-    others = np.asarray(x if y is None else y, dtype=float)
+    others = numbers(x if y is None else y, "x" if y is None else "y")
     turned = orbit(others, rho)
     n, order = len(others), len(rho.matrices)
     found = kernel(architecture, x, turned, batch=batch, device=device)
@@ -98,7 +102,7 @@ def group_average(
     def averaged(values: FloatArray) -> FloatArray:
         apart = values.reshape(len(values), order, n)
         mean = np.einsum("agb,gij->aibj", apart, out) / order
-        return np.ascontiguousarray(mean.reshape(len(values) * out.shape[1], -1))
+        return np.ascontiguousarray(mean.reshape(len(values) * out.shape[1], n * out.shape[1]))
 
     return Kernels(averaged(found.nngp), averaged(found.ntk))
 

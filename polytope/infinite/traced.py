@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+IN_PLACE = {operator.iadd, operator.isub, operator.imul, operator.itruediv}
 SUMS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 
 
@@ -72,10 +73,31 @@ def calls(module: nn.Module) -> tuple[str, list[Call], str]:
     if len(inputs) != 1 or not isinstance(output, fx.Node):
         raise ValueError(f"{type(module).__name__}: one input and one output are needed.")
     for node in graph.nodes:
+        _refuse_changed(wrapped, node)
         if node.op in ("placeholder", "output") or _is_size(node):
             continue
         found.append(_call(wrapped, node))
     return inputs[0], found, output.name
+
+
+def _refuse_changed(module: nn.Module, node: fx.Node) -> None:
+    """Refuse a value that is changed in place and read again: the graph says which value, not when.
+
+    Raises:
+        ValueError: there is such a value.
+    """
+    layer = module.get_submodule(str(node.target)) if node.op == "call_module" else None
+    name = str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", "")
+    in_place = name.endswith("_") and not name.endswith("__")
+    in_place |= node.target in IN_PLACE or bool(node.kwargs.get("inplace"))
+    if not (in_place or getattr(layer, "inplace", False)) or not node.all_input_nodes:
+        return
+    changed, nodes = node.all_input_nodes[0], list(node.graph.nodes)
+    if any(nodes.index(user) > nodes.index(node) for user in changed.users):
+        raise ValueError(
+            f"The module changes a value in place in {node.name!r} and reads it again: give it "
+            "inplace=False, or use the result."
+        )
 
 
 def _is_size(node: fx.Node) -> bool:
