@@ -32,10 +32,10 @@ def test_what_fails_in_a_rule_is_a_defect_and_what_it_refuses_is_not() -> None:
         applied(Lowering(), "ONNX", Node("Relu", "a"), "Node 'a'", refusing)
 
 
-@pytest.mark.parametrize("ending", [".tflite", ".h5", ".ckpt", ""])
+@pytest.mark.parametrize("ending", [".keras", ".h5", ".ckpt", ""])
 def test_other_formats_are_not_called_corrupt(tmp_path: Path, ending: str) -> None:
     (tmp_path / f"model{ending}").write_bytes(b"TFL3")
-    with pytest.raises(LoadError, match=r"this format is not read; \.onnx, \.pt2") as refused:
+    with pytest.raises(LoadError, match=r"this format is not read; \.onnx, \.tflite, \.pt2") as refused:
         load(tmp_path / f"model{ending}")
     assert type(refused.value) is LoadError
 
@@ -65,6 +65,16 @@ def test_nothing_of_an_axis_is_nothing() -> None:
     ]
     network = from_onnx(model_of(nodes, (1, 3), {"none": ints(0), "w": floats(0, 2)}, opset=13))
     np.testing.assert_array_equal(network([[1.0, 2.0, 3.0]]), [[1, 2, 3, 0, 0]])
+
+
+def test_a_size_of_minus_one_is_open_as_some_exporters_write_it() -> None:
+    model = model_of([node("Relu")], (1, 2, 3), {})
+    sizes = model.graph.input[0].type.tensor_type.shape.dim
+    sizes[0].dim_value = sizes[2].dim_value = -1
+    assert from_onnx(model, input_shape=(2, 3)).input_shape == (2, 3)
+    sizes[1].dim_value = -2
+    with pytest.raises(CorruptFileError, match="negative dimension"):
+        from_onnx(model, input_shape=(2, 3))
 
 
 def test_a_comparison_says_on_how_many_inputs_it_was_made() -> None:

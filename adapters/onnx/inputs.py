@@ -8,6 +8,8 @@ from adapters.inputs import InputPart, completed_part
 from polytope.errors import CorruptFileError, NotPiecewiseLinearError, UnsupportedOpError
 
 _FLOATS = (1, 10, 11, 16)
+_OPEN = -1
+"""What some exporters write for a size that is open."""
 
 
 def declared_part(info: onnx.ValueInfoProto, given: tuple[int, ...] | None, *, per_sample: bool) -> InputPart:
@@ -24,7 +26,8 @@ def declared_part(info: onnx.ValueInfoProto, given: tuple[int, ...] | None, *, p
             )
     else:
         dims = info.type.tensor_type.shape.dim
-        declared = [int(d.dim_value) if d.WhichOneof("value") == "dim_value" else None for d in dims]
+        sizes = [int(d.dim_value) if d.WhichOneof("value") == "dim_value" else None for d in dims]
+        declared = [None if n == _OPEN else n for n in sizes]
     if any(n is not None and n < 0 for n in declared):
         raise CorruptFileError(f"Input {info.name!r} has a negative dimension: {declared}.")
     return completed_part(info.name, [n or None for n in declared], given, per_sample=per_sample)
