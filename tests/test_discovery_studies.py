@@ -14,7 +14,7 @@ from polytope.discovery.training import Settings
 from polytope.labelled import Exact, Missing, ends
 
 NAMES = ("a", "b", "c")
-LAW = "y = max(min(a + 3 b - c, a + 3 b + c), min(2 a - b - c, 2 a - b + c))"
+LAW = "y = max(min(2 a - b + c, 2 a - b - c), min(a + 3 b + c, a + 3 b - c))"
 
 
 def planted_network(shift: float = 0.0) -> pt.Network:

@@ -156,14 +156,14 @@ def lattice_law(
         if len(own):
             sets[i] = frozenset(np.flatnonzero((own >= own[:, [i]]).all(axis=0)).tolist())
     least = [s for s in dict.fromkeys(sets.values()) if not any(other < s for other in sets.values())]
-    used = sorted(set().union(*least))
+    used = sorted(set().union(*least), key=lambda i: (every.slopes[i], every.constants[i]), reverse=True)
     place = {i: k for k, i in enumerate(used)}
     return Law(
         every.names,
         target,
         tuple(every.slopes[i] for i in used),
         tuple(every.constants[i] for i in used),
-        tuple(tuple(sorted(place[i] for i in s)) for s in least),
+        tuple(sorted(tuple(sorted(place[i] for i in s)) for s in least)),
     )
 
 
