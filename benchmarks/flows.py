@@ -60,6 +60,11 @@ BARS: dict[str, dict[str, tuple[str, float]]] = {  # experiment -> figure -> bar
         "difference of agreement, points": (">=", 30),
     },
     "diabetes": {f"base, {way}: percent above the 5th percentile": (">=", 50) for way in ("down", "up")},
+    "lattice": {
+        "free field: share of effective samples": (">=", 0.99),
+        "free field: log partition function, off the known one": ("<=", 0.01),
+        "phi^4: share of effective samples": (">=", 0.5),
+    },
     "intrinsic_dimension": {"largest of the three least errors": ("<=", 0.3)},
 }
 

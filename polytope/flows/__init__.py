@@ -25,6 +25,9 @@ _HOMES = {
     "from_zuko": "polytope.flows.importers.zuko",
     "from_normflows": "polytope.flows.importers.normflows",
     "fit": "polytope.flows.training",
+    "fit_to_density": "polytope.flows.training",
+    "effective_sample_size": "polytope.flows.samples",
+    "SampleSize": "polytope.flows.samples",
     "Training": "polytope.flows.training",
     "bits_per_dimension": "polytope.flows.training",
     "lower": "polytope.flows.exact.lowering",
@@ -103,8 +106,11 @@ if TYPE_CHECKING:
     from polytope.flows.models import multiscale_realnvp as multiscale_realnvp
     from polytope.flows.models import nice as nice
     from polytope.flows.models import realnvp as realnvp
+    from polytope.flows.samples import SampleSize as SampleSize
+    from polytope.flows.samples import effective_sample_size as effective_sample_size
     from polytope.flows.training import Training as Training
     from polytope.flows.training import bits_per_dimension as bits_per_dimension
     from polytope.flows.training import fit as fit
+    from polytope.flows.training import fit_to_density as fit_to_density
 else:
     __all__, __getattr__, __dir__ = lazy(__name__, _HOMES)

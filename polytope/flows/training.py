@@ -1,4 +1,4 @@
-"""Maximum-likelihood training: the mean of -log q(x) over batches, by Adam."""
+"""Training by Adam: maximum likelihood of data, or the reverse divergence to a density."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from polytope.ir.maps import FloatArray
 from polytope.ir.oneline import one_line
 
 Sampler = Callable[[np.random.Generator, int], FloatArray]  # draws [n, D] fresh data points
+LogDensity = Callable[[torch.Tensor], torch.Tensor]  # of points [B, *shape], up to a constant: [B]
 Progress = Callable[[int, int, float], None]  # steps done, steps in all, loss
 
 
@@ -78,20 +79,108 @@ def fit(
         >>> bool(done.losses[-1] < done.losses[0] + 0.5)
         True
     """
-    if steps < 1 or batch_size < 1 or not learning_rate > 0:
-        raise ValueError("fit: steps, batch_size and learning_rate must be positive.")
-    generator, started = rng or np.random.default_rng(0), monotonic()
+    generator = rng or np.random.default_rng(0)
     draw = data if callable(data) else _batches(flow, np.asarray(data, dtype=float))
-    optimiser = torch.optim.Adam(flow.parameters(), lr=learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps if decay else 10**9)
-    losses = np.zeros(steps)
-    for step in range(steps):
+
+    def loss(step: int) -> torch.Tensor:
         points = draw(generator, batch_size)
         x = flow.rows(points + noise * generator.random(np.shape(points)) if noise else points)
         if step == 0:
             with torch.no_grad():
                 flow.initialise(x)
-        loss = _loss(flow, x, step)
+        return -flow.log_prob(x).mean()
+
+    _check("fit", steps, batch_size, learning_rate)
+    return descend(flow, loss, steps, learning_rate, decay=decay, clip=clip, progress=progress)
+
+
+def fit_to_density(
+    flow: Flow,
+    log_density: LogDensity,
+    *,
+    steps: int = 1000,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+    decay: bool = True,
+    clip: float = 50.0,
+    rng: np.random.Generator | None = None,
+    progress: Progress | None = None,
+) -> Training:
+    r"""Fit a flow to a density that can be evaluated but not sampled, in place.
+
+    The loss is the reverse divergence :math:`E_{x \sim q} [\log q(x) - \log p(x)]` of the flow's own samples;
+    with log p up to a constant it is :math:`KL(q \| p) - \log Z`. It may miss modes of p: look at
+    ``effective_sample_size``, and let the base and the layers have the density's symmetries.
+
+    Arguments:
+        flow: what is trained.
+        log_density: of points ``[B, *shape]``, a tensor ``[B]`` that can be differentiated; up to a constant.
+        steps, batch_size, learning_rate, decay, clip, rng, progress: as of ``fit``.
+
+    Returns:
+        The losses and the time; the flow itself is changed.
+
+    Raises:
+        ValueError: steps, batch_size or learning_rate that are not positive.
+        FlowError: the loss is not finite any more.
+
+    Example:
+        >>> from polytope import flows
+        >>> flow = flows.nice(2, couplings=2, hidden=(8,))
+        >>> done = flows.fit_to_density(flow, lambda x: -2 * x.square().sum(1), steps=200, learning_rate=1e-2)
+        >>> flows.effective_sample_size(flow, lambda x: -2 * x.square().sum(1), 1000).share > 0.9
+        True
+
+    References: Albergo, Kanwar, Shanahan (2019), "Flow-based generative models for Markov chain Monte Carlo
+        in lattice field theory", https://arxiv.org/abs/1904.12072
+    """
+    generator = rng or np.random.default_rng(0)
+    _check("fit_to_density", steps, batch_size, learning_rate)
+    return descend(
+        flow,
+        lambda _: -log_weights(flow, log_density, batch_size, generator).mean(),
+        steps,
+        learning_rate,
+        decay=decay,
+        clip=clip,
+        progress=progress,
+    )
+
+
+def log_weights(flow: Flow, log_density: LogDensity, n: int, rng: np.random.Generator) -> torch.Tensor:
+    """``log p(x) - log q(x)`` at n fresh samples of a flow, ``[n]``, with gradients."""
+    z = flow.rows(flow.base.draw(rng, (n, flow.dim)))
+    x, logdet = flow.forward(z)
+    told = log_density(x.reshape(n, *flow.shape))
+    if tuple(told.shape) != (n,):
+        raise ValueError(
+            f"log_density: one number for each of {n} points is expected, not {list(told.shape)}."
+        )
+    return told - (flow.base.log_density(z) - logdet)
+
+
+def _check(name: str, steps: int, batch_size: int, learning_rate: float) -> None:
+    if steps < 1 or batch_size < 1 or not learning_rate > 0:
+        raise ValueError(f"{name}: steps, batch_size and learning_rate must be positive.")
+
+
+def descend(
+    flow: Flow,
+    loss_at: Callable[[int], torch.Tensor],
+    steps: int,
+    learning_rate: float,
+    *,
+    decay: bool,
+    clip: float,
+    progress: Progress | None,
+) -> Training:
+    """Steps of Adam on a loss that draws its points afresh."""
+    started = monotonic()
+    optimiser = torch.optim.Adam(flow.parameters(), lr=learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps if decay else 10**9)
+    losses = np.zeros(steps)
+    for step in range(steps):
+        loss = _finite(loss_at, step)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(flow.parameters(), clip)
@@ -103,11 +192,11 @@ def fit(
     return Training(losses, monotonic() - started)
 
 
-def _loss(flow: Flow, x: torch.Tensor, step: int) -> torch.Tensor:
+def _finite(loss_at: Callable[[int], torch.Tensor], step: int) -> torch.Tensor:
     try:
-        loss = -flow.log_prob(x).mean()
+        loss = loss_at(step)
     except FlowError:
-        loss = x.new_tensor(torch.nan)
+        loss = torch.tensor(torch.nan)
     if not torch.isfinite(loss):
         raise FlowError(
             f"Training diverged at step {step}: the loss is not finite. Lower learning_rate, scale the data "
