@@ -112,7 +112,7 @@ def test_activations_refuse_what_they_cannot_run() -> None:
 def test_the_command_line_audits_a_piece_with_the_models_own_data(tmp_path: Path) -> None:
     onnx.save(transformer_like(), tmp_path / "m.onnx")
     np.savez(tmp_path / "tokens.npz", X=TOKENS)
-    options = ["--from", "normed", "--until", "mlp", "--data", tmp_path / "tokens.npz", "--budget", "20s"]
+    options = ["--from", "normed", "--until", "mlp", "--data", tmp_path / "tokens.npz", "--budget", "5s"]
     report = answer("audit", tmp_path / "m.onnx", *options, "--out", tmp_path / "out")
     assert isinstance(report["model"], dict)
     assert isinstance(report["data"], dict)

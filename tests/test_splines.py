@@ -208,7 +208,7 @@ def test_the_command_line_says_that_it_speaks_of_splines(tmp_path: Path) -> None
     refused = command("count", file, "--box", "-1", "1")
     assert refused.returncode == 3
     done = command(
-        "audit", file, "--box", "-1", "1", "--smooth", "0.5", "--budget", "10s", "--out", tmp_path / "o"
+        "audit", file, "--box", "-1", "1", "--smooth", "0.5", "--budget", "5s", "--out", tmp_path / "o"
     )
     assert "is smooth (gelu, spacing 0.5): all that follows is said of the network of splines" in done.stdout
     counted = command("count", file, "--box", "-1", "1", "--smooth", "0.5", "--max-seconds", "10")
