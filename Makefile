@@ -8,7 +8,7 @@ CORE := $(wildcard polytope/core/*) CMakeLists.txt
 
 audit: .venv/installed
 	$(BIN)/polytope audit examples/models/digits_mlp.onnx --window examples/data/digits_test.npz \
-		--window-indices 6,15,13 --data examples/data/digits_test.npz --out audit
+		--window-indices 6,15,13 --data examples/data/digits_test.npz --budget 20s --out audit
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n auto -m "not slow and not gpu"
