@@ -115,6 +115,17 @@ def decomposed(name: str) -> onnx.ModelProto:
             helper.make_node("Mul", ["z", "g"], ["m"]),
             helper.make_node("Mul", ["m", "half"], ["h"]),
         ],
+        "gelu_tanh": [
+            helper.make_node("Mul", ["cubic", "z"], ["q"]),
+            helper.make_node("Mul", ["z", "q"], ["r"]),
+            helper.make_node("Mul", ["z", "r"], ["c"]),
+            helper.make_node("Add", ["z", "c"], ["s"]),
+            helper.make_node("Mul", ["narrow", "s"], ["n"]),
+            helper.make_node("Tanh", ["n"], ["t"]),
+            helper.make_node("Add", ["one", "t"], ["g"]),
+            helper.make_node("Mul", ["half", "g"], ["m"]),
+            helper.make_node("Mul", ["z", "m"], ["h"]),
+        ],
         "silu": [helper.make_node("Sigmoid", ["z"], ["s"]), helper.make_node("Mul", ["s", "z"], ["h"])],
         "mish": [
             helper.make_node("Softplus", ["z"], ["s"]),
@@ -129,17 +140,18 @@ def decomposed(name: str) -> onnx.ModelProto:
     ]
     arrays = {"W": rng.standard_normal((3, 8)), "b": rng.standard_normal(8), "V": rng.standard_normal((8, 2))}
     arrays |= {"half": np.array(half), "one": np.array(one), "root": np.array(root)}
+    arrays |= {"cubic": np.array(0.044715), "narrow": np.array(np.sqrt(2 / np.pi))}
     tensors = [numpy_helper.from_array(np.asarray(a, dtype=np.float32), n) for n, a in arrays.items()]
     ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", k]) for n, k in (("x", 3), ("y", 2))]
     graph = helper.make_graph(nodes, "decomposed", ends[:1], ends[1:], tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-@pytest.mark.parametrize("name", ["gelu", "silu", "mish"])
+@pytest.mark.parametrize("name", ["gelu", "gelu_tanh", "silu", "mish"])
 def test_activations_written_in_several_nodes_are_recognised(name: str) -> None:
     network = from_onnx(decomposed(name), smooth=0.1)
     assert network.n_units == 8
-    assert f"splines stand for {name}" in network.import_note
+    assert f"splines stand for {name} (" in network.import_note
     assert network.import_error is not None
     assert network.import_error <= pt.spline_deviation(network).max() + 1e-5
 

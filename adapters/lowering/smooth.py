@@ -46,7 +46,7 @@ def _spline(t: Lowering, x: Tensor, name: str, scale: float = 1.0) -> Value:
 
 
 def _gelu(t: Lowering, x: Tensor, node: Node) -> Value:
-    return _spline(t, x, "gelu_tanh" if node.get("approximate") == "tanh" else "gelu")
+    return _spline(t, x, "gelu_tanh" if node.get("approximate") in ("tanh", b"tanh") else "gelu")
 
 
 def _swish(t: Lowering, x: Tensor, node: Node) -> Value:

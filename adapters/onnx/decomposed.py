@@ -13,7 +13,8 @@ from adapters.onnx.file import array_of
 from polytope.errors import LoadError
 
 _NEAR = 1e-7
-"""How far the root of 2 in a file may be off, relatively: it is rounded to float32, and bounds have room."""
+"""How far a constant in a file may be off, relatively: it is rounded to float32, and bounds have room."""
+_TANH = "Gelu by tanh"
 
 
 def with_smooth_units(nodes: Sequence[onnx.NodeProto], known: Mapping[str, float]) -> list[onnx.NodeProto]:
@@ -62,7 +63,8 @@ class _Nodes:
         for x, gate in (factors, factors[::-1]):
             kind = self._gated_by(x, gate, scale)
             if kind:
-                return helper.make_node(kind, [x], list(node.output), name=node.name)
+                more = {"approximate": "tanh"} if kind == _TANH else {}
+                return helper.make_node(kind.split()[0], [x], list(node.output), name=node.name, **more)
         return None
 
     def _product(self, name: str, depth: int) -> tuple[float, list[str]]:
@@ -78,6 +80,10 @@ class _Nodes:
         if node.op_type == "Div" and self.known.get(node.input[1]):
             scale, factors = self._product(node.input[0], depth - 1)
             return scale / self.known[node.input[1]], factors
+        if node.op_type == "Pow" and self.known.get(node.input[1]) in (2, 3):
+            scale, factors = self._product(node.input[0], depth - 1)
+            times = int(self.known[node.input[1]])
+            return scale**times, factors * times
         return 1.0, [name]
 
     def _gated_by(self, x: str, gate: str, scale: float) -> str:
@@ -90,13 +96,32 @@ class _Nodes:
         inner = self.by_output.get(node.input[0])
         if node.op_type == "Tanh" and inner is not None and scale == 1:
             return "Mish" if inner.op_type == "Softplus" and inner.input[0] == x else ""
-        return "Gelu" if node.op_type == "Add" and scale == 0.5 and self._is_erf(node, x) else ""
+        if node.op_type != "Add" or scale != 0.5:
+            return ""
+        return self._gelu(node, x)
 
-    def _is_erf(self, total: onnx.NodeProto, x: str) -> bool:
-        """Whether a sum is 1 + erf(x / sqrt(2))."""
+    def _gelu(self, total: onnx.NodeProto, x: str) -> str:
+        """Which GELU ``0.5 x total`` is, by 1 + erf(x / sqrt(2)) or 1 + tanh(sqrt(2 / pi) (x + c x^3))."""
         ones = [n for n in total.input if self.known.get(n) == 1]
         others = [self.by_output.get(n) for n in total.input if n not in ones]
-        if len(ones) != 1 or len(others) != 1 or others[0] is None or others[0].op_type != "Erf":
-            return False
+        if len(ones) != 1 or len(others) != 1 or others[0] is None:
+            return ""
         scale, factors = self._product(others[0].input[0], 4)
-        return factors == [x] and abs(scale * math.sqrt(2) - 1) <= _NEAR
+        if others[0].op_type == "Erf":
+            return "Gelu" if factors == [x] and _is_near(scale, 1 / math.sqrt(2)) else ""
+        fits = others[0].op_type == "Tanh" and len(factors) == 1 and _is_near(scale, math.sqrt(2 / math.pi))
+        return _TANH if fits and self._is_cubic(factors[0], x) else ""
+
+    def _is_cubic(self, name: str, x: str) -> bool:
+        """Whether a value is x + 0.044715 x^3."""
+        total = self.by_output.get(name)
+        if total is None or total.op_type != "Add" or x not in total.input:
+            return False
+        [other] = [n for n in total.input if n != x] or [x]
+        scale, factors = self._product(other, 8)
+        return factors == [x] * 3 and _is_near(scale, 0.044715)
+
+
+def _is_near(found: float, meant: float) -> bool:
+    """Whether a number is another, rounded to single precision."""
+    return abs(found / meant - 1) <= _NEAR
