@@ -127,6 +127,19 @@ def one_sided(rho: Representation, seed: int) -> Network:
     )
 
 
+def noisy(net: Network, eps: float) -> Network:
+    """The network with every weight off by a share of itself."""
+    rng = np.random.default_rng(0)
+    layers = []
+    for la in net.layers:
+        maps = tuple(
+            Dense(m.to_sparse().toarray() * (1 + eps * rng.standard_normal(m.shape))) for m in la.maps
+        )
+        bias = la.bias * (1 + eps * rng.standard_normal(la.bias.shape))
+        layers.append(replace(la, maps=maps, bias=bias))
+    return replace(net, layers=tuple(layers))
+
+
 def cross(n: int) -> Network:
     """Cells |x_i| < 1/2 and > 1/2, each crossing made by many equal units: 3^n regions."""
     rho = signed(n)

@@ -238,6 +238,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "recurrent cell": (fn(lambda x, a: a(x, x.abs()), nn.RNNCell(3, 3, nonlinearity="relu")), (3,)),
     "small activations": (fn(lambda x: F.threshold(-F.relu6(x), -1.0, -1.0).index_select(1, PLACES)), (3,)),
     "layouts": (lambda: seq(nn.RReLU(), nn.Unflatten(1, (2, 1, 3)), Function(lambda x: x.squeeze(2))), (6,)),
+    "sum over axes": (fn(lambda x: torch.tensordot(x, count(4, 3, 2), ([-1, 1], [0, 1]))), (3, 4)),
     "sum of products": (fn(lambda x: torch.einsum("bij,jkl,k->bil", x, count(4, 3, 2), count(3))), (2, 4)),
     "warped": (fn(lambda x: F.grid_sample(x, warp(), mode="bicubic", align_corners=False)), (2, 6, 7)),
     "warped, nearest": (fn(lambda x: F.grid_sample(x, warp(), "nearest", "reflection", True)), (2, 6, 7)),

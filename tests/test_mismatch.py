@@ -13,22 +13,9 @@ from polytope.equivariant import Representation, certify_equivariance, cyclic, e
 from polytope.equivariant.symmetry.mismatch import defect_bounds
 from polytope.ir import Dense, prelu
 from tests.networks import seeded
-from tests.symmetric_networks import C2, SYMMETRIC, domain_of, group_network
+from tests.symmetric_networks import C2, SYMMETRIC, domain_of, group_network, noisy
 
 NEAR = [name for name in SYMMETRIC if name not in ("C4 degenerate", "not faithful", "one-sided", "B3")]
-
-
-def noisy(net: Network, eps: float) -> Network:
-    """The network with every weight off by a share of itself."""
-    rng = np.random.default_rng(0)
-    layers = []
-    for la in net.layers:
-        maps = tuple(
-            Dense(m.to_sparse().toarray() * (1 + eps * rng.standard_normal(m.shape))) for m in la.maps
-        )
-        bias = la.bias * (1 + eps * rng.standard_normal(la.bias.shape))
-        layers.append(replace(la, maps=maps, bias=bias))
-    return replace(net, layers=tuple(layers))
 
 
 def quarter_turns(n: int) -> Representation:

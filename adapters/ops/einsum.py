@@ -114,6 +114,19 @@ def einsum(t: Lowering, node: Node) -> Value:
     return summed_product(t, node.get("equation", b"").decode(), operands)
 
 
+@aten_op("tensordot", note="all operands but one constant")
+def tensordot(t: Lowering, node: Node) -> Value:
+    """Sum of products over axes of the first operand and as many of the second."""
+    values = node[0], node[1]
+    letters = iter(ascii_letters)
+    left, right = ([next(letters) for _ in v.shape] for v in values)
+    pairs = zip(node.get("dims_self"), node.get("dims_other"), strict=True)
+    for i, j in pairs:
+        right[j] = left[i]
+    out = [c for c in left if c not in right] + [c for c in right if c not in left]
+    return summed_product(t, f"{''.join(left)},{''.join(right)}->{''.join(out)}", values)
+
+
 @aten_op("einsum", note="all operands but one constant")
 def aten_einsum(t: Lowering, node: Node) -> Value:
     """Sum of products by a formula of letters."""

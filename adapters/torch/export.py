@@ -18,6 +18,7 @@ from adapters.lowering.layers import Array
 from adapters.pieces import Piece
 from adapters.torch.aten_program import Program, Reference, Step, coarsest, trace_program
 from adapters.torch.runtime import first_line, module_model, program_model, quiet
+from adapters.torch.spherical_grids import real_grids
 from adapters.torch.state_dict import real, unwrapped
 from polytope.errors import LoadError, UnsupportedOpError
 from polytope.ir import Network
@@ -61,7 +62,7 @@ def network_from_module(
 def exported_program(module: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> Any:
     """The module's exported program, without operators that change their operands."""
     try:
-        with redirect_stderr(io.StringIO()):  # it prints the graph that it cannot trace
+        with redirect_stderr(io.StringIO()), real_grids(module):  # it prints the graph that it cannot trace
             exported = torch.export.export(module, examples)
         if any("_." in str(node.target) for node in exported.graph.nodes if node.op == "call_function"):
             exported = exported.run_decompositions({})

@@ -224,6 +224,7 @@ class _Dictionary:
                 return variable, False
         for i, row in enumerate(self.rows):
             self.work += self.d
+            look()
             if _at(row, row[-1], x) > NOTHING:
                 return self.d + i, False
         return None
@@ -245,7 +246,9 @@ class _Dictionary:
         solved[n] = 1 / factor
         solution = _Form(solved, -form.constant / factor)
         self.goal = self.goal.substituted(n, solution)
-        self.basic = {v: known.substituted(n, solution) for v, known in self.basic.items()}
+        for v, known in self.basic.items():
+            look()
+            self.basic[v] = known.substituted(n, solution)
         self.work += self.d * (len(self.basic) + 2)
         if entering < self.d:
             self.basic[entering] = solution
@@ -280,6 +283,7 @@ class _Dictionary:
         for variable, form in self.basic.items():
             factor = row[variable]
             if factor:
+                look()
                 total = [t - factor * c if c else t for t, c in zip(total, form.coefficients, strict=True)]
                 constant -= factor * form.constant
         return _Form(total, constant)
@@ -337,6 +341,7 @@ def _telling(matrix: Sequence[Row], free: Sequence[bool]) -> list[int]:
     table: IntegerVector = np.array([[row[j] for j in columns] for row in matrix], dtype=object)
     before, chosen = 1, []
     for i in range(len(table)):
+        look()
         at = np.flatnonzero(table[i] != 0)
         if not len(at):
             continue

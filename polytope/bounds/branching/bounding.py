@@ -103,11 +103,11 @@ class Bounding:
             output=out,
             first=torch.zeros(n, units, dtype=torch.int8, device=device),
             last=torch.full((n, units), MOST, dtype=torch.int8, device=device),
-            share=torch.full((n, units), -1.0, device=device),
-            push=torch.zeros(n, 2, units, device=device),
+            share=torch.full((n, units), -1.0, dtype=torch.float32, device=device),
+            push=torch.zeros(n, 2, units, dtype=torch.float32, device=device),
             unit=torch.full((n, TRIED), -1, device=device),
             piece=torch.full((n, TRIED), -1, device=device),
-            slope=torch.zeros(n, len(self.start), device=device),
+            slope=torch.zeros(n, len(self.start), dtype=torch.float32, device=device),
         )
 
     def units(self, nodes: Nodes) -> list[Units]:

@@ -143,7 +143,7 @@ def _certificate(
         rounding=np.array(rooms),
         lower=np.diagonal(equivariance_error(network, rho_in, rho_out, witness)).copy(),
         witness=witness,
-        exact=bool((above <= np.maximum(NARROW * upper, rooms)).all()),
+        exact=bool(np.isfinite(upper).all() and (above <= np.maximum(NARROW * upper, rooms)).all()),
         proved=tuple(sup.proved for sup in found),
         regions=sum(sup.regions for sup in found),
     )

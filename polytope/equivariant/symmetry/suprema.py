@@ -95,6 +95,8 @@ def _in_many_dimensions(
     if budget.late() or any(la.activation and la.activation.jump() for la in error.layers):
         return _bounded(error, domain, 0.0, center, len(complex))
     found = _by_branching(error, domain, most, budget, max(room, NARROW * _sampled(error, domain)[0]))
+    if not np.isfinite(found.upper):  # its time ended before its first bounds
+        found = _bounded(error, domain, found.lower, found.witness, found.regions)
     return replace(found, regions=found.regions + len(complex))
 
 
