@@ -40,6 +40,8 @@ _HOMES = {
     "invariant_part": "polytope.equivariant.symmetry.domains",
     "enumerate_up_to_symmetry": "polytope.equivariant.symmetry.symmetric_complex",
     "SymmetricComplex": "polytope.equivariant.symmetry.symmetric_complex",
+    "symmetrised": "polytope.equivariant.symmetry.symmetrised",
+    "Symmetrised": "polytope.equivariant.symmetry.symmetrised",
     "region_action": "polytope.equivariant.symmetry.orbits",
     "orbits": "polytope.equivariant.symmetry.orbits",
     "Orbits": "polytope.equivariant.symmetry.orbits",
@@ -161,5 +163,7 @@ if TYPE_CHECKING:
     from polytope.equivariant.symmetry.symmetric_complex import (
         enumerate_up_to_symmetry as enumerate_up_to_symmetry,
     )
+    from polytope.equivariant.symmetry.symmetrised import Symmetrised as Symmetrised
+    from polytope.equivariant.symmetry.symmetrised import symmetrised as symmetrised
 else:
     __all__, __getattr__, __dir__ = lazy(__name__, _HOMES)

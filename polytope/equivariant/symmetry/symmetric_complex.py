@@ -14,18 +14,23 @@ from functools import cached_property
 
 import numpy as np
 
+from polytope.core.ceiling import Ceiling
 from polytope.core.result import SearchResult
 from polytope.engines.amounts import Bytes, Seconds
 from polytope.engines.budget import Progress
 from polytope.engines.engine import Engine
 from polytope.engines.facet_flip import FacetFlip
+from polytope.engines.sampling import clear_patterns
 from polytope.equivariant.groups.representations import Representation
 from polytope.equivariant.symmetry.domains import fundamental_domain, require_invariant
 from polytope.equivariant.symmetry.orbits import Orbits, PatternIndex, orbits
 from polytope.equivariant.symmetry.unit_action import UnitAction, unit_action
+from polytope.geometry.inside import contained
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.given import DomainLike, NetworkLike, as_domain, as_network
-from polytope.ir.maps import IntArray
+from polytope.ir.activations import PatternArray
+from polytope.ir.boundaries import boundaries
+from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.complex import RegionComplex
 from polytope.runs.enumerate import enumerate_regions
 
@@ -50,8 +55,8 @@ class SymmetricComplex:
 
     @property
     def complete(self) -> bool:
-        """Whether all regions in the domain are known."""
-        return self.part.complete
+        """Whether the number of regions in the domain is known; of rounded symmetries never for sure."""
+        return self.lower == self.upper
 
     @property
     def exact(self) -> bool:
@@ -77,27 +82,53 @@ class SymmetricComplex:
 
     @cached_property
     def n_regions(self) -> int:
-        """The number of regions in the whole domain; a lower bound where the enumeration is not complete."""
+        """The number of regions in the whole domain; a lower bound where the enumeration is not complete.
+
+        An **estimate** where the action on units is not exact: ``symmetrised`` gives a network that has
+        regions of a number that is known, next to this one.
+        """
         total = sum((Fraction(len(self.rho), int(n)) for n in self.multiplicity), Fraction(0))
         assert total == self.orbits.size.sum(), "both ways of counting agree"
         return int(total)
 
     @property
     def lower(self) -> int:
-        """Lower bound on the number of regions in the domain."""
-        return self.n_regions
+        """Certified lower bound on the number of regions in the domain.
+
+        Of a symmetry that holds but for rounding: of the regions that were enumerated, or of those that are
+        proved to hold an image of their points.
+        """
+        return self.n_regions if self.action.exact else max(self.part.lower, len(self._proved[0]))
 
     @property
     def upper(self) -> int:
-        """Certified upper bound: a region that is not known has an image that the enumeration left out."""
-        return self.n_regions + len(self.rho) * (self.part.upper - self.part.lower)
+        """Certified upper bound: a region that is not known has an image that the enumeration left out.
+
+        Of a symmetry that holds but for rounding, images tell nothing: the most that the layers can cut.
+        """
+        if self.action.exact:
+            return self.n_regions + len(self.rho) * (self.part.upper - self.part.lower)
+        return max(self.lower, Ceiling(self.part.network, self.domain.dim).whole)
+
+    @cached_property
+    def _proved(self) -> tuple[PatternArray, FloatArray]:
+        """Images of interior points in distinct regions, which float64 tells from all boundaries."""
+        network = self.part.network
+        points = np.concatenate([self.part.interior_points @ M.T for M in self.rho.matrices])
+        inside = contained(self.domain.rows, self.domain.b, points, strictly=True)
+        patterns, points = clear_patterns(network, boundaries(network), points[inside])
+        _, first = np.unique(patterns, axis=0, return_index=True)
+        return patterns[np.sort(first)], points[np.sort(first)]
 
     def unfold(self) -> RegionComplex:
         """The regions of the whole domain: every image of one region of each orbit, once.
 
         Returns:
-            The complex in ``domain``, open where the enumeration was not complete.
+            The complex in ``domain``, open where the enumeration was not complete, or the symmetry holds but
+            for rounding; then it holds the regions of the given network that were proved.
         """
+        if not self.action.exact:
+            return self._as_complex(*self._proved)
         table = self.rho.group.table
         patterns, points = [self.part.patterns[:0]], [self.part.interior_points[:0]]
         cosets = [np.unique(table[:, fixed].min(axis=1)) for fixed in self.orbits.stabilizer]
@@ -105,13 +136,16 @@ class SymmetricComplex:
             moved = [r for r, reached in zip(self.orbits.representative, cosets, strict=True) if g in reached]
             patterns.append(self.action.move(g, self.part.patterns[moved]))
             points.append(self.part.interior_points[moved] @ self.rho.matrices[g].T)
-        images = np.concatenate(points)
+        return self._as_complex(np.concatenate(patterns), np.concatenate(points))
+
+    def _as_complex(self, patterns: PatternArray, points: FloatArray) -> RegionComplex:
+        """Known regions in the whole domain."""
         found = SearchResult(
             engine=f"{self.part.engine}, up to symmetry",
-            n_regions=len(images),
-            open_bound=self.upper - len(images),
-            kept_patterns=np.concatenate(patterns),
-            interior_points=images,
+            n_regions=len(points),
+            open_bound=self.upper - len(points),
+            kept_patterns=patterns,
+            interior_points=points,
             statistics=self.part.statistics,
         )
         return RegionComplex(self.part.network, self.domain, found, self.part.seconds)
@@ -141,6 +175,8 @@ def enumerate_up_to_symmetry(
             every orbit of points will do.
         max_regions, max_seconds, max_memory, progress: as for ``enumerate_regions``, of the part enumerated.
         tolerance: largest difference between rows of units that follow each other, relative to their size.
+            Where it is needed the result is not ``exact``, and its bounds are wide; ``symmetrised`` gives a
+            network next to the given one that follows exactly.
 
     Returns:
         The regions that meet the fundamental domain, with the numbers and orbits of all.
