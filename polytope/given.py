@@ -69,6 +69,21 @@ def as_network(given: NetworkLike, name: str = "network") -> Network:
     return found
 
 
+def traced(module: torch.nn.Module, example: torch.Tensor) -> Network:
+    """The network of a PyTorch module on inputs like an example.
+
+    Arguments:
+        module: any module that ``from_torch`` reads.
+        example: one input, with a batch axis of 1.
+
+    Raises:
+        LoadError: the module cannot be read.
+    """
+    from adapters.memory import from_torch
+
+    return from_torch(module, example)
+
+
 def runtime_of(network: Network) -> Runtime | None:
     """The runtime that a loaded network was compared with; ``None`` where there is none.
 

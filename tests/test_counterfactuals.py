@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import polytope as pt
+from adapters import from_torch
 from polytope import flows
 from polytope.errors import NotPiecewiseLinearError
 from tests.flow_cases import disturbed, points
@@ -173,6 +174,65 @@ def test_terms_that_cancel_do_not_hide_the_target(norm: float) -> None:
         folded, still, [0.5, 0.25], 2.0**-1000, norm=norm, domain=pt.Polyhedron.box([-1, -1], [1, 1])
     )
     assert (never.certified, never.distance) == (True, np.inf)
+
+
+def test_any_module_behind_a_flow_is_read() -> None:
+    """A float32 module whose forward is no Sequential, and a convolution of images: as networks give."""
+
+    class Skip(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = torch.nn.Linear(2, 4), torch.nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(torch.relu(self.first(x))) + x
+
+    torch.manual_seed(1)
+    flow, f = bent_flow(2), Skip()
+    x = flow.sample(1, np.random.default_rng(2)).numpy()[0]
+    with torch.no_grad():
+        target = int(f(torch.as_tensor(x).float()).argmin())
+    found = flows.exact_counterfactual(f, flow, x, target)
+    network = from_torch(f, torch.zeros(1, 2))
+    assert found.certified
+    assert found.distance == flows.exact_counterfactual(network, flow, x, target).distance
+    image = flows.Flow([flows.ActNorm(4)], shape=(1, 2, 2))
+    sums = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 2, 2, bias=False), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+    )
+    sums[0].weight.data = torch.stack([torch.ones(1, 2, 2), torch.zeros(1, 2, 2)])
+    found = flows.exact_counterfactual(sums, image, [1.0, 0.5, 0.0, 0.5], 1)
+    assert (found.certified, round(found.distance, 12)) == (True, 1.0)  # |sum| / |(1, 1, 1, 1)|
+
+
+def test_pixels_stay_in_their_box() -> None:
+    """x_1 + x_2 >= 2 from the origin: at (1, 1); with x_1 <= 1/4 at (1/4, 7/4); in a small box nowhere."""
+    still, line = flows.Flow([flows.ActNorm(2)]), pt.mlp([([[1.0, 1.0]], [0.0])])
+    free = flows.exact_counterfactual(line, still, [0.0, 0.0], 2.0)
+    assert free.distance == pytest.approx(2**0.5, rel=1e-12)
+    box = [[-np.inf, -np.inf], [0.25, np.inf]]
+    found = flows.exact_counterfactual(line, still, [0.0, 0.0], 2.0, box=box)
+    assert found.certified
+    assert found.x.tolist() == pytest.approx([0.25, 1.75], abs=1e-12)
+    near = pt.Polyhedron.box([-4, -4], [4, 4])
+    nowhere = flows.exact_counterfactual(
+        line, still, [0.0, 0.0], 2.0, box=[[0, 0], [0.25, 0.25]], domain=near
+    )
+    assert (nowhere.certified, nowhere.distance) == (True, np.inf)
+    flow, network = bent_flow(3), seeded(6, 2, 6, 3)
+    x = flow.sample(1, np.random.default_rng(2)).numpy()[0]
+    target = int(network(x).argsort()[-2])
+    anywhere = flows.exact_counterfactual(network, flow, x, target)
+    wide = flows.exact_counterfactual(network, flow, x, target, box=np.stack([x - 9, x + 9]))
+    assert wide.distance == pytest.approx(anywhere.distance, rel=1e-12)
+    tight = np.stack([x - 0.5, x + 0.5])
+    inside = flows.exact_counterfactual(network, flow, x, target, box=tight, max_regions=8)
+    assert inside.distance >= anywhere.distance * (1 - 1e-12)
+    if inside.x is not None:
+        assert (np.abs(inside.x - x) <= 0.5 + 1e-9).all()
+    for wrong in ([[0.0], [1.0]], [[1.0, 0.0], [0.0, 1.0]], [[np.nan, 0.0], [1.0, 1.0]]):
+        with pytest.raises(ValueError, match="the box"):
+            flows.exact_counterfactual(line, still, [0.0, 0.0], 2.0, box=wrong)
 
 
 def test_targets_out_of_reach() -> None:

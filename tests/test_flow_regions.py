@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ import polytope as pt
 from polytope import flows
 from polytope.errors import IncompleteComplexError, NotPiecewiseLinearError, UnboundedDomainError
 from polytope.flows.base import BASES
-from polytope.flows.exact.measure import cell_masses
+from polytope.flows.exact.measure import cell_masses, divided_exponentials
 from tests.flow_cases import disturbed
 from tests.networks import seeded
 
@@ -59,6 +60,22 @@ def test_laplace_masses_of_simplices(dim: int) -> None:
         corners = np.concatenate([np.zeros((1, dim)), t * np.eye(dim)])
         found = cell_masses(BASES["laplace"], [corners], dim)[0]
         assert found == pytest.approx(stats.gamma(dim).cdf(t) / 2**dim, rel=1e-12)
+
+
+def test_divided_differences_of_the_exponential() -> None:
+    """By their recursion in 200 digits: points far apart, close together, and equal."""
+    rng = np.random.default_rng(0)
+    t = np.sort(-rng.exponential(1, (40, 5)) * 10.0 ** rng.uniform(-6, 2, (40, 1)), axis=1)
+    t[:3] = [[-1.0] * 5, [-900.0, -900.0, -2.0, -2.0, 0.0], [-40.0, -1e-9, 0.0, 0.0, 0.0]]
+    with mpmath.workdps(200):
+        for row, found in zip(t, divided_exponentials(rng.permuted(t, axis=1)), strict=True):
+            apart = [
+                mpmath.mpf(v) + mpmath.mpf(k) * mpmath.mpf(10) ** -25 for k, v in enumerate(row.tolist())
+            ]
+            table = [mpmath.exp(v) for v in apart]
+            for n in range(1, 5):
+                table = [(q - p) / (apart[k + n] - apart[k]) for k, (p, q) in enumerate(pairwise(table))]
+            assert found == pytest.approx(float(table[0]), rel=1e-11)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +143,29 @@ def test_class_masses(outputs: int) -> None:
     assert np.abs(shares - found.values).max() < 5 * 0.5 / 200 + found.outside
 
 
+@pytest.mark.parametrize(("base", "dim"), [("normal", 2), ("laplace", 3), ("normal", 3)])
+def test_a_budget_leaves_masses_that_hold(base: flows.BaseName, dim: int) -> None:
+    """What was measured is a lower bound, and what is missing is added to the upper ones."""
+    flow, classifier, square = small(base, dim), seeded(5, dim, 4, 3), box(dim, 4.0)
+    exact = flows.class_mass(classifier, flow, square)
+    assert (exact.complete, exact.missing) == (True, 0.0)
+    for budget in ({"max_regions": 5}, {"max_seconds": 1e-3}):
+        part = flows.class_mass(classifier, flow, square, **budget)
+        assert not part.complete
+        assert part.missing > 0
+        slack = 1e-12 if part.label == "closed form" else 0.0  # the same samples
+        assert (part.values <= exact.values + slack).all()
+        assert (part.values + part.missing >= exact.values - slack).all()
+        assert (part.lower <= part.values).all()
+        assert (part.values + part.missing <= part.upper + slack).all()
+        total = part.values.sum() + part.missing + part.outside
+        assert total == pytest.approx(1, abs=1e-12 if part.label == "closed form" else 0.01)
+    corner = pt.Polyhedron(np.concatenate([square.A, np.ones((1, dim))]), np.append(square.b, 0.5))
+    part = flows.region_mass(flow, corner, max_regions=3)
+    assert part.values.sum() + part.missing <= 1
+    assert np.isnan(part.outside) == (part.label == "closed form")
+
+
 def test_half_planes_have_half_the_mass() -> None:
     """A torch classifier by the sign of x_1 behind a shear: the class of z is that of z_1."""
     shear = flows.Flow([flows.LULinear(2, matrix=[[1.0, 0.0], [5.0, 1.0]])])
@@ -170,8 +210,23 @@ def test_what_has_no_exact_answer_is_refused() -> None:
         flows.flow_regions(flows.lower(small()), box(2, 1.0))
     with pytest.raises(ValueError, match="domain lies in"):
         flows.flow_regions(small(), box(3, 1.0))
-    with pytest.raises(UnboundedDomainError):
-        flows.region_mass(small(), pt.Polyhedron.whole_space(2))
+    space, pair = pt.Polyhedron.whole_space(2), seeded(0, 2, 3, 1)
+    with pytest.raises(UnboundedDomainError, match="region_mass: the domain is unbounded"):
+        flows.region_mass(small(), space)
+    with pytest.raises(UnboundedDomainError, match="class_mass: the domain is unbounded"):
+        flows.class_mass(pair, small(), space)
+    with pytest.raises(UnboundedDomainError, match="pullback_decision_boundary: the domain is unbounded"):
+        flows.pullback_decision_boundary(pair, small(), space)
+    with pytest.raises(ValueError, match=r"domain lies in R\^3"):
+        flows.region_mass(small(), box(3, 1.0))
+    with pytest.raises(TypeError, match="domain"):
+        flows.region_mass(small(), "everywhere")
+    with pytest.raises(TypeError, match="domain: a Polyhedron is expected"):
+        flows.class_mass(pair, small(), [[-1, 1]] * 3)
+    with pytest.raises(IncompleteComplexError):
+        flows.pullback_decision_boundary(seeded(8, 2, 6, 1), small(seed=4), box(2, 3.0), max_regions=2)
+    with pytest.raises(IncompleteComplexError):
+        flows.pullback_decision_boundary(seeded(8, 2, 6, 1), small(seed=4), box(2, 3.0), max_seconds=1e-3)
     partial = flows.flow_regions(small(), box(2, 3.0), max_regions=2)
     assert not partial.complex.complete
     with pytest.raises(IncompleteComplexError):

@@ -22,6 +22,7 @@ _HOMES = {
     "realnvp": "polytope.flows.models",
     "multiscale_realnvp": "polytope.flows.models",
     "glow": "polytope.flows.models",
+    "wrap": "polytope.flows.layers.wrapped",
     "from_zuko": "polytope.flows.importers.zuko",
     "from_normflows": "polytope.flows.importers.normflows",
     "fit": "polytope.flows.training",
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from polytope.flows.layers.couplings import AdditiveCoupling as AdditiveCoupling
     from polytope.flows.layers.couplings import AffineCoupling as AffineCoupling
     from polytope.flows.layers.spline import MonotoneLinearSpline as MonotoneLinearSpline
+    from polytope.flows.layers.wrapped import wrap as wrap
     from polytope.flows.models import glow as glow
     from polytope.flows.models import multiscale_realnvp as multiscale_realnvp
     from polytope.flows.models import nice as nice

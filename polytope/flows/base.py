@@ -1,4 +1,4 @@
-r"""Base distributions with independent coordinates: standard normal, Laplace, uniform on [0, 1]^D."""
+r"""Base distributions: standard normal, Laplace, uniform on [0, 1]^D, and those of other libraries' flows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy import stats
 from torch import Tensor
 
@@ -19,26 +20,19 @@ BaseName = Literal["normal", "laplace", "uniform"]
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """A density ``q(z) = prod_i q(z_i)``.
+    """A density on R^D.
 
     Arguments:
         name: which one.
-        log_density: the sum over coordinates, ``[B, D]`` to ``[B]``.
-        cdf, survival: of one coordinate, for arrays.
+        log_density: ``[B, D]`` to ``[B]``.
+        box_mass: of a box, from its ends ``[D]``, up to rounding.
         draw: ``(rng, shape)`` to samples.
     """
 
-    name: BaseName
+    name: str
     log_density: Callable[[Tensor], Tensor]
-    cdf: Callable[[FloatArray], FloatArray]
-    survival: Callable[[FloatArray], FloatArray]
+    box_mass: Callable[[FloatArray, FloatArray], float]
     draw: Callable[[np.random.Generator, tuple[int, int]], FloatArray]
-
-    def box_mass(self, low: FloatArray, high: FloatArray) -> float:
-        """The mass of a box, up to rounding: a product of differences of the distribution function."""
-        left = self.cdf(high) - self.cdf(low)
-        right = self.survival(low) - self.survival(high)
-        return float(np.prod(np.where(low > 0, right, left)))
 
 
 def _normal(z: Tensor) -> Tensor:
@@ -54,14 +48,72 @@ def _uniform(z: Tensor) -> Tensor:
     return torch.where(inside, 0.0, -torch.inf).to(z.dtype)
 
 
+def _shares(law: stats.rv_continuous, low: FloatArray, high: FloatArray) -> FloatArray:
+    """The mass between two ends in each coordinate: on the right from the survival function."""
+    left, right = law.cdf(high) - law.cdf(low), law.sf(low) - law.sf(high)
+    return np.asarray(np.where(low > 0, right, left), dtype=float)
+
+
+def _box_mass(law: stats.rv_continuous) -> Callable[[FloatArray, FloatArray], float]:
+    """Of independent coordinates: a product of differences of the distribution function."""
+    return lambda low, high: float(np.prod(_shares(law, low, high)))
+
+
 BASES: dict[str, Base] = {
-    "normal": Base(
-        "normal", _normal, stats.norm.cdf, stats.norm.sf, lambda rng, size: rng.standard_normal(size)
-    ),
-    "laplace": Base(
-        "laplace", _laplace, stats.laplace.cdf, stats.laplace.sf, lambda rng, size: rng.laplace(size=size)
-    ),
-    "uniform": Base(
-        "uniform", _uniform, stats.uniform.cdf, stats.uniform.sf, lambda rng, size: rng.random(size)
-    ),
+    "normal": Base("normal", _normal, _box_mass(stats.norm), lambda rng, size: rng.standard_normal(size)),
+    "laplace": Base("laplace", _laplace, _box_mass(stats.laplace), lambda rng, size: rng.laplace(size=size)),
+    "uniform": Base("uniform", _uniform, _box_mass(stats.uniform), lambda rng, size: rng.random(size)),
 }
+
+
+def normal_mixture(mean: ArrayLike, deviation: ArrayLike, weight: ArrayLike) -> Base:
+    """A mixture of normal distributions with independent coordinates.
+
+    Arguments:
+        mean, deviation: ``[M, D]``, of the parts.
+        weight: ``[M]``, positive, adding up to 1.
+    """
+    loc, scale, share = (np.asarray(part, dtype=float) for part in (mean, deviation, weight))
+    centre, log_scale, log_share = (torch.as_tensor(part) for part in (loc, np.log(scale), np.log(share)))
+
+    def log_density(z: Tensor) -> Tensor:
+        away = (z[:, None] - centre.to(z)) * (-log_scale.to(z)).exp()
+        each = -0.5 * (away**2).sum(2) - log_scale.to(z).sum(1) - 0.5 * z.shape[1] * log(2 * pi)
+        return torch.logsumexp(each + log_share.to(z), dim=1)
+
+    def box_mass(low: FloatArray, high: FloatArray) -> float:
+        parts = [_shares(stats.norm, (low - m) / s, (high - m) / s) for m, s in zip(loc, scale, strict=True)]
+        return float(share @ np.prod(parts, axis=1))
+
+    def draw(rng: np.random.Generator, size: tuple[int, int]) -> FloatArray:
+        part = rng.choice(len(share), size[0], p=share)
+        return np.asarray(loc[part] + scale[part] * rng.standard_normal(size), dtype=float)
+
+    return Base("mixture of normals", log_density, box_mass, draw)
+
+
+def uniform_and_normal(uniform: ArrayLike, scale: ArrayLike) -> Base:
+    """Independent coordinates, some uniform around 0 and the others normal.
+
+    Arguments:
+        uniform: ``bool[D]``, which are uniform.
+        scale: ``[D]``, widths of those, deviations of the others.
+    """
+    flat, wide = np.asarray(uniform, dtype=bool), np.asarray(scale, dtype=float)
+    where, size = torch.as_tensor(flat), torch.as_tensor(wide)
+
+    def log_density(z: Tensor) -> Tensor:
+        u = z / size.to(z)
+        level = torch.where(u.abs() <= 0.5, 0.0, -torch.inf).to(z)
+        bell = -0.5 * u**2 - 0.5 * log(2 * pi)
+        return (torch.where(where, level, bell) - size.to(z).log()).sum(dim=1)
+
+    def box_mass(low: FloatArray, high: FloatArray) -> float:
+        a, b = low / wide, high / wide
+        level = np.clip(b, -0.5, 0.5) - np.clip(a, -0.5, 0.5)
+        return float(np.prod(np.where(flat, level, _shares(stats.norm, a, b))))
+
+    def draw(rng: np.random.Generator, size: tuple[int, int]) -> FloatArray:
+        return np.asarray(wide * np.where(flat, rng.random(size) - 0.5, rng.standard_normal(size)))
+
+    return Base("uniform and normal", log_density, box_mass, draw)

@@ -25,7 +25,8 @@ class Flow(Chain):
 
     Arguments:
         layers: base side first.
-        base: "normal", "laplace", or "uniform" on [0, 1]^D.
+        base: "normal", "laplace", or "uniform" on [0, 1]^D; or another density, as flows that come from other
+            libraries have it.
         shape: of one data point, where it is an image; ``(D,)`` by default.
 
     Raises:
@@ -40,12 +41,15 @@ class Flow(Chain):
     """
 
     def __init__(
-        self, layers: Iterable[Bijection], base: BaseName = "normal", shape: tuple[int, ...] | None = None
+        self,
+        layers: Iterable[Bijection],
+        base: BaseName | Base = "normal",
+        shape: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__(layers)
-        if base not in BASES:
+        if not isinstance(base, Base) and base not in BASES:
             raise ValueError(f"The base must be one of {', '.join(BASES)}, not {base!r}.")
-        self.base_name = base
+        self._base = base
         self.shape = shape or (self.dim,)
         if prod(self.shape) != self.dim:
             raise ValueError(f"A flow of R^{self.dim} has no data of shape {self.shape}.")
@@ -53,7 +57,7 @@ class Flow(Chain):
     @property
     def base(self) -> Base:
         """The base distribution."""
-        return BASES[self.base_name]
+        return self._base if isinstance(self._base, Base) else BASES[self._base]
 
     @property
     def is_piecewise_linear(self) -> bool:

@@ -47,6 +47,7 @@ def jacobian(flow: Flow, z: Points) -> FloatArray:
     return np.concatenate([np.zeros((0, flow.dim, flow.dim)), *blocks])
 
 
+@torch.enable_grad()
 def _jacobians(flow: Flow, rows: Tensor) -> FloatArray:
     z = rows.clone().requires_grad_(True)
     x, _ = flow.forward(z)
@@ -193,6 +194,7 @@ def base_step(f: Score, flow: Flow, x: Points, step: float) -> FloatArray:
     return np.asarray(moved.cpu().numpy(), dtype=float)
 
 
+@torch.enable_grad()
 def _slope(f: Score, rows: Tensor) -> FloatArray:
     """The gradient of a score at every row."""
     points = rows.clone().requires_grad_(True)

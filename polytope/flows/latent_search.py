@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
-from torch import Tensor
+from torch import Tensor, nn
 
 from polytope.flows.flow import Flow, Points
 from polytope.flows.geometry import base_points
@@ -100,18 +100,40 @@ def counterfactual(
     if not (0 < stop < 1 and learning_rate > 0 and steps > 0):
         raise ValueError("counterfactual: stop lies in (0, 1); learning_rate and steps are positive.")
     start = flow.rows(x).detach()
-    goal = _goal(f, start, target, stop)
+    goal = _goal(_readable(f), start, target, stop)
     place = torch.as_tensor(base_points(flow, start)).to(start) if space == "base" else start.clone()
     behind = (lambda z: flow.forward(z)[0]) if space == "base" else (lambda x: x)
     moved, taken, reached, path = _ascend(goal, behind, place, optimiser, learning_rate, steps)
     with torch.no_grad():
         end = behind(moved)
         value, _, _ = goal(end)
-    z = moved.numpy() if space == "base" else base_points(flow, end)
-    kept = np.stack([part.numpy() for part in path]) if record else None
-    return Counterfactual(
-        start.numpy(), end.numpy(), np.asarray(z), value.numpy(), reached.numpy(), taken.numpy(), kept
-    )
+    z = _array(moved) if space == "base" else base_points(flow, end)
+    kept = np.stack([_array(part) for part in path]) if record else None
+    flags, counts = reached.cpu().numpy(), taken.cpu().numpy()
+    return Counterfactual(_array(start), _array(end), z, _array(value), flags, counts, kept)
+
+
+def _array(values: Tensor) -> FloatArray:
+    return np.asarray(values.detach().cpu().numpy(), dtype=float)
+
+
+def _readable(f: Model) -> Model:
+    """A model that takes points of any number type: a module in the type and on the device of its own."""
+    like = next(f.parameters(), None) if isinstance(f, nn.Module) else None
+
+    def read(x: Tensor) -> Tensor:
+        try:
+            said = f(x if like is None else x.to(like))
+        except (RuntimeError, TypeError, IndexError) as error:
+            text = str(error).split("\n")[0]
+            raise ValueError(
+                f"counterfactual: the model fails on {x.dtype} points {['B', x.shape[1]]}: {text}"
+            ) from error
+        if not isinstance(said, Tensor):
+            raise ValueError(f"counterfactual: the model must give a tensor, not {type(said).__name__}.")
+        return said.to(x)
+
+    return read
 
 
 Goal = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]  # points -> values, scores to increase, reached
@@ -136,7 +158,7 @@ def _goal(f: Model, start: Tensor, target: float | ArrayLike, stop: float) -> Go
     classes = np.broadcast_to(np.asarray(target), n)
     if not (np.equal(np.mod(classes, 1), 0) & (classes >= 0) & (classes < first.shape[1])).all():
         raise ValueError(f"counterfactual: targets must be classes 0..{first.shape[1] - 1}, not {target!r}.")
-    index = torch.as_tensor(classes.astype(np.int64).copy())[:, None]
+    index = torch.as_tensor(classes.astype(np.int64).copy(), device=start.device)[:, None]
 
     def class_reached(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         score = torch.log_softmax(f(x), dim=1).gather(1, index)[:, 0]
@@ -145,6 +167,7 @@ def _goal(f: Model, start: Tensor, target: float | ArrayLike, stop: float) -> Go
     return class_reached
 
 
+@torch.enable_grad()
 def _ascend(
     goal: Goal,
     behind: Callable[[Tensor], Tensor],
@@ -157,7 +180,7 @@ def _ascend(
     v = place.clone().requires_grad_(True)
     kind = torch.optim.Adam if optimiser == "adam" else torch.optim.SGD
     engine = kind([v], lr=learning_rate)
-    taken = torch.zeros(len(v), dtype=torch.int64)
+    taken = torch.zeros(len(v), dtype=torch.int64, device=v.device)
     path: list[Tensor] = []
     for step in range(steps + 1):
         x = behind(v)
@@ -220,7 +243,7 @@ def evaluate_counterfactual(
         ValueError: an oracle without a target.
     """
     with torch.no_grad():
-        density = flow.log_prob(found.x).numpy()
+        density = _array(flow.log_prob(found.x))
     distance = np.full(len(found.x), np.nan)
     if callable(manifold):
         distance = np.asarray(manifold(found.x), dtype=float)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polytope.core.limits import BudgetSpent
 from polytope.core.vertex_cells import VertexCells, explore
 from polytope.errors import GeometryError, UnboundedDomainError
 from polytope.exact.network import ExactNetwork
@@ -83,6 +84,8 @@ def decision_boundary(complex: RegionComplex) -> DecisionBoundary:
     if not complex.domain.is_bounded:
         raise UnboundedDomainError("decision_boundary: areas in an unbounded domain may be infinite.")
     found = explore(classified(complex.network), complex.domain, keep="vertices")
+    if found.open_cells:  # whoever watches ended it
+        raise BudgetSpent
     number = {pattern.tobytes(): i for i, pattern in enumerate(complex.patterns)}
     region = np.array([number[pattern[:-1].tobytes()] for pattern in found.patterns], dtype=np.int64)
     winner = found.patterns[:, -1].astype(np.int64)

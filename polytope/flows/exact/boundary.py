@@ -7,10 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from polytope.flows.exact.mass import behind_flow
+from polytope.engines.amounts import Seconds
+from polytope.engines.budget import Budget, BudgetSpent
+from polytope.errors import IncompleteComplexError
+from polytope.flows.exact.behind import behind_flow
+from polytope.flows.exact.mass import bounded
 from polytope.flows.flow import Flow
-from polytope.geometry.polyhedron import Polyhedron
+from polytope.given import DomainLike
 from polytope.ir import Network
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.ir.oneline import one_line
 from polytope.measures.decision_boundary import DecisionBoundary, decision_boundary
@@ -38,13 +43,21 @@ class PulledBack:
     __repr__ = one_line
 
 
-def pullback_decision_boundary(classifier: Network | nn.Module, flow: Flow, domain: Polyhedron) -> PulledBack:
+def pullback_decision_boundary(
+    classifier: Network | nn.Module,
+    flow: Flow,
+    domain: DomainLike,
+    *,
+    max_regions: int | None = None,
+    max_seconds: Seconds | None = None,
+) -> PulledBack:
     """Where the class of ``classifier(flow(z))`` changes, in a domain of base space and its image.
 
     Arguments:
-        classifier: a network from data to outputs, or a torch Sequential of piecewise-linear modules.
+        classifier: a network from data to outputs, or any piecewise-linear torch module.
         flow: piecewise linear.
         domain: bounded, in base space.
+        max_regions, max_seconds: budgets; half of a boundary is none, so a search that they end is refused.
 
     Returns:
         The facets of the boundary, in base and in data space.
@@ -53,6 +66,8 @@ def pullback_decision_boundary(classifier: Network | nn.Module, flow: Flow, doma
         NotPiecewiseLinearError: the flow or the classifier is not piecewise linear.
         ValueError: they do not fit.
         GeometryError: two classes tie all over a region.
+        UnboundedDomainError: the domain is unbounded.
+        IncompleteComplexError: a budget ended the search.
 
     Example:
         >>> import polytope as pt
@@ -64,8 +79,16 @@ def pullback_decision_boundary(classifier: Network | nn.Module, flow: Flow, doma
         (2.0, 6.0)
     """
     whole = behind_flow(classifier, flow, "pullback_decision_boundary")
-    complex = enumerate_regions(whole, domain)
-    base = decision_boundary(complex)
+    where = bounded(domain, flow.dim, "pullback_decision_boundary")
+    budget = Budget(max_regions, max_seconds)
+    complex = enumerate_regions(whole, where, max_regions=budget.max_regions, max_seconds=budget.max_seconds)
+    try:
+        with watched(budget.first):
+            base = decision_boundary(complex)
+    except BudgetSpent as spent:
+        raise IncompleteComplexError(
+            "pullback_decision_boundary: its time ended before the boundary was found; raise max_seconds."
+        ) from spent
     network = flow.network("forward")
     units = network.n_units
     points, areas = [], np.zeros(len(base))

@@ -18,7 +18,7 @@ from torch import nn
 from polytope.bounds.signs import signs_at
 from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget, BudgetSpent, Progress
-from polytope.flows.exact.mass import behind_flow
+from polytope.flows.exact.behind import behind_flow
 from polytope.flows.exact.planar_search import nearest_in_plane
 from polytope.flows.flow import Flow
 from polytope.flows.geometry import base_points
@@ -67,6 +67,7 @@ def exact_counterfactual(
     margin: float = 0.0,
     norm: float = 2,
     domain: DomainLike | None = None,
+    box: ArrayLike | None = None,
     known: ArrayLike | None = None,
     max_regions: int | None = None,
     max_seconds: Seconds | None = None,
@@ -75,7 +76,8 @@ def exact_counterfactual(
     """The base point nearest to that of x at which a model says the target, and its image.
 
     Arguments:
-        f: a piecewise-linear classifier or regressor of data points: a network, or a torch Sequential.
+        f: a piecewise-linear classifier or regressor of data points: a network, or any torch module that
+            ``from_torch`` reads, in any number type and on any device.
         flow: piecewise linear.
         x: one data point, ``[D]``.
         target: a class, of models with several outputs; of one output, the value to reach, from below or from
@@ -83,6 +85,8 @@ def exact_counterfactual(
         margin: by how much the target must lead all others; log(p / (1 - p)) makes it p against any one.
         norm: 1, 2 or infinity.
         domain: of base space; all of it by default.
+        box: of data space, ``[2, D]``: the counterfactual's coordinates lie between its two rows. Infinite
+            ends leave a pixel free; ends that are close to the pixel's value fix it.
         known: a base point ``[D]`` that reaches the target, such as one of ``counterfactual``: an upper bound
             where a budget ends the search.
         max_regions, max_seconds: budgets; the result is then an interval.
@@ -93,6 +97,7 @@ def exact_counterfactual(
 
     Raises:
         NotPiecewiseLinearError: the flow or the model is not piecewise linear.
+        LoadError: the module cannot be read.
         ValueError: shapes or options are wrong.
 
     References: Jordan, Lewis, Dimakis (2019), "Provable Certificates for Adversarial Examples: Fitting a Ball
@@ -107,14 +112,15 @@ def exact_counterfactual(
         >>> found.certified, found.distance, found.x.tolist()
         (True, 2.0, [4.0, 3.0])
     """
-    whole = behind_flow(f, flow, "exact_counterfactual")
+    ends = _ends(box, flow.dim)
+    whole = behind_flow(f, flow, "exact_counterfactual", data_too=ends is not None)
     point = np.asarray(x, dtype=float).ravel()
     if len(point) != flow.dim:
         raise ValueError(f"exact_counterfactual: x must be one point of R^{flow.dim}, not {np.shape(x)}.")
     if margin < 0:
         raise ValueError(f"exact_counterfactual: the margin must not be negative, and is {margin}.")
     start = base_points(flow, point[None])[0]
-    reached = _target_margin(whole, float(target), margin, start)
+    reached = _target_margin(whole, float(target), margin, start, ends)
     if signs_at(reached, start)[0] >= 0:
         return ExactCounterfactual(start, point, 0.0, 0.0, True, 0)
     look = Polyhedron.whole_space(flow.dim) if domain is None else as_domain(domain, flow.dim)
@@ -170,20 +176,57 @@ def _reaching(reached: Network, start: FloatArray, norm: float) -> FloatArray:
     return z[np.argsort(np.linalg.norm(z - start, norm, axis=1))[:TRIED]]
 
 
-def _target_margin(whole: Network, target: float, margin: float, start: FloatArray) -> Network:
-    """The scalar network that is not negative where the target is reached."""
-    n = whole.output_dim
+def _target_margin(
+    whole: Network, target: float, margin: float, start: FloatArray, box: FloatArray | None
+) -> Network:
+    """The scalar network that is not negative where the target is reached, within a box of data points.
+
+    Arguments:
+        whole: the model's outputs; with a box, the data points behind them.
+        target, margin: of the model.
+        start: a base point, at which the target is not reached.
+        box: ``[2, D]``, or ``None``.
+    """
+    n = whole.output_dim - (0 if box is None else box.shape[1])
     if n == 1:
-        below = whole.then(_affine([[1.0]], [-target]))
-        return below if signs_at(below, start)[0] <= 0 else whole.then(_affine([[-1.0]], [target]))
-    if target != int(target) or not 0 <= target < n:
-        raise ValueError(f"exact_counterfactual: the target must be a class 0..{n - 1}, not {target}.")
-    t = int(target)
-    leads = np.delete(np.eye(n) - np.eye(n)[t], t, axis=0)  # f_j - f_t
-    behind = whole.then(_affine(leads, np.full(n - 1, margin)))
-    last = replace(behind.layers[-1], activation=max_groups(np.arange(n - 1)[None]))
+        value = whole.then(_affine(np.eye(1, whole.output_dim), [-target]))
+        sign = -1.0 if signs_at(value, start)[0] <= 0 else 1.0
+        rows, ends = np.array([[sign]]), np.array([-sign * target])
+    else:
+        if target != int(target) or not 0 <= target < n:
+            raise ValueError(f"exact_counterfactual: the target must be a class 0..{n - 1}, not {target}.")
+        t = int(target)
+        rows, ends = np.delete(np.eye(n) - np.eye(n)[t], t, axis=0), np.full(n - 1, margin)  # f_j - f_t
+    if box is not None:
+        pixels, limits = _beyond(box)
+        rows = np.block([[rows, np.zeros((len(rows), box.shape[1]))], [np.zeros((len(pixels), n)), pixels]])
+        ends = np.concatenate([ends, limits])
+    if len(rows) == 1:
+        return whole.then(_affine(-rows, -ends))
+    behind = whole.then(_affine(rows, ends))
+    last = replace(behind.layers[-1], activation=max_groups(np.arange(len(rows))[None]))
     largest = replace(behind, layers=(*behind.layers[:-1], last))
     return largest.then(_affine([[-1.0]], [0.0]))
+
+
+def _ends(box: ArrayLike | None, dim: int) -> FloatArray | None:
+    """The ends of a box of data space; ``None`` where none bounds anything."""
+    if box is None:
+        return None
+    ends = np.asarray(box, dtype=float)
+    if ends.ndim != 2 or ends.size != 2 * dim or np.isnan(ends).any():
+        raise ValueError(f"exact_counterfactual: the box must be numbers [2, {dim}], not {np.shape(box)}.")
+    ends = ends.reshape(2, dim)
+    if not (ends[0] <= ends[1]).all():
+        raise ValueError("exact_counterfactual: the box is empty: a lower end is above an upper one.")
+    return ends if np.isfinite(ends).any() else None
+
+
+def _beyond(box: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Rows and constants that are positive where a data point lies outside a box."""
+    low, high = np.isfinite(box)
+    eye = np.eye(box.shape[1])
+    return np.concatenate([-eye[low], eye[high]]), np.concatenate([box[0, low], -box[1, high]])
 
 
 def _affine(matrix: ArrayLike, bias: ArrayLike) -> Network:

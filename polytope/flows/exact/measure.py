@@ -14,16 +14,18 @@ References: Owen (1956), "Tables for Computing Bivariate Normal Probabilities",
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import factorial
 
 import numpy as np
-from scipy.linalg import expm
 from scipy.spatial import Delaunay
 from scipy.special import owens_t
 
 from polytope.flows.base import Base
 from polytope.geometry.polyhedron import hull_volume
+from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray
+
+TOGETHER = 1 << 14  # simplices at once
+TERMS = 20  # of Taylor's sum at 1/2 and less, beyond those that reach the corner: to the last bit
 
 CUTS: dict[str, tuple[float, ...]] = {  # where a coordinate's density is not one formula
     "normal": (),
@@ -34,7 +36,7 @@ CUTS: dict[str, tuple[float, ...]] = {  # where a coordinate's density is not on
 
 def has_closed_form(base: Base, dim: int) -> bool:
     """Whether masses of polytopes are computed from their vertices, and not sampled."""
-    return dim <= (2 if base.name == "normal" else 6)
+    return dim <= {"normal": 2, "laplace": 6, "uniform": 6}.get(base.name, 1)
 
 
 def cell_masses(base: Base, cells: Iterable[FloatArray], dim: int) -> FloatArray:
@@ -45,7 +47,7 @@ def cell_masses(base: Base, cells: Iterable[FloatArray], dim: int) -> FloatArray
     if base.name == "normal":
         return _normal_masses([_in_order(cell) for cell in cells])
     if base.name == "laplace":
-        return np.array([_laplace_mass(cell, dim) for cell in cells])
+        return _laplace_masses(list(cells), dim)
     return np.array([hull_volume(cell) * float(_in_unit_cube(cell.mean(axis=0))) for cell in cells])
 
 
@@ -88,22 +90,55 @@ def _beside(h: FloatArray, t: FloatArray) -> FloatArray:
     return mass
 
 
-def _laplace_mass(corners: FloatArray, dim: int) -> float:
-    """The sum over simplices of a triangulation."""
+def _laplace_masses(cells: list[FloatArray], dim: int) -> FloatArray:
+    """For each cell the sum over the simplices of a triangulation, all cells together."""
+    parts = [_simplices(corners, dim) for corners in cells]
+    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    at = np.concatenate([np.zeros((0, dim + 1, dim)), *parts])
+    masses = np.zeros(len(at))
+    for i in range(0, len(at), TOGETHER):
+        look()
+        masses[i : i + TOGETHER] = _simplex_masses(at[i : i + TOGETHER], dim)
+    return np.asarray(np.bincount(owner, masses, minlength=len(parts)), dtype=float)
+
+
+def _simplices(corners: FloatArray, dim: int) -> FloatArray:
+    """A triangulation of a polytope, ``[n, d + 1, d]``; nothing of a flat one."""
+    look()
     size = np.ptp(corners, axis=0)
     if not size.min() > 0 or len(corners) <= dim:
-        return 0.0
+        return np.zeros((0, dim + 1, dim))
+    if len(corners) == dim + 1:
+        return corners[None]
     own = (corners - corners.mean(axis=0)) / size
-    simplices = (
-        Delaunay(own, qhull_options="QJ Pp").simplices if len(corners) > dim + 1 else np.arange(dim + 1)
-    )
-    at = corners[np.atleast_2d(simplices)]
-    volume = np.abs(np.linalg.det(at[:, 1:] - at[:, :1])) / factorial(dim)
-    height = np.abs(at).sum(axis=2)
-    least = height.min(axis=1)
-    table = np.zeros((len(at), dim + 1, dim + 1))
-    k = np.arange(dim + 1)
-    table[:, k, k] = least[:, None] - height
-    table[:, k[:-1], k[1:]] = 1.0
-    divided = expm(table)[:, 0, -1]
-    return float((factorial(dim) * volume * np.exp(-least) * divided).sum() / 2**dim)
+    return np.asarray(corners[Delaunay(own, qhull_options="QJ Pp").simplices], dtype=float)
+
+
+def _simplex_masses(at: FloatArray, dim: int) -> FloatArray:
+    """The masses of simplices ``[n, d + 1, d]``, each in one orthant."""
+    volume = np.abs(np.linalg.det(at[:, 1:] - at[:, :1]))  # times d!
+    return np.asarray(volume * divided_exponentials(-np.abs(at).sum(axis=2)) / 2**dim, dtype=float)
+
+
+def divided_exponentials(t: FloatArray) -> FloatArray:
+    r"""The divided differences :math:`\exp[t_0, .., t_d]` of points ``[n, d + 1]``, ``[n]``.
+
+    They are the corners of the exponentials of bidiagonal matrices, whose diagonals hold the points and whose
+    other entries are 1 (Opitz). Shifted by the least point, no entry is negative: Taylor's sum and squarings
+    add and multiply what is not negative, and lose nothing to cancellation.
+    """
+    if not len(t):
+        return np.zeros(0)
+    k, least = np.arange(t.shape[1]), t.min(axis=1)
+    halvings = 1 + int(np.ceil(np.log2(max(1.0, float(np.ptp(t, axis=1).max())))))
+    step = np.zeros((*t.shape, t.shape[1]))
+    step[:, k, k] = (t - least[:, None]) / 2**halvings
+    step[:, k[:-1], k[1:]] = 1 / 2**halvings
+    power = total = np.tile(np.eye(t.shape[1]), (len(t), 1, 1))
+    for n in range(1, TERMS + t.shape[1]):
+        power = power @ step / n
+        total = total + power
+    total = total * np.exp(least / 2**halvings)[:, None, None]
+    for _ in range(halvings):
+        total = total @ total
+    return np.asarray(total[:, 0, -1], dtype=float)

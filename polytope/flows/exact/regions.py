@@ -62,8 +62,8 @@ class FlowRegions:
         """
         with torch.no_grad():
             z = self.flow.inverse(self.flow.rows(x))[0]
-            base = self.flow.base.log_density(z).numpy()
-        region = self.complex.locate(z.numpy())
+            base = self.flow.base.log_density(z).cpu().numpy()
+        region = self.complex.locate(z.cpu().double().numpy())
         out: FloatArray = np.where(region >= 0, base - self.logdet[region], np.nan)
         return out
 

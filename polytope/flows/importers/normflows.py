@@ -11,30 +11,38 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from polytope.errors import UnsupportedOpError
+from polytope.errors import FlowError, UnsupportedOpError
+from polytope.flows.base import Base, normal_mixture, uniform_and_normal
 from polytope.flows.flow import Flow
-from polytope.flows.layers.affine import ActNorm, LULinear, Squeeze2d, gaussian_layer
+from polytope.flows.layers.affine import ActNorm, LULinear, Permute, Squeeze2d, gaussian_layer
 from polytope.flows.layers.bijection import Bijection
 from polytope.flows.layers.chain import Split2d
 from polytope.flows.layers.conditioner import Select
 from polytope.flows.layers.couplings import AdditiveCoupling, AffineCoupling
+from polytope.flows.layers.wrapped import Wrapped
 
 Shape = tuple[int, ...]
 
 
-def from_normflows(flow: Any, shape: Shape | None = None) -> Flow:
+def from_normflows(flow: Any, shape: Shape | None = None, *, label: int | None = None) -> Flow:
     """A normflows model with copies of its weights, in float64.
 
     Masked and blockwise couplings (``scale=False`` becomes additive couplings, which can be lowered), Glow
-    blocks, 1x1 convolutions, LU layers, permutations, ActNorm, squeezing and channel splits; normal bases.
+    blocks, 1x1 convolutions, LU layers, permutations, ActNorm, squeezing, channel splits and shifts become
+    layers of this package; all others that have an inverse (splines, autoregressive and residual layers,
+    the logit in front of images) are wrapped as they are. Bases are normal ones, with classes or without,
+    mixtures of them, and ``UniformGaussian``.
 
     Arguments:
-        flow: a ``NormalizingFlow`` or a ``MultiscaleFlow`` without classes.
+        flow: a ``NormalizingFlow``, ``ClassCondFlow`` or ``MultiscaleFlow``.
         shape: of one data point, for images; that of the base where ``None`` (vectors).
+        label: of a model with classes, which one: 0, 1, ...
 
     Raises:
         TypeError: it is no normflows model.
         UnsupportedOpError: a layer, or the base, is not supported.
+        ValueError: there is no such class, or a layer has not seen data that it depends on.
+        FlowError: a wrapped layer fails.
 
     References: Stimper et al. (2023), "normflows: A PyTorch Package for Normalizing Flows",
         https://arxiv.org/abs/2302.12014
@@ -42,33 +50,37 @@ def from_normflows(flow: Any, shape: Shape | None = None) -> Flow:
     import normflows as nf
 
     if isinstance(flow, nf.MultiscaleFlow):
-        if flow.class_cond or flow.transform is not None or shape is None:
-            raise UnsupportedOpError(
-                "from_normflows: a multi-scale model needs its data's shape, and may have neither classes "
-                "nor a transform in front."
-            )
-        layers, _ = _level(flow, len(flow.q0) - 1, shape)
+        if shape is None:
+            raise UnsupportedOpError("from_normflows: a multi-scale model needs its data's shape.")
+        layers, _ = _level(flow, len(flow.q0) - 1, shape, label)
+        if flow.transform is not None:
+            more, _ = _layer(flow.transform, shape)
+            layers += more
         return Flow(layers, shape=shape)
-    if not isinstance(flow, nf.NormalizingFlow):
+    known = isinstance(flow, nf.NormalizingFlow | nf.ClassCondFlow)
+    if not known or isinstance(flow, nf.ConditionalNormalizingFlow):
         raise TypeError(
-            f"from_normflows: expected a NormalizingFlow or a MultiscaleFlow, not {type(flow).__name__}."
+            "from_normflows: expected a NormalizingFlow, a ClassCondFlow or a MultiscaleFlow, not "
+            f"{type(flow).__name__}."
         )
     data = shape or _shape(flow.q0)
     layers, inner = _converted(flow.flows, data)
-    return Flow([*_base(flow.q0, inner), *layers], shape=data)
+    base = _density(flow.q0)
+    first = [] if base else _base(flow.q0, inner, label)
+    return Flow([*first, *layers] or [Permute(range(prod(data)))], base or "normal", data)
 
 
-def _level(flow: Any, number: int, shape: Shape) -> tuple[list[Bijection], Shape]:
+def _level(flow: Any, number: int, shape: Shape, label: int | None) -> tuple[list[Bijection], Shape]:
     """The layers of a scale, and in front of them the split into the coarser ones."""
     layers, inner = _converted(flow.flows[number], shape)
     if not number:
-        return [*_base(flow.q0[0], inner), *layers], inner
+        return [*_base(flow.q0[0], inner, label), *layers], inner
     if flow.merges[number - 1].mode != "channel":
         raise UnsupportedOpError("from_normflows: scales must be split by channels.")
     c, h, w = inner
-    coarse, _ = _level(flow, number - 1, (c // 2, h, w))
+    coarse, _ = _level(flow, number - 1, (c // 2, h, w), label)
     split = Split2d((c, h, w), coarse)
-    latent = _base(flow.q0[number], (c - c // 2, h, w))
+    latent = _base(flow.q0[number], (c - c // 2, h, w), label)
     if latent:  # the part that stays has means and deviations of its own
         mine = latent[0]
         assert isinstance(mine, ActNorm), "bases become scalings"
@@ -89,6 +101,7 @@ def _converted(parts: Iterable[Any], shape: Shape) -> tuple[list[Bijection], Sha
 
 def _layer(part: Any, shape: Shape) -> tuple[list[Bijection], Shape]:
     import normflows.flows as nf
+    from normflows.transforms import Shift
 
     if isinstance(part, nf.Squeeze):
         c, h, w = shape
@@ -100,13 +113,32 @@ def _layer(part: Any, shape: Shape) -> tuple[list[Bijection], Shape]:
         if getattr(part, "data_dep_init_done", 1.0) == 0:
             raise ValueError("from_normflows: an ActNorm has seen no data yet; train the flow first.")
         return [_scaling(part, shape)], shape
+    if isinstance(part, Shift):
+        loc = torch.full((prod(shape),), -float(part.shift), dtype=torch.float64)
+        return [gaussian_layer(loc, torch.zeros_like(loc))], shape
     if isinstance(part, nf.MaskedAffineFlow):
         return [_masked(part, prod(shape))], shape
     if isinstance(part, nf.AffineCouplingBlock):
         return [_block(part, shape)], shape
     if isinstance(part, nf.Permute | nf.Invertible1x1Conv | nf.InvertibleAffine | nf.LULinearPermute):
         return [_linear(part, shape)], shape
-    raise UnsupportedOpError(f"from_normflows: {type(part).__name__} is not supported.")
+    return [_wrapped(part, shape)], shape
+
+
+def _wrapped(part: Any, shape: Shape) -> Wrapped:
+    """A layer as it is, if it leads back; residual ones without their estimates of log-determinants."""
+    import normflows.flows as nf
+
+    own, name = deepcopy(part).double().eval(), f"from_normflows ({type(part).__name__})"
+    points_only = isinstance(part, nf.Residual)
+    ways = [lambda x, w=way: w(x)[0] if points_only else w(x) for way in (own.forward, own.inverse)]
+    layer = Wrapped(ways[0], ways[1], shape, name, own)
+    try:
+        with torch.no_grad():
+            layer.inverse(layer(torch.full((2, layer.dim), 0.25, dtype=torch.float64))[0])
+    except (FlowError, ValueError) as error:
+        raise UnsupportedOpError(f"{name} is not supported: {error}") from error
+    return layer
 
 
 def _scaling(part: Any, shape: Shape) -> ActNorm:
@@ -186,26 +218,68 @@ def _inside(net: Any) -> list[nn.Module]:
 
 def _shape(q0: Any) -> Shape:
     """The shape of one point of a base."""
+    import normflows.distributions.base as nf
+
+    if isinstance(q0, nf.GaussianMixture):
+        return (int(q0.dim),)
+    if isinstance(q0, nf.UniformGaussian):
+        return (int(q0.ndim),)
     if not hasattr(q0, "shape"):
         raise _no_rule(q0)
     return tuple(q0.shape)
 
 
 def _no_rule(q0: Any) -> UnsupportedOpError:
+    import normflows.distributions.target as targets
+
     name = "no base" if q0 is None else f"the base {type(q0).__name__}"
-    return UnsupportedOpError(f"from_normflows: {name} is not supported; take a DiagGaussian or a GlowBase.")
+    why = "; its density is not normalised" if isinstance(q0, targets.Target) else ""
+    return UnsupportedOpError(
+        f"from_normflows: {name} is not supported{why}; take a DiagGaussian, a GlowBase, a GaussianMixture "
+        "or a UniformGaussian."
+    )
 
 
-def _base(q0: Any, shape: Shape) -> list[Bijection]:
+def _density(q0: Any) -> Base | None:
+    """A base that is no normal distribution moved and scaled."""
+    import normflows.distributions.base as nf
+
+    if isinstance(q0, nf.GaussianMixture):
+        mean, log_scale = (v.detach().double().numpy()[0] for v in (q0.loc, q0.log_scale))
+        weight = torch.softmax(q0.weight_scores.detach().double(), 1).numpy()[0]
+        return normal_mixture(mean, np.exp(log_scale), weight)
+    if isinstance(q0, nf.UniformGaussian):
+        scale = q0.scale.detach().double().numpy()
+        return uniform_and_normal(np.isin(np.arange(q0.ndim), q0.ind.numpy()), scale)
+    return None
+
+
+def _base(q0: Any, shape: Shape, label: int | None) -> list[Bijection]:
     """The base's means and deviations as a first layer; none for a standard normal."""
     import normflows.distributions.base as nf
 
     if isinstance(q0, nf.DiagGaussian):
-        loc, log_scale = q0.loc, q0.log_scale
-    elif isinstance(q0, nf.GlowBase) and not q0.class_cond:
-        loc = q0.loc * torch.exp(q0.loc_logs * q0.logscale_factor)
-        log_scale = q0.log_scale * torch.exp(q0.log_scale_logs * q0.logscale_factor)
+        loc, log_scale = q0.loc[0], q0.log_scale[0]
+    elif isinstance(q0, nf.GlowBase):
+        loc = (q0.loc * torch.exp(q0.loc_logs * q0.logscale_factor))[0]
+        log_scale = (q0.log_scale * torch.exp(q0.log_scale_logs * q0.logscale_factor))[0]
+        if q0.class_cond:
+            k = _label(label, q0.num_classes)
+            loc = loc + q0.loc_cc[k].reshape(loc.shape)
+            log_scale = log_scale + q0.log_scale_cc[k].reshape(loc.shape)
+    elif isinstance(q0, nf.ClassCondDiagGaussian):
+        k = _label(label, q0.num_classes)
+        loc, log_scale = q0.loc[..., k], q0.log_scale[..., k]
     else:
         raise _no_rule(q0)
-    ends = [v.detach().double().reshape(v.shape[1:]).expand(shape).ravel() for v in (loc, log_scale)]
+    ends = [v.detach().double().expand(shape).ravel() for v in (loc, log_scale)]
     return [gaussian_layer(*ends)] if any(bool(end.any()) for end in ends) else []
+
+
+def _label(label: int | None, classes: int) -> int:
+    """The number of a class."""
+    if label is None or label != int(label) or not 0 <= label < classes:
+        raise ValueError(
+            f"from_normflows: the model has classes 0 .. {classes - 1}; label= must be one, not {label}."
+        )
+    return int(label)

@@ -1,4 +1,4 @@
-"""Trained coupling flows of zuko, whose transforms map data to base, as flows of this package."""
+"""Trained flows of zuko, whose transforms map data to base, as flows of this package."""
 
 from __future__ import annotations
 
@@ -7,27 +7,35 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from polytope.errors import UnsupportedOpError
+from polytope.flows.base import BaseName
 from polytope.flows.flow import Flow
 from polytope.flows.layers.affine import Permute, gaussian_layer
 from polytope.flows.layers.bijection import Bijection
 from polytope.flows.layers.couplings import AdditiveCoupling, AffineCoupling
+from polytope.flows.layers.wrapped import Wrapped
 
 
-def from_zuko(flow: Any) -> Flow:
-    """A zuko coupling flow (``zuko.flows.NICE``, ``RealNVP``) with copies of its weights, in float64.
+def from_zuko(flow: Any, context: ArrayLike | None = None) -> Flow:
+    """A zuko flow with copies of its weights, in float64.
 
-    ``NICE(..., univariate=AdditiveTransform, shapes=((),))`` becomes additive couplings, and can be lowered.
+    Coupling transforms (``zuko.flows.NICE``, ``RealNVP``) become couplings of this package:
+    ``NICE(..., univariate=AdditiveTransform, shapes=((),))`` additive ones, which can be lowered. All others
+    (masked autoregressive, neural spline, neural autoregressive, Gaussianising flows) are wrapped as they
+    are: they have densities, Jacobians, spectra and counterfactuals, and no regions.
 
     Arguments:
-        flow: a ``zuko.flows.Flow`` without context, of coupling transforms that are additive or affine, and
-            of permutations, over a normal base with independent coordinates.
+        flow: a ``zuko.flows.Flow`` over a normal or uniform base with independent coordinates.
+        context: ``[C]``, of a flow with a context: which flow of the family it is.
 
     Raises:
         TypeError: it is no zuko flow; a transform alone has no base.
-        UnsupportedOpError: a transform, or the base, is not supported.
+        UnsupportedOpError: the base is not supported, or the flow needs a context.
+        ValueError: the context is of another length, or not finite.
+        FlowError: a transform cannot be evaluated.
 
     References: Rozet et al., zuko, https://github.com/probabilists/zuko
     """
@@ -35,36 +43,92 @@ def from_zuko(flow: Any) -> Flow:
 
     if not isinstance(flow, ZukoFlow):
         raise TypeError(f"from_zuko: expected a zuko Flow (transform and base), not {type(flow).__name__}.")
-    parts = list(getattr(flow.transform, "transforms", [flow.transform]))
-    layers = [_layer(part) for part in reversed(parts)]
-    return Flow([*_base(flow.base), *layers])
+    whole, given = deepcopy(flow).double(), _given(context)
+    dim = _dimension(whole, given)
+    parts = list(getattr(whole.transform, "transforms", [whole.transform]))
+    base, first = _base(whole.base, given)
+    layers = [_layer(part, dim, given) for part in reversed(parts)]
+    return Flow([*first, *layers], base)
 
 
-def _layer(part: Any) -> Bijection:
-    """One lazy transform, turned round."""
+def _given(context: ArrayLike | None) -> Tensor | None:
+    """The context as one row of finite numbers."""
+    if context is None:
+        return None
+    row = torch.as_tensor(np.asarray(context, dtype=float)).ravel()
+    if not torch.isfinite(row).all():
+        raise ValueError("from_zuko: the context must be finite.")
+    return row
+
+
+def _dimension(whole: Any, context: Tensor | None) -> int:
+    """D; a refusal where the context is not what the flow reads."""
+    try:
+        with torch.no_grad():
+            law = whole(context)
+            law.log_prob(torch.zeros(1, *law.event_shape, dtype=torch.float64))
+    except (RuntimeError, TypeError, IndexError, AttributeError) as error:
+        if context is None:
+            raise UnsupportedOpError(
+                "from_zuko: the flow cannot be evaluated without a context. A flow with a context is a "
+                "family of flows; context= says which one."
+            ) from error
+        raise ValueError(f"from_zuko: the flow does not read a context of {len(context)} numbers.") from error
+    if len(law.event_shape) != 1:
+        raise UnsupportedOpError(f"from_zuko: points of shape {tuple(law.event_shape)} are no vectors.")
+    return int(law.event_shape[0])
+
+
+def _layer(part: Any, dim: int, context: Tensor | None) -> Bijection:
+    """One lazy transform, turned round: a layer of this package where there is one, else wrapped."""
     from zuko.flows.coupling import GeneralCouplingTransform
     from zuko.lazy import UnconditionalTransform
-    from zuko.transforms import AdditiveTransform, MonotonicAffineTransform, PermutationTransform
+    from zuko.transforms import PermutationTransform
 
     if isinstance(part, UnconditionalTransform) and isinstance(part(), PermutationTransform):
         return Permute(np.argsort(part().order.cpu().numpy()))
-    if not isinstance(part, GeneralCouplingTransform):
-        raise UnsupportedOpError(
-            f"from_zuko: {type(part).__name__} is not supported; couplings and permutations are."
-        )
-    mask = part.mask.cpu().numpy()
-    net = _dense(part.hyper)
-    first = next(module for module in net if isinstance(module, nn.Linear))
-    if first.in_features != mask.sum():
-        raise UnsupportedOpError(
-            "from_zuko: a flow with a context is a family of flows; fix the context first."
-        )
+    if isinstance(part, GeneralCouplingTransform):
+        coupling = _coupling(part, context)
+        if coupling is not None:
+            return coupling
+    return Wrapped(
+        lambda z: part(context).inv.call_and_ladj(z),
+        lambda x: part(context).call_and_ladj(x),
+        (dim,),
+        f"from_zuko ({type(part).__name__})",
+        part,
+    )
+
+
+def _coupling(part: Any, context: Tensor | None) -> Bijection | None:
+    """An additive or affine coupling by a network of linear layers; ``None`` if it is another one."""
+    from zuko.transforms import AdditiveTransform, MonotonicAffineTransform
+
+    mask, net = part.mask.cpu().numpy(), _dense(part.hyper)
     probe = part.univariate(*(torch.zeros(shape) for shape in part.shapes))
-    if isinstance(probe, AdditiveTransform):
-        return AdditiveCoupling(mask, _negative(net))
+    if net is None or not isinstance(probe, AdditiveTransform | MonotonicAffineTransform):
+        return None
+    _fix(net, int(mask.sum()), context)
     if isinstance(probe, MonotonicAffineTransform):
         return AffineCoupling(mask, _Scale(net, part.univariate), _Shift(net, part.univariate))
-    raise UnsupportedOpError(f"from_zuko: couplings by {type(probe).__name__} are not supported.")
+    last = net[-1]
+    if not isinstance(last, nn.Linear):
+        return None
+    last.weight.data.neg_()
+    if last.bias is not None:
+        last.bias.data.neg_()
+    return AdditiveCoupling(mask, net)
+
+
+def _fix(net: nn.Sequential, reads: int, context: Tensor | None) -> None:
+    """A conditioner whose first layer reads no context any more: what it contributes is in the bias."""
+    first = next(module for module in net if isinstance(module, nn.Linear))
+    if context is None or first.in_features == reads:
+        return
+    weight = first.weight.data
+    bias = weight[:, reads:] @ context + (0 if first.bias is None else first.bias.data)
+    first.weight, first.bias = nn.Parameter(weight[:, :reads].clone()), nn.Parameter(bias)
+    first.in_features = reads
 
 
 class _Scale(nn.Module):
@@ -95,15 +159,15 @@ class _Shift(_Scale):
         return shift
 
 
-def _dense(hyper: Any) -> nn.Sequential:
-    """Zuko's MLP with torch's linear layers, in float64."""
+def _dense(hyper: Any) -> nn.Sequential | None:
+    """Zuko's MLP with torch's linear layers, in float64; ``None`` if it has others."""
     from zuko.nn import Linear
 
     parts: list[nn.Module] = []
     for module in hyper:
         if isinstance(module, Linear):
             if module.weight.ndim != 2:
-                raise UnsupportedOpError("from_zuko: stacks of linear layers are not supported.")
+                return None
             linear = nn.Linear(module.in_features, module.out_features, module.bias is not None).double()
             linear.weight.data.copy_(module.weight.data)
             if module.bias is not None:
@@ -111,27 +175,19 @@ def _dense(hyper: Any) -> nn.Sequential:
             parts.append(linear)
         else:
             parts.append(deepcopy(module).double())
-    return nn.Sequential(*parts)
+    return nn.Sequential(*parts) if any(isinstance(m, nn.Linear) for m in parts) else None
 
 
-def _negative(net: nn.Sequential) -> nn.Sequential:
-    """Minus a network that ends in a linear layer."""
-    last = net[-1]
-    if not isinstance(last, nn.Linear):
-        raise UnsupportedOpError("from_zuko: a conditioner must end in a linear layer.")
-    last.weight.data.neg_()
-    if last.bias is not None:
-        last.bias.data.neg_()
-    return net
-
-
-def _base(lazy: Any) -> list[Bijection]:
-    """The base's means and deviations as a first layer; none for a standard normal."""
-    base = lazy()
-    inner = getattr(base, "base_dist", base)
+def _base(lazy: Any, context: Tensor | None) -> tuple[BaseName, list[Bijection]]:
+    """The base, and its place and width as a first layer; none for a standard one."""
+    law = lazy(context)
+    inner = getattr(law, "base_dist", law)
+    if isinstance(inner, torch.distributions.Uniform):
+        low, high = inner.low.double().ravel(), inner.high.double().ravel()
+        return "uniform", [gaussian_layer(low, (high - low).log())]
     if not isinstance(inner, torch.distributions.Normal):
         raise UnsupportedOpError(f"from_zuko: the base {type(inner).__name__} is not supported.")
-    loc, scale = inner.loc.double().ravel(), inner.scale.double().ravel()
+    loc, scale = inner.loc.detach().double().ravel(), inner.scale.detach().double().ravel()
     if not loc.any() and bool((scale == 1).all()):
-        return []
-    return [gaussian_layer(loc, scale.log())]
+        return "normal", []
+    return "normal", [gaussian_layer(loc, scale.log())]
