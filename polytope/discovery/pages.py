@@ -102,7 +102,9 @@ def _of_the_law(found: Findings) -> list[str]:
 
 def _numbers(numbers: Sequence[Number]) -> str:
     """Numbers by seed with their label."""
-    return f"{', '.join(map(in_words, numbers))} ({numbers[0].label})" if numbers else "not asked"
+    if not numbers or all(isinstance(n, Missing) for n in numbers):
+        return "not computed"
+    return f"{', '.join(map(in_words, numbers))} ({numbers[0].label})"
 
 
 def _table(lines: Sequence[Sequence[str]]) -> str:
