@@ -140,7 +140,8 @@ class Answers:
         self.begin("linear regions and pieces")
         sampled = len(self.sampled) if self.sampled else 0
         least, most = max(complex.lower, sampled), complex.upper
-        known = Regions(interval(least, most), interval(0, most), interval(0, most))
+        some = interval(min(least, 1), most)  # regions have a map
+        known = Regions(interval(least, most), some, some)
         what = "comparing the affine maps of regions"
         return self.clock.answered(what, lambda: region_numbers(complex, sampled, self.clock), known)
 
