@@ -1,6 +1,7 @@
 """The examples run, and the committed models are as accurate as their record says."""
 
 import json
+import runpy
 import subprocess
 import sys
 from itertools import pairwise
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from tests.examples import EXAMPLES, run_example
 from tests.networks import SHARED, needs_shared
@@ -43,6 +45,16 @@ def test_committed_files_are_small_and_whole() -> None:
     files = [path for path in (*EXAMPLES.glob("models/*"), *EXAMPLES.glob("data/*")) if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 300_000
     assert {path.suffix for path in files} == {".onnx", ".json", ".npz"}
+
+
+def test_the_committed_transformers_are_as_accurate_as_the_page_says() -> None:
+    """``docs/tutorials/transformer.md``: 95.3 % with ReLU, 95.6 % with GELU."""
+    example = runpy.run_path(str(EXAMPLES / "transformer.py"))
+    images, labels = example["held_out"]()
+    for activation, percent in (("relu", 95.3), ("gelu", 95.6)):
+        with torch.no_grad():
+            scores = example["pretrained"](activation)(images)
+        assert round(100 * float((scores.argmax(1).numpy() == labels).mean()), 1) == percent
 
 
 def test_training_writes_models_and_record(tmp_path: Path) -> None:

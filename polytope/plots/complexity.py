@@ -184,8 +184,8 @@ def plot_spline_features(
     """
     labels = {
         "positive": "share of positive units",
-        "distance": "distance to the nearest change of sign",
-        "angle": "angle to the nearest change of sign",
+        "distance": "distance to a change of sign",
+        "angle": "angle to a change of sign (radians)",
     }
     if what not in labels:
         raise ValueError(f"what must be one of {', '.join(map(repr, labels))}, not {what!r}.")
