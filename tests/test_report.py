@@ -90,7 +90,7 @@ def test_complete_audit_is_exact(tmp_path: Path) -> None:
 def test_partial_audit_never_passes_for_complete(limit: int) -> None:
     net = network(2, 16, 16, 1)
     truth = pt.audit(net, PLANE).as_dict()
-    report = pt.audit(net, PLANE, budget=pt.AuditBudget(max_regions=limit)).as_dict()
+    report = pt.audit(net, PLANE, budget=pt.AuditBudget(5.0, max_regions=limit)).as_dict()
     check_schema(report)
     assert not report["search"]["complete"]
     for name, number in report["regions"].items():
@@ -191,7 +191,7 @@ def _sha256(text: str) -> str:
 
 
 def test_every_number_of_the_page_has_its_label(tmp_path: Path) -> None:
-    done = pt.audit(network(2, 8, 8, 1), PLANE, budget=pt.AuditBudget(max_regions=3))
+    done = pt.audit(network(2, 8, 8, 1), PLANE, budget=pt.AuditBudget(4.0, max_regions=3))
     page = done.write_html(tmp_path / "report.html").read_text()
     assert "stopped by its budget" in page
     assert page.count('class="label bound"') >= 4

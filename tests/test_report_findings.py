@@ -63,7 +63,7 @@ def test_standing_and_the_rows_at_a_glance(tmp_path: Path) -> None:
     rows = glance(found.report)
     assert (rows[0].title, rows[0].value) == ("property bad.vnnlib", "violated")
     assert all(row.place for row in rows)
-    stopped = pt.audit(ABSOLUTE, pt.Polyhedron.box([-2], [2]), budget=pt.AuditBudget(max_regions=1))
+    stopped = pt.audit(ABSOLUTE, pt.Polyhedron.box([-2], [2]), budget=pt.AuditBudget(4.0, max_regions=1))
     assert standing(stopped.report) == "partial"
     assert any("ended by its limit of regions" in left.why for left in stopped.report.not_done)
 

@@ -47,7 +47,8 @@ def _over_domain(subject: Subject, complex: RegionComplex, clock: Clock) -> Numb
     greatest = found.lower
     if not complex.domain.is_bounded or _too_large(straight.network):
         return Bound(greatest, note="the steepest of the regions looked at")
-    bounds = lipschitz_bounds(straight.network, straight.domain, samples=100, max_seconds=_share(clock))
+    seconds = _share(clock, 1.0 if subject.points is None else 0.5)  # slopes at points come next
+    bounds = lipschitz_bounds(straight.network, straight.domain, samples=100, max_seconds=seconds)
     greatest = max(greatest, bounds.lower)
     return interval(greatest, max(bounds.upper, greatest), "the steepest region looked at; a certified bound")
 
@@ -89,16 +90,15 @@ def _over_box(subject: Subject, steepest: float, clock: Clock) -> Number | None:
         return Missing(clock.refuse(what, "the interval Jacobians of that many inputs take too long"))
     if clock.left <= 0:
         return Missing(clock.refuse(what, "the budget was spent"))
-    seconds = clock.limit if Budget(None, clock.limit).has_time_for_torch() else None
-    bounds = lipschitz_bounds(subject.network, box, samples=64, max_seconds=seconds)
+    bounds = lipschitz_bounds(subject.network, box, samples=64, max_seconds=_share(clock, 1.0))
     lower = max(bounds.lower, steepest)
     return interval(lower, max(bounds.upper, lower), "the steepest point looked at; a certified bound")
 
 
-def _share(clock: Clock) -> float | None:
-    """Half of the time that is left, to bring ends together; ``None`` for none, or where it is too short."""
-    half = None if clock.limit is None else clock.limit / 2
-    return half if Budget(None, half).has_time_for_torch() else None
+def _share(clock: Clock, part: float) -> float | None:
+    """A part of the time left, to bring ends together; ``None`` for no limit, or where it is too short."""
+    seconds = None if clock.limit is None else part * clock.limit
+    return seconds if Budget(None, seconds).has_time_for_torch() else None
 
 
 def _too_large(network: Network) -> bool:
