@@ -230,14 +230,19 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
     ):
         with pytest.raises(kind, match=match):
             one(tmp_path, shape, name, [], shape)
+    with pytest.raises(CorruptFileError, match="no padding of number 7"):
+        one(tmp_path, [1, 2, 2, 1], "MAX_POOL_2D", [], [1, 1, 1, 1], table="Pool2DOptions", Padding=7)
     m, x, y, *_ = small_network()
     whole = m.data([x], [y])
+    m.operators[-1] = (*m.operators[-1][:2], [], *m.operators[-1][3:])
+    with pytest.raises(CorruptFileError, match="FULLY_CONNECTED: it has no output"):
+        load(saved(tmp_path, m, [x], [y]))
     for data in (b"TFL3" * 20, whole[:-400], whole[:100], b"\0" * 8 + whole[8:]):
         (tmp_path / "broken.tflite").write_bytes(data)
         with pytest.raises(CorruptFileError, match=r"broken\.tflite"):
             load(tmp_path / "broken.tflite")
     with pytest.raises(ValueError, match="module="):
-        load(saved(tmp_path, m, [x], [y]), module=torch.nn.ReLU())
+        load(saved(tmp_path, *small_ends()), module=torch.nn.ReLU())
 
 
 def test_without_the_package_one_sentence_says_what_to_install(

@@ -9,7 +9,7 @@ import harness
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-PARTS = ("harness", "cifar_modules", "budget_verbs")  # of benchmarks
+PARTS = ("harness", "cifar_modules", "budget_verbs", "real_networks")  # of benchmarks
 FILES = sorted(file for file in FOLDER.glob("*.py") if file.stem not in PARTS)
 
 

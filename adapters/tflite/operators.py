@@ -55,6 +55,8 @@ def write(g: Written, operator: Operator) -> None:
     Raises:
         UnsupportedOpError: it has no counterpart here.
     """
+    if min(operator.outputs, default=-1) < 0:
+        raise CorruptFileError("it has no output.")
     if operator.name in _SEVERAL:
         _SEVERAL[operator.name](g, operator)
         return

@@ -9,7 +9,7 @@ import numpy as np
 
 from adapters.tflite.file import Operator
 from adapters.tflite.graph import Written
-from polytope.errors import UnsupportedOpError
+from polytope.errors import CorruptFileError, UnsupportedOpError
 
 _FIRST, _LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 _PADDING = ("SAME_UPPER", "VALID")
@@ -22,7 +22,10 @@ def _on_images(g: Written, op: str, value: str, *more: str, **attributes: Any) -
 
 
 def _padding(operator: Operator) -> str:
-    return _PADDING[operator.options["Padding"]]
+    number = operator.options["Padding"]
+    if not 0 <= number < len(_PADDING):
+        raise CorruptFileError(f"there is no padding of number {number}.")
+    return _PADDING[number]
 
 
 def _strides(operator: Operator) -> list[int]:
