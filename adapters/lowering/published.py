@@ -48,7 +48,7 @@ TESTED_ATEN = frozenset(
         *("ge", "grid_sampler_2d", "gt", "hardsigmoid", "hardtanh", "im2col", "index", "index_select"),
         *("instance_norm", "kthvalue", "le", "leaky_relu", "linalg_vector_norm", "linear", "lt", "mH"),
         *("mT", "masked_fill", "matmul", "matrix_exp", "max", "max_pool1d", "max_pool2d", "maximum"),
-        *("mean", "median", "msort", "mul", "mv", "neg", "ones", "pad", "permute", "pixel_shuffle"),
+        *("mean", "median", "mm", "msort", "mul", "mv", "neg", "ones", "pad", "permute", "pixel_shuffle"),
         *("pixel_unshuffle", "pow", "prelu", "relu", "relu6", "repeat", "repeat_interleave", "reshape"),
         *("rnn_relu", "rnn_relu_cell", "roll", "rot90", "rrelu", "rsub", "scatter", "select", "slice"),
         *("slice_scatter", "softmax", "softshrink", "sort", "split_with_sizes", "squeeze", "stack", "sub"),
