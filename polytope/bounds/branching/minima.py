@@ -55,6 +55,11 @@ class Minima:
         return 0 if self._nodes is None else self.bounding.settled
 
     @property
+    def cells(self) -> int:
+        """How many parts the box is in: nodes that are settled, and those that are open."""
+        return 0 if self._nodes is None else self.bounding.settled + len(self._nodes)
+
+    @property
     def low(self) -> FloatArray:
         """``[m]``: proved lower bounds of the outputs."""
         if self._nodes is None:

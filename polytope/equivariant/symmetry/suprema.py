@@ -171,7 +171,7 @@ def _by_branching(error: Network, domain: Polyhedron, most: float, budget: Budge
     from polytope.bounds.branching.minima import Minima  # loads torch, which takes seconds
 
     def spent() -> bool:
-        return budget.spent(0) or search.settled >= most
+        return budget.spent(0) or search.cells >= most
 
     known = LeastValues(both_signs(error), domain)
     known.begin(budget.first)
