@@ -1,5 +1,8 @@
 """Verbs on files, outputs and data say what to pass, and ranges may lie beyond float64."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,3 +69,17 @@ def test_a_range_beyond_float64_is_endless() -> None:
     found = pt.output_range(net, pt.Polyhedron.box([-1e308] * 2, [1e308] * 2))
     assert found.low[0] <= found.least[0]
     assert (found.greatest[0], found.high[0]) == (np.finfo(float).max, np.inf)
+
+
+def test_ctrl_c_while_modules_load_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    path = os.pathsep.join([str(tmp_path), str(Path(pt.__file__).parents[1])])
+    done = subprocess.run(
+        [sys.executable, "-m", "polytope", "ops"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "Interrupted; nothing was written.\n"

@@ -51,13 +51,13 @@ def bench(
 
     The TOML file names architectures, data, training and measures: --example prints one with all its keys.
     """
-    from polytope.studies.data import read_data
-    from polytope.studies.files import write_files
-    from polytope.studies.run import run_bench
-    from polytope.studies.spec import read_spec
-
     folder = out or Path("bench") / spec.stem
     with sentences(f"Interrupted: the same command continues in {folder}."):
+        from polytope.studies.data import read_data
+        from polytope.studies.files import write_files
+        from polytope.studies.run import run_bench
+        from polytope.studies.spec import read_spec
+
         asked = read_spec(spec)
         images = read_data(asked, data)
         with Console(stderr=True).status("benchmark") as status:

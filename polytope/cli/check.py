@@ -68,9 +68,9 @@ def check(
     The time limit is for each of them. Of several the others are decided where one is no property of this
     model; the command then ends with exit code 2.
     """
-    from polytope.report.property import property_facts, property_verdict
-
     with sentences(), Console(stderr=True).status("deciding the property"):
+        from polytope.report.property import property_facts, property_verdict
+
         results = _result_files(stated, deciding.result)
         refused: dict[Path, str] = {}
         properties = _each(stated, property_from, refused)

@@ -45,10 +45,10 @@ def compare(
     cuts the other one only. Exports of one
     model round its weights differently: give a --tolerance.
     """
-    from polytope.properties.equivalence import equivalent
-    from polytope.report.equivalence import equivalence_facts, equivalence_verdict
-
     with sentences(), Console(stderr=True).status("comparing the models"):
+        from polytope.properties.equivalence import equivalent
+        from polytope.report.equivalence import equivalence_facts, equivalence_verdict
+
         first, second = (
             load(file, _of_file(file, reading, beside)) for file, beside in ((model, other), (other, model))
         )

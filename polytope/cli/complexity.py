@@ -32,9 +32,9 @@ def complexity(
     as_json: options.AsJson = False,
 ) -> None:
     """Count the units with a crossing near data points, by layer and by class."""
-    from polytope.report.complexity import complexity_facts
-
     with sentences():
+        from polytope.report.complexity import complexity_facts
+
         network = load(model, reading)
         points = points_from_file(data, network, scale, inside(model, reading))
         classes = task_of(points.labels, len(points.x), network.output_dim).classes

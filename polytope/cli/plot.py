@@ -47,11 +47,11 @@ def plot(
     reading: Reading,
 ) -> None:
     """Draw regions in two or three dimensions, decision boundaries, their graph, bounds, or complexity."""
-    from polytope.cli.drawing import draw_complex, draw_complexity, refuse_dimensions
-    from polytope.plots.files import picture_format, write_picture
-
     complete = True
     with sentences(), watching(Console(stderr=True)) as watch:
+        from polytope.cli.drawing import draw_complex, draw_complexity, refuse_dimensions
+        from polytope.plots.files import picture_format, write_picture
+
         picture_format(out)
         network = load(model, reading)
         scope = chosen_scope(network, where, vnnlib)
