@@ -125,6 +125,20 @@ def test_what_is_no_model_is_refused() -> None:
     assert mlp_blocks(helper.make_model(graph)) == ()
 
 
+class WrittenOut(torch.nn.Module):
+    """A root-mean-square normalisation as language models write it."""
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(d))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Tokens of one length, scaled."""
+        h = x.to(torch.float32)
+        h = h * torch.rsqrt(h.pow(2).mean(-1, keepdim=True) + 1e-6)
+        return self.weight * h.to(x.dtype)
+
+
 class Unbiased(torch.nn.Module):
     """Tokens, a norm, an MLP whose first nine units have no bias and whose last has one."""
 
@@ -141,7 +155,7 @@ class Unbiased(torch.nn.Module):
         return torch.as_tensor(self.down(torch.relu(self.up(self.norm(x)))))
 
 
-@pytest.mark.parametrize("norm", [torch.nn.LayerNorm, torch.nn.RMSNorm])
+@pytest.mark.parametrize("norm", [torch.nn.LayerNorm, torch.nn.RMSNorm, WrittenOut])
 def test_units_without_bias_cut_cones_in_front_of_a_norm(norm: type[torch.nn.Module]) -> None:
     model = Unbiased(norm)
     (block,) = mlp_blocks(model, torch.zeros(1, 3, 6))
