@@ -260,8 +260,40 @@ def test_bad_questions_are_refused() -> None:
         flows.exact_counterfactual(f, flow, x[0], 0.5)
     with pytest.raises(ValueError, match="one point"):
         flows.exact_counterfactual(f, flow, x, 0)
-    with pytest.raises(ValueError, match="margin"):
-        flows.exact_counterfactual(f, flow, x[0], 0, margin=-1.0)
+    for margin in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="the margin must be a finite number"):
+            flows.exact_counterfactual(f, flow, x[0], 0, margin=margin)
+    for target in (None, "a"):
+        with pytest.raises(TypeError, match="the target must be of real numbers"):
+            flows.exact_counterfactual(f, flow, x[0], target)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="one finite number"):
+        flows.exact_counterfactual(f, flow, x[0], np.nan)
+    with pytest.raises(TypeError, match="x must be of real numbers"):
+        flows.exact_counterfactual(f, flow, x[0] + 0j, 0)
+    with pytest.raises(ValueError, match="norm must be 1, 2 or"):
+        flows.exact_counterfactual(f, flow, x[0], 0, norm=3)
+
+
+def test_what_is_known_and_where_one_looks_are_checked_also_where_nothing_is_to_do() -> None:
+    """A known point outside of the domain was an answer outside of it, where a budget ended the search."""
+    flow, line = flows.Flow([flows.LULinear(2, matrix=np.eye(2))]), pt.mlp([([[1.0, 0.0]], [0.0])])
+    box = pt.Polyhedron.box([-1, -1], [1, 1])
+    with pytest.raises(ValueError, match="known base point is no point of the domain"):
+        flows.exact_counterfactual(line, flow, [0.0, 0.0], 0.5, domain=box, known=[2.0, 0.0])
+    with pytest.raises(ValueError, match="base point of x is no point of the domain"):
+        flows.exact_counterfactual(line, flow, [2.0, 0.0], 2.0, domain=box)
+    with pytest.raises(ValueError, match="does not reach the target"):
+        flows.exact_counterfactual(line, flow, [0.0, 0.0], 0.5, known=[np.nan, 0.0])
+    wide, values = flows.Flow([flows.LULinear(3, matrix=np.eye(3))]), pt.mlp([(np.eye(3), np.zeros(3))])
+    pairs = [[-1, 1]] * 3
+    with pytest.raises(ValueError, match=r"the box must be numbers \[2, 3\], not \(3, 2\)"):
+        flows.exact_counterfactual(values, wide, np.zeros(3), 1, box=pairs)
+    found = flows.exact_counterfactual(line, flow, [0.0, 0.0], 0.5, norm="inf", domain=box)
+    assert (found.certified, found.distance) == (True, 0.5)
+
+
+def test_flows_without_regions_are_refused() -> None:
+    f, x = module(2, 6, 3), points(2, 2).numpy()
     with pytest.raises(NotPiecewiseLinearError, match="exact_counterfactual needs the regions"):
         flows.exact_counterfactual(f, flows.realnvp(2, hidden=(4,)), x[0], 0)
 

@@ -16,16 +16,17 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from polytope.bounds.signs import signs_at
-from polytope.engines.amounts import Seconds
+from polytope.engines.amounts import Seconds, from_zero
 from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.flows.exact.behind import behind_flow
 from polytope.flows.exact.planar_search import nearest_in_plane
 from polytope.flows.flow import Flow
 from polytope.flows.geometry import base_points
-from polytope.geometry.norm_distance import DUAL
+from polytope.geometry.norms import as_norm
 from polytope.geometry.polyhedron import Polyhedron
-from polytope.given import DomainLike, as_domain
+from polytope.given import DomainLike, as_domain, described
 from polytope.ir import Dense, Layer, Network, max_groups
+from polytope.ir.arrays import floats
 from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.ir.oneline import one_line
@@ -65,7 +66,7 @@ def exact_counterfactual(
     target: float,
     *,
     margin: float = 0.0,
-    norm: float = 2,
+    norm: float | str = 2,
     domain: DomainLike | None = None,
     box: ArrayLike | None = None,
     known: ArrayLike | None = None,
@@ -114,29 +115,55 @@ def exact_counterfactual(
     """
     ends = _ends(box, flow.dim)
     whole = behind_flow(f, flow, "exact_counterfactual", data_too=ends is not None)
-    point = np.asarray(x, dtype=float).ravel()
+    point = _vector(x, "x")
     if len(point) != flow.dim:
         raise ValueError(f"exact_counterfactual: x must be one point of R^{flow.dim}, not {np.shape(x)}.")
-    if margin < 0:
-        raise ValueError(f"exact_counterfactual: the margin must not be negative, and is {margin}.")
+    lead = from_zero(margin, "exact_counterfactual: the margin")
+    p, budget = as_norm(norm, "exact_counterfactual: the norm"), Budget(max_regions, max_seconds)
     start = base_points(flow, point[None])[0]
-    reached = _target_margin(whole, float(target), margin, start, ends)
+    reached = _target_margin(whole, _finite(target), lead, start, ends)
+    look = Polyhedron.whole_space(flow.dim) if domain is None else as_domain(domain, flow.dim)
+    if not look.contains(start[None])[0]:
+        raise ValueError("exact_counterfactual: the base point of x is no point of the domain.")
+    near = None if known is None else _reaching_point(known, reached, look)
     if signs_at(reached, start)[0] >= 0:
         return ExactCounterfactual(start, point, 0.0, 0.0, True, 0)
-    look = Polyhedron.whole_space(flow.dim) if domain is None else as_domain(domain, flow.dim)
-    near = None if known is None else np.asarray(known, dtype=float).ravel()
-    if near is not None and (len(near) != len(start) or signs_at(reached, near)[0] < 0):
-        raise ValueError("exact_counterfactual: the known base point does not reach the target.")
-    if norm not in DUAL:
-        raise ValueError(f"exact_counterfactual: the norm must be 1, 2 or infinity, not {norm!r}.")
-    if look.dim != flow.dim or not look.contains(start[None])[0]:
-        raise ValueError("exact_counterfactual: the base point of x is no point of the domain.")
-    found = _search(reached, start, float(norm), look, Budget(max_regions, max_seconds), progress, near)
+    found = _search(reached, start, p, look, budget, progress, near)
     if near is not None and not found.exact:
-        found = _nearer(found, reached, start, near, norm)
+        found = _nearer(found, reached, start, near, p)
     z = found.witness
     image = None if z is None else flow.network("forward")(z)
     return ExactCounterfactual(z, image, found.value, found.lower, found.exact, found.regions)
+
+
+def _finite(target: object) -> float:
+    """The target as a number."""
+    found = _vector(target, "the target")
+    if found.size != 1 or not np.isfinite(found).all():
+        raise ValueError(f"exact_counterfactual: the target must be one finite number, not {target!r}.")
+    return float(found[0])
+
+
+def _vector(given: object, name: str) -> FloatArray:
+    """Numbers in a row."""
+    try:
+        if given is None or isinstance(given, str | bool):
+            raise TypeError(given)
+        return floats(given).ravel()
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"exact_counterfactual: {name} must be of real numbers, not {described(given)}."
+        ) from error
+
+
+def _reaching_point(known: ArrayLike, reached: Network, domain: Polyhedron) -> FloatArray:
+    """The base point that a caller knows, which must be one of the domain that reaches the target."""
+    near = _vector(known, "known")
+    if len(near) != domain.dim or not np.isfinite(near).all() or signs_at(reached, near)[0] < 0:
+        raise ValueError("exact_counterfactual: the known base point does not reach the target.")
+    if not domain.contains(near[None])[0]:
+        raise ValueError("exact_counterfactual: the known base point is no point of the domain.")
+    return near
 
 
 def _search(
@@ -213,8 +240,8 @@ def _ends(box: ArrayLike | None, dim: int) -> FloatArray | None:
     """The ends of a box of data space; ``None`` where none bounds anything."""
     if box is None:
         return None
-    ends = np.asarray(box, dtype=float)
-    if ends.ndim != 2 or ends.size != 2 * dim or np.isnan(ends).any():
+    ends = _vector(box, "the box")
+    if np.shape(box) != (2, dim) or np.isnan(ends).any():
         raise ValueError(f"exact_counterfactual: the box must be numbers [2, {dim}], not {np.shape(box)}.")
     ends = ends.reshape(2, dim)
     if not (ends[0] <= ends[1]).all():
