@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 from polytope.errors import UnsupportedOpError
 
@@ -32,20 +33,26 @@ class Piece:
         dequantised: bool | None = None,
     ) -> Piece:
         """The piece that one name or several on each side say; ``None`` for the model's own end."""
-        if smooth is not None and not (
-            isinstance(smooth, int | float) and math.isfinite(smooth) and smooth > 0
-        ):
+        number = isinstance(smooth, Real) and not isinstance(smooth, bool)
+        if smooth is not None and not (number and math.isfinite(smooth) and smooth > 0):
             raise ValueError(f"smooth= must be a positive number, the spacing of splines, not {smooth!r}.")
         if dequantised not in (None, True, False):
             raise ValueError(f"dequantised= must be True or False, not {dequantised!r}.")
-        return Piece(_names(start), _names(until), smooth, bool(dequantised))
+        spacing = None if smooth is None else float(smooth)
+        return Piece(_names(start, "from_"), _names(until, "until"), spacing, bool(dequantised))
 
     def __bool__(self) -> bool:
         return bool(self.start or self.until)
 
 
-def _names(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    return () if names is None else (names,) if isinstance(names, str) else tuple(names)
+def _names(names: str | Iterable[str] | None, argument: str) -> tuple[str, ...]:
+    """The names that one or several are; each of those where a piece begins once."""
+    if names is None or isinstance(names, str):
+        return () if names is None else (names,)
+    found = tuple(names) if isinstance(names, Iterable) else (None,)
+    if isinstance(names, bytes) or not all(isinstance(name, str) for name in found):
+        raise TypeError(f"{argument}= must be the name of a tensor or a list of names, not {names!r}.")
+    return tuple(dict.fromkeys(found)) if argument == "from_" else found
 
 
 def refuse_other_ways(

@@ -121,3 +121,17 @@ def test_the_command_line_audits_a_piece_with_the_models_own_data(tmp_path: Path
     assert report["data"]["points"] == len(TOKENS)
     assert report["verdict"][0].startswith("m.onnx from 'normed' up to 'mlp' is a")
     assert "normed" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("argument", ["from_", "until"])
+@pytest.mark.parametrize("name", [3, b"normed", ["normed", None]])
+def test_names_that_are_none_are_refused(argument: str, name: object) -> None:
+    with pytest.raises(TypeError, match=f"{argument}= must be the name of a tensor or a list of names"):
+        from_onnx(transformer_like(), **{argument: name})  # type: ignore[arg-type]
+
+
+def test_a_name_may_stand_twice_and_a_spacing_may_be_of_numpy() -> None:
+    piece = from_onnx(transformer_like(), from_=["normed", "normed"], until="mlp", smooth=np.float32(0.5))  # type: ignore[arg-type]
+    assert piece.input_names == ("normed",)
+    with pytest.raises(ValueError, match=r"smooth= must be a positive number.*True"):
+        from_onnx(transformer_like(), from_="normed", until="mlp", smooth=True)
