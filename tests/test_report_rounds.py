@@ -12,6 +12,7 @@ from polytope.cli.started import process_started
 from polytope.engines.budget import LARGE, resident_bytes
 from polytope.ir.looking import look
 from polytope.labelled import Bound, Exact, Missing, Number, ends
+from polytope.regions.outlines import outlines
 from polytope.report.asked import AuditBudget, ModelFile, Silence
 from polytope.report.audit import answered
 from polytope.report.clock import MEMORY, Clock
@@ -114,3 +115,12 @@ def test_distances_that_are_known_stay_when_time_ends() -> None:
 
 def test_a_process_began_before_now() -> None:
     assert 0 < monotonic() - process_started() < 1e6
+
+
+def test_outlines_that_a_look_ends_are_none_and_not_some() -> None:
+    complex = pt.enumerate_regions(seeded(0, 2, 8, 8, 2), SQUARE)
+    clock = Clock(1e-9, {"all": 1.0}, started=monotonic() - 10)
+    clock.begin("all")
+    clock._began -= 10
+    assert clock.answered("outlines", lambda: outlines(complex), None) is None
+    assert len(outlines(complex)) == len(complex)

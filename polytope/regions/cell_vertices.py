@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from polytope.core.limits import BudgetSpent
 from polytope.core.vertex_cells import explore, suits_vertices
 from polytope.ir.maps import FloatArray
 from polytope.regions.region import Regions
@@ -13,11 +14,17 @@ from polytope.regions.vertices_again import numbers_in
 
 
 def cell_vertices(complex: Regions) -> Iterator[FloatArray]:
-    """The vertices ``[v, d]`` of every region of a complete complex in a bounded domain, in their order."""
+    """The vertices ``[v, d]`` of every region of a complete complex in a bounded domain, in their order.
+
+    Raises:
+        BudgetSpent: a look of the block around ended the work: some of them never pass for all.
+    """
     if not suits_vertices(complex.domain):
         yield from (region.vertices() for region in complex)
         return
     found = explore(complex.network, complex.domain, keep="vertices")
+    if len(found.patterns) != len(complex):
+        raise BudgetSpent
     order = np.argsort(numbers_in(complex.patterns, found.patterns))
     for i in order.tolist():
         yield found.vertices.points[found.vertices.offsets[i] : found.vertices.offsets[i + 1]]
