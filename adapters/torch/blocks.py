@@ -22,7 +22,8 @@ _SAME = ("dropout", "to", "_to_copy", "contiguous", "clone", "alias", "detach", 
 def flow_of_module(module: torch.nn.Module, example_input: Any) -> dict[str, Part]:
     """All values of a module in inference mode, in order."""
     given = example_input if isinstance(example_input, tuple | list) else (example_input,)
-    examples = tuple(torch.as_tensor(x) for x in given)
+    place = next((p.device for p in module.parameters()), torch.device("cpu"))
+    examples = tuple(torch.as_tensor(x, device=place) for x in given)
     with quiet(), inference(module):
         program = program_of(exported_program(module, examples))
     steps = {step.name: step for step in program.steps if step.outputs}

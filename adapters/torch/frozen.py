@@ -23,7 +23,7 @@ from polytope.ir import Network
 _NORMALISERS = ("_softmax", "rsqrt")
 
 
-def frozen_network(module: torch.nn.Module, x: Any, piece: Piece) -> Network:
+def frozen_network(module: torch.nn.Module, x: tuple[torch.Tensor, ...], piece: Piece) -> Network:
     """The network of a module in inference mode with its softmaxes and reciprocal roots as constants.
 
     Arguments:
@@ -31,6 +31,8 @@ def frozen_network(module: torch.nn.Module, x: Any, piece: Piece) -> Network:
         x: one sample of its inputs, behind a batch axis of one.
         piece: where it begins and ends, by the names of the program in small steps.
     """
+    place = next((p.device for p in module.parameters()), torch.device("cpu"))
+    x = tuple(sample.to(place) for sample in x)
     with quiet(), inference(module):
         exported = _in_small_steps(module, x)
         program = program_of(exported)
