@@ -1,5 +1,6 @@
 """TFLite files: operators mean what torch means by them; what is quantised, sparse or broken is refused."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import polytope as pt
 from adapters import load
 from adapters.lowering.registry import has_rule
 from polytope.errors import CorruptFileError, LoadError, NotPiecewiseLinearError, UnsupportedOpError
+from tests.command_line import polytope
 from tests.tflite_files import Model
 
 RNG = np.random.default_rng(0)
@@ -219,6 +221,16 @@ def test_what_is_quantised_is_refused_or_read_without_rounding(tmp_path: Path) -
 def small_ends() -> tuple[Model, list[int], list[int]]:
     m, x, y, *_ = small_network()
     return m, [x], [y]
+
+
+def test_the_tensors_of_a_file_are_listed(tmp_path: Path) -> None:
+    m, x, y, _ = quantised()
+    told = polytope("info", saved(tmp_path, m, [x], [y]), "--json")
+    assert told.returncode == 3  # it is quantised
+    found = json.loads(told.stdout)
+    assert found["declared_inputs"] == {"t0": [1, 4]}
+    assert [t["operator"] for t in found["tensors"]] == ["QUANTIZE", "FULLY_CONNECTED", "DEQUANTIZE"]
+    assert [t["name"] for t in found["tensors"]] == ["t1", "t3", "t4"]
 
 
 def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ def info(
 ) -> None:
     """Show what a model file holds: inputs, outputs, tensors (cuts for --until), layers, and what is refused.
 
-    Code 3 if the file as a whole is refused; the tensors of an ONNX file are listed all the same.
+    Code 3 if the file as a whole is refused; the tensors of an ONNX or TFLite file are listed all the same.
     """
-    from adapters.onnx.contents import Contents, contents
+    from adapters.onnx.contents import Contents
 
     network, refused, found = None, "", Contents()
     with sentences():
@@ -39,7 +39,7 @@ def info(
         except LoadError as error:
             refused = str(error)
         try:
-            found = contents(model) if model.suffix.lower() == ".onnx" else found
+            found = _contents(model)
         except (LoadError, OSError):
             if network is not None:
                 raise
@@ -49,6 +49,16 @@ def info(
         _tell(model, network, found, every=every)
     if refused:
         end(REFUSED, refused)
+
+
+def _contents(model: Path) -> Any:
+    """The names in a model file, where its format has some that can be listed."""
+    from adapters.onnx import contents as onnx
+    from adapters.tflite import contents as tflite
+
+    readers = {".onnx": onnx.contents, ".tflite": tflite.contents}
+    reader = readers.get(model.suffix.lower())
+    return onnx.Contents() if reader is None else reader(model)
 
 
 def _facts(model: Path, network: Network | None, refused: str, found: Any) -> dict[str, Any]:
