@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from io import StringIO
 from time import sleep
 from typing import Any
@@ -63,6 +64,14 @@ def test_in_a_notebook_a_bar_is_a_text_that_changes(monkeypatch: pytest.MonkeyPa
     bar.stage("")
     assert texts
     assert all(text.startswith("regions: 7 found") for text in texts)
+
+
+@pytest.fixture(autouse=True)
+def interrupts() -> Iterator[None]:
+    """Python's own handler: processes that a shell starts in the background ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 LARGE = seeded(0, 5, 300, 300, 300, 1)  # whose search takes hours
