@@ -149,5 +149,5 @@ def test_info_lists_tensors_and_says_what_is_refused(tmp_path: Path) -> None:
     assert load(tmp_path / "abs.npz").n_units == 2
     done = polytope("info", tmp_path / "abs.npz")
     assert done.returncode == 0
-    assert "units    2 in layers of 2" in done.stdout
+    assert "units    2 in a layer of 2" in done.stdout
     assert polytope("info", tmp_path / "nothing.onnx").returncode == 3
