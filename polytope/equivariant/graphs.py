@@ -23,10 +23,9 @@ from torch import Tensor
 
 from polytope.equivariant.groups.representations import Representation, permutation
 from polytope.equivariant.groups.tables import from_permutations
-from polytope.equivariant.layers import SetLinear, set_size
-from polytope.equivariant.lowering import AffineMap, Shape, array, check_shape
+from polytope.equivariant.layers import SetLinear
 from polytope.ir.arrays import floats
-from polytope.ir.maps import Dense, FloatArray
+from polytope.ir.maps import FloatArray
 
 MOST = 1000  # automorphisms: the table of a group has so many numbers squared
 
@@ -58,16 +57,10 @@ class GraphConv(SetLinear):
 
     def matrix(self, n: int) -> Tensor:
         """The linear map of all vertices, ``[n out, n in]``."""
+        if n != len(self.edges):
+            raise ValueError(f"GraphConv: the graph has {len(self.edges)} vertices, the values {n}.")
         one = torch.eye(len(self.edges), dtype=self.own.dtype, device=self.own.device)
         return torch.kron(one, self.own) + torch.kron(self.edges.to(one), self.others)
-
-    def affine(self, shape: Shape) -> AffineMap:
-        """The layer on flat values; as of ``SetLinear``. The edges are taken in float64."""
-        n = set_size(self, shape)
-        check_shape(self, shape, (len(self.edges), self.own.shape[1]))
-        own, others, edges = array(self.own), array(self.others), array(self.edges)
-        linear = np.kron(np.eye(n), own) + np.kron(edges, others)
-        return Dense(linear), np.tile(array(self.bias), n), (n, len(own))
 
 
 def graph_automorphisms(edges: ArrayLike, features: int = 1) -> Representation:

@@ -286,7 +286,7 @@ class SetLinear(nn.Module):
         Raises:
             ValueError: the layer reads values of another shape.
         """
-        n = set_size(self, shape)
+        n = _set_size(self, shape)
         check_shape(self, shape, (n, self.own.shape[1]))
         return Dense(array(self.matrix(n))), np.tile(array(self.bias), n), (n, len(self.own))
 
@@ -306,7 +306,7 @@ class SetSum(nn.Module):
 
     def affine(self, shape: Shape) -> AffineMap:
         """The sum on flat sets ``[n, in]``, no bias, and the shape of the result."""
-        linear = kron(np.ones((1, set_size(self, shape))), eye_array(shape[1]))
+        linear = kron(np.ones((1, _set_size(self, shape))), eye_array(shape[1]))
         return Sparse(csr_array(linear)), np.zeros(shape[1]), (shape[1],)
 
 
@@ -331,7 +331,7 @@ class DeepSets(nn.Sequential):
         super().__init__(*chain(*hidden), SetSum(), nn.Linear(widths[-1], out_features))
 
 
-def set_size(layer: nn.Module, shape: Shape) -> int:
+def _set_size(layer: nn.Module, shape: Shape) -> int:
     """The number of vectors in sets of a shape."""
     if len(shape) != 2:
         raise ValueError(f"{type(layer).__name__} reads sets [n, in], not values of shape {shape}.")

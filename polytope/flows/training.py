@@ -91,7 +91,7 @@ def fit(
         return -flow.log_prob(x).mean()
 
     _check("fit", steps, batch_size, learning_rate)
-    return descend(flow, loss, steps, learning_rate, decay=decay, clip=clip, progress=progress)
+    return _descend(flow, loss, steps, learning_rate, decay=decay, clip=clip, progress=progress)
 
 
 def fit_to_density(
@@ -136,7 +136,7 @@ def fit_to_density(
     """
     generator = rng or np.random.default_rng(0)
     _check("fit_to_density", steps, batch_size, learning_rate)
-    return descend(
+    return _descend(
         flow,
         lambda _: -log_weights(flow, log_density, batch_size, generator).mean(),
         steps,
@@ -164,7 +164,7 @@ def _check(name: str, steps: int, batch_size: int, learning_rate: float) -> None
         raise ValueError(f"{name}: steps, batch_size and learning_rate must be positive.")
 
 
-def descend(
+def _descend(
     flow: Flow,
     loss_at: Callable[[int], torch.Tensor],
     steps: int,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from polytope.batched.threads import one_thread
 from polytope.bounds.branching.ascent import Ascent
 from polytope.bounds.branching.halves import lines_of, of_halves, told_units
 from polytope.bounds.branching.nodes import Nodes, Units, wanted
@@ -43,13 +45,9 @@ def alone(method: Callable[P, T]) -> Callable[P, T]:
     @wraps(method)
     def run(*args: P.args, **options: P.kwargs) -> T:
         network: Network = args[0].network  # type: ignore[attr-defined]
-        threads = torch.get_num_threads()
-        if network.input_dim + network.n_units < LARGE:
-            torch.set_num_threads(1)
-        try:
+        small = network.input_dim + network.n_units < LARGE
+        with one_thread() if small else nullcontext():
             return method(*args, **options)
-        finally:
-            torch.set_num_threads(threads)
 
     return run
 
