@@ -19,6 +19,16 @@ constexpr double INF = std::numeric_limits<double>::infinity();
 // The signs that a function takes on a cell, as a set.
 enum Signs : int { NONE = 0, NEGATIVE = 1, POSITIVE = 2, BOTH = 3, DOUBTFUL = 4 };
 
+// The first n bits; all of a word, if n is more.
+constexpr Bits first_bits(Index n) { return n < 64 ? (Bits(1) << n) - 1 : ~Bits(0); }
+
+// Call `see` with the number of every bit that is set in so many words, in order.
+template <class Word, class See>
+[[gnu::always_inline]] inline void for_bits(Index words, const Word& word, const See& see) {
+  for (Index w = 0; w < words; ++w)
+    for (Bits left = word(w); left; left &= left - 1) see(64 * w + std::countr_zero(left));
+}
+
 // A 64-bit hash of (unit, piece); a region's is the sum over its units that are not on piece 0.
 inline Bits mix(Index unit, Index piece) {
   Bits x = (Bits(unit) << 7) + Bits(piece) + 0x9E3779B97F4A7C15u;

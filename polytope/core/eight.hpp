@@ -26,9 +26,10 @@ struct Eight {
     for (Part& p : out.part) p = Part{} + x;
     return out;
   }
+  [[gnu::always_inline]] static Part part_of(const double* p) { return *reinterpret_cast<const Loose*>(p); }
   [[gnu::always_inline]] static Eight load(const double* p) {
     Eight out;
-    for (int i = 0; i < PARTS; ++i) out.part[i] = *reinterpret_cast<const Loose*>(p + i * N);
+    for (int i = 0; i < PARTS; ++i) out.part[i] = part_of(p + i * N);
     return out;
   }
   [[gnu::always_inline]] void store(double* p) const {

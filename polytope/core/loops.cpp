@@ -163,6 +163,32 @@ POLYTOPE_CLONES Quotients quotients(const double* x, const double* y, bool mirro
   return wide() ? quotients_in<8>(x, y, mirrored, n) : quotients_in<4>(x, y, mirrored, n);
 }
 
+template <int N>
+[[gnu::always_inline]] inline void clear_of_in(Bits* __restrict above, Bits* __restrict below,
+                                               const double* __restrict value, const double* __restrict reach,
+                                               double at, Index n) {
+  using E = Eight<N>;
+  for (Index from = 0; from < n; from += 64) {
+    const Index end = std::min<Index>(n, from + 64);
+    typename E::Words up{}, down{}, bit;
+    for (int k = 0; k < N; ++k) bit[k] = Bits(1) << k;
+    for (Index i = from; i < end; i += N, bit <<= N) {
+      const auto gap = E::part_of(value + i) - at, far = E::part_of(reach + i);
+      up |= gap > far ? bit : typename E::Words{};
+      down |= gap < -far ? bit : typename E::Words{};
+    }
+    Bits ups = 0, downs = 0;
+    for (int k = 0; k < N; ++k) ups |= up[k], downs |= down[k];
+    const Bits given = first_bits(n - from);
+    above[from / 64] = ups & given;
+    below[from / 64] = downs & given;
+  }
+}
+
+POLYTOPE_CLONES void clear_of(Bits* above, Bits* below, const double* value, const double* reach, double at, Index n) {
+  return wide() ? clear_of_in<8>(above, below, value, reach, at, n) : clear_of_in<4>(above, below, value, reach, at, n);
+}
+
 // The same with words of N: sets against eight others at once.
 template <int N>
 [[gnu::always_inline]] inline void nearly_within_in(Bits* __restrict out, const Bits* __restrict sets, Index n) {

@@ -40,6 +40,9 @@ struct Quotients {
   double above_greatest, above_least, below_greatest, below_least;
 };
 Quotients quotients(const double* x, const double* y, bool mirrored, Index n);
+// Bit i of above, of below: whether value[i] - at exceeds reach[i], is less than -reach[i]; arrays are read to the
+// block.
+void clear_of(Bits* above, Bits* below, const double* value, const double* reach, double at, Index n);
 // Bit b < a of out[a]: whether set b has all elements of set a but one at most; for n <= 64 sets.
 void nearly_within(Bits* out, const Bits* sets, Index n);
 // out[k] = sum_i planes[k * stride + i] weight[i]

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "buffer.hpp"
 #include "loops.hpp"
 #include "network.hpp"
 
@@ -40,7 +41,7 @@ class AffineMaps {
     saved_.assign(net_.layers, -1);
     piece.assign(net_.n_units(), 0);
     trail_.clear();
-    numbers_.clear();
+    numbers_.shrink(0);
     load_constant();
   }
 
@@ -106,12 +107,12 @@ class AffineMaps {
       const Entry entry = trail_.back();
       trail_.pop_back();
       const Index r0 = entry.row, n = entry.rows;
-      numbers_.resize(numbers_.size() - std::size_t(n) * (net_.d + 2));
+      numbers_.shrink(numbers_.size() - std::size_t(n) * (net_.d + 2));
       const double* from = numbers_.data() + numbers_.size();
       for (Index t = 0; t < net_.d + 2; ++t) std::copy_n(from + t * n, n, plane(t) + r0);
       if (entry.layer >= 0) saved_[entry.layer] = entry.before;
     }
-    numbers_.resize(mark.numbers);
+    numbers_.shrink(mark.numbers);
   }
 
   Index depth = 0;  // splits above the present node; at depth 0 nothing is ever taken back
@@ -137,9 +138,8 @@ class AffineMaps {
 
   void save_rows(Index row, Index n, Index layer) {
     const Index before = layer >= 0 ? saved_[layer] : -1;
-    const std::size_t at = numbers_.size();
-    numbers_.resize(at + std::size_t(n) * (net_.d + 2));
-    for (Index t = 0; t < net_.d + 2; ++t) std::copy_n(plane(t) + row, n, numbers_.data() + at + t * n);
+    double* to = numbers_.extend(std::size_t(n) * (net_.d + 2));
+    for (Index t = 0; t < net_.d + 2; ++t) std::copy_n(plane(t) + row, n, to + t * n);
     trail_.push_back({row, n, layer, before});
   }
 
@@ -222,7 +222,7 @@ class AffineMaps {
   std::vector<double> z_;
   std::vector<Index> saved_;
   std::vector<Entry> trail_;
-  std::vector<double> numbers_;
+  Buffer<double> numbers_;
   std::vector<Index> chosen_;
   std::vector<Form> forms_;
   std::vector<double> coefficients_;

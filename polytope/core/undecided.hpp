@@ -82,7 +82,8 @@ class Reduced {
     Forms& f = forms_[q];
     const Index r0 = given_.pre_begin[q], n = given_.pre_begin[q + 1] - r0;
     f.width = d_ + 1 + count_;
-    f.numbers.assign(f.width * n, 0.0);
+    f.numbers.resize(f.width * n);
+    std::fill_n(f.numbers.data() + (d_ + 1) * n, count_ * n, 0.0);
     for (Index t = 0; t <= d_; ++t) std::copy_n(s_.maps.plane(t) + r0, n, f.numbers.data() + t * n);
     f.error.assign(s_.maps.plane(d_ + 1) + r0, s_.maps.plane(d_ + 1) + r0 + n);
     f.on.clear();
@@ -144,8 +145,8 @@ class Reduced {
     Forms& f = forms_[q];
     const Index n = given_.width(q), u0 = given_.unit_begin[q], known = count_;
     near_.resize((d_ + 1) * n);
-    off_.resize(n);
-    value_.resize(n);
+    off_.resize(padded(n));
+    value_.resize(padded(n));
     radius_.resize(n);
     std::copy_n(f.numbers.data(), (d_ + 1) * n, near_.data());
     std::copy_n(f.error.data(), n, radius_.data());
@@ -165,18 +166,19 @@ class Reduced {
     for (Index t = 0; t < d_; ++t) planes[t] = near_.data() + t * n;
     bound_rows(value_.data(), off_.data(), planes, middle_, half_, near_.data() + d_ * n, radius_.data(), ROUNDING,
                given_.lost, d_, n);
-    for (Index j = 0; j < n; ++j) {
-      if (std::fabs(value_[j]) > off_[j]) {
-        if (value_[j] > 0) fix_on(f, u0, j);
-        continue;
+    above_.resize((n + 63) / 64);
+    below_.resize((n + 63) / 64);
+    clear_of(above_.data(), below_.data(), value_.data(), off_.data(), 0, n);
+    for (Index w = 0; 64 * w < n; ++w)
+      for (Bits left = ~below_[w] & first_bits(n - 64 * w); left; left &= left - 1) {
+        const Index j = 64 * w + std::countr_zero(left);
+        const int sides = above_[w] & left & -left ? POSITIVE : sides_of(c, j, n);
+        if (sides == POSITIVE) fix_on(f, u0, j);
+        if (sides == POSITIVE || sides == NEGATIVE) continue;
+        double g[MOST_DIMENSIONS + 1];
+        for (Index t = 0; t <= d_; ++t) g[t] = near_[t * n + j];
+        if (!add(u0 + j, c, g, &f, f.error[j], radius_[j])) return false;
       }
-      const int sides = sides_of(c, j, n);
-      if (sides == POSITIVE) fix_on(f, u0, j);
-      if (sides == POSITIVE || sides == NEGATIVE) continue;
-      double g[MOST_DIMENSIONS + 1];
-      for (Index t = 0; t <= d_; ++t) g[t] = near_[t * n + j];
-      if (!add(u0 + j, c, g, &f, f.error[j], radius_[j])) return false;
-    }
     return true;
   }
 
@@ -372,6 +374,7 @@ class Reduced {
   std::vector<double*> planes_;
   std::vector<const double*> columns_;
   std::vector<double> x_, sums_, near_, off_, value_, radius_;
+  std::vector<Bits> above_, below_;
   std::vector<std::int8_t> kind_;
   std::vector<Index> slots_, begin_, two_, table_, place_, numbers_, minus_, none_, readers_, reader_layer_,
       reader_dense_, plain_;
@@ -432,10 +435,11 @@ class Undecided : public OwnNetwork {
     control_.stop = false;
     control_.seconds = s_.control.seconds;
     control_.start = s_.control.start;
-    if (!control_.attend) control_.attend = [&outer = s_.control] {
-      if (outer.attend && !outer.attend()) outer.stop = true;
-      return !outer.stop;
-    };
+    if (!control_.attend)
+      control_.attend = [&outer = s_.control] {
+        if (outer.attend && !outer.attend()) outer.stop = true;
+        return !outer.stop;
+      };
     if (!geometry_) {
       geometry_ = std::make_unique<VertexGeometry>(reduced_.net, *s_.sink, control_, doubt_, reducer_);
       search_ = std::make_unique<Search<VertexGeometry>>(*geometry_, control_);

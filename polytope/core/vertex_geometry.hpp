@@ -254,41 +254,34 @@ class VertexGeometry {
     const double at = state.net.breakpoint[table];
     const bool off = state.net.slope[table] == 0 && state.net.intercept[table] == 0;
     const bool keeps = state.sink->keeps(), silent = !keeps && layer + 1 == state.net.layers;
-    const double *middle = middle_.data(), *reach = off_.data();
     Index* piece = state.maps.piece.data() + u0;
-    Index n_unclear = 0;
-    Index* unclear = state.arena.take<Index>(n);
-    for (Index j = 0; j < n; ++j) {  // without branches: which way a unit goes is as good as random
-      unclear[n_unclear] = j;
-      n_unclear += !(std::fabs(middle[j] - at) > reach[j]);
+    const Index words = (n + 63) / 64;
+    Bits *above = state.arena.take<Bits>(words), *below = state.arena.take<Bits>(words);
+    clear_of(above, below, middle_.data(), off_.data(), at, n);
+    if (!silent) {
+      for (Index j = 0; j < n; ++j) piece[j] = above[j >> 6] >> (j & 63) & 1;
+      for_bits(
+          words, [&](Index w) { return off ? above[w] : above[w] | below[w]; },
+          [&](Index j) { settled[n_settled++] = u0 + j; });
     }
-    if (!silent)
-      for (Index j = 0; j < n; ++j) {
-        const bool on = middle[j] - at > reach[j];
-        piece[j] = on;
-        settled[n_settled] = u0 + j;
-        n_settled += on || (!off && middle[j] - at < -reach[j]);
-      }
     if (keeps) {
       const std::int8_t low = state.net.label[table], high = state.net.label[table + 1];
       Bits code = 0;
-      for (Index j = 0; j < n; ++j) {
-        state.label[place + j] = piece[j] ? high : low;
-        if (piece[j]) code += state.net.code(u0 + j, 1);
-      }
+      for (Index j = 0; j < n; ++j) state.label[place + j] = piece[j] ? high : low;
+      for_bits(words, [&](Index w) { return above[w]; }, [&](Index j) { code += state.net.code(u0 + j, 1); });
       state.hash += code;
     }
-    for (Index i = 0; i < n_unclear; ++i) {
-      const Index u = u0 + unclear[i];
-      const int sides = clear_sides(state, cell, {r0 + unclear[i], -1, at});
+    const auto unclear = [&](Index w) { return ~(above[w] | below[w]) & first_bits(n - 64 * w); };
+    for_bits(words, unclear, [&](Index j) {
+      const int sides = clear_sides(state, cell, {r0 + j, -1, at});
       if (sides != POSITIVE && sides != NEGATIVE) {
-        items[n_items++] = {u, 0, 1, 0};
-        continue;
+        items[n_items++] = {u0 + j, 0, 1, 0};
+        return;
       }
       const Index s = sides == POSITIVE;
-      state.decide(u, s);
-      if (s || !off) settled[n_settled++] = u;
-    }
+      state.decide(u0 + j, s);
+      if (s || !off) settled[n_settled++] = u0 + j;
+    });
   }
 
   // The piece that a unit clearly is on, or -1.
