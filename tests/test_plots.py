@@ -6,6 +6,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgba
 from typer.testing import CliRunner
 
 import polytope as pt
@@ -15,8 +17,8 @@ from polytope.cli.options import Colour, Subject
 from polytope.engines.budget import BudgetSpent
 from polytope.ir.looking import watched
 from polytope.plots.files import new_figure, write_picture
-from polytope.plots.planar import area, outlines, outlines_in_time
-from polytope.plots.regions import MANY, class_parts
+from polytope.plots.planar import area, jacobian_norms_in_time, outlines, outlines_in_time
+from polytope.plots.regions import MANY, class_parts, plot_regions
 from polytope.plots.surfaces import solid
 from tests.networks import integer, seeded
 
@@ -234,6 +236,31 @@ def test_the_command_says_what_it_cannot_draw(tmp_path: Path) -> None:
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.parametrize("allowed", [0, 1, 2, 3])
+def test_regions_that_time_did_not_allow_to_colour_are_grey(allowed: int) -> None:
+    network, calls = seeded(0, 2, 8, 6, 1), [0]
+    every = pt.enumerate_regions(network, SQUARE, keep="vertices")
+
+    def told(_: int) -> None:
+        calls[0] += 1
+        if calls[0] > allowed:
+            raise BudgetSpent
+
+    with watched(told):
+        norms = jacobian_norms_in_time(every)
+    known = jacobian_norms_in_time(every)
+    some = ~np.isnan(norms)
+    assert some.sum() < len(every)
+    assert not some[int(some.sum()) :].any()
+    np.testing.assert_array_equal(norms[some], known[some])
+    np.testing.assert_allclose(known, np.linalg.norm(network.affine(every.patterns)[0], axis=(1, 2)))
+    cells = plot_regions(every, values=norms).collections[0]
+    assert isinstance(cells, PolyCollection)
+    cells.update_scalarmappable()
+    grey = np.isclose(cells.get_facecolor(), to_rgba("lightgrey")).all(axis=1)
+    np.testing.assert_array_equal(grey, ~some)
+
+
 def test_partial_pictures_outline_what_time_allows_and_mark_the_rest() -> None:
     network = seeded(0, 2, 8, 6, 1)
     some = pt.enumerate_regions(network, SQUARE, max_regions=12)
@@ -252,9 +279,10 @@ def test_partial_pictures_outline_what_time_allows_and_mark_the_rest() -> None:
         assert all(np.allclose(a, b) for a, b in zip(drawn, every, strict=False))
     assert len(drawn) == 12
     for seconds in (1e-9, None):
-        figure = draw_complex(Subject.REGIONS, some, Colour.JACOBIAN, corners=False, seconds=seconds)
+        figure, whole = draw_complex(Subject.REGIONS, some, Colour.JACOBIAN, corners=False, seconds=seconds)
         ax = figure.axes[0]
         shown = len(ax.collections[0].get_paths()) if ax.collections else 0
         marked = sum(len(line.get_xdata()) for line in ax.lines)
         assert (shown, marked) == ((0, 12) if seconds else (12, 0))
+        assert whole is not bool(seconds)
         assert ax.get_title().startswith("12 regions found, not all")

@@ -16,8 +16,8 @@ from polytope.measures.counting import region_bounds
 from polytope.plots.complexity import plot_complexity_map
 from polytope.plots.files import new_figure
 from polytope.plots.graph import plot_dual_graph, plot_region_bounds
-from polytope.plots.planar import outlines_in_time, some_regions
-from polytope.plots.regions import jacobian_norms, plot_decision_boundary, plot_regions
+from polytope.plots.planar import jacobian_norms_in_time, outlines_in_time, some_regions
+from polytope.plots.regions import plot_decision_boundary, plot_regions
 from polytope.plots.solid import plot_regions_3d
 from polytope.regions.complex import RegionComplex
 from polytope.report.scope import Scope
@@ -34,15 +34,16 @@ def refuse_dimensions(subject: Subject, d: int) -> None:
 
 def draw_complex(
     subject: Subject, complex: RegionComplex, colour: Colour, corners: bool, seconds: float | None = None
-) -> Figure:
-    """A picture of the regions of a domain.
+) -> tuple[Figure, bool]:
+    """A picture of the regions of a domain, and whether time allowed to draw all that was found.
 
     Arguments:
         subject: any but ``complexity``.
         complex: what was found; a partial one is named so in the title.
         colour: of ``regions``.
         corners: whether (0, 0), (1, 0) and (0, 1) are data points to mark, as in a window through three.
-        seconds: after which no further regions of a plane that was not searched whole are outlined.
+        seconds: after which regions of a plane are no longer coloured, and no longer outlined if it was not
+            searched whole.
 
     Raises:
         ValueError: the picture does not exist in this dimension.
@@ -52,12 +53,13 @@ def draw_complex(
     solid = d == 3 and subject in (Subject.REGIONS, Subject.BOUNDARY)
     figure = new_figure()
     ax: Any = figure.add_subplot(projection="3d") if solid else figure.add_subplot()
-    if subject is Subject.REGIONS:
-        if solid or complex.complete:
-            values, label = _colours(complex, colour)
-            (plot_regions_3d if solid else plot_regions)(complex, ax, values=values, label=label)
-        else:
-            _draw_some(complex, ax, colour, seconds)
+    whole = True
+    if subject is Subject.REGIONS and solid:
+        values, label = _colours(complex, colour)
+        plot_regions_3d(complex, ax, values=values, label=label)
+    elif subject is Subject.REGIONS:
+        with watched(Budget(None, seconds).look):
+            whole = _draw_plane(complex, ax, colour)
     elif subject is Subject.BOUNDARY:
         plot_decision_boundary(complex, ax)
     elif subject is Subject.GRAPH:
@@ -68,25 +70,30 @@ def draw_complex(
         _mark(ax)
     if not complex.complete and not ax.get_title():
         ax.set_title(f"{len(complex):,} regions found, not all", fontsize="medium")
-    return figure
+    return figure, whole
 
 
-def _draw_some(complex: RegionComplex, ax: Any, colour: Colour, seconds: float | None) -> None:
-    """The regions of a partial complex that time allows to outline; the others as points in them."""
-    with watched(Budget(None, seconds).look):
-        polygons = outlines_in_time(complex)
-    shown = some_regions(complex, slice(0, len(polygons)))
+def _draw_plane(complex: RegionComplex, ax: Any, colour: Colour) -> bool:
+    """The regions that time allows to outline and colour; the others as points or grey. Whether all are."""
+    polygons = outlines_in_time(complex)
+    shown = complex if len(polygons) == len(complex) else some_regions(complex, slice(0, len(polygons)))
+    short = []
     if len(shown):
         values, label = _colours(shown, colour)
         plot_regions(shown, ax, values=values, label=label, polygons=polygons)
+        grey = int(np.isnan(values).sum())
+        if grey:
+            short.append(f"time did not allow to colour {grey:,} (grey)")
     rest = complex.interior_points[len(shown) :]
-    title = f"{len(complex):,} regions found, not all"
     if len(rest):
         ax.plot(*rest.T, "k.", ms=3)
-        title += f"; a point in each of the {len(rest):,} that time did not allow to outline"
+        short.append(f"a point in each of the {len(rest):,} that time did not allow to outline")
     (left, bottom), (right, top) = complex.domain.bounds
     ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
-    ax.set_title(title, fontsize="medium", wrap=True)
+    if short or not complex.complete:
+        found = f"{len(complex):,} regions" + ("" if complex.complete else " found, not all")
+        ax.set_title("; ".join([found, *short]), fontsize="medium", wrap=True)
+    return not short
 
 
 def draw_complexity(network: Network, scope: Scope, radius: float | None) -> Figure:
@@ -114,9 +121,9 @@ def draw_complexity(network: Network, scope: Scope, radius: float | None) -> Fig
 
 
 def _colours(complex: RegionComplex, colour: Colour) -> tuple[FloatArray, str]:
-    """A number for each region, and what it is."""
+    """A number for each region, NaN where time did not allow one, and what it is."""
     if colour is Colour.JACOBIAN:
-        return jacobian_norms(complex), "norm of the Jacobian (Frobenius)"
+        return jacobian_norms_in_time(complex), "norm of the Jacobian (Frobenius)"
     volumes = np.maximum(complex.volumes(), 1e-300)  # smaller ones are 0 in float64
     return np.log10(volumes), "decimal logarithm of the volume"
 

@@ -60,6 +60,7 @@ def plot(
         if what is Subject.COMPLEXITY:
             figure = draw_complexity(network, scope, radius)
         else:
+            plane = what is Subject.REGIONS and scope.domain.dim == 2
             found = enumerate_regions(
                 scope.restricted(network),
                 scope.domain,
@@ -67,12 +68,14 @@ def plot(
                 max_regions=max_regions,
                 max_seconds=max_seconds,
                 progress=watch.regions,
+                keep="vertices" if plane else "cells",  # what is drawn needs its corners
             )
             complete = found.complete
             left = (
                 None if max_seconds is None else max(max_seconds - found.seconds, max_seconds / 10, DRAWING)
             )
-            figure = draw_complex(what, found, colour, corners=where.window is not None, seconds=left)
+            figure, whole = draw_complex(what, found, colour, corners=where.window is not None, seconds=left)
+            complete &= whole
         write_picture(figure, out)
     say(f"written: {out}, {scope.description}{by_default(scope)}")
     finish(complete=complete or engine is EngineName.SAMPLING)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -16,7 +17,7 @@ from polytope.ir.arrays import floats
 from polytope.ir.maps import FloatArray
 from polytope.measures.decision_boundary import decision_boundary
 from polytope.plots.colours import class_colours
-from polytope.plots.planar import outlines
+from polytope.plots.planar import jacobian_norms_in_time, outlines
 from polytope.plots.solid import plot_boundary_3d
 from polytope.regions.asked import require_regions
 from polytope.regions.complex import RegionComplex
@@ -43,7 +44,7 @@ def plot_regions(
     Arguments:
         complex: regions of a bounded domain in two dimensions.
         ax: where to draw; a new figure's axes by default.
-        values: ``[R]``; by default :math:`\|J\|_F` of each region's affine map.
+        values: ``[R]``; by default :math:`\|J\|_F` of each region's affine map. Those that are NaN are grey.
         label: what the numbers are; named beside the colour bar.
         cmap: a colour map of matplotlib.
         polygons: the regions' outlines, ``[v, 2]`` each, where they are known already.
@@ -66,7 +67,7 @@ def plot_regions(
     require_regions(complex, "plot_regions")
     if complex.domain.dim != 2:
         raise ValueError(f"plot_regions draws planes; this domain has {complex.domain.dim} dimensions.")
-    colours = jacobian_norms(complex) if values is None else np.asarray(values, dtype=float)
+    colours = jacobian_norms_in_time(complex) if values is None else np.asarray(values, dtype=float)
     if colours.shape != (len(complex),):
         raise ValueError(f"values: one number for each of {len(complex)} regions, got {colours.shape}.")
     drawn = outlines(complex) if polygons is None else polygons
@@ -76,7 +77,7 @@ def plot_regions(
     cells = PolyCollection(
         drawn,
         array=colours,
-        cmap=cmap,
+        cmap=colormaps[cmap].with_extremes(bad="lightgrey"),
         edgecolors="face" if many else "white",
         linewidths=0.1 if many else 0.4,
         rasterized=many,
@@ -194,15 +195,6 @@ def _where_largest(table: FloatArray, k: int) -> FloatArray:
         both = np.stack([table, table + share * (ahead - table)], axis=1)
         table = both[np.stack([gap >= 0, crossing], axis=1)]
     return table[:, :2]
-
-
-def jacobian_norms(complex: RegionComplex) -> FloatArray:
-    """The Frobenius norm of every region's Jacobian, ``[R]``."""
-    if not len(complex):
-        return np.zeros(0)
-    J, _ = complex.network.affine(complex.patterns)
-    norms: FloatArray = np.linalg.norm(J, axis=(1, 2))
-    return norms
 
 
 def _frame(ax: Axes) -> None:

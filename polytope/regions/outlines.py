@@ -10,6 +10,7 @@ from polytope.ir.maps import FloatArray
 from polytope.regions.cell_vertices import cell_vertices
 from polytope.regions.region import Regions
 from polytope.regions.region_rows import region_rows
+from polytope.regions.vertices_again import has_vertices
 
 
 def outlines(complex: Regions) -> list[FloatArray]:
@@ -30,7 +31,7 @@ def outlines(complex: Regions) -> list[FloatArray]:
         raise ValueError(f"Outlines are of planes; this domain has {complex.domain.dim} dimensions.")
     if not complex.domain.is_bounded:
         raise UnboundedDomainError("Outlines need a bounded domain: an unbounded region has none.")
-    if complex.complete:
+    if complex.complete or has_vertices(complex.found):
         return list(cell_vertices(complex))
     return [one_outline(complex, i) for i in range(len(complex))]
 

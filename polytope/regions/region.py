@@ -19,6 +19,7 @@ from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.cell_volumes import rounded_volume
+from polytope.regions.found import Found
 
 
 class Regions(Protocol):
@@ -31,6 +32,10 @@ class Regions(Protocol):
     @property
     def domain(self) -> Polyhedron:
         """Where its regions were looked for."""
+
+    @property
+    def found(self) -> Found:
+        """What the search kept."""
 
     @property
     def patterns(self) -> PatternArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import numpy as np
 
 from polytope.core.result import Facets
@@ -14,7 +16,7 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.regions.cell_volumes import cell_volumes
 
 
-def has_vertices(found: object) -> bool:
+def has_vertices(found: object) -> TypeGuard[VertexCells]:
     """Whether a search kept the vertices of its cells."""
     return isinstance(found, VertexCells) and len(found.vertices.points) > 0
 
@@ -29,7 +31,7 @@ def volumes(
         known: what the search found; where it kept vertices it is not repeated.
     """
     cells = ExactCells(network, domain.rows, domain.b)
-    if isinstance(known, VertexCells) and has_vertices(known):
+    if has_vertices(known):
         return cell_volumes(known, cells)
     found = explore(network, domain, keep="vertices")
     sizes, errors = cell_volumes(found, cells)
