@@ -193,7 +193,8 @@ def _sha256(text: str) -> str:
 def test_every_number_of_the_page_has_its_label(tmp_path: Path) -> None:
     done = pt.audit(network(2, 8, 8, 1), PLANE, budget=pt.AuditBudget(4.0, max_regions=3))
     page = done.write_html(tmp_path / "report.html").read_text()
-    assert "stopped by its budget" in page
+    assert "stopped by its limit of 3 regions" in page
+    assert "stopped by its limit of regions" in page
     assert page.count('class="label bound"') >= 4
     assert page.count('class="label exact"') >= 4
 

@@ -19,6 +19,7 @@ from polytope.report.clock import Clock
 from polytope.report.html import page as html_page
 from polytope.report.subject import subject_of
 from polytope.report.windows import Window, windows
+from tests.networks import seeded
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -214,6 +215,29 @@ def test_a_window_drawn_in_part_shows_all_of_it_by_samples(
     opened.tab.mouse.move(*opened.pixel(np.array([0.03, 0.02])))
     assert opened.region() == part.locate(np.array([[0.03, 0.02]]))[0]
     assert "rest is sampled" in opened.tab.locator("figcaption").first.inner_text()
+    assert opened.complaints == []
+    opened.tab.close()
+
+
+def test_a_window_without_regions_shows_its_samples(browser: Browser, tmp_path: Path) -> None:
+    """The picture is filled, says what is sampled, and offers no colours of regions."""
+    net = seeded(0, 2, 8, 8, 3)
+    subject = subject_of(pt.ModelFile(net), PLANE, None)
+    done = pt.audit(net, PLANE)
+    window = windows(
+        subject, pt.enumerate_regions(net, PLANE, max_regions=1), Clock(np.inf, {}, max_memory=1)
+    )
+    file = tmp_path / "samples.html"
+    file.write_text(html_page(done.report, window, ()), encoding="utf-8")
+    opened = Opened(browser, file, PHONE)
+    opened.settle()
+    point = np.array([0.51, -0.47])
+    opened.tab.mouse.move(*opened.pixel(point))
+    opened.settle()
+    said = opened.tab.locator(".panel").inner_text()
+    assert f"Sampled here, its regions are not known: largest output {net(point[None])[0].argmax()}." in said
+    assert opened.tab.locator(".colour option[value=norm]").is_disabled()
+    assert "sampled on a grid, since no part" in opened.tab.locator("figcaption").first.inner_text()
     assert opened.complaints == []
     opened.tab.close()
 

@@ -19,7 +19,10 @@ from polytope.report.clock import MEMORY, Clock
 from polytope.report.distances import distance_facts
 from polytope.report.questions import Answers, shares
 from polytope.report.rounds import asked_again
+from polytope.report.slopes import lipschitz_facts
 from polytope.report.subject import subject_of
+from polytope.report.view import packed
+from polytope.report.windows import windows
 from tests.networks import seeded
 
 SQUARE = pt.Polyhedron.box([-1, -1], [1, 1])
@@ -124,3 +127,39 @@ def test_outlines_that_a_look_ends_are_none_and_not_some() -> None:
     clock._began -= 10
     assert clock.answered("outlines", lambda: outlines(complex), None) is None
     assert len(outlines(complex)) == len(complex)
+
+
+def test_each_slope_is_left_out_by_itself() -> None:
+    """Without time for the domain and the box, the data points looked at first keep their slopes."""
+    net = seeded(0, 12, 12, 12, 2)
+    points = np.random.default_rng(0).uniform(-1, 1, (40, 12))
+    subject = subject_of(ModelFile(net), None, pt.Data(points))
+    complex = pt.enumerate_regions(subject.inside, subject.scope.domain)
+    clock = Clock(1e-9, {"Lipschitz constants": 1.0})
+    clock.begin("Lipschitz constants")
+    found = lipschitz_facts(subject, complex, clock)
+    assert found.data is not None
+    norms = [np.linalg.norm(net.jacobian(x[None])[0], 2) for x in points[: found.data.points]]
+    assert 0 < found.data.points < 40
+    assert ends(found.data.largest)[0] == pytest.approx(max(norms), rel=1e-12)
+    left_out = " ".join(item.what for item in clock.left_out)
+    assert f"slopes at {40 - found.data.points} of 40 data points" in left_out
+    assert isinstance(found.data_box, Bound)
+    assert found.data_box.lower == pytest.approx(max(norms), rel=1e-12)
+
+
+def test_a_window_of_which_no_part_is_complete_is_sampled() -> None:
+    """Without memory for a search there are no regions, and the picture is the outputs on a grid."""
+    subject = subject_of(ModelFile(seeded(0, 2, 8, 8, 3)), SQUARE, None)
+    part = pt.enumerate_regions(subject.inside, SQUARE, max_regions=1)
+    clock = Clock(float("inf"), {}, max_memory=1)
+    [window] = windows(subject, part, clock)
+    assert (len(window.complex), window.share) == (0, 0.0)
+    assert window.sample is not None
+    n = len(window.sample)
+    corner = window.sample[n - 1, 0]  # rows from below: above on the left
+    assert corner == pytest.approx(subject.network([[-1 + 1 / n, 1 - 1 / n]])[0])
+    assert "the regions in a picture" in clock.left_out[0].what
+    shown = packed(window)
+    assert shown["regions"] == 0
+    assert [shown["low"], shown["high"]] == [[-1.0, -1.0], [1.0, 1.0]]

@@ -72,7 +72,8 @@ class Search:
 
     engine: str
     seconds: Number
-    complete: Annotated[bool, About("false: a budget stopped the search, regions are missing")]
+    complete: Annotated[bool, About("false: a limit stopped the search, regions are missing")]
+    stopped_by: Annotated[str | None, About("that limit: regions, seconds, memory or interrupt")]
     statistics: Annotated[dict[str, float], About("what decided how often; depends on the engine")]
 
 

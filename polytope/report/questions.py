@@ -131,7 +131,7 @@ class Answers:
         self.begin("windows")
         ask, clock = self.clock.answered, self.clock
         self.windows = ask("pictures", lambda: windows(self.subject, complex, clock), [])
-        for window in self.windows[:1]:
+        for window in [w for w in self.windows[:1] if len(w.complex)]:
             found = ask("the still picture for print", lambda: still(window, clock), None)  # noqa: B023
             self.pictures = () if found is None else (found,)
 

@@ -36,9 +36,7 @@ def redundancy_facts(
     """How the units are used in the domain, in the data's box and at the data; what `simplify` removes."""
     in_box = _box_use(subject, clock) if subject.scope.window is not None else None
     if in_box is not None and subject.data_box is not None:
-        simplified = _simplified(
-            subject.network, subject.data_box, in_box, "the data's bounding box", complex, clock
-        )
+        simplified = _simplified(subject.network, subject.data_box, in_box, "the data's box", complex, clock)
     else:
         simplified = _simplified(subject.inside, complex.domain, use, "the domain", complex, clock)
     return Redundancy(
@@ -55,7 +53,7 @@ def _box_use(subject: Subject, clock: Clock) -> UnitUse | None:
     if box is None or subject.points is None:
         return None
     if clock.left <= 0:
-        clock.refuse("the use of units in the data's bounding box", "the budget was spent")
+        clock.refuse("the use of units in the data's box", "the budget was spent")
         return None
     rng = np.random.default_rng(0)
     inner = np.concatenate([*random_points(box, 256, rng)])
@@ -70,7 +68,7 @@ def _box_use(subject: Subject, clock: Clock) -> UnitUse | None:
     both = replace(proved, fixed=proved.fixed | use.fixed, varying=proved.varying | use.varying)
     if not both.complete:
         opened = plural(Exact(int((~both.fixed & ~both.varying).sum())), "unit")
-        clock.refuse(f"a decision on {opened} in the data's bounding box", "the time allowed was used")
+        clock.refuse(f"a decision on {opened} in the data's box", "the time allowed was used")
     return both
 
 

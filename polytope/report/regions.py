@@ -135,4 +135,10 @@ def coverage(complex: RegionComplex, polygons: list[FloatArray] | None) -> Numbe
 def search_facts(complex: RegionComplex) -> Search:
     """What searched, how long, and whether it came to an end."""
     statistics = {name: float(value) for name, value in complex.statistics.items()}
-    return Search(complex.engine, Estimate(round(complex.seconds, 3)), complex.complete, statistics)
+    return Search(
+        engine=complex.engine,
+        seconds=Estimate(round(complex.seconds, 3)),
+        complete=complex.complete,
+        stopped_by=complex.stopped_by,
+        statistics=statistics,
+    )

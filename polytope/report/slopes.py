@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 
 from polytope.core.result import SearchResult
-from polytope.engines.budget import Budget
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.exact.maps import right_maps
 from polytope.geometry import Polyhedron
 from polytope.ir import Network, mlp
@@ -25,12 +27,17 @@ from polytope.report.subject import Subject, to_distances
 LARGEST_JACOBIAN = 1 << 22
 """Numbers in the arrays of an interval Jacobian, up to which certified bounds are computed."""
 MOST_POINTS = 256
+FEW = 8  # points that are looked at first, to see what they cost
+ENDS = 0.9  # of the time left, what bounds get that stop by themselves
 
 
 def lipschitz_facts(subject: Subject, complex: RegionComplex, clock: Clock) -> Lipschitz:
-    """The 2-to-2 Lipschitz constant over the domain, over the data's box, and the slopes at data points."""
-    domain = _over_domain(subject, complex, clock)
+    """The slopes at data points, and the 2-to-2 Lipschitz constant over the domain and the data's box.
+
+    Each is answered or left out by itself; the points, which are soon done, come first.
+    """
     data, steepest = _at_points(subject, clock)
+    domain = _over_domain(subject, complex, clock)
     return Lipschitz(domain, _over_box(subject, steepest, clock), data)
 
 
@@ -38,25 +45,43 @@ def _over_domain(subject: Subject, complex: RegionComplex, clock: Clock) -> Numb
     """The greatest norm over the regions; enclosed with certified bounds where regions are missing."""
     if not len(complex):
         return Missing("no region was found")
+    what = "the Lipschitz constant over the domain"
     K = to_distances(subject.scope.window, complex.domain.dim)
     straight = _straightened(complex, K)
-    some = _affordable(straight, clock)
-    found = lipschitz_constant(some)
-    if complex.complete and len(some) == len(complex):
-        return Exact(float(found), "up to the rounding of the last operations")
-    greatest = found.lower
+    part = 1.0 if subject.points is None or subject.scope.window is None else 0.5  # the data's box comes next
+    found = clock.answered(
+        f"{what}: slopes of regions", lambda: _steepest(straight, part * 2 / 3, clock), None
+    )
+    if isinstance(found, Exact):
+        return found
+    least: Number = Missing(clock.why) if found is None else found
     if not complex.domain.is_bounded or _too_large(straight.network):
-        return Bound(greatest, note="the steepest of the regions looked at")
-    seconds = _share(clock, 1.0 if subject.points is None else 0.5)  # slopes at points come next
-    bounds = lipschitz_bounds(straight.network, straight.domain, samples=100, max_seconds=seconds)
-    greatest = max(greatest, bounds.lower)
+        return least
+    seconds = _share(clock, part)
+    bounds = clock.answered(
+        f"{what}: a certified bound",
+        lambda: lipschitz_bounds(straight.network, straight.domain, samples=100, max_seconds=seconds),
+        None,
+    )
+    if bounds is None:
+        return least
+    greatest = max(bounds.lower, 0.0 if found is None else found.lower)
     return interval(greatest, max(bounds.upper, greatest), "the steepest region looked at; a certified bound")
 
 
-def _affordable(complex: RegionComplex, clock: Clock) -> RegionComplex:
-    """All regions, or as many as two thirds of the time are enough for."""
+def _steepest(complex: RegionComplex, part: float, clock: Clock) -> Exact | Bound:
+    """The greatest norm over the regions, or over as many as a part of the time is enough for."""
+    some = _affordable(complex, part, clock)
+    found = lipschitz_constant(some)
+    if complex.complete and len(some) == len(complex):
+        return Exact(float(found), "up to the rounding of the last operations")
+    return Bound(found.lower, note="the steepest of the regions looked at")
+
+
+def _affordable(complex: RegionComplex, part: float, clock: Clock) -> RegionComplex:
+    """All regions, or as many as a part of the time is enough for."""
     expected = estimated_seconds(complex, lipschitz_constant)
-    allowed = max(2 * clock.left / 3, 0.0)
+    allowed = max(part * clock.left, 0.0)
     if expected <= allowed:
         return complex
     most = max(int(len(complex) * allowed / expected), 24)
@@ -85,19 +110,22 @@ def _over_box(subject: Subject, steepest: float, clock: Clock) -> Number | None:
     box = subject.data_box
     if box is None or subject.scope.window is None:
         return None
-    what = "a certified Lipschitz bound over the data's bounding box"
+    what = "a certified Lipschitz bound over the data's box"
     if _too_large(subject.network):
         return Missing(clock.refuse(what, "the interval Jacobians of that many inputs take too long"))
-    if clock.left <= 0:
-        return Missing(clock.refuse(what, "the budget was spent"))
-    bounds = lipschitz_bounds(subject.network, box, samples=64, max_seconds=_share(clock, 1.0))
+    seconds = _share(clock, 1.0)
+    bounds = clock.answered(
+        what, lambda: lipschitz_bounds(subject.network, box, samples=64, max_seconds=seconds), None
+    )
+    if bounds is None:
+        return Bound(steepest, note="the steepest point looked at") if steepest else Missing(clock.why)
     lower = max(bounds.lower, steepest)
     return interval(lower, max(bounds.upper, lower), "the steepest point looked at; a certified bound")
 
 
 def _share(clock: Clock, part: float) -> float | None:
     """A part of the time left, to bring ends together; ``None`` for no limit, or where it is too short."""
-    seconds = None if clock.limit is None else part * clock.limit
+    seconds = None if clock.limit is None else ENDS * part * clock.limit
     return seconds if Budget(None, seconds).has_time_for_torch() else None
 
 
@@ -114,15 +142,19 @@ def _at_points(subject: Subject, clock: Clock) -> tuple[Slopes | None, float]:
     if subject.points is None:
         return None, 0.0
     network, x = subject.network, subject.points[:MOST_POINTS]
-    step, tables = max(1, (1 << 22) // (network.input_dim * network.output_dim)), boundaries(network)
+    most, half = max(1, (1 << 22) // (network.input_dim * network.output_dim)), clock.left / 2
     norms, sure = [np.zeros(0)], [np.zeros(0, dtype=bool)]
-    while (done := sum(map(len, norms))) < len(x) and (not done or clock.left > 0):
-        patterns, told = told_patterns(network, tables, x[done : done + step])
-        norms.append(operator_norms(right_maps(network, patterns).J))
-        sure.append(told)
+    with suppress(BudgetSpent):  # what was found before stays
+        tables = boundaries(network)
+        while (done := sum(map(len, norms))) < len(x) and (not done or clock.left >= half):
+            patterns, told = told_patterns(network, tables, x[done : done + min(done + FEW, most)])
+            norms.append(operator_norms(right_maps(network, patterns).J))
+            sure.append(told)
     found, known = np.concatenate(norms), np.concatenate(sure)
     if len(found) < len(x):
-        clock.refuse(f"slopes at {len(x) - len(found):,} of {len(x):,} data points", "the time was used")
+        clock.refuse(f"slopes at {len(x) - len(found):,} of {len(x):,} data points", clock.why)
+    if not len(found):
+        return None, 0.0
     if (more := len(subject.points) - len(x)) > 0:
         clock.refuse(f"slopes at the other {more:,} data points", f"the first {len(x):,} are looked at")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from re import sub
+
 from polytope.labelled import Estimate, Exact, Missing, ends, in_words, plural
 from polytope.report.conversion import NO_RUNTIME
 from polytope.report.network_sections import Use
@@ -122,6 +124,7 @@ def _data(report: Report) -> str:
 
 def _regions(report: Report) -> str:
     regions, where = report.regions, report.domain.description
+    where += "," if ", " in sub(r"\[[^]]*\]", "", where) else ""  # it ends with an apposition
     count = plural(regions.activation, "activation region")
     if report.search.complete:
         linear = regions.linear
@@ -129,9 +132,17 @@ def _regions(report: Report) -> str:
         tail = f", which {verb} {plural(linear, 'linear region')}" if isinstance(linear, Exact) else ""
         return f"In {where} it has exactly {count}{tail}."
     return (
-        f"In {where} it has {count}: the search was stopped by its budget, "
+        f"In {where} it has {count}: the search was stopped by {_limit(report)}, "
         "so this is an interval and not a count."
     )
+
+
+def _limit(report: Report) -> str:
+    """The limit that stopped the search, in words."""
+    stopped, most = report.search.stopped_by, report.budget.max_regions
+    if stopped == "regions" and most is not None:
+        return f"its limit of {plural(Exact(most), 'region')}"
+    return {"memory": "its limit of memory", "interrupt": "the keyboard"}.get(stopped or "", "its budget")
 
 
 def _units(report: Report) -> str:
@@ -159,7 +170,7 @@ def _near_data(report: Report) -> str:
     """What is known of the box of the data, where that is not the domain, and at the points themselves."""
     found, box = [], report.redundancy.data_box
     if box is not None:
-        found.append(f"in the data's bounding box {_use(box.total)}")
+        found.append(f"in the data's box {_use(box.total)}")
     if report.lipschitz.data_box and not isinstance(report.lipschitz.data_box, Missing):
         found.append(f"the Lipschitz constant in that box is {in_words(report.lipschitz.data_box)}")
     if (slopes := report.lipschitz.data) is not None:

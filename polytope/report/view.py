@@ -40,8 +40,8 @@ def packed(window: Window, points: Points | None = None) -> dict[str, Any]:
     f(t) = a t_1 + b t_2 + c.
     """
     complex, polygons = window.complex, window.polygons
-    corners = np.concatenate(polygons)
-    low, high = corners.min(axis=0), corners.max(axis=0)
+    corners = np.concatenate(polygons) if polygons else np.zeros((0, 2))
+    low, high = (corners.min(axis=0), corners.max(axis=0)) if polygons else window.place.domain.bounds
     network = complex.network
     outputs = min(network.output_dim, MOST_OUTPUTS)
     J, c = window.maps

@@ -8,9 +8,12 @@ from time import perf_counter
 
 import numpy as np
 
+from polytope.core.result import SearchResult
+from polytope.engines.budget import BudgetSpent
 from polytope.engines.sampling import TOGETHER, random_points
 from polytope.geometry import Polyhedron, Slice
 from polytope.ir import Network
+from polytope.ir.looking import shielded
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.measures.local_complexity.count import local_complexity
 from polytope.measures.operator_norm import operator_norms
@@ -30,7 +33,7 @@ SHRINKS = 24  # each to a quarter of the area
 TRIALS = 6  # of them, that share the time; what is drawn then is a small part
 LEAST_SHARE = 1e-4  # of each side, the part around the centre that is tried last
 TRIED = 64  # points at which the time of a picture's numbers is measured
-GRIDS = (24, 48, 96, 192)  # points along a side of the grid on which the whole of a place is sampled
+GRIDS = (12, 24, 48, 96, 192)  # points along a side of the grid on which the whole of a place is sampled
 CHUNK = 1024  # regions between two looks at the clock
 
 
@@ -64,7 +67,7 @@ class Window:
         complex: all the regions of the part that is drawn.
         polygons: their outlines.
         maps: their affine maps in the plane's coordinates, ``(J [R, out, 2], c [R, out])``.
-        share: side of the part that is drawn, as a share of the window's.
+        share: side of the part that is drawn, as a share of the window's; 0 where there are samples only.
         complexity: ``int[R]``, units with a crossing near the middle of a region; ``None`` where left out.
         radius: of that, in the input space.
         sample: the outputs at the middles of a grid over the whole place, ``[n, n, out]``, rows from below;
@@ -95,14 +98,46 @@ def windows(subject: Subject, complex: RegionComplex, clock: Clock) -> list[Wind
         if clock.left <= 0:
             clock.refuse(what, "the time allowed was used before")
             continue
-        most = _affordable(subject, place, clock.left / (len(places) - i))
-        whole = place.domain is complex.domain and complex.complete and len(complex) <= most
-        found = (complex, 1.0) if whole else _part(place, clock, clock.left / 2 / (len(places) - i), most)
-        if found is None:
-            clock.refuse(what, "no part of it could be completed in the time allowed")
-        else:
-            drawn.append(_window(subject, place, *found, clock))
+        try:
+            window = _drawn(subject, place, complex, clock, len(places) - i)
+        except BudgetSpent:
+            window = None
+        if window is None or not len(window.complex):
+            why = "no part of it could be completed in the time allowed"
+            clock.refuse(f"the regions in {what}" if window else what, why)
+        if window is not None:
+            drawn.append(window)
     return drawn
+
+
+def _drawn(
+    subject: Subject, place: Place, complex: RegionComplex, clock: Clock, waiting: int
+) -> Window | None:
+    """A window with all regions of it or of a part; with samples only, where no part is complete in time."""
+    seconds = clock.left / waiting
+    try:
+        most = _affordable(subject, place, seconds)
+        if place.domain is complex.domain and complex.complete and len(complex) <= most:
+            return _window(subject, place, complex, 1.0, clock)
+        if found := _part(place, clock, seconds / 2, most):
+            return _window(subject, place, *found, clock)
+    except BudgetSpent:
+        pass
+    with shielded():  # a grid that is coarse, and looks at the clock itself
+        sample = _sampled(place, clock)
+    if sample is None:
+        return None
+    network, none = place.network, np.zeros((0, 2))
+    nothing = SearchResult(
+        engine=complex.engine,
+        n_regions=0,
+        open_bound=1,
+        kept_patterns=np.zeros((0, network.n_units), np.int8),
+        interior_points=none,
+    )
+    maps = np.zeros((0, network.output_dim, 2)), np.zeros((0, network.output_dim))
+    known = RegionComplex(network, place.domain, nothing)
+    return Window(place, known, [], maps, 0.0, None, subject.radius, sample)
 
 
 def most_regions(network: Network) -> int:

@@ -106,10 +106,11 @@ class View {
   choose(which) {
     this.regions = this.windows[which] instanceof Regions ? this.windows[which]
       : (this.windows[which] = new Regions(this.windows[which]));
-    const missing = this.regions.numbers.complexity === null;
-    this.colour.querySelector("[value=complexity]").disabled = missing;
-    if (missing && this.colour.value === "complexity") this.colour.value = "output";
-    this.canvas.setAttribute("aria-label", `${this.regions.n} regions of ${this.regions.title}. ` +
+    for (const [name, missing] of [["norm", !this.regions.n], ["complexity", this.regions.numbers.complexity === null]]) {
+      this.colour.querySelector(`[value=${name}]`).disabled = missing;
+      if (missing && this.colour.value === name) this.colour.value = "output";
+    }
+    this.canvas.setAttribute("aria-label", `${this.regions.n || "No"} regions of ${this.regions.title}. ` +
       "Arrow keys move, plus and minus zoom, 0 shows all. The region in the middle is described below.");
     this.paint();
     this.reset();
@@ -211,7 +212,8 @@ class View {
     this.figure.dataset.region = i;
     const r = this.regions;
     if (i < 0) {
-      const said = ["Point at a region, or move with the arrow keys, to see its affine map."];
+      const said = [r.n ? "Point at a region, or move with the arrow keys, to see its affine map."
+        : "Point at a place, or move with the arrow keys, to see the output there."];
       const v = t && this.sampled(t);
       if (v !== null && v !== undefined) said.unshift(`Sampled here, its regions are not known: ${r.classes === null ? `output ${number(v)}` : `largest output ${this.named(v)}`}.`);
       this.panel.replaceChildren(...said.map((text) => element("p", text)));
@@ -357,6 +359,7 @@ class View {
         g.fillStyle = this.colour.value === "output" ? this.tone(r.sample.values[k * n + i]) : "rgba(128,128,128,.25)";
         g.fillRect(x0 + i * w, y0 - (k + 1) * h, w + 0.5, h + 0.5);
       }
+    if (!r.n) return;
     const left = this.width / 2 + (r.low[0] - this.center[0]) * s, top = this.height / 2 - (r.high[1] - this.center[1]) * s;
     for (const [colour, width] of [["#000", 3], ["#fff", 1]]) {
       g.strokeStyle = colour; g.lineWidth = width;
