@@ -19,7 +19,7 @@ from polytope.equivariant import (
     trivial,
 )
 from polytope.equivariant.symmetry.mismatch import defect_bounds
-from polytope.errors import NotPiecewiseLinearError
+from polytope.errors import NotPiecewiseLinearError, UnsupportedOpError
 from tests.networks import seeded
 
 
@@ -66,7 +66,9 @@ def test_stride_two_on_an_even_image_is_not_equivariant(number_type: torch.dtype
 @pytest.mark.filterwarnings("ignore")  # of e3nn, about torch
 def test_activations_on_the_sphere_of_e3nn() -> None:
     """Whole steps of the grid are followed but for float32; half a turn about another axis is not."""
-    o3, torch_nn = pytest.importorskip("e3nn.o3"), pytest.importorskip("e3nn.nn")
+    from e3nn import nn as torch_nn
+    from e3nn import o3
+
     torch.manual_seed(0)
     into, out = o3.Irreps("0e+1o+2e"), o3.Irreps("0e+1o")
     sphere = torch_nn.S2Activation(into, torch.relu, res=8)  # on 8 x 7 points
@@ -104,3 +106,16 @@ def test_a_budget_that_runs_out_leaves_bounds_that_hold() -> None:
         proof = certify_equivariance(net, rho, trivial(rho.group), box, **budget)
         assert not proof.exact
         assert seen <= proof.max_error[1] < np.inf
+
+
+def test_modules_of_escnn_are_sent_to_their_export() -> None:
+    """They cannot be traced as they are; what their export makes can."""
+
+    def forward(self: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("Cannot access data pointer")
+
+    convolution = type("R2Conv", (nn.Module,), {"__module__": "escnn.nn.modules.conv", "forward": forward})
+    with pytest.raises(UnsupportedOpError, match=r"pointer\. Modules of escnn are read as .* export\(\)"):
+        from_torch(nn.Sequential(convolution()), torch.zeros(1, 4))
+    with pytest.raises(UnsupportedOpError, match=r"pointer$"):
+        from_torch(nn.Sequential(type("Own", (nn.Module,), {"forward": forward})()), torch.zeros(1, 4))

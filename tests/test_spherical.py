@@ -100,11 +100,11 @@ def _double() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.slow  # only to load e3nn
 @pytest.mark.usefixtures("_double")
 def test_wigner_matrices_are_e3nns_with_its_polar_axis() -> None:
     """e3nn measures beta from the y axis: its (z, x, y) are our (x, y, z), and the matrices are the same."""
-    o3 = pytest.importorskip("e3nn.o3")
+    from e3nn import o3
+
     angles = [torch.tensor(a, dtype=torch.float64) for a in ANGLES]
     for degree in range(5):
         theirs = o3.wigner_D(degree, *angles).numpy()

@@ -67,8 +67,17 @@ def exported_program(module: torch.nn.Module, examples: tuple[torch.Tensor, ...]
         if any("_." in str(node.target) for node in exported.graph.nodes if node.op == "call_function"):
             exported = exported.run_decompositions({})
     except Exception as error:  # torch.export raises many unrelated kinds
-        raise UnsupportedOpError(f"torch.export cannot trace the module: {first_line(error)}") from error
+        raise UnsupportedOpError(
+            f"torch.export cannot trace the module: {first_line(error).rstrip('.')}{_advice(module)}"
+        ) from error
     return exported
+
+
+def _advice(module: torch.nn.Module) -> str:
+    """What to give instead, where a library has modules of its own for tracing."""
+    if any(type(part).__module__.split(".")[0] == "escnn" for part in module.modules()):
+        return ". Modules of escnn are read as the torch modules that their export() makes."
+    return ""
 
 
 def _in_batches(
