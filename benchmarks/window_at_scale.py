@@ -1,10 +1,9 @@
 r"""What is counted in a minute of a window through three images of a ResNet18-sized network at 224 x 224?
 
-At a point t of a segment or window, pre-activations and their derivatives along it, from one pass with
-tangents, say where each unit would change its piece: the least of these bounds the whole region around t, as
-regions are convex. Points are taken in batches where nothing is known yet. Kept are ends of stretches and
-sides of polygons, no pattern: memory does not grow with units times regions. Signs and ends are those of
-float64; a segment is complete where every region begins with the very flip that ends the one in front of it.
+Segments: `segment_crossings` cuts them layer after layer, from one end on. The window: at a random point t
+pre-activations and their derivatives, from one pass with tangents, say where each unit would change its
+piece: the least of these bound the whole region around t, as regions are convex. Kept are crossings and sides
+of polygons, no pattern: memory does not grow with units times regions. Signs and places are those of float64.
 
 Run: ``python benchmarks/window_at_scale.py [--size 224] [--seconds 60] [--device cpu] [--write FOLDER]``.
 """
@@ -13,8 +12,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -88,77 +85,6 @@ def rays(module: nn.Module, base: Tensor, directions: Sequence[Tensor]) -> Rays:
     return at
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """A region on a segment.
-
-    Arguments:
-        start, end: where it begins and ends.
-        key: a sum of random whole numbers over the units that are on.
-        before, behind: the keys of the regions in front of it and behind it, ``None`` at the segment's ends.
-    """
-
-    start: float
-    end: float
-    key: int
-    before: int | None
-    behind: int | None
-
-
-def stretches(at: Rays, seconds: float, batch: int, rng: np.random.Generator) -> dict[str, Any]:
-    """The regions on a segment, t in [0, 1]: complete where each begins with the flip that ends the last."""
-    found: dict[int, Stretch] = {}
-    end, passes, t, keys = time.perf_counter() + seconds, 0, (np.arange(batch) + 0.5) / batch, None
-    while len(t) and time.perf_counter() < end:
-        z, slope = at(t[:, None])
-        if keys is None:
-            keys = torch.from_numpy(rng.integers(-(2**62), 2**62, z.shape[1])).to(z.device)
-        passes += len(t)
-        found |= {s.key: s for s in _around(t, z, slope[:, 0], keys)}
-        row = sorted(found.values(), key=lambda s: s.start + s.end)
-        t = _between(row)[:batch]
-    return {
-        "regions": len(found),
-        "covered": sum(s.end - s.start for s in found.values()),
-        "complete": not len(t),
-        "passes": passes,
-        "ends": np.array([[s.start, s.end] for s in row]),
-    }
-
-
-def _around(t: np.ndarray, z: Tensor, slope: Tensor, keys: Tensor) -> list[Stretch]:
-    """The regions around points: all units keep their piece up to the nearest crossing on either side."""
-    steps = -z / slope
-    right, last = torch.where(steps > 0, steps, torch.inf).min(dim=1)
-    left, first = torch.where(steps < 0, steps, -torch.inf).max(dim=1)
-    own = torch.where(z > 0, keys, 0).sum(dim=1)
-    found = []
-    for i, place in enumerate(t):
-        ends = []
-        for step, unit in ((left[i], first[i]), (right[i], last[i])):
-            flipped = own[i] + torch.where(z[i, unit] > 0, -keys[unit], keys[unit])
-            at_end = place + float(step)
-            ends.append((min(max(at_end, 0.0), 1.0), int(flipped) if 0 < at_end < 1 else None))
-        (start, before), (end, behind) = ends
-        found.append(Stretch(start, end, int(own[i]), before, behind))
-    return found
-
-
-def _between(row: Sequence[Stretch]) -> np.ndarray:
-    """Points in the gaps where something is left to find, the longest first."""
-    pairs = [(None, row[0]), *pairwise(row), (row[-1], None)]
-    gaps = [(a.end if a else 0.0, b.start if b else 1.0) for a, b in pairs if not _meet(a, b)]
-    gaps.sort(key=lambda gap: gap[0] - gap[1])
-    return np.array([(low + high) / 2 for low, high in gaps])
-
-
-def _meet(a: Stretch | None, b: Stretch | None) -> bool:
-    """Whether nothing lies between two regions, or a region and an end of the segment."""
-    if a is None or b is None:
-        return (a.behind if a else b.before if b else 0) is None
-    return a.behind == b.key and b.before == a.key
-
-
 def polygons(at: Rays, seconds: float, batch: int, rng: np.random.Generator) -> dict[str, Any]:
     """Regions of a window, t in [-1, 2]^2, at random points, each once: their number and share of area."""
     kept: list[tuple[np.ndarray, np.ndarray]] = []
@@ -188,8 +114,8 @@ def _polygon(place: np.ndarray, z: np.ndarray, slope: np.ndarray) -> tuple[np.nd
     return normals[rows], offsets[rows] + normals[rows] @ place, float(ConvexHull(corners).volume)
 
 
-def exact_row(seconds: float) -> dict[str, Any]:
-    """The same stretches against exact ones, of a network that ``crossings`` decides."""
+def exact_row() -> dict[str, Any]:
+    """The same crossings against exact ones, of a network that ``crossings`` decides."""
     torch.manual_seed(0)
     module = residual((4, 4, 8), 3)
     images = torch.rand(2, 3, 16, 16, dtype=torch.float64)
@@ -199,18 +125,18 @@ def exact_row(seconds: float) -> dict[str, Any]:
     exact = pt.crossings(network, a, b)
     lasted = time.perf_counter() - start
     start = time.perf_counter()
-    found = stretches(rays(module, images[0], [images[1] - images[0]]), seconds, 64, np.random.default_rng(0))
+    found = pt.segment_crossings(network, a, b)
     assert exact.complete
-    assert found["complete"]
-    assert found["regions"] == len(exact) + 1
-    off = np.abs(found["ends"][1:, 0] - exact.t).max()
+    assert found.complete
+    assert found.units.tolist() == np.concatenate(exact.units).tolist()
+    off = np.abs(found.t - np.repeat(exact.t, [len(units) for units in exact.units])).max()
     return {
         "network": f"{network.n_units:,} units, 16 x 16",
         "exact crossings": len(exact),
         "exact s": lasted,
-        "passes": found["passes"],
-        "batched s": time.perf_counter() - start,
-        "ends differ by": off,
+        "in float64": len(found),
+        "float64 s": time.perf_counter() - start,
+        "parameters differ by": off,
     }
 
 
@@ -222,43 +148,47 @@ def main() -> None:
     options.add_argument("--batch", type=int, default=4)
     options.add_argument("--device", default="cpu")
     chosen = options.parse_args()
-    checked = exact_row(chosen.seconds)
+    checked = exact_row()
     torch.manual_seed(0)
     module = residual().to(chosen.device)
     images = torch.rand(3, 3, chosen.size, chosen.size, dtype=torch.float64).to(chosen.device)
+    network = adapters.from_torch(module, images[:1])
+    a, b, _ = images.flatten(1).cpu().numpy()
     first, rows = peak_memory(), []
-    asked = (chosen.seconds, chosen.batch, np.random.default_rng(0))
-    ways = [images[1] - images[0], images[2] - images[0]]
     for what, length in SEGMENTS.items():
         start = time.perf_counter()
-        found = stretches(rays(module, images[0], [length * ways[0]]), *asked)
-        rows.append(_row(what, found, time.perf_counter() - start))
+        limits = {"max_seconds": chosen.seconds, "device": chosen.device}
+        found = pt.segment_crossings(network, a, a + length * (b - a), **limits)
+        share = float(found.reach[0])
+        rows.append(_row(what, found.complete, share, time.perf_counter() - start, crossings=len(found)))
+    ways = [images[1] - images[0], images[2] - images[0]]
     start = time.perf_counter()
-    found = polygons(rays(module, images[0], ways), *asked)
-    rows.append(_row("window [-1, 2]^2 through three", found, time.perf_counter() - start))
-    units = int(rays(module, images[0], ways[:1])(np.zeros((1, 1)))[0].shape[1])
+    window = polygons(rays(module, images[0], ways), chosen.seconds, chosen.batch, np.random.default_rng(0))
+    lasted = time.perf_counter() - start
+    counted = {"regions": window["regions"]}
+    rows.append(_row("window [-1, 2]^2 through three", False, window["covered"], lasted, **counted))
     where = environment("torch") | {"device": str(chosen.device)}
     page = [
         title(__doc__),
         in_words(where, chosen.note),
-        f"{units:,} units at {chosen.size} x {chosen.size}, random weights and images (no trained ones are "
-        f"bundled). Peak memory {peak_memory():,.0f} MB, of which {first:,.0f} MB are there before the first "
-        "pass. Counts are of float64: a region is counted once its whole stretch or polygon is known; shares "
-        "are of the length or area.",
+        f"{network.n_units:,} units at {chosen.size} x {chosen.size}, random weights and images (none that "
+        f"are trained are bundled). Peak memory {peak_memory():,.0f} MB, of which {first:,.0f} MB are there "
+        "before the first pass. Counts are of float64, estimates: crossings are all of the share of the "
+        "segment that was searched; a region of the window is counted once its whole polygon is known.",
         table_of(rows),
-        "The same stretches, of a network small enough for the exact search:",
+        "The same search, of a network small enough for the exact search:",
         table_of([checked]),
     ]
     publish(__file__, page, {"machine": where, "rows": rows, "checked": checked}, chosen.write)
 
 
-def _row(what: str, found: dict[str, Any], seconds: float) -> dict[str, Any]:
+def _row(what: str, complete: bool, share: float, seconds: float, **counted: int) -> dict[str, Any]:
     return {
         "domain": what,
-        "regions counted": found["regions"],
-        "share": float(found["covered"]),
-        "complete": found["complete"],
-        "passes": found["passes"],
+        "crossings": counted.get("crossings"),
+        "regions": counted.get("regions"),
+        "share searched": share,
+        "complete": complete,
         "s": round(seconds, 1),
         "memory MB": round(peak_memory()),
     }

@@ -43,6 +43,8 @@ _HOMES = {
     "SplineFeatures": "polytope.measures.spline_features",
     "crossings": "polytope.measures.crossings",
     "Crossings": "polytope.measures.crossings",
+    "segment_crossings": "polytope.measures.segment_crossings",
+    "SegmentCrossings": "polytope.measures.segment_crossings",
     "robustness_radius": "polytope.measures.robustness",
     "Radius": "polytope.measures.robustness",
     "decision_boundary": "polytope.measures.decision_boundary",
@@ -183,6 +185,8 @@ if TYPE_CHECKING:
     from polytope.measures.preimages import preimage as preimage
     from polytope.measures.robustness import Radius as Radius
     from polytope.measures.robustness import robustness_radius as robustness_radius
+    from polytope.measures.segment_crossings import SegmentCrossings as SegmentCrossings
+    from polytope.measures.segment_crossings import segment_crossings as segment_crossings
     from polytope.measures.signomial import Signomial as Signomial
     from polytope.measures.signomial import newton_polytope as newton_polytope
     from polytope.measures.signomial import upper_hull as upper_hull
