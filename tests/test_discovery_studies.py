@@ -162,7 +162,7 @@ def test_other_words_are_refused() -> None:
     study = trained()
     with pytest.raises(ValueError, match="method is one of integrated, gradient, permutation"):
         discovery.attribution(study, "saliency")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="max_denominator is 1 at least"):
+    with pytest.raises(ValueError, match="max_denominator must be at least 1"):
         discovery.formula(study, max_denominator=0)
     with pytest.raises(ValueError, match="least_share"):
         discovery.pieces(study, least_share=1.0)

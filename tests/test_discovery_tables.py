@@ -56,7 +56,14 @@ def test_what_columns_give_away_is_named() -> None:
     assert (rank.duplicates, rank.contradictions) == (1, 0)
     again = discovery.Table(np.vstack([X, X[:1]]), np.arange(7.0), ["a", "b", "c", "d"]).rank
     assert (again.duplicates, again.contradictions) == (2, 2)
-    for line in ("Rank 3 of 5", "2 a - d = 0", "constant: b", "3 c - y + 1 = 0", "1 rows repeat"):
+    assert (rank.rounded, rank.copies, rank.law) == ((), (), None)
+    for line in (
+        "Rank 3 of 5",
+        "2 a - d = 0",
+        "constant: b",
+        "3 c - y + 1 = 0",
+        "of an earlier one: 1; with another target: 0",
+    ):
         assert line in str(rank), line
 
 
@@ -101,13 +108,13 @@ def test_pieces_and_rows_give_the_law_of_maxima_and_minima() -> None:
     ("change", "message"),
     [
         ({"X": [[1, np.nan], [1, 2], [3, 4]]}, r"X\[0, 1\] is missing"),
-        ({"y": [1, 2]}, r"must be \[n, d\] and \[n\]"),
+        ({"y": [1, 2]}, r"X is \[n, d\], of one column at least, and y \[n\]"),
         ({"names": ["a", "a"]}, "different names"),
         ({"names": ["a", "y"]}, "different names"),
         ({"X": [[1, 2], [3, 5]], "y": [1, 2]}, "more rows than columns"),
         ({"y": [2, 2, 2]}, "nothing to explain"),
         ({"X": [[1, 2], [2**53 + 1, 2], [3, 4]]}, "reaches 2"),
-        ({"domain": [[0, 4], [0, 3]]}, "1 rows lie outside the domain, row 2 first"),
+        ({"domain": [[0, 4], [0, 3]]}, "1 of the rows lie outside the domain, row 2 first"),
     ],
 )
 def test_tables_that_are_none_are_refused(change: dict[str, object], message: str) -> None:

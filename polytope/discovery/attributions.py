@@ -8,7 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from polytope.batched import BatchedNetwork
-from polytope.discovery.studies import Study
+from polytope.discovery.shares import percent
+from polytope.discovery.studies import Study, a_study
+from polytope.given import described
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray
 from polytope.ir.oneline import one_line
@@ -24,7 +26,7 @@ class Attribution:
     Arguments:
         names: of the columns.
         method: the measure.
-        shares: ``[seeds, d]``, each row adds up to 1.
+        shares: ``[seeds, d]``, each row adds up to 1; zeros of a network that changes with no column.
         incomplete: of integrated gradients, how far a row's attributions are from adding up to the change of
             the output, at most; 0 of others.
     """
@@ -50,7 +52,7 @@ class Attribution:
 
     def __str__(self) -> str:
         order = np.argsort(-self.mean, kind="stable").tolist()
-        parts = [f"{self.names[k]} {self.mean[k]:.1%} (+- {self.spread[k]:.1%})" for k in order]
+        parts = [f"{self.names[k]} {percent(self.mean[k], 1)} (+- {self.spread[k]:.1%})" for k in order]
         return f"{self.method}: {', '.join(parts)}"
 
 
@@ -67,8 +69,15 @@ def attribution(
         rng: what shuffles; ``numpy.random.default_rng(0)`` where ``None``.
 
     Raises:
+        TypeError: it is no study, or rng is no ``numpy.random.Generator``.
         ValueError: there is no such method.
     """
+    a_study(study, "attribution")
+    if not isinstance(rng, np.random.Generator | None):
+        raise TypeError(
+            f"attribution: rng: a numpy.random.Generator is expected, as of numpy.random.default_rng(0), not "
+            f"{described(rng)}."
+        )
     if method not in get_args(Method):
         raise ValueError(f"attribution: method is one of {', '.join(get_args(Method))}, not {method!r}.")
     rng = rng or np.random.default_rng(0)

@@ -12,15 +12,17 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from polytope.discovery.fits import fitted
 from polytope.discovery.laws import Law
 from polytope.discovery.rounding import asked, near, no_prediction
-from polytope.discovery.studies import Study, fitted
+from polytope.discovery.shares import by_seed, percent
+from polytope.discovery.studies import Study
 from polytope.discovery.suprema import on_domain
 from polytope.discovery.visited import Affine, Visited
 from polytope.engines.amounts import Seconds
 from polytope.ir.maps import FloatArray
 from polytope.ir.oneline import one_line
-from polytope.labelled import Exact, Missing, Number, enclosing, in_words
+from polytope.labelled import Exact, Missing, Number, enclosing
 
 Source = Literal["least squares", "regions"]
 
@@ -37,9 +39,10 @@ class Candidate:
             **estimates**.
         agreeing: seeds that round to it.
         shares: ``[seeds]``, the share of the rows in whose region the network's slopes are within the
-            tolerance of the law's: exact about the regions, which evaluation in float64 finds.
+            tolerance of the law's: exact about the regions, which evaluation in float64 finds. A row on
+            breakpoints, whose pattern holds on no set with interior, counts for no law.
         sup_visited: for each seed the largest ``|network - law|`` on the regions that rows visit, cut to the
-            domain; of a piece, on the regions that round to it. **Exact**.
+            domain; of a piece, on the regions that round to it. **Exact**; missing where there is none.
         sup_domain: the same on the whole domain; **bounds**, or not computed.
     """
 
@@ -60,13 +63,12 @@ class Candidate:
         return found
 
     def __str__(self) -> str:
-        seeds, (low, high) = len(self.shares), (self.shares.min(), self.shares.max())
-        text = (
-            f"{self.law}: {self.agreeing} of {seeds} seeds ({self.source}), {low:.0%} to {high:.0%} of rows"
-        )
+        low, high = percent(self.shares.min()), percent(self.shares.max())
+        seeds = f"{self.agreeing} of {len(self.shares)} seeds ({self.source})"
+        text = f"{self.law}: {seeds}, {low} to {high} of rows"
         for what, numbers in (("visited regions", self.sup_visited), ("domain", self.sup_domain)):
-            if numbers and not all(isinstance(n, Missing) for n in numbers):
-                text += f"; sup on the {what} {', '.join(map(in_words, numbers))} ({numbers[0].label})"
+            said = by_seed(numbers)
+            text += "" if said is None else f"; sup on the {what} {said}"
         return text
 
 
@@ -108,9 +110,11 @@ def formula(
         max_seconds: for the supremum on the domain of each network; 0 leaves it out.
 
     Raises:
-        ValueError: the denominator is less than 1, or the tolerance is not positive.
+        TypeError: it is no study, or an amount is no number.
+        ValueError: the denominator is less than 1, the tolerance is not positive, or the time is negative.
+        EmptyDomainError: a column is constant, and the table has no domain.
     """
-    asked(max_denominator, tolerance)
+    max_denominator = asked(study, "formula", max_denominator, tolerance, max_seconds)
     if not study.predicts:
         return Findings((), None, no_prediction(study))
     outputs, X = study.outputs(), study.table.X
@@ -145,7 +149,8 @@ def _estimates(X: FloatArray, outputs: FloatArray, visited: Sequence[Visited], s
     for values, one in zip(outputs, visited, strict=True):
         row = fitted(X, values)
         if source == "regions":
-            row[:-1] = np.median(one.slopes[one.region], axis=0)
+            inside = one.region[one.solid[one.region]]
+            row[:-1] = np.median(one.slopes[inside], axis=0) if len(inside) else np.nan
             row[-1] = (values - X @ row[:-1]).mean()
         found.append(row)
     return np.array(found)
@@ -177,8 +182,7 @@ def _candidate(
     table = study.table
     law = Law(table.names, table.target, (affine[:-1],), (affine[-1],), ((0,),))
     shares = [
-        share_of(one, [k for k, found in enumerate(one.maps) if alike(found, affine, tolerance)])
-        for one in visited
+        share_of(one, [k for k in one.solids if alike(one.maps[k], affine, tolerance)]) for one in visited
     ]
     return Candidate(
         law,
@@ -203,7 +207,8 @@ def share_of(visited: Visited, regions: Sequence[int]) -> float:
 
 def supremum(visited: Visited, law: Affine, regions: Sequence[int]) -> Number:
     """The supremum of a network's distance on regions, as a number."""
-    if not len(regions):
+    exact = visited.supremum(law, regions)
+    if exact is None:
         return Missing("no region")
-    found = enclosing(visited.supremum(law, regions))
+    found = enclosing(exact)
     return Exact(float(found), "regions that rows visit") if found.label == "exact" else found.number

@@ -10,6 +10,7 @@ import numpy as np
 from polytope.discovery.laws import Law
 from polytope.discovery.tables import Table
 from polytope.exact.dyadic import IntegerVector, dyadic
+from polytope.given import described
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.oneline import one_line
 
@@ -24,6 +25,7 @@ class Check:
         of: the number of rows.
         counterexamples: ``[of - holds]``, the numbers of the other rows.
         step: what the law's values were rounded to multiples of; ``None`` where they were not.
+        rest: what was added to these multiples: less than the step.
     """
 
     law: str
@@ -31,6 +33,7 @@ class Check:
     of: int
     counterexamples: IntArray
     step: int | None
+    rest: int = 0
 
     __repr__ = one_line
 
@@ -39,8 +42,13 @@ class Check:
         """Whether there is a counterexample."""
         return self.holds < self.of
 
+    @property
+    def _steps(self) -> str:
+        """The numbers that values were rounded to."""
+        return f"multiples of {self.step}{f' plus {self.rest}' if self.rest else ''}"
+
     def __str__(self) -> str:
-        rounded = "" if self.step is None else f", rounded to multiples of {self.step},"
+        rounded = "" if self.step is None else f", rounded to {self._steps},"
         if not self.refuted:
             return f"{self.law}{rounded} holds on all {self.of:,} rows: a conjecture, not a proof."
         rows = ", ".join(map(str, self.counterexamples[:5].tolist()))
@@ -61,7 +69,9 @@ def check(law: Law, table: Table, *, rounded: bool = False) -> Check:
             divisor of its differences. Halves go up.
 
     Raises:
-        ValueError: the table lacks a column of the law, or rounding is asked and the target is not integer.
+        TypeError: it is no law, or no table.
+        ValueError: the table lacks a column of the law or has another target, or rounding is asked and the
+            target is not integer.
 
     Example:
         >>> table = Table([[0, 0], [1, 2], [2, 1], [3, 5]], [0, 3, 3, 9], ["a", "b"])
@@ -69,15 +79,24 @@ def check(law: Law, table: Table, *, rounded: bool = False) -> Check:
         >>> print(check(affine_law({"a": 1, "b": 1}), table))
         Refuted: y = a + b holds on 3 of 4 rows, and not on row 3.
     """
+    if not isinstance(law, Law) or not isinstance(table, Table):
+        raise TypeError(
+            f"check: a Law and a Table are expected, not {described(law)} and {described(table)}. The law of "
+            "findings is their .law, None where there is no candidate."
+        )
+    if law.target != table.target:
+        raise ValueError(
+            f"check: the law is about {law.target}, and the target of the table is {table.target}."
+        )
     found, scale = law.values(table.X[:, table.places(law.names)])
-    step, target = None, dyadic(table.y)
+    step, rest, target = None, 0, dyadic(table.y)
     if rounded:
         step, first = step_of(table.y, table.target)
         units = scale * step  # round (value - first) / step, halves up
         found = (2 * (found - first * scale) + units) // (2 * units) * step + first
-        scale = 1
+        scale, rest = 1, first % step
     right = np.asarray(found << target.exponent == target.integers * scale, dtype=bool)
-    return Check(str(law), int(right.sum()), len(right), np.flatnonzero(~right), step)
+    return Check(str(law), int(right.sum()), len(right), np.flatnonzero(~right), step, rest)
 
 
 def step_of(y: FloatArray, name: str) -> tuple[int, int]:

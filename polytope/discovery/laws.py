@@ -19,6 +19,7 @@ import numpy as np
 
 from polytope.discovery.sums import in_words
 from polytope.exact.dyadic import IntegerVector, dyadic
+from polytope.given import described
 from polytope.ir import Dense, Layer, Network, max_groups, mlp
 from polytope.ir.maps import FloatArray
 
@@ -34,6 +35,10 @@ class Law:
         constants: of each piece.
         groups: numbers of pieces.
 
+    Raises:
+        TypeError: a slope or a constant is no integer and no Fraction.
+        ValueError: a piece lacks a slope or a constant, or a group is empty or names a piece that is none.
+
     Example:
         >>> law = affine_law({"V": -1, "E": 1}, 2, target="F")
         >>> print(law)
@@ -45,6 +50,20 @@ class Law:
     slopes: tuple[tuple[Fraction, ...], ...]
     constants: tuple[Fraction, ...]
     groups: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        numbers = [*self.constants, *(v for row in self.slopes for v in row)]
+        if not all(isinstance(v, Rational) for v in numbers):
+            raise TypeError("Law: slopes and constants are integers or fractions, such as Fraction(1, 2).")
+        if not self.names or {len(row) for row in self.slopes} != {len(self.names)}:
+            raise ValueError("Law: each piece has a slope for each column, and there is a column.")
+        members = [i for group in self.groups for i in group]
+        if len(self.constants) != len(self.slopes) or not set(members) <= set(range(len(self.slopes))):
+            raise ValueError("Law: each piece has a constant, and groups hold numbers of pieces.")
+        if not self.groups or not all(self.groups):
+            raise ValueError("Law: there is a group, and each holds a piece.")
+        object.__setattr__(self, "slopes", tuple(tuple(map(_fraction, row)) for row in self.slopes))
+        object.__setattr__(self, "constants", tuple(map(_fraction, self.constants)))
 
     def __str__(self) -> str:
         groups = [_joined("min", [self.piece(i) for i in group]) for group in self.groups]
@@ -119,20 +138,25 @@ def affine_law(coefficients: Mapping[str, Rational], constant: Rational = 0, *, 
         target: the name of what the law is about.
 
     Raises:
-        TypeError: a coefficient is no integer and no Fraction.
+        TypeError: coefficients have no names, or one is no integer and no Fraction.
         ValueError: there is no column.
 
     Example:
         >>> print(affine_law({"slope": Fraction(-1, 2)}, target="signature"))
         signature = -1/2 slope
     """
+    if not isinstance(coefficients, Mapping):
+        raise TypeError(
+            f"affine_law: coefficients by the names of columns are expected, such as {{'a': 2}}, not "
+            f"{described(coefficients)}."
+        )
     numbers = [*coefficients.values(), constant]
     if not all(isinstance(v, Rational) for v in numbers):
         raise TypeError("affine_law: coefficients are integers or fractions, such as Fraction(1, 2).")
     if not coefficients:
         raise ValueError("affine_law: a law of no column is a constant; name a column.")
-    slopes = tuple(Fraction(v) for v in numbers[:-1])
-    return Law(tuple(coefficients), target, (slopes,), (Fraction(constant),), ((0,),))
+    names = tuple(map(str, coefficients))
+    return Law(names, target, (tuple(map(_fraction, numbers[:-1])),), (_fraction(constant),), ((0,),))
 
 
 def lattice_law(
@@ -144,12 +168,14 @@ def lattice_law(
     y: FloatArray,
 ) -> Law:
     """The law of pieces whose cells are the rows that each alone is nearest to, of those that it needs."""
-    every = Law(tuple(names), target, tuple(map(tuple, slopes)), tuple(constants), ())
+    single = tuple((i,) for i in range(len(constants)))
+    every = Law(tuple(names), target, tuple(map(tuple, slopes)), tuple(constants), single)
     pieces, scale = every.pieces_at(X)
     values = dyadic(y)
     off = np.abs((pieces << values.exponent) - (values.integers * scale)[:, None])
     nearest = off == off.min(axis=1)[:, None]
-    owner = np.where(nearest.sum(axis=1) == 1, np.argmax(nearest, axis=1), -1)  # else it may be any of them
+    first, alone = np.argmax(nearest, axis=1), nearest.sum(axis=1) == 1
+    owner = np.where(alone, first, -1) if alone.any() else first  # of several it may be any
     sets = {}
     for i in range(len(constants)):
         own = pieces[owner == i]
@@ -165,6 +191,11 @@ def lattice_law(
         tuple(every.constants[i] for i in used),
         tuple(sorted(tuple(sorted(place[i] for i in s)) for s in least)),
     )
+
+
+def _fraction(value: Rational) -> Fraction:
+    """The same of Python's integers, whatever integers of numpy it is made of."""
+    return Fraction(int(value.numerator), int(value.denominator))
 
 
 def _joined(word: str, parts: Sequence[str]) -> str:

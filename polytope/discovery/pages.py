@@ -10,8 +10,9 @@ from typing import get_args
 from polytope.discovery.attributions import Attribution, Method, attribution
 from polytope.discovery.candidates import Candidate, Findings
 from polytope.discovery.checks import Check
-from polytope.discovery.studies import Study
-from polytope.labelled import Missing, Number, in_words
+from polytope.discovery.shares import by_seed, percent
+from polytope.discovery.studies import Study, a_study
+from polytope.given import described
 
 
 def report(
@@ -33,15 +34,25 @@ def report(
 
     Returns:
         The page.
+
+    Raises:
+        TypeError: it is no study, or there are no lists of findings and checks.
     """
+    a_study(study, "report")
+    for name, given, kind in (("findings", findings, Findings), ("checks", checks, Check)):
+        if not isinstance(given, list | tuple):
+            raise TypeError(f"report: {name} are a list of {kind.__name__}, not {described(given)}.")
+        for one in given:
+            if not isinstance(one, kind):
+                raise TypeError(f"report: {name} are a list of {kind.__name__}; {described(one)} is none.")
     shares = [attribution(study, method) for method in get_args(Method)]
     parts = [
-        f"# {_escaped(title)}",
+        f"# {_escaped(str(title))}",
         f"Target {_escaped(study.table.target)} of {_escaped(', '.join(study.table.names))}; "
         f"{len(study.networks)} networks of hidden widths {', '.join(map(str, study.settings.hidden))}.",
         "## Columns",
         _literally(str(study.table.rank)),
-        "Relations are exact on all rows.",
+        "Relations without the word rounding are exact on all rows.",
         "## Scores",
         _literally(str(study.scores)),
         "Estimates: on rows that a network did not see.",
@@ -87,24 +98,16 @@ def _row(candidate: Candidate) -> list[str]:
         _escaped(str(candidate.law)),
         candidate.source,
         f"{candidate.agreeing} of {len(candidate.shares)}",
-        f"{low:.1%} to {high:.1%}",
-        _numbers(candidate.sup_visited),
-        _numbers(candidate.sup_domain),
+        f"{percent(low, 1)} to {percent(high, 1)}",
+        by_seed(candidate.sup_visited) or "not computed",
+        by_seed(candidate.sup_domain) or "not computed",
     ]
 
 
 def _of_the_law(found: Findings) -> list[str]:
     """How far the networks are from the law of all pieces, if that was asked."""
-    if not found.sup_domain or isinstance(found.sup_domain[0], Missing):
-        return []
-    return [f"The networks are from this law on the domain by at most: {_numbers(found.sup_domain)}."]
-
-
-def _numbers(numbers: Sequence[Number]) -> str:
-    """Numbers by seed with their label."""
-    if not numbers or all(isinstance(n, Missing) for n in numbers):
-        return "not computed"
-    return f"{', '.join(map(in_words, numbers))} ({numbers[0].label})"
+    numbers = by_seed(found.sup_domain)
+    return [] if numbers is None else [f"The largest |network - law| on the domain: {numbers}."]
 
 
 def _table(lines: Sequence[Sequence[str]]) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from polytope.discovery.asking import amount
 from polytope.discovery.candidates import Candidate, Findings, share_of, supremum
 from polytope.discovery.laws import Law, lattice_law
 from polytope.discovery.rounding import asked, near, no_prediction
+from polytope.discovery.shares import percent
 from polytope.discovery.studies import Study
 from polytope.discovery.suprema import on_domain
 from polytope.discovery.visited import Affine, Visited
@@ -33,15 +35,19 @@ def pieces(
     Arguments:
         study: networks and their table.
         max_denominator: of the rational numbers that are candidates.
-        tolerance: how far each slope of a region may be from the number that it is rounded to.
+        tolerance: how far each slope of a region may be from the number that it is rounded to; its constant
+            is rounded to the nearest such number, however far.
         least_share: of the rows, which a piece must have in most seeds.
         max_seconds: for the supremum on the domain of each network; 0 leaves it out.
 
     Raises:
-        ValueError: the denominator is less than 1, or the tolerance or the share is not positive.
+        TypeError: it is no study, or an amount is no number.
+        ValueError: the denominator is less than 1, the tolerance or the share is not positive, the share is 1
+            or more, or the time is negative.
+        EmptyDomainError: a column is constant, and the table has no domain.
     """
-    asked(max_denominator, tolerance)
-    if not 0 < least_share < 1:
+    max_denominator = asked(study, "pieces", max_denominator, tolerance, max_seconds)
+    if amount(least_share, "pieces: least_share") >= 1:
         raise ValueError("pieces: least_share lies between 0 and 1.")
     if not study.predicts:
         return Findings((), None, no_prediction(study))
@@ -60,12 +66,12 @@ def pieces(
     kept = [a for a, share in shares.items() if 2 * (share >= least_share).sum() > len(share)]
     kept.sort(key=lambda affine: -shares[affine].mean())
     if not kept:
-        return Findings((), None, f"No piece has {least_share:.0%} of the rows in most seeds.")
+        return Findings((), None, f"No piece has {percent(least_share)} of the rows in most seeds.")
     candidates = tuple(_piece(study, visited, owners, affine, shares[affine], least_share) for affine in kept)
     slopes, constants = [a[:-1] for a in kept], [a[-1] for a in kept]
     law = lattice_law(table.names, table.target, slopes, constants, table.X, table.y)
     covered = np.sum([c.shares for c in candidates], axis=0)
-    said = f"Pieces: {len(kept)}, of {covered.min():.0%} to {covered.max():.0%} of the rows. {law}"
+    said = f"Pieces: {len(kept)}, of {percent(covered.min())} to {percent(covered.max())} of the rows. {law}"
     return Findings(candidates, law, said, on_domain(study, law, max_seconds))
 
 
@@ -75,16 +81,15 @@ def _owners(
     """What each region rounds to: its slopes, and what they leave of the outputs of its rows on average."""
     out: Owners = []
     for k, found in enumerate(visited.maps):
-        told = [near(v, max_denominator, tolerance) for v in found[:-1]]
+        told = [near(v, max_denominator, tolerance) for v in found[:-1]] if visited.solid[k] else [None]
         slopes = [v for v in told if v is not None]
         if len(slopes) < len(told):
             out.append(None)
             continue
         own = visited.region == k
         left = float((values[own] - X[own] @ np.array(slopes, dtype=float)).mean())
-        constant = near(left, max_denominator, 1.0)
-        assert constant is not None, "an integer is within 1"
-        out.append((*slopes, constant))
+        constant = near(left, max_denominator, 1.0)  # an integer is within 1, up to 2^53
+        out.append(None if constant is None else (*slopes, constant))
     return out
 
 

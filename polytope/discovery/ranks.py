@@ -9,6 +9,7 @@ from math import gcd
 
 import numpy as np
 
+from polytope.discovery.fits import about, up_to_rounding
 from polytope.discovery.sums import in_words
 from polytope.exact.dyadic import IntegerVector, dyadic
 from polytope.exact.relations import relations
@@ -47,21 +48,30 @@ class Rank:
         singular_values: ``[d + 1]``, an **estimate** in float64: of the columns and the constant, each scaled
             to length 1.
         relations: a basis of all integer relations of the columns and the constant; **exact**.
+        rounded: columns that are affine functions of others on all rows up to the rounding of float64, in
+            words with rounded coefficients; none of integers alone, whose relations are exact.
         constant: columns with one value.
         duplicates: rows whose columns are those of an earlier row.
-        contradictions: of these, rows with another target than an earlier one has: no function of the columns
+        contradictions: of these, rows with another target than the first such row: no function of the columns
             gives both.
-        leaks: relations of the target with a single column; **exact**.
+        leaks: relations of the target with a single column, which is a copy of it in other units; **exact**.
+        copies: the same up to the rounding of float64 only, in words with rounded coefficients.
+        law: the target as an affine function of several columns, if it is one on all rows; **exact**. This is
+            no leak but a law, which needs no network; none is told where rows are so few that every target
+            has one.
     """
 
     names: tuple[str, ...]
     rows: int
     singular_values: FloatArray
     relations: tuple[Relation, ...]
+    rounded: tuple[str, ...]
     constant: tuple[str, ...]
     duplicates: int
     contradictions: int
     leaks: tuple[Relation, ...]
+    copies: tuple[str, ...]
+    law: Relation | None
 
     @property
     def value(self) -> int:
@@ -70,26 +80,31 @@ class Rank:
 
     @property
     def full(self) -> bool:
-        """Whether no relation holds, and no column gives away the target."""
-        return not self.relations and not self.leaks
+        """Whether no relation holds, also up to rounding, and no single column gives away the target."""
+        return not self.said
 
     @property
     def said(self) -> tuple[str, ...]:
-        """The relations in words."""
-        return tuple(f"{r}, on all rows" for r in self.relations) + tuple(
-            f"the target is among the columns: {r}" for r in self.leaks
+        """Why it is not full, in words."""
+        return (
+            *(f"{r}, on all rows" for r in self.relations),
+            *(f"{r}, on all rows up to the rounding of float64" for r in self.rounded),
+            *(f"the target is among the columns: {r}" for r in self.leaks),
+            *(f"the target is among the columns: {r}, up to the rounding of float64" for r in self.copies),
         )
 
     def __str__(self) -> str:
         d = len(self.names)
         lines = [f"Rank {self.value} of {d + 1} ({d} columns and a constant), on {self.rows:,} rows."]
         lines += [f"  {line}" for line in self.said]
+        if self.law is not None:
+            lines.append(f"  an affine law of the target: {self.law}, on all rows")
         if self.constant:
             lines.append(f"  constant: {', '.join(self.constant)}")
         if self.duplicates:
             lines.append(
-                f"  {self.duplicates:,} rows repeat the columns of another, {self.contradictions:,} of them "
-                "with another target"
+                f"  rows that repeat the columns of an earlier one: {self.duplicates:,}; "
+                f"with another target: {self.contradictions:,}"
             )
         return "\n".join(lines)
 
@@ -105,22 +120,52 @@ def rank_of(X: FloatArray, y: FloatArray, names: Sequence[str], target: str) -> 
     rows = [(row.tobytes(), value) for row, value in zip(X + 0.0, y.tolist(), strict=True)]
     for row, value in rows:
         first.setdefault(row, value)
-    leaks = [
-        relation
-        for j, name in enumerate(names)
-        for relation in _relations(np.stack([X[:, j], y], axis=1), (name, target))
-        if relation.names == (name, target)
-    ]
+    repeated = sum(count - 1 for count in Counter(row for row, _ in rows).values())
+    found = _relations(X, tuple(names))
+    leaks, copies = _leaks(X, y, names, target)
+    laws: list[Relation] = []
+    if not leaks and len(X) - repeated > len(names) + 1 - len(found):
+        laws = [r for r in _relations(np.column_stack([X, y]), (*names, target)) if target in r.names]
     return Rank(
         tuple(names),
         len(X),
         values,
-        tuple(_relations(X, tuple(names))),
+        tuple(found),
+        _rounded(X, names),
         tuple(name for name, column in zip(names, X.T, strict=True) if (column == column[0]).all()),
-        sum(count - 1 for count in Counter(row for row, _ in rows).values()),
+        repeated,
         sum(first[row] != value for row, value in rows),
         tuple(leaks),
+        tuple(copies),
+        laws[0] if laws else None,
     )
+
+
+def _leaks(
+    X: FloatArray, y: FloatArray, names: Sequence[str], target: str
+) -> tuple[list[Relation], list[str]]:
+    """What single columns say of the target: exactly, and up to rounding."""
+    exact, copies = [], []
+    for name, column in zip(names, X.T, strict=True):
+        found = [r for r in _relations(np.stack([column, y], axis=1), (name, target)) if len(r.names) == 2]
+        exact += found
+        near = None if found else up_to_rounding(column[:, None], y)
+        if near is not None:
+            copies.append(about(near, [name], target))
+    return exact, copies
+
+
+def _rounded(X: FloatArray, names: Sequence[str]) -> tuple[str, ...]:
+    """Columns that earlier ones say up to rounding, and not exactly."""
+    kept: list[int] = []
+    said = []
+    for j, name in enumerate(names):
+        near = up_to_rounding(X[:, kept], X[:, j])
+        if near is None:
+            kept.append(j)
+        elif not _relations(X[:, [*kept, j]], tuple(names[k] for k in (*kept, j))):
+            said.append(about(near, [names[k] for k in kept], name))
+    return tuple(said)
 
 
 def _relations(columns: FloatArray, names: tuple[str, ...]) -> list[Relation]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from polytope.discovery.asking import amount, count
 from polytope.discovery.checks import step_of
+from polytope.discovery.fits import fitted
+from polytope.discovery.shares import score
 from polytope.discovery.tables import Table
 from polytope.discovery.training import Progress, Settings, trained
+from polytope.given import described
 from polytope.ir import Network
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.oneline import one_line
@@ -38,7 +43,8 @@ class Scores:
         rows = [("networks", self.network), ("linear fit", self.linear), ("constant", self.constant)]
         lines = [f"held-out R^2, {name}: {in_interval(values)}" for name, values in rows]
         if self.rounded is not None:
-            lines.append(f"held-out rows that the networks' rounded outputs say: {in_interval(self.rounded)}")
+            said = in_interval(self.rounded, 0.0)
+            lines.append(f"share of held-out rows that rounded outputs say: {said}")
         return "\n".join(lines)
 
 
@@ -100,8 +106,9 @@ def hypothesis(
         progress: called every 100 steps with the steps done and all steps.
 
     Raises:
-        ValueError: a relation between columns holds, or a column gives away the target, and this was not
-            accepted; or a number is out of its range.
+        TypeError: it is no table, or a number is none.
+        ValueError: a relation between columns holds, or a single column gives away the target, and this was
+            not accepted; a number is out of its range; or a network grew beyond float64.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -110,14 +117,17 @@ def hypothesis(
         >>> bool(study.scores.network.min() > 0.9)
         True
     """
-    if seeds < 2 or not 0 < holdout < 1:
-        raise ValueError("hypothesis: seeds are 2 at least, and holdout lies between 0 and 1.")
+    if not isinstance(table, Table):
+        raise TypeError(f"hypothesis: a Table is expected, not {described(table)}.")
+    seeds = count(seeds, "hypothesis: seeds", 2)
+    if amount(holdout, "hypothesis: holdout") >= 1:
+        raise ValueError("hypothesis: holdout lies between 0 and 1.")
+    settings = Settings(hidden, steps, batch, learning_rate)  # type: ignore[arg-type]
     if not (table.rank.full or accept_relations):
         raise ValueError(
             f"hypothesis: {'; '.join(table.rank.said)}. Leave columns out, or accept_relations=True: "
             "coefficients of such columns mean nothing by themselves."
         )
-    settings = Settings(tuple(hidden), steps, batch, learning_rate)
     held = [_held_out(table.X, holdout, np.random.default_rng(seed)) for seed in range(seeds)]
     every = np.arange(len(table.y))
     rows = [np.setdiff1d(every, out) for out in held]
@@ -134,8 +144,10 @@ def retrain(study: Study, features: Sequence[str], *, progress: Progress | None 
         progress: as of ``hypothesis``.
 
     Raises:
+        TypeError: it is no study, or no list of names.
         ValueError: there is no such column, or a relation between those kept holds.
     """
+    a_study(study, "retrain")
     s = study.settings
     return hypothesis(
         study.table.only(features),
@@ -147,6 +159,16 @@ def retrain(study: Study, features: Sequence[str], *, progress: Progress | None 
         learning_rate=s.learning_rate,
         progress=progress,
     )
+
+
+def a_study(given: Any, verb: str) -> None:
+    """Refuse what is no study.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(given, Study):
+        raise TypeError(f"{verb}: a Study is expected, as hypothesis gives one, not {described(given)}.")
 
 
 def _held_out(X: FloatArray, share: float, rng: np.random.Generator) -> IntArray:
@@ -179,16 +201,6 @@ def _scores(
     return Scores(by_fit[0], by_fit[1], by_fit[2], np.array(rounded) if whole else None)
 
 
-def fitted(X: FloatArray, y: FloatArray) -> FloatArray:
-    """Least squares ``[d + 1]`` of columns and a constant, the constant last; solved in scaled columns."""
-    mean, spread = X.mean(axis=0), X.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
-    scaled = np.concatenate([(X - mean) / spread, np.ones((len(X), 1))], axis=1)
-    found = np.linalg.lstsq(scaled, y, rcond=None)[0]
-    slopes = found[:-1] / spread
-    return np.append(slopes, found[-1] - slopes @ mean)
-
-
 def _r2(y: FloatArray, found: FloatArray) -> float:
     """1 minus the squares of what is off over those around the mean; NaN where the target is constant."""
     around = float(((y - y.mean()) ** 2).sum())
@@ -204,7 +216,10 @@ def interval(values: FloatArray) -> tuple[Estimate, float, float]:
     return Estimate(mean, "mean over seeds"), mean - half, mean + half
 
 
-def in_interval(values: FloatArray) -> str:
-    """A mean over seeds with its 95 % interval."""
+def in_interval(values: FloatArray, least: float = -np.inf) -> str:
+    """A mean over seeds with its 95 % interval, cut to the scores that there are: 1 at most."""
+    if np.isnan(values).any():
+        return "not defined: the target is constant on the held-out rows of a seed"
     mean, low, high = interval(values)
-    return f"{mean.value:.5f} (95 % over {len(values)} seeds: {low:.5f} to {high:.5f})"
+    ends = f"{score(max(low, least))} to {score(min(high, 1.0))}"
+    return f"{score(mean.value)} (95 % over {len(values)} seeds: {ends})"

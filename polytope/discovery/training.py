@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from polytope.batched.threads import one_thread
+from polytope.discovery.asking import amount, count
+from polytope.given import described
 from polytope.ir import Network, mlp
 from polytope.ir.maps import FloatArray, IntArray
 
@@ -33,8 +35,19 @@ class Settings:
     learning_rate: float = 1e-2
 
     def __post_init__(self) -> None:
-        if not self.hidden or min((*self.hidden, self.steps, self.batch)) < 1 or not self.learning_rate > 0:
-            raise ValueError("hypothesis: hidden, steps, batch and learning_rate are positive numbers.")
+        if isinstance(self.hidden, str) or not isinstance(self.hidden, Iterable):
+            raise TypeError(
+                f"hypothesis: hidden: widths of layers are expected, such as (16, 16), not "
+                f"{described(self.hidden)}."
+            )
+        widths = tuple(count(width, "hypothesis: hidden: a width", 1) for width in self.hidden)
+        if not widths:
+            raise ValueError("hypothesis: hidden: there is one hidden layer at least, such as (16,).")
+        object.__setattr__(self, "hidden", widths)
+        for name in ("steps", "batch"):
+            object.__setattr__(self, name, count(getattr(self, name), f"hypothesis: {name}", 1))
+        rate = amount(self.learning_rate, "hypothesis: learning_rate")
+        object.__setattr__(self, "learning_rate", rate)
 
 
 def trained(
@@ -47,6 +60,9 @@ def trained(
     """A network for each list of rows, the k-th from seed k; columns are scaled by their training rows.
 
     Weights, batches and rows of a seed are its own; that they are trained together changes roundings only.
+
+    Raises:
+        ValueError: a network grew beyond float64.
     """
     x, y_scaled, scales = _scaled(X, y, rows)
     generators = [torch.Generator().manual_seed(seed) for seed in range(len(rows))]
@@ -70,6 +86,13 @@ def trained(
             schedule.step()
             if progress and ((step + 1) % 100 == 0 or step + 1 == settings.steps):
                 progress(step + 1, settings.steps)
+    with torch.no_grad():
+        outputs = _forward(weights, biases, x)
+    if not bool(outputs.isfinite().all()):
+        raise ValueError(
+            f"hypothesis: with learning_rate={settings.learning_rate:g} a network grew beyond float64; a "
+            "smaller one is needed."
+        )
     return [_network(weights, biases, k, scale) for k, scale in enumerate(scales)]
 
 

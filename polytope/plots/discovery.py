@@ -32,7 +32,7 @@ def shares_figure(names: Sequence[str], shares: dict[str, FloatArray]) -> Figure
             color=SERIES[number],
             label=measure,
         )
-    axes.set_yticks(range(len(names)), list(names))
+    axes.set_yticks(range(len(names)), [_plain(name) for name in names])
     axes.invert_yaxis()
     axes.set_xlim(0, None)
     axes.set_xlabel("share (mean and standard deviation over seeds)")
@@ -55,7 +55,12 @@ def outputs_figure(y: Sequence[FloatArray], outputs: Sequence[FloatArray], targe
     both = np.concatenate([*y, *outputs])
     ends = [both.min(), both.max()]
     axes.plot(ends, ends, color="0.4", linewidth=1, zorder=0)
-    axes.set(xlabel=f"{target}, held-out rows", ylabel="network")
+    axes.set(xlabel=f"{_plain(target)}, held-out rows", ylabel="network")
     if len(y) <= len(SERIES):
         axes.legend(frameon=False, markerscale=2)
     return figure
+
+
+def _plain(name: str) -> str:
+    """A name whose dollars matplotlib does not take for formulas."""
+    return name.replace("$", r"\$")
