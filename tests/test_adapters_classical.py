@@ -149,5 +149,8 @@ def test_info_lists_tensors_and_says_what_is_refused(tmp_path: Path) -> None:
     assert load(tmp_path / "abs.npz").n_units == 2
     done = polytope("info", tmp_path / "abs.npz")
     assert done.returncode == 0
+    assert "read     1 input, 1 output (" in done.stdout
+    assert "compared with the formula that the format stands for" in done.stdout
+    assert "compared compared" not in done.stdout
     assert "units    2 in a layer of 2" in done.stdout
     assert polytope("info", tmp_path / "nothing.onnx").returncode == 3

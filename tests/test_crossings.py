@@ -90,6 +90,16 @@ def test_a_budget_leaves_crossings_between_known_stretches() -> None:
     assert {tuple(pair) for pair in part.ends.tolist()} <= {tuple(pair) for pair in whole.ends.tolist()}
 
 
+def test_time_holds_the_exact_parameters_too() -> None:
+    """Some hundred regions are found in a moment, and their ends take longer."""
+    network = seeded(0, 6, 150, 150, 1)
+    a, b = segment(network, 0)
+    whole, part = pt.crossings(network, a, b), pt.crossings(network, a, b, max_seconds=1e-6)
+    assert not part.complete
+    assert len(part.ends) < len(whole.ends) <= part.upper + 1
+    assert {tuple(pair) for pair in part.ends.tolist()} <= {tuple(pair) for pair in whole.ends.tolist()}
+
+
 def test_ends_that_are_no_points_are_named() -> None:
     network = seeded(0, 2, 3, 1)
     with pytest.raises(ValueError, match=r"b must be a finite point of R\^2"):

@@ -97,7 +97,10 @@ def test_activations_refuse_what_they_cannot_run() -> None:
         activations(model, TOKENS[:3], at="normed")
     with pytest.raises(CorruptFileError, match="no tensor 'nothing'"):
         activations(model, TOKENS, at="nothing")
-    with pytest.raises(UnsupportedOpError, match="reads 1 inputs"):
+    model.graph.node.append(onnx.helper.make_node("Identity", ["E"], ["same"]))
+    with pytest.raises(UnsupportedOpError, match="'same' does not depend on the inputs"):
+        activations(model, TOKENS, at="same")
+    with pytest.raises(UnsupportedOpError, match="reads 1 input up to"):
         activations(model, (TOKENS, TOKENS), at="normed")
     with pytest.raises(UnsupportedOpError, match="cannot run the model on x"):
         activations(model, TOKENS + 100, at="normed")

@@ -74,6 +74,9 @@ def test_what_holds_arrays_is_shown_in_one_line() -> None:
     assert repr(part) == "RegionComplex(1 to 4 regions, in 2 dimensions, 2 units)"
     assert repr(regions[3]) == f"Region(3 of {regions!r})"
     assert repr(regions.domain) == "Polyhedron(4 half-spaces in 2 dimensions)"
+    complexity = pt.local_complexity(network, np.zeros((5, 2)), 0.1)
+    assert repr(complexity).startswith("LocalComplexity(per_layer=int64[5, 1]")
+    assert repr(complexity).endswith("; estimates)")  # by signs in float64
     assert repr(pt.Slice.through(*np.eye(3))) == "Slice(2 directions in 3 dimensions)"
 
 

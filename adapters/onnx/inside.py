@@ -40,10 +40,14 @@ def values_in_model(model: onnx.ModelProto, inputs: Sequence[Any], at: str) -> N
     try:
         session = session_of(_ending_at(model, at).SerializeToString())
         names = [(i.name, i.shape, i.type) for i in session.get_inputs()]
-        if len(names) != len(inputs):
+        if not names:
             raise UnsupportedOpError(
-                f"The model reads {len(names)} inputs up to {at!r}, {[name for name, *_ in names]}; "
-                f"x gives {len(inputs)}."
+                f"{at!r} does not depend on the inputs: it is the same whatever they are."
+            )
+        if len(names) != len(inputs):
+            read = f"{len(names)} input" + ("" if len(names) == 1 else "s")
+            raise UnsupportedOpError(
+                f"The model reads {read} up to {at!r}, {[name for name, *_ in names]}; x gives {len(inputs)}."
             )
         arrays: dict[str, NDArray[Any]] = {
             name: np.asarray(entry).astype(_KINDS.get(kind, np.float32))

@@ -13,6 +13,7 @@ from polytope.cli.results import import_facts, print_json, say
 from polytope.cli.terminal import REFUSED, end, sentences
 from polytope.errors import LoadError
 from polytope.ir import Network
+from polytope.labelled import Exact, plural
 
 MOST = 40
 """Tensors that are listed without --all."""
@@ -90,12 +91,18 @@ def _tell(model: Path, network: Network | None, found: Any, *, every: bool) -> N
         say(f"output   {name}")
     if network is not None:
         names = ", ".join(network.output_names[:8]) or "without a name"
-        say(f"read     {network.input_dim:,} inputs, {network.output_dim:,} outputs ({names})")
+        inputs, outputs = (
+            plural(Exact(n), of) for n, of in ((network.input_dim, "input"), (network.output_dim, "output"))
+        )
+        say(f"read     {inputs}, {outputs} ({names})")
         layers = "a layer" if len(network.widths) == 1 else "layers"
         widths = ", ".join(f"{n:,}" for n in network.widths[:12])
         say(f"units    {network.n_units:,}" + (f" in {layers} of {widths}" if widths else ""))
         error, note = import_facts(network).values()
-        say(f"compared {note}" + ("" if error is None else f", largest difference {error:.2g}"))
+        say(
+            f"compared {note.removeprefix('compared ')}"
+            + ("" if error is None else f", largest difference {error:.2g}")
+        )
     if found.tensors:
         say("tensors  each can be named with --until, if what comes before it can be read:")
     shown = found.tensors if every else found.tensors[-MOST:]

@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 from polytope.flows.flow import Flow
 from polytope.flows.geometry import jacobian_spectrum
 from polytope.ir.maps import FloatArray
-from polytope.ir.oneline import one_line
+from polytope.ir.oneline import one_line_of_estimates
 
 Method = Literal["mle", "two_nn", "jacobian_gap", "noise_slope"]
 
@@ -32,7 +32,7 @@ class Dimension:
     local: FloatArray
     method: Method
 
-    __repr__ = one_line
+    __repr__ = one_line_of_estimates
 
 
 def intrinsic_dimension(

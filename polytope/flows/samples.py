@@ -10,7 +10,7 @@ import torch
 
 from polytope.flows.flow import Flow
 from polytope.flows.training import LogDensity, log_weights
-from polytope.ir.oneline import one_line
+from polytope.ir.oneline import one_line_of_estimates
 
 AT_ONCE = 1 << 14  # samples
 
@@ -31,7 +31,7 @@ class SampleSize:
     error: float
     n: int
 
-    __repr__ = one_line
+    __repr__ = one_line_of_estimates
 
 
 def effective_sample_size(

@@ -22,6 +22,11 @@ def one_line(self: Any) -> str:
     return f"{type(self).__name__}({', '.join(parts)})"
 
 
+def one_line_of_estimates(self: Any) -> str:
+    """The same for what is measured or sampled, and says so."""
+    return f"{one_line(self)[:-1]}; estimates)"
+
+
 def _short(value: Any) -> str:
     """A value in a few words."""
     if isinstance(value, np.ndarray):

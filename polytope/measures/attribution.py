@@ -17,7 +17,7 @@ from polytope.ir import Network
 from polytope.ir.arrays import floats
 from polytope.ir.boundaries import boundaries
 from polytope.ir.maps import FloatArray
-from polytope.ir.oneline import one_line
+from polytope.ir.oneline import one_line_of_estimates
 from polytope.measures.local_complexity.inputs import checked_points
 
 
@@ -106,7 +106,7 @@ class LinearExplanation:
     intercept: FloatArray
     reach: Mapping[float, FloatArray]
 
-    __repr__ = one_line
+    __repr__ = one_line_of_estimates
 
 
 def linear_explanation(

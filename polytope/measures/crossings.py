@@ -2,6 +2,7 @@ r"""Where a segment leaves its activation regions: the parameters at which units
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
@@ -10,9 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from polytope.engines.amounts import Seconds
+from polytope.engines.budget import Budget
 from polytope.engines.named import EngineLike
+from polytope.exact.dyadic import IntegerVector
 from polytope.exact.maps import right_maps
 from polytope.exact.polytope import nearest_float
+from polytope.exact.rows import Cut
 from polytope.geometry.polyhedron import Polyhedron
 from polytope.given import NetworkLike, as_network, described
 from polytope.ir import Network, mlp
@@ -74,7 +78,8 @@ def crossings(
     Arguments:
         network: a piecewise-affine network.
         a, b: the ends of the segment, ``[d]`` each, or of the input's shape.
-        engine, max_regions, max_seconds: as for ``enumerate_regions``.
+        engine, max_regions, max_seconds: as for ``enumerate_regions``; the time holds the exact parameters
+            too, two passes back through the layers for each region.
 
     Raises:
         ValueError: a or b is not a finite point of the input space, or they are equal.
@@ -92,14 +97,15 @@ def crossings(
     start, end = _end(network, "a", a), _end(network, "b", b)
     if np.array_equal(start, end):
         raise ValueError("crossings: a and b are one point, not a segment.")
+    budget = Budget(max_regions, max_seconds)
     complex = enumerate_regions(
         _on_segment(network, start, end),
         Polyhedron.box([0.0], [1.0]),
         engine,
         max_regions=max_regions,
-        max_seconds=max_seconds,
+        max_seconds=budget.rest,
     )
-    return _read(network, complex, start, end)
+    return _read(network, complex, start, end, budget)
 
 
 def _end(network: Network, name: str, point: ArrayLike) -> FloatArray:
@@ -119,9 +125,16 @@ def _on_segment(network: Network, a: FloatArray, b: FloatArray) -> Network:
     return weights.then(mlp([(np.stack([a, b], axis=1), np.zeros(len(a)))])).then(network)
 
 
-def _read(network: Network, complex: RegionComplex, a: FloatArray, b: FloatArray) -> Crossings:
+def _read(
+    network: Network, complex: RegionComplex, a: FloatArray, b: FloatArray, budget: Budget
+) -> Crossings:
     """The regions of the segment in their order, and what changes between two that meet."""
-    stretches = sorted((*_ends(complex._exact_rows(i)), i) for i in range(len(complex)))
+    stretches = []
+    for i, rows in enumerate(_rows(complex)):
+        stretches.append((*_ends(rows), i))
+        if budget.late():
+            break
+    stretches.sort()
     exact, units = [], []
     for (_, end, i), (start, _, k) in pairwise(stretches):
         if end == start:
@@ -135,13 +148,34 @@ def _read(network: Network, complex: RegionComplex, a: FloatArray, b: FloatArray
         ends=np.array([[nearest_float(t) for t in pair[:2]] for pair in stretches]).reshape(-1, 2),
         J=J,
         c=c,
-        complete=complex.complete,
+        complete=complex.complete and len(stretches) == len(complex),
         upper=complex.upper - 1,
         exact=tuple(exact),
     )
 
 
-def _ends(rows: list[list[int]]) -> tuple[Fraction, Fraction]:
+def _rows(complex: RegionComplex) -> Iterator[list[IntegerVector]]:
+    """The exact rows of the two units at the ends of each region, or of the domain: all of their pieces.
+
+    A unit's function is the same on both sides of its crossing, so that it is asked for once.
+    """
+    tables, before = complex._boundaries, complex.network.unit_offsets
+    for region, pattern in enumerate(complex.patterns):
+        rows = []
+        for unit in complex.facets.unit[complex._span(region)].tolist():
+            if unit < 0:
+                rows.append(complex._exact(Cut(0, -1 - unit, 1.0), pattern))
+                continue
+            number = int(np.searchsorted(before, unit, side="right")) - 1
+            table = tables[number]
+            piece = table.first_piece[unit - before[number]] + pattern[unit]
+            for row in range(table.rows_end[piece], table.rows_end[piece + 1]):
+                cut = Cut(number + 1, int(table.row_boundary[row]), 1.0)
+                rows.append(int(table.row_sign[row]) * complex._exact(cut, pattern))
+        yield rows
+
+
+def _ends(rows: list[IntegerVector]) -> tuple[Fraction, Fraction]:
     """The ends of an interval: the rows say ``slope t + offset <= 0``."""
     low = max(Fraction(-offset, slope) for slope, offset in rows if slope < 0)
     high = min(Fraction(-offset, slope) for slope, offset in rows if slope > 0)

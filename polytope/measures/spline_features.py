@@ -10,7 +10,7 @@ import numpy as np
 
 from polytope.given import blocks_of
 from polytope.ir.maps import FloatArray
-from polytope.ir.oneline import one_line
+from polytope.ir.oneline import one_line_of_estimates
 
 if TYPE_CHECKING:
     from polytope.given import MLPBlock, Norm
@@ -37,7 +37,7 @@ class SplineFeatures:
     distance: tuple[FloatArray, ...]
     angle: tuple[FloatArray, ...]
 
-    __repr__ = one_line
+    __repr__ = one_line_of_estimates
 
     @property
     def published(self) -> FloatArray:

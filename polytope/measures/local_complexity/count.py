@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from polytope.ir.maps import FloatArray
 from polytope.ir.network import Network
-from polytope.ir.oneline import one_line
+from polytope.ir.oneline import one_line_of_estimates
 from polytope.measures.local_complexity.frames import Frames
 from polytope.measures.local_complexity.inputs import checked_frames, checked_points, checked_radius
 
@@ -48,7 +48,7 @@ class LocalComplexity:
     layers: tuple[str, ...] | None = None
     per_token: tuple[NDArray[np.int64], ...] | None = None
 
-    __repr__ = one_line
+    __repr__ = one_line_of_estimates
 
     @property
     def meaning(self) -> str:
