@@ -221,11 +221,66 @@ def test_normflows_parts_that_are_no_flows_are_refused() -> None:
     with pytest.raises(UnsupportedOpError, match=r"Planar.* not supported"):
         flows.from_normflows(nf.NormalizingFlow(normal, [nf.flows.Planar((2,))]))
     with pytest.raises(UnsupportedOpError, match="density is not normalised"):
-        flows.from_normflows(nf.NormalizingFlow(nf.distributions.TwoMoons(), additive_parts(nf)))
+        flows.from_normflows(nf.NormalizingFlow(nf.distributions.RingMixture(), additive_parts(nf)))
     with pytest.raises(UnsupportedOpError, match="no base"):
         flows.from_normflows(nf.NormalizingFlow(None, additive_parts(nf)))
-    with pytest.raises(TypeError, match="ConditionalNormalizingFlow"):
-        flows.from_normflows(nf.ConditionalNormalizingFlow(normal, additive_parts(nf)))
+    with pytest.raises(TypeError, match="not Linear"):
+        flows.from_normflows(nn.Linear(2, 2))
+
+
+def test_normflows_with_a_context() -> None:
+    """The flow of one context has the densities that the family says for it, by every kind of layer."""
+    nf = pytest.importorskip("normflows")
+    torch.manual_seed(0)
+    encoder = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 4))
+    parts = [
+        nf.flows.MaskedAffineAutoregressive(2, 6, context_features=3, num_blocks=1),
+        nf.flows.LULinearPermute(2),
+        nf.flows.CoupledRationalQuadraticSpline(2, 1, 6, num_context_channels=3),
+    ]
+    x, row = points(4, 2), torch.tensor([[0.5, -1.0, 2.0]], dtype=torch.float64)
+    for base in (nf.distributions.base.ConditionalDiagGaussian(2, encoder), nf.distributions.DiagGaussian(2)):
+        theirs = nf.ConditionalNormalizingFlow(base, parts).double().eval()
+        for context in (row, -row):
+            ours = flows.from_normflows(theirs, context=context[0].tolist())
+            with torch.no_grad():
+                agrees(ours, theirs.log_prob(x, context=context.expand(4, -1)), x)
+    found = flows.counterfactual(lambda y: y[:, 0], ours, x, 1.0, steps=200, learning_rate=0.05)
+    assert found.success.all()
+    with pytest.raises(ValueError, match="context= says which one"):
+        flows.from_normflows(theirs)
+    with pytest.raises(ValueError, match="does not read a context of 2 numbers"):
+        flows.from_normflows(theirs, context=[0.5, 1.0])
+    with pytest.raises(ValueError, match="must be finite"):
+        flows.from_normflows(theirs, context=[0.5, 1.0, np.nan])
+    with pytest.raises(ValueError, match="has no context"):
+        flows.from_normflows(nf.NormalizingFlow(base, parts[1:2]), context=[1.0])
+
+
+def test_normflows_two_moons_are_normalised() -> None:
+    """Their density over the integral that a plain grid gives; masses and samples follow it."""
+    nf = pytest.importorskip("normflows")
+    torch.manual_seed(0)
+    moons = nf.distributions.TwoMoons()
+    theirs = nf.NormalizingFlow(moons, additive_parts(nf)).double()
+    ours, x = flows.from_normflows(theirs), points(5, 2)
+    side = np.arange(-4, 4, 0.01)
+    grid = torch.as_tensor(np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2))
+    weight = moons.log_prob(grid).exp().numpy() * 1e-4
+    with torch.no_grad():
+        agrees(ours, theirs.log_prob(x) - np.log(weight.sum()), x)
+    whole, half = np.full(2, np.inf), np.array([0.0, np.inf])
+    assert ours.base.box_mass(-whole, whole) == pytest.approx(1, abs=1e-13)
+    assert ours.base.box_mass(-whole, half) == pytest.approx(0.5, abs=1e-13)
+    low, high = np.array([1.0, -0.5]), np.array([2.0, 1.5])
+    drawn = ours.base.draw(np.random.default_rng(0), (40_000, 2))
+    share = ((drawn >= low) & (drawn <= high)).all(axis=1).mean()
+    mass = ours.base.box_mass(low, high)
+    assert abs(share - mass) < 4 * np.sqrt(mass * (1 - mass) / len(drawn))  # four standard errors
+    square = pt.Polyhedron.box([-4, -4], [4, 4])
+    masses = flows.region_mass(ours, square, samples=20_000)
+    assert (masses.label, masses.outside) == ("estimate", pytest.approx(0, abs=1e-13))
+    assert masses.values.sum() == pytest.approx(1, abs=0.02)
 
 
 def test_modules_of_another_number_type_are_read() -> None:

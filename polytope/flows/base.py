@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log, pi
+from math import ceil, log, pi
 from typing import Literal
 
 import numpy as np
@@ -117,3 +117,49 @@ def uniform_and_normal(uniform: ArrayLike, scale: ArrayLike) -> Base:
         return np.asarray(wide * np.where(flat, rng.random(size) - 0.5, rng.standard_normal(size)))
 
     return Base("uniform and normal", log_density, box_mass, draw)
+
+
+def two_moons() -> Base:
+    r"""Two arcs of a ring of radius 2, :math:`q(z) = e^{-(|z| - 2)^2 / 0.08} m(z_1) / Z` in the plane.
+
+    m is the sum of the bells :math:`e^{-(z_1 \mp 2)^2 / 0.18}`. Z is an integral by Gauss-Legendre, to
+    rounding; outside of the square of half side 4 there is less than 1e-20 of the mass.
+    """
+
+    def unnormalised(z: Tensor) -> Tensor:
+        radius: Tensor = torch.linalg.vector_norm(z, dim=1)
+        a = z[:, 0].abs()
+        return -0.5 * (((radius - 2) / 0.2) ** 2 + ((a - 2) / 0.3) ** 2) + torch.log1p(torch.exp(-4 * a / 0.09))
+
+    total = log(_integral(unnormalised, np.full(2, -4.0), np.full(2, 4.0)))
+
+    def box_mass(low: FloatArray, high: FloatArray) -> float:
+        return _integral(lambda z: unnormalised(z) - total, np.clip(low, -4, 4), np.clip(high, -4, 4))
+
+    def draw(rng: np.random.Generator, size: tuple[int, int]) -> FloatArray:
+        found = np.zeros((0, 2))
+        while (
+            len(found) < size[0]
+        ):  # the first coordinate from the bells, the second one accepted by the ring
+            z = rng.choice([-2.0, 2.0], (4 * size[0], 1)) + 0.3 * rng.standard_normal((4 * size[0], 1))
+            z = np.concatenate([z, rng.uniform(-4, 4, z.shape)], axis=1)
+            ring = np.exp(-0.5 * ((np.linalg.norm(z, axis=1) - 2) / 0.2) ** 2)
+            found = np.concatenate([found, z[rng.random(len(z)) < ring]])
+        return found[: size[0]]
+
+    return Base("two moons", lambda z: unnormalised(z) - total, box_mass, draw)
+
+
+def _integral(
+    log_density: Callable[[Tensor], Tensor], low: FloatArray, high: FloatArray, panel: float = 0.2
+) -> float:
+    """Of a smooth density over a box of the plane, by 12 Gauss-Legendre nodes in each panel and direction."""
+    node, weight = np.polynomial.legendre.leggauss(12)
+    lines = []
+    for a, b in zip(low, high, strict=True):
+        n = max(1, ceil((b - a) / panel))
+        middle, half = a + (b - a) * (np.arange(n) + 0.5) / n, (b - a) / (2 * n)
+        lines.append(((middle[:, None] + half * node).ravel(), np.tile(half * weight, n)))
+    (x, u), (y, v) = lines
+    grid = torch.as_tensor(np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2))
+    return float(u @ log_density(grid).exp().numpy().reshape(len(x), len(y)) @ v)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import deepcopy
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from polytope.errors import FlowError, UnsupportedOpError
-from polytope.flows.base import Base, normal_mixture, uniform_and_normal
+from polytope.flows.base import Base, normal_mixture, two_moons, uniform_and_normal
 from polytope.flows.flow import Flow
 from polytope.flows.layers.affine import ActNorm, LULinear, Permute, Squeeze2d, gaussian_layer
 from polytope.flows.layers.bijection import Bijection
@@ -24,24 +26,29 @@ from polytope.flows.layers.wrapped import Wrapped
 Shape = tuple[int, ...]
 
 
-def from_normflows(flow: Any, shape: Shape | None = None, *, label: int | None = None) -> Flow:
+def from_normflows(
+    flow: Any, shape: Shape | None = None, *, label: int | None = None, context: ArrayLike | None = None
+) -> Flow:
     """A normflows model with copies of its weights, in float64.
 
     Masked and blockwise couplings (``scale=False`` becomes additive couplings, which can be lowered), Glow
     blocks, 1x1 convolutions, LU layers, permutations, ActNorm, squeezing, channel splits and shifts become
     layers of this package; all others that have an inverse (splines, autoregressive and residual layers,
-    the logit in front of images) are wrapped as they are. Bases are normal ones, with classes or without,
-    mixtures of them, and ``UniformGaussian``.
+    the logit in front of images) are wrapped as they are. Bases are normal ones, with classes, with a
+    context or without, mixtures of them, ``UniformGaussian``, and ``TwoMoons``, whose density is normalised
+    here by its integral (normflows leaves it as it is, so that log-densities differ by a constant).
 
     Arguments:
-        flow: a ``NormalizingFlow``, ``ClassCondFlow`` or ``MultiscaleFlow``.
+        flow: a ``NormalizingFlow``, ``ConditionalNormalizingFlow``, ``ClassCondFlow`` or ``MultiscaleFlow``.
         shape: of one data point, for images; that of the base where ``None`` (vectors).
         label: of a model with classes, which one: 0, 1, ...
+        context: ``[C]``, of a ``ConditionalNormalizingFlow``: which flow of the family it is.
 
     Raises:
         TypeError: it is no normflows model.
         UnsupportedOpError: a layer, or the base, is not supported.
-        ValueError: there is no such class, or a layer has not seen data that it depends on.
+        ValueError: there is no such class, the model reads no such context, or a layer has not seen data that
+            it depends on.
         FlowError: a wrapped layer fails.
 
     References: Stimper et al. (2023), "normflows: A PyTorch Package for Normalizing Flows",
@@ -57,16 +64,16 @@ def from_normflows(flow: Any, shape: Shape | None = None, *, label: int | None =
             more, _ = _layer(flow.transform, shape)
             layers += more
         return Flow(layers, shape=shape)
-    known = isinstance(flow, nf.NormalizingFlow | nf.ClassCondFlow)
-    if not known or isinstance(flow, nf.ConditionalNormalizingFlow):
+    if not isinstance(flow, nf.NormalizingFlow | nf.ClassCondFlow):
         raise TypeError(
-            "from_normflows: expected a NormalizingFlow, a ClassCondFlow or a MultiscaleFlow, not "
-            f"{type(flow).__name__}."
+            "from_normflows: expected a NormalizingFlow, a ConditionalNormalizingFlow, a ClassCondFlow or a "
+            f"MultiscaleFlow, not {type(flow).__name__}."
         )
     data = shape or _shape(flow.q0)
-    layers, inner = _converted(flow.flows, data)
+    row = _context(flow, data, context)
+    layers, inner = _converted(flow.flows, data, row)
     base = _density(flow.q0)
-    first = [] if base else _base(flow.q0, inner, label)
+    first = [] if base else _base(flow.q0, inner, label, row)
     return Flow([*first, *layers] or [Permute(range(prod(data)))], base or "normal", data)
 
 
@@ -90,16 +97,44 @@ def _level(flow: Any, number: int, shape: Shape, label: int | None) -> tuple[lis
     return [split, *layers], inner
 
 
-def _converted(parts: Iterable[Any], shape: Shape) -> tuple[list[Bijection], Shape]:
+def _context(flow: Any, shape: Shape, context: ArrayLike | None) -> Tensor | None:
+    """The context as a row ``[1, C]`` that the model reads; ``None`` for a model that has none."""
+    import normflows as nf
+
+    if not isinstance(flow, nf.ConditionalNormalizingFlow):
+        if context is not None:
+            raise ValueError(f"from_normflows: a {type(flow).__name__} has no context.")
+        return None
+    if context is None:
+        raise ValueError(
+            "from_normflows: a ConditionalNormalizingFlow is a family of flows; context= says which one."
+        )
+    row = torch.as_tensor(np.asarray(context, dtype=float)).reshape(1, -1)
+    if not torch.isfinite(row).all():
+        raise ValueError("from_normflows: the context must be finite.")
+    try:
+        with torch.no_grad():
+            deepcopy(flow).double().eval().log_prob(torch.full((1, *shape), 0.25).double(), context=row)
+    except (RuntimeError, TypeError, IndexError, AttributeError) as error:
+        text = str(error).split("\n")[0]
+        raise ValueError(
+            f"from_normflows: the model does not read a context of {row.shape[1]} numbers: {text}"
+        ) from error
+    return row
+
+
+def _converted(
+    parts: Iterable[Any], shape: Shape, context: Tensor | None = None
+) -> tuple[list[Bijection], Shape]:
     """Layers, base side first, of a part whose data have a shape; and the shape on the base side."""
     layers: list[Bijection] = []
     for part in reversed(list(parts)):
-        more, shape = _layer(part, shape)
+        more, shape = _layer(part, shape, context)
         layers = more + layers
     return layers, shape
 
 
-def _layer(part: Any, shape: Shape) -> tuple[list[Bijection], Shape]:
+def _layer(part: Any, shape: Shape, context: Tensor | None = None) -> tuple[list[Bijection], Shape]:
     import normflows.flows as nf
     from normflows.transforms import Shift
 
@@ -122,16 +157,21 @@ def _layer(part: Any, shape: Shape) -> tuple[list[Bijection], Shape]:
         return [_block(part, shape)], shape
     if isinstance(part, nf.Permute | nf.Invertible1x1Conv | nf.InvertibleAffine | nf.LULinearPermute):
         return [_linear(part, shape)], shape
-    return [_wrapped(part, shape)], shape
+    return [_wrapped(part, shape, context)], shape
 
 
-def _wrapped(part: Any, shape: Shape) -> Wrapped:
+def _wrapped(part: Any, shape: Shape, context: Tensor | None) -> Wrapped:
     """A layer as it is, if it leads back; residual ones without their estimates of log-determinants."""
     import normflows.flows as nf
 
     own, name = deepcopy(part).double().eval(), f"from_normflows ({type(part).__name__})"
     points_only = isinstance(part, nf.Residual)
-    ways = [lambda x, w=way: w(x)[0] if points_only else w(x) for way in (own.forward, own.inverse)]
+
+    def called(way: Any, x: Tensor) -> Any:
+        said = way(x) if context is None else way(x, context=context.to(x).expand(len(x), -1))
+        return said[0] if points_only else said
+
+    ways = [partial(called, way) for way in (own.forward, own.inverse)]
     layer = Wrapped(ways[0], ways[1], shape, name, own)
     try:
         with torch.no_grad():
@@ -219,11 +259,14 @@ def _inside(net: Any) -> list[nn.Module]:
 def _shape(q0: Any) -> Shape:
     """The shape of one point of a base."""
     import normflows.distributions.base as nf
+    import normflows.distributions.target as targets
 
     if isinstance(q0, nf.GaussianMixture):
         return (int(q0.dim),)
     if isinstance(q0, nf.UniformGaussian):
         return (int(q0.ndim),)
+    if isinstance(q0, targets.TwoMoons):
+        return (2,)
     if not hasattr(q0, "shape"):
         raise _no_rule(q0)
     return tuple(q0.shape)
@@ -235,14 +278,15 @@ def _no_rule(q0: Any) -> UnsupportedOpError:
     name = "no base" if q0 is None else f"the base {type(q0).__name__}"
     why = "; its density is not normalised" if isinstance(q0, targets.Target) else ""
     return UnsupportedOpError(
-        f"from_normflows: {name} is not supported{why}; take a DiagGaussian, a GlowBase, a GaussianMixture "
-        "or a UniformGaussian."
+        f"from_normflows: {name} is not supported{why}; take a DiagGaussian, a GlowBase, a GaussianMixture, "
+        "a UniformGaussian or TwoMoons."
     )
 
 
 def _density(q0: Any) -> Base | None:
     """A base that is no normal distribution moved and scaled."""
     import normflows.distributions.base as nf
+    import normflows.distributions.target as targets
 
     if isinstance(q0, nf.GaussianMixture):
         mean, log_scale = (v.detach().double().numpy()[0] for v in (q0.loc, q0.log_scale))
@@ -251,10 +295,12 @@ def _density(q0: Any) -> Base | None:
     if isinstance(q0, nf.UniformGaussian):
         scale = q0.scale.detach().double().numpy()
         return uniform_and_normal(np.isin(np.arange(q0.ndim), q0.ind.numpy()), scale)
+    if isinstance(q0, targets.TwoMoons):
+        return two_moons()
     return None
 
 
-def _base(q0: Any, shape: Shape, label: int | None) -> list[Bijection]:
+def _base(q0: Any, shape: Shape, label: int | None, context: Tensor | None = None) -> list[Bijection]:
     """The base's means and deviations as a first layer; none for a standard normal."""
     import normflows.distributions.base as nf
 
@@ -270,6 +316,8 @@ def _base(q0: Any, shape: Shape, label: int | None) -> list[Bijection]:
     elif isinstance(q0, nf.ClassCondDiagGaussian):
         k = _label(label, q0.num_classes)
         loc, log_scale = q0.loc[..., k], q0.log_scale[..., k]
+    elif isinstance(q0, nf.ConditionalDiagGaussian) and context is not None:
+        loc, log_scale = deepcopy(q0.context_encoder).double()(context)[0].chunk(2, dim=-1)
     else:
         raise _no_rule(q0)
     ends = [v.detach().double().expand(shape).ravel() for v in (loc, log_scale)]
