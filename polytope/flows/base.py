@@ -129,7 +129,9 @@ def two_moons() -> Base:
     def unnormalised(z: Tensor) -> Tensor:
         radius: Tensor = torch.linalg.vector_norm(z, dim=1)
         a = z[:, 0].abs()
-        return -0.5 * (((radius - 2) / 0.2) ** 2 + ((a - 2) / 0.3) ** 2) + torch.log1p(torch.exp(-4 * a / 0.09))
+        return -0.5 * (((radius - 2) / 0.2) ** 2 + ((a - 2) / 0.3) ** 2) + torch.log1p(
+            torch.exp(-4 * a / 0.09)
+        )
 
     total = log(_integral(unnormalised, np.full(2, -4.0), np.full(2, 4.0)))
 
