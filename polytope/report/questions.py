@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from polytope.report.still import still
 from polytope.report.subject import Subject
 from polytope.report.windows import Window, windows
 from polytope.runs.enumerate import enumerate_regions
+from polytope.runs.going_on import gone_on
 
 WEIGHTS = {
     "preparing": 4.0,
@@ -103,23 +105,19 @@ class Answers:
             self.clock.refuse("the comparison with the file's runtime", INTERRUPTED)
             return Conversion(self.subject.runtime is not None, when_loaded(self.subject.network), ())
 
-    def search(self, budget: AuditBudget) -> RegionComplex:
-        """The regions of the domain."""
+    def search(self, budget: AuditBudget, known: RegionComplex | None = None) -> RegionComplex:
+        """The regions of the domain; from the open cells of those that are known on."""
         self.begin("regions")
         subject = self.subject
-        search = partial(
-            enumerate_regions,
-            subject.inside,
-            subject.scope.domain,
-            budget.engine,
-            max_memory=budget.max_memory,
-            progress=self.watch.regions,
-        )
+        of = (subject.inside, subject.scope.domain)
+        anew = partial(enumerate_regions, *of) if known is None else partial(gone_on, known)
+        limits: dict[str, Any] = {"max_memory": budget.max_memory, "progress": self.watch.regions}
+        most, seconds = budget.max_regions, self.clock.limit
         try:
-            complex = search(max_regions=budget.max_regions, max_seconds=self.clock.limit)
+            complex = anew(budget.engine, max_regions=most, max_seconds=seconds, **limits)
         except KeyboardInterrupt:
-            self.clock.interrupt()
-            complex = search(max_regions=1)  # the one around a point: a report is about something
+            self.clock.interrupt()  # a report is about something: the region around a point
+            complex = known or enumerate_regions(*of, budget.engine, max_regions=1, **limits)
         if complex.stopped_by:
             why = f"the search was ended by its limit of {complex.stopped_by}"
             self.clock.refuse(f"more than {len(complex):,} activation regions of the domain", why)

@@ -193,7 +193,7 @@ def _more_regions(
     clock, sampled = answers.clock, answers.sampled
     known = clock.left_out_of("regions")
     clock.replace_left_out("regions", [])
-    found = answers.search(budget)
+    found = answers.search(budget, complex)
     if found.complete or (len(found), -found.upper) > (len(complex), -complex.upper):
         return found, replace(report, search=search_facts(found))
     answers.sampled = sampled
