@@ -9,7 +9,7 @@ A mixture with tori is the control: networks fit it well too, and integers say t
 from pathlib import Path
 
 import numpy as np
-from showing import Figures, pyplot, shares, show
+from shares import Figures, pyplot, shares, show
 from surfaces import NAMES, TETRAHEDRON, cone, counted, counts
 
 from polytope import discovery
@@ -112,4 +112,4 @@ def plot(result: Figures, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    show(__doc__, measure, plot)
+    show(__doc__, measure, plot, options=["steps"])

@@ -15,7 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from showing import Figures, pyplot, shares, show
+from shares import Figures, pyplot, shares, show
 
 from polytope import discovery
 
@@ -80,4 +80,4 @@ def plot(result: Figures, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    show(__doc__, measure, plot)
+    show(__doc__, measure, plot, options=["steps"])

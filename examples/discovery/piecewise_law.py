@@ -9,7 +9,7 @@ pieces, which together are checked in integers, on rows that no network saw too.
 from pathlib import Path
 
 import numpy as np
-from showing import Figures, pyplot, show
+from shares import Figures, pyplot, show
 
 from polytope import discovery
 
@@ -77,4 +77,4 @@ def plot(result: Figures, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    show(__doc__, measure, plot)
+    show(__doc__, measure, plot, options=["steps"])

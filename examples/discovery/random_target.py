@@ -6,7 +6,7 @@ python examples/discovery/random_target.py [--steps 3000] [--out random_target.s
 from pathlib import Path
 
 import numpy as np
-from showing import Figures, pyplot, show
+from shares import Figures, pyplot, show
 from surfaces import NAMES, counted
 
 from polytope import discovery
@@ -44,4 +44,4 @@ def plot(result: Figures, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    show(__doc__, measure, plot)
+    show(__doc__, measure, plot, options=["steps"])

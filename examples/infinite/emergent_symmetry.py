@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pictures import Figures, pyplot, show
+from dense import Figures, pyplot, show
 
 from polytope import equivariant as eq
 from polytope import infinite
@@ -108,4 +108,4 @@ def plot(result: Figures, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    show(__doc__, measure, plot)
+    show(__doc__, measure, plot, options=["draws"])

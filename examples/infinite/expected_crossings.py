@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pictures import Figures, dense, pyplot, show
+from dense import Figures, dense, pyplot, show
 
 import polytope as pt
 from polytope import infinite
@@ -111,4 +111,4 @@ def plot(result: Figures, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    show(__doc__, measure, plot)
+    show(__doc__, measure, plot, options=["draws"])
