@@ -1,22 +1,29 @@
-"""What all benchmarks share: their options, processes that take turns, tables, and where results go."""
+"""What all benchmarks share: options, turns, figures beside their bars, tables, and where results go."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
+import operator
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 Medians = dict[str, dict[str, float]]
+Figures = dict[str, Any]
+Bar = tuple[str, Any]
+
+COMPARE = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
+MISSED = "**no**"
 
 EARLIER = "earlier "  # in front of a program: run by the other version
 peer: list[str] = []  # its interpreter and checkout
@@ -63,9 +70,12 @@ def in_words(where: Mapping[str, str], note: str = "") -> str:
 
 
 def shown(value: Any) -> str:
-    """A cell of a table."""
+    """A cell of a table: of numbers four digits, and more where less than 1 would read as 1."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        digits = 4
+        while value < 1 and float(f"{value:.{digits}g}") == 1:
+            digits += 1
+        return f"{value:.{digits}g}"
     return "" if value is None else str(value).replace("|", "\\|")
 
 
@@ -89,6 +99,61 @@ def publish(script: str, page: Iterable[str], record: Any, folder: Path | None) 
         stem = folder / Path(script).stem
         stem.with_suffix(".md").write_text(text)
         stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def beside_bars(measure: Callable[[], Figures], bars: Mapping[str, Bar]) -> dict[str, Any]:
+    """One experiment: its figures beside their bars, and what it took; a figure that is missing is missed."""
+    clock, processor = time.perf_counter(), time.process_time()
+    figures = dict.fromkeys(bars, "missing") | measure()
+    rows = []
+    for figure, value in figures.items():
+        word, bar = bars.get(figure, ("", None))
+        met = "" if not word else "yes" if value != "missing" and COMPARE[word](value, bar) else MISSED
+        rows.append({"figure": figure, "value": value, "bar": f"{word} {shown(bar)}".strip(), "met": met})
+    used = {"cpu": time.process_time() - processor, "wall": time.perf_counter() - clock}
+    return {"rows": rows, "seconds": used}
+
+
+def example(name: str, picture: Path | None) -> Figures:
+    """The figures of a script in examples, which are on the path, and its picture."""
+    script = importlib.import_module(name)
+    result = script.measure()
+    if picture is not None:
+        script.plot(result, picture)
+    return dict(result["figures"])
+
+
+def experiments_page(doc: str | None, record: Mapping[str, Any], pictures: Mapping[str, str]) -> list[str]:
+    """The tables of all experiments that were run, with their pictures."""
+    parts = [title(doc), record["machine"]]
+    for name, found in record["experiments"].items():
+        said = f"{found['seconds']['cpu']:.0f} CPU s, {found['seconds']['wall']:.0f} wall s."
+        rows = [[row["figure"], row["value"], row["bar"], row["met"]] for row in found["rows"]]
+        parts += [f"## {name}", said, table(["figure", "value", "bar", "met"], rows)]
+        parts += [f"![{name}]({pictures[name]})"] if name in pictures else []
+    return parts
+
+
+def experiments(
+    script: str,
+    doc: str | None,
+    given: argparse.Namespace,
+    run: Callable[[str], dict[str, Any]],
+    names: Sequence[str],
+    pictures: Mapping[str, str],
+) -> None:
+    """Run what is asked for beside what a record has of the others; exit code 1: a bar was missed."""
+    record: dict[str, Any] = {"experiments": {}}
+    kept = None if given.write is None else given.write / f"{Path(script).stem}.json"
+    if kept is not None and kept.exists():
+        record = json.loads(kept.read_text())
+    for name in given.names or names:
+        record["experiments"][name] = run(name)
+        sys.stderr.write(f"{name} done\n")
+    record["machine"] = in_words(environment("torch", "scipy"), given.note)
+    publish(script, experiments_page(doc, record, pictures), record, given.write)
+    rows = [row for found in record["experiments"].values() for row in found["rows"]]
+    sys.exit(int(any(row["met"] == MISSED for row in rows)))
 
 
 def again(script: str, *arguments: object) -> Any:

@@ -2,15 +2,12 @@
 
 ``python benchmarks/infinite.py [NAME ...] [--values FILE] [--write FOLDER]`` runs the scripts of
 ``examples/infinite`` and experiments of its own, prints each figure beside its bar and keeps them.
-``--values`` are kernels of neural-tangents, for the fixture alone. With some names only, ``--write`` leaves
-the other tables as they were. Exit code 1 says that a bar was missed.
+``--values`` are kernels of neural-tangents, for the fixture, which is left out without them. With some names
+only, ``--write`` leaves the other tables as they were. Exit code 1 says that a bar was missed.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
-import operator
 import resource
 import sys
 import time
@@ -20,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from harness import environment, in_words, parser, publish, table, title
+from harness import Bar, Figures, beside_bars, example, experiments, parser
 from torch import nn
 
 from polytope import equivariant as eq
@@ -28,9 +25,6 @@ from polytope import infinite
 
 sys.path.append(str(Path(__file__).parents[1] / "examples" / "infinite"))
 
-Figures = dict[str, Any]
-Bar = tuple[str, float]
-COMPARE = {"<=": operator.le, ">=": operator.ge}
 MOST = 1e-12
 BARS: dict[str, dict[str, Bar]] = {
     "fixture": {
@@ -63,8 +57,8 @@ BARS: dict[str, dict[str, Bar]] = {
 
 def fixture(values: Path | None) -> Figures:
     """Kernels and dynamics of neural-tangents."""
-    if values is None or not values.exists():
-        return {"values": "not given"}
+    if values is None:
+        return {}
     with np.load(values) as d:
         x, y, im, im2 = d["x"], d["y"], *(d[k].transpose(0, 3, 1, 2) for k in ("im", "im2"))
         bends = {"relu": infinite.relu(), "leaky": infinite.leaky_relu(0.2), "abs": infinite.absolute()}
@@ -241,67 +235,25 @@ OWN: dict[str, Callable[[], Figures]] = {
 EXAMPLES = ("finite_width", "emergent_symmetry", "expected_crossings")
 
 
-def example(name: str, folder: Path | None) -> Figures:
-    """The figures of a script in examples/infinite, and its picture."""
-    script = importlib.import_module(name)
-    result = script.measure()
-    if folder is not None:
-        script.plot(result, folder / f"infinite_{name}.png")
-    return dict(result["figures"])
+PICTURES = {name: f"infinite_{name}.png" for name in EXAMPLES}
 
 
 def run(name: str, values: Path | None, folder: Path | None) -> dict[str, Any]:
-    """One experiment: its figures beside their bars, and what it took."""
-    clock, processor = time.perf_counter(), time.process_time()
+    """One experiment: its figures beside their bars, and its picture."""
     if name in EXAMPLES:
-        figures = example(name, folder)
-    else:
-        figures = fixture(values) if name == "fixture" else OWN[name]()
-    rows = []
-    for figure, value in figures.items():
-        bar = BARS[name].get(figure)
-        met = "" if bar is None else "yes" if COMPARE[bar[0]](value, bar[1]) else "**no**"
-        rows.append(
-            {
-                "figure": figure,
-                "value": value,
-                "bar": "" if bar is None else f"{bar[0]} {bar[1]:g}",
-                "met": met,
-            }
-        )
-    used = {"cpu": time.process_time() - processor, "wall": time.perf_counter() - clock}
-    return {"rows": rows, "seconds": used}
-
-
-def page(record: dict[str, Any]) -> list[str]:
-    """The tables of all experiments that were run."""
-    parts = [title(__doc__), record["machine"]]
-    for name, found in record["experiments"].items():
-        said = f"{found['seconds']['cpu']:.0f} CPU s, {found['seconds']['wall']:.0f} wall s."
-        rows = [[row["figure"], row["value"], row["bar"], row["met"]] for row in found["rows"]]
-        parts += [f"## {name}", said, table(["figure", "value", "bar", "met"], rows)]
-        if name in EXAMPLES:
-            parts.append(f"![{name}](infinite_{name}.png)")
-    return parts
+        picture = None if folder is None else folder / PICTURES[name]
+        return beside_bars(lambda: example(name, picture), BARS[name])
+    return beside_bars(OWN[name] if name in OWN else lambda: fixture(values), BARS[name])
 
 
 def main() -> None:
-    """Run what is asked for."""
+    """Run what is asked for; the fixture where its values are given."""
     options = parser(__doc__)
-    options.add_argument("names", nargs="*", metavar="NAME")
+    options.add_argument("names", nargs="*", metavar="NAME", choices=[[], *BARS], default=[])
     options.add_argument("--values", type=Path, help="kernels of neural-tangents")
     given = options.parse_args()
-    record: dict[str, Any] = {"experiments": {}}
-    kept = None if given.write is None else given.write / "infinite.json"
-    if kept is not None and kept.exists():
-        record = json.loads(kept.read_text())
-    for name in given.names or BARS:
-        record["experiments"][name] = run(name, given.values, given.write)
-        sys.stderr.write(f"{name} done\n")
-    record["machine"] = in_words(environment("torch", "scipy"), given.note)
-    publish(__file__, page(record), record, given.write)
-    missed = [r for found in record["experiments"].values() for r in found["rows"] if r["met"] == "**no**"]
-    sys.exit(1 if missed else 0)
+    names = [name for name in BARS if name != "fixture" or given.values]
+    experiments(__file__, __doc__, given, lambda name: run(name, given.values, given.write), names, PICTURES)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The benchmarks: each loads, asks a question, and puts its tables where all others do."""
 
+import argparse
 import json
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -44,6 +45,24 @@ def test_tables_and_records_go_where_they_are_wanted(
         "| c | 2 | kept |",
     ]
     assert json.loads((tmp_path / "new" / "counted.json").read_text()) == rows
+
+
+def test_figures_stand_beside_their_bars(tmp_path: Path) -> None:
+    bars = {"least": (">=", 0.9999), "law": ("==", "y = a"), "absent": ("<=", 1e-12)}
+    found = harness.beside_bars(lambda: {"least": 0.99996, "law": "y = b", "free": 2.0}, bars)
+    assert [tuple(row.values()) for row in found["rows"]] == [
+        ("least", 0.99996, ">= 0.9999", "yes"),
+        ("law", "y = b", "== y = a", "**no**"),
+        ("absent", "missing", "<= 1e-12", "**no**"),
+        ("free", 2.0, "", ""),
+    ]
+    assert [harness.shown(v) for v in (0.99996, 0.9999999, 1.0, 0.5)] == ["0.99996", "0.9999999", "1", "0.5"]
+    given = argparse.Namespace(write=tmp_path, names=["new"], note="")
+    (tmp_path / "asked.json").write_text(json.dumps({"experiments": {"old": found | {"rows": []}}}))
+    with pytest.raises(SystemExit, match="1"):
+        harness.experiments("asked.py", "Is it?", given, lambda name: found, [], {"new": "asked_new.png"})
+    text = (tmp_path / "asked.md").read_text()
+    assert text.index("## old") < text.index("| least | 0.99996 | >= 0.9999 | yes |") < text.index("![new](")
 
 
 def test_programs_take_turns_and_medians_are_kept(tmp_path: Path) -> None:
