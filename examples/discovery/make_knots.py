@@ -1,14 +1,16 @@
 """Knots from random braids: their signatures, and invariants of their hyperbolic geometry, in knots.npz.
 
-``python make_knots.py`` needs ``pip install snappy``, which nothing else here does. A braid whose closure is
-a knot with a complete hyperbolic structure (all tetrahedra positively oriented, in float64) gives a
-row: volume, Chern-Simons invariant, and the translations of the maximal cusp, of which the longitude is real.
-Most random braids close to knots that were there before: equal volume, Chern-Simons invariant, cusp and
-signature, up to 1e-6, count as one knot. A mirror image has other numbers, and stays.
+``python make_knots.py [--letters 18] [--count 1000] [--out knots.npz]`` needs ``pip install snappy``, which
+nothing else here does. Braids have 3 to 5 strands and 6 letters or more. One whose closure is a knot with a
+complete hyperbolic structure (all tetrahedra positively oriented, in float64) gives a row: volume,
+Chern-Simons invariant, and the translations of the maximal cusp, of which the longitude is real. Most random
+braids close to knots that were there before: equal volume, Chern-Simons invariant, cusp and signature, up to
+1e-6, count as one knot. A mirror image has other numbers, and stays.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -22,11 +24,11 @@ FILE = Path(__file__).parent / "knots.npz"
 COLUMNS = ("volume", "chern_simons", "longitude", "meridian_real", "meridian_imaginary")
 
 
-def braid(rng: np.random.Generator) -> list[int]:
+def braid(rng: np.random.Generator, most: int) -> list[int]:
     """A random word in the generators of a braid group of 3 to 5 strands, whose closure is a knot."""
     while True:
         strands = int(rng.integers(3, 6))
-        letters = rng.integers(1, strands, size=rng.integers(6, 19))
+        letters = rng.integers(1, strands, size=rng.integers(6, most + 1))
         signs = rng.choice([-1, 1], size=len(letters), p=rng.permutation([0.35, 0.65]))
         ends = np.arange(strands)
         for k in letters:
@@ -58,13 +60,13 @@ def row(word: list[int]) -> list[float] | None:
     return [*(float(v) for v in at), float(signature(link))]
 
 
-def knots(count: int, rng: np.random.Generator) -> np.ndarray:
+def knots(count: int, letters: int, rng: np.random.Generator) -> np.ndarray:
     """``[count, 6]``: different knots, the last column their signatures."""
     found, tried, start = np.zeros((0, 6)), 0, time.perf_counter()
     while len(found) < count:
         tried += 1
         try:
-            new = row(braid(rng))
+            new = row(braid(rng, letters))
         except (RuntimeError, ValueError, IndexError):  # a structure that SnapPy did not find
             continue
         if new is None or (len(found) and np.abs(found - new).max(axis=1).min() < 1e-6):
@@ -77,11 +79,16 @@ def knots(count: int, rng: np.random.Generator) -> np.ndarray:
 
 def main() -> None:
     """Write the archive."""
-    found = knots(1000, np.random.default_rng(0))
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--letters", type=int, default=18, help="of a braid, at most")
+    options.add_argument("--count", type=int, default=1000)
+    options.add_argument("--out", type=Path, default=FILE)
+    given = options.parse_args()
+    found = knots(given.count, given.letters, np.random.default_rng(0))
     np.savez_compressed(
-        FILE, X=found[:, :-1], signature=found[:, -1].astype(np.int64), names=np.array(COLUMNS)
+        given.out, X=found[:, :-1], signature=found[:, -1].astype(np.int64), names=np.array(COLUMNS)
     )
-    sys.stderr.write(f"snappy {snappy.__version__}: {FILE.stat().st_size} bytes\n")
+    sys.stderr.write(f"snappy {snappy.__version__}: {given.out.stat().st_size} bytes\n")
 
 
 if __name__ == "__main__":
