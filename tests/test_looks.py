@@ -16,8 +16,10 @@ from polytope.engines.budget import Budget, BudgetSpent
 from polytope.engines.highs_search import HighsSearch
 from polytope.engines.sampling import NUMBERS, TOGETHER, in_parts, random_points
 from polytope.engines.searching import a_region, searched
-from polytope.ir import Layer, Network, Sparse, relu
+from polytope.ir import Layer, MaxGroups, Network, PiecewiseLinear, Sparse, relu
+from polytope.ir.boundaries import _collected, _layer_boundaries, boundaries
 from polytope.ir.looking import look, watched
+from polytope.ir.splines import smooth_spline
 from polytope.measures.margins import class_of, margin_network
 from polytope.report.clock import Clock
 from tests.networks import seeded
@@ -151,3 +153,46 @@ def test_questions_of_an_audit_end_at_any_look() -> None:
         with watched(Looks(0 if ended else np.inf)):
             found = a_region(network, pt.Polyhedron.box([-1] * 3, [1] * 3), Budget())
         assert (found is None) == ended
+
+
+@pytest.mark.parametrize("name", ["prelu", "clip", "spline", "group"])
+def test_boundaries_of_units_that_are_alike_are_those_one_by_one(name: str) -> None:
+    """As they are collected unit by unit, with breakpoints of their own too, and -0."""
+    rng = np.random.default_rng(0)
+    n, t = 5, np.sort(rng.normal(size=(5, 2)), axis=1)
+    t[0, 0] = -0.0 if t[0, 1] > 0 else t[0, 0]
+    slopes, intercepts = rng.normal(size=(n, 2)), np.zeros((n, 2))
+    activation = {
+        "prelu": PiecewiseLinear(np.zeros((1, 1)), slopes, intercepts),
+        "clip": PiecewiseLinear(
+            t, np.tile([0.0, 1.0, 0.0], (n, 1)), np.stack([t[:, 0], 0 * t[:, 0], t[:, 1]], 1)
+        ),
+        "spline": smooth_spline("gelu", 0.5),
+        "group": MaxGroups(np.array([[0, 1, 2], [1, 2, 4], [0, 3, 4], [1, 3, 4], [2, 3, 4]])),
+    }[name]
+    fast, slow = _layer_boundaries(1, activation, n), _collected(1, activation, n)
+    for one, other in (
+        (fast.unit, slow.unit),
+        (fast.index, slow.index),
+        (fast.coefficients, slow.coefficients),
+    ):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(fast.offset, slow.offset)
+    assert not np.signbit(fast.offset[fast.offset == 0]).any()
+    assert tuple(fast.pieces) == slow.pieces
+    for field in ("first_piece", "rows_end", "row_boundary", "row_sign"):
+        np.testing.assert_array_equal(getattr(fast, field), getattr(slow, field))
+
+
+def test_boundaries_are_listed_only_while_there_is_time() -> None:
+    """Groups of many members have a boundary for every pair: the first region waits for none of them."""
+    members = np.arange(400).reshape(4, 100)
+    layers = (
+        Layer((0,), (Sparse(csr_array(np.ones((400, 3)))),), np.arange(400.0), MaxGroups(members[:, ::-1])),
+        Layer((1,), (Sparse(csr_array(np.ones((1, 4)))),), np.zeros(1)),
+    )
+    network, looks = Network((3,), layers), Looks(allowed=2)
+    with pytest.raises(BudgetSpent), watched(looks):
+        boundaries(network)
+    with watched(looks):
+        assert a_region(network, pt.Polyhedron.box([-1] * 3, [1] * 3), Budget(max_seconds=1.0)) is None

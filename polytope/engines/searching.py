@@ -64,7 +64,8 @@ Inside = tuple[PatternArray, FloatArray]  # of a region: its pattern int8[1, uni
 def a_region(network: Network, domain: Polyhedron, budget: Budget) -> Inside | None:
     """A region around a point in the middle of the domain; where none that is tried is proved, ``None``.
 
-    That costs a forward pass with bounds on its rounding errors: the smallest step of any search.
+    That costs a forward pass with bounds on its rounding errors: the smallest step of any search. Where there
+    is no time to list the boundaries of all units, there is none for it either.
 
     Arguments:
         network, domain: as of a search.
@@ -72,18 +73,24 @@ def a_region(network: Network, domain: Polyhedron, budget: Budget) -> Inside | N
     """
     rng, began = np.random.default_rng(0), monotonic()
     center, radius = domain.inscribed_ball
-    seconds = max(np.inf if budget.max_seconds is None else PROVING * budget.max_seconds, GRACE / 2)
+    limit = budget.max_seconds
+    seconds = None if limit is None else max(PROVING * limit, GRACE / 2)
+    try:
+        with watched(Budget(max_seconds=seconds).look):
+            tables = boundaries(network)
+    except BudgetSpent:
+        return None
     for share in np.linspace(0.0, 0.5, TRIED):
         side = rng.standard_normal(domain.dim)
         x = (center + share * min(radius, 1.0) * side / np.linalg.norm(side))[None]
         try:
             with watched(budget.first) if share else nullcontext():  # the first one is tried in any case
-                pattern, told = told_patterns(network, boundaries(network), x)
+                pattern, told = told_patterns(network, tables, x)
         except BudgetSpent:
             break
         if told[0] and contained(domain.rows, domain.b, x, strictly=True)[0]:
             return pattern, x
-        if monotonic() - began > seconds:
+        if seconds is not None and monotonic() - began > seconds:
             break
     return None
 

@@ -9,12 +9,12 @@ from typing import overload
 
 import numpy as np
 
-from polytope.ir.activations import Activation, MaxGroups, PatternArray
+from polytope.ir.activations import Activation, MaxGroups, PatternArray, PiecewiseLinear
 from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.network import Network
 
-LOOKS = 4096  # units between two looks
+LOOKS = 4096  # units or boundaries between two looks, at most
 
 PieceRow = tuple[int, float, bool]  # boundary number, sign of the function, strict
 UnitPieces = tuple[tuple[PieceRow, ...], ...]  # for each piece the rows that describe it
@@ -162,7 +162,7 @@ def boundaries(network: Network) -> tuple[LayerBoundaries, ...]:
 def _layer_boundaries(number: int, activation: Activation | None, width: int) -> LayerBoundaries:
     """The boundaries of a layer; those of units that are alike are the first one's, moved on."""
     like_it = None if activation is None or width < 2 else _reads_like_the_first(activation, width)
-    if like_it is None:
+    if activation is None or like_it is None:
         return _collected(number, activation, width)
     one = _collected(number, activation, 1)
     look(8 * width * (6 * len(one.unit) + 3 * len(one.row_boundary) + 2))
@@ -177,7 +177,7 @@ def _layer_boundaries(number: int, activation: Activation | None, width: int) ->
         unit=np.repeat(unit, m),
         index=like_it[:, local].reshape(-1, 2),
         coefficients=np.tile(one.coefficients, (width, 1)),
-        offset=np.tile(one.offset, width),
+        offset=_offsets(activation, one.offset, width),
         pieces=UniformPieces(of_unit, m, width),
         first_piece=np.arange(width + 1) * starts,
         rows_end=np.append(0, ends),
@@ -188,7 +188,7 @@ def _layer_boundaries(number: int, activation: Activation | None, width: int) ->
 
 def _reads_like_the_first(activation: Activation, width: int) -> IntArray | None:
     """The pre-activations of each unit, ascending, ``int[width, k]``, where all are alike; else none."""
-    if activation.is_uniform():
+    if activation.is_uniform() or (isinstance(activation, PiecewiseLinear) and _are_alike(activation)):
         return np.arange(width)[:, None]
     if isinstance(activation, MaxGroups):
         members = activation.members.astype(np.int64)
@@ -197,14 +197,30 @@ def _reads_like_the_first(activation: Activation, width: int) -> IntArray | None
     return None
 
 
+def _are_alike(activation: PiecewiseLinear) -> bool:
+    """Whether all units have as many breakpoints, and no two of a unit are equal."""
+    t = activation.breakpoints
+    return bool(np.isfinite(t).all() and (t[:, 1:] > t[:, :-1]).all())
+
+
+def _offsets(activation: Activation, first: FloatArray, width: int) -> FloatArray:
+    """What the boundaries of units that are alike subtract, ``[m]``, from those of the first unit."""
+    if isinstance(activation, PiecewiseLinear) and len(activation.breakpoints) > 1:
+        own: FloatArray = activation.breakpoints.ravel() + 0.0
+        return own
+    return np.tile(first, width)
+
+
 def _collected(number: int, activation: Activation | None, width: int) -> LayerBoundaries:
     """Collect the rows of all pieces; rows that differ only in sign share one boundary."""
     known: dict[tuple[int, int, int, float, float, float], int] = {}
     owners: list[int] = []
     pieces = []
+    looked = 0
     for unit in range(width):
-        if unit % LOOKS == 0:
+        if unit % LOOKS == 0 or len(owners) - looked > LOOKS:
             look()
+            looked = len(owners)
         assert activation is not None, "a layer without units has no activation"
         of_unit = []
         for piece in range(activation.n_pieces(unit)):
