@@ -134,7 +134,7 @@ SOON = {(name, NORMS[i % 3]) for i, name in enumerate(KNOWN)} | {("relu", norm) 
     ("name", "norm"), [pytest.param(*c, marks=[] if c in SOON else [pytest.mark.slow]) for c in CASES]
 )
 def test_distances_are_those_of_the_walk(name: str, norm: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both are exact: in the whole space, where a witness was found, and in a box.
+    """And those of the listing; all are exact: in the whole space, where a witness was found, and in a box.
 
     In the suite every kind of unit by one norm, and ReLU by all three: norms do not depend on the kind.
     """
@@ -144,13 +144,18 @@ def test_distances_are_those_of_the_walk(name: str, norm: float, monkeypatch: py
     square = pt.Polyhedron.box([-1.5] * network.input_dim, [1.5] * network.input_dim)
     for domain in (None, square) if norm == 2 else (None,):
         for x in rng.uniform(-1, 1, size=(1, network.input_dim)):
+            listed = pt.robustness_radius(network, x, norm, domain=domain)
+            monkeypatch.setattr(robustness, "LISTED_DIMENSIONS", 0)
             monkeypatch.setattr(robustness, "FEW_DIMENSIONS", 10**9)
             walked = pt.robustness_radius(network, x, norm, domain=domain)
             monkeypatch.setattr(robustness, "FEW_DIMENSIONS", 0)
             branched = pt.robustness_radius(network, x, norm, domain=domain)
+            monkeypatch.undo()
             assert (branched.value, branched.lower) == (walked.value, walked.lower)
+            assert (listed.value, listed.lower) == (walked.value, walked.lower)
             assert branched.exact
             assert walked.exact
+            assert listed.exact
             compared += np.isfinite(walked.value)
     assert compared
 

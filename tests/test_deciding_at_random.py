@@ -63,10 +63,12 @@ def test_as_all_regions_say(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
     x = rng.uniform(-1, 1, network.input_dim)
     label = int(network(x[None])[0].argmax()) if network.output_dim > 1 else None
+    listed = pt.robustness_radius(network, x, np.inf, domain=domain)
+    monkeypatch.setattr(robustness, "LISTED_DIMENSIONS", 0)
     branched = pt.robustness_radius(network, x, np.inf, domain=domain)
     monkeypatch.setattr(robustness, "FEW_DIMENSIONS", 10**9)
     walked = pt.robustness_radius(network, x, np.inf, domain=domain)
-    assert (branched.lower, branched.value) == (walked.lower, walked.value)
+    assert (branched.lower, branched.value) == (walked.lower, walked.value) == (listed.lower, listed.value)
     assert label is None or branched.exact
 
     other = changed(network, 10.0 ** rng.integers(-9, 0), seed)

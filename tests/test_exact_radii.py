@@ -15,6 +15,7 @@ from polytope.exact.nearest import enclosed, nearest_point
 from polytope.geometry.norm_distance import nearest_where_zero
 from polytope.geometry.projection import Errors, nearest_surely
 from polytope.ir import clip, piecewise_linear
+from polytope.measures import robustness
 from tests.networks import integer, seeded
 from tests.rational import twin_of
 from tests.rational_measures import distance, radius, square
@@ -40,11 +41,14 @@ def root_between(low: float, high: float, size: Fraction, norm: float) -> bool:
 
 
 def check(network: pt.Network, x: list[float], domain: pt.Polyhedron, right: dict[float, Fraction]) -> None:
-    """Radii are exact, and the given ones."""
-    for norm, size in right.items():
-        found = pt.robustness_radius(network, x, norm, domain=domain)
-        assert found.exact, (norm, found)
-        assert root_between(found.lower, found.value, size, norm), (norm, found)
+    """Radii are exact, and the given ones: by the listing, and by the walk."""
+    for dimensions in (16, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(robustness, "LISTED_DIMENSIONS", dimensions)
+            for norm, size in right.items():
+                found = pt.robustness_radius(network, x, norm, domain=domain)
+                assert found.exact, (norm, found)
+                assert root_between(found.lower, found.value, size, norm), (norm, found)
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -1,4 +1,4 @@
-"""The walk and branch and bound race for one distance; counterfactuals behind flows in many dimensions."""
+"""The listing, the walk and branch and bound find one distance; exact counterfactuals in many dimensions."""
 
 from __future__ import annotations
 
@@ -14,18 +14,47 @@ from tests.networks import seeded
 
 
 @pytest.mark.parametrize(("seed", "norm", "box"), [(4, 1, True), (4, np.inf, True), (2, 2, False)])
-def test_the_race_finds_the_distance_of_the_walk(
+def test_the_listing_and_the_race_find_the_distance_of_the_walk(
     seed: int, norm: float, box: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, x = seeded(seed, 3, 6, 6, 2), np.array([0.1, -0.3, 0.2])
     domain = pt.Polyhedron.box([-2] * 3, [2] * 3) if box else None
-    found = []
+    found = [pt.robustness_radius(net, x, norm, domain=domain)]
+    monkeypatch.setattr(robustness, "LISTED_DIMENSIONS", 0)
     for few in (10**9, 1):
         monkeypatch.setattr(robustness, "FEW_REGIONS", few)
         found.append(pt.robustness_radius(net, x, norm, domain=domain))
-    assert found[0].exact
-    assert found[1].exact
-    assert found[0].value == found[1].value
+    assert all(one.exact for one in found)
+    assert len({one.value for one in found}) == 1
+
+
+@pytest.mark.parametrize("dim", [2, 3, 4])
+def test_few_regions_are_listed(dim: int) -> None:
+    """Of small networks every distance is exact at once, also where a class is nowhere in the whole space."""
+    found = []
+    for seed in range(3):
+        net, x = seeded(seed, dim, 8, 5, 3), np.random.default_rng(seed).standard_normal(dim)
+        for norm in (1, 2, np.inf):
+            radius = pt.robustness_radius(net, x, norm, max_seconds=60)
+            assert radius.exact
+            found.append(radius)
+            if radius.witness is not None:
+                values = np.sort(net(radius.witness[None])[0])
+                assert values[-1] - values[-2] < 1e-9
+    never = pt.mlp([(np.eye(dim), np.zeros(dim)), (np.stack([np.ones(dim), -np.ones(dim)]), [1.0, 0.0])])
+    assert pt.robustness_radius(never, np.ones(dim)).value == np.inf
+    assert any(np.isfinite(radius.value) for radius in found)
+
+
+def test_a_margin_that_only_touches_is_listed() -> None:
+    """|x_1 - 1| + |x_2| touches 0 at (1, 0) alone, |x_1 - 1| on a line."""
+    W = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    net = pt.mlp([(W, [-1.0, 1.0, 0.0, 0.0]), (np.ones((1, 4)), [0.0])])
+    found = pt.robustness_radius(net, [0.0, 1.0])
+    assert found.exact
+    assert found.value == pytest.approx(2**0.5, rel=1e-15)
+    line = pt.mlp([(W[:2], [-1.0, 1.0]), (np.ones((1, 2)), [0.0])])
+    assert pt.robustness_radius(line, [0.0, 1.0]).value == 1.0
 
 
 def test_nothing_to_be_found_ends_in_many_dimensions() -> None:

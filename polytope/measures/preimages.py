@@ -6,12 +6,13 @@ one of them changes its sign. Cells on which bounds show that some row is violat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from polytope.core.ceiling import Ceiling
-from polytope.core.result import Facets, SearchResult
+from polytope.core.result import Facets, Keep, SearchResult
 from polytope.core.vertex_cells import VertexCells, explore, suits_vertices
 from polytope.engines.amounts import Seconds
 from polytope.engines.budget import Budget
@@ -101,17 +102,7 @@ def preimage(
     budget = Budget(max_regions, max_seconds)
     behind = with_conditions(network, outputs.A, outputs.b)
     k = len(outputs.b)
-    if suits_vertices(domain):
-        found: SearchResult = explore(
-            behind,
-            domain,
-            keep="vertices",
-            max_regions=max_regions,
-            limits=budget,
-            cases=[list(range(k))] if k else (),
-        )
-    else:
-        found = LayerSplit().search(behind, domain, budget=budget, keep="cells", progress=None)
+    found = cells_meeting(behind, domain, [list(range(k))] if k else (), budget, keep="vertices")
     inside = np.flatnonzero((found.patterns[:, network.n_units :] == 0).all(axis=1))
     shown = with_outputs(behind, len(network.layers))
     regions = RegionComplex(shown, domain, _some(found, inside, shown), budget.seconds)
@@ -128,6 +119,23 @@ def _of_outputs(given: DomainLike, k: int) -> Polyhedron:
             f"preimage: the polytope of outputs has {outputs.dim} dimensions; the network has {k} outputs."
         )
     return outputs
+
+
+def cells_meeting(
+    behind: Network, domain: Polyhedron, cases: Sequence[Sequence[int]], budget: Budget, *, keep: Keep
+) -> SearchResult:
+    """The cells in which units of the last layer may be off; beyond few dimensions, or unbounded, all cells.
+
+    Arguments:
+        behind: a network, and units behind it (``with_conditions``).
+        domain: where to look.
+        cases: units of the last layer: cells where one of each case is on throughout may be left out.
+        budget: of the search.
+        keep: what is kept of cells that have vertices.
+    """
+    if not suits_vertices(domain):
+        return LayerSplit().search(behind, domain, budget=budget, keep="cells", progress=None)
+    return explore(behind, domain, keep=keep, max_regions=budget.max_regions, limits=budget, cases=cases)
 
 
 def with_conditions(network: Network, A: FloatArray, b: FloatArray) -> Network:

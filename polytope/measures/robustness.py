@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from polytope.geometry.polyhedron import Polyhedron
 from polytope.geometry.projection import Errors, Nearest
 from polytope.given import DomainLike, NetworkLike, as_domain, as_network, described
 from polytope.ir import Network
+from polytope.ir.activations import PatternArray
 from polytope.ir.arrays import floats
 from polytope.ir.boundaries import boundaries
 from polytope.ir.continuity import refuse_jumps
@@ -37,6 +39,7 @@ from polytope.ir.maps import FloatArray
 from polytope.ir.maxima import maxima_first
 from polytope.ir.oneline import one_line
 from polytope.labelled import Exact, Missing, Number, interval
+from polytope.measures.listing import Listing
 from polytope.measures.margins import MarginRows, class_of, exact_margin, margin_network, margin_rows
 from polytope.measures.witness import Witness
 
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 BOUND, MEASURED = 0, 1  # what the key of a queued piece of the boundary is
 KEPT = 256  # regions whose margins are kept
 FEW_DIMENSIONS, FEW_REGIONS = 6, 64  # in which, and within which, the walk is alone
+LISTED_DIMENSIONS = 16  # in which regions are listed first
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +233,8 @@ class _Search(Witness):
         lower = float(min(self.reached, self.unresolved, self.floor))
         if lower < self.floor:
             self._offer_measured()
-        return Radius(self.best, min(lower, self.best), self.witness, lower >= self.floor, len(walk.patterns))
+        seen = max(len(walk.patterns), self.listing.seen if self.listing else 0)
+        return Radius(self.best, min(lower, self.best), self.witness, lower >= self.floor, seen)
 
     def _start(self) -> None:
         """The region of x."""
@@ -242,20 +247,23 @@ class _Search(Witness):
     def _go_outward(self) -> None:
         """The regions and pieces; ``reached`` is the distance of the one that is looked at."""
         queue, walk = self.frontier.queue, self.walk
-        race: Race | None = None
+        listing, race = self.listing, None
         while True:
             walked = queue[0][0] if queue else np.inf  # all that is nearer was seen
-            if not race and not walk.budget.spent(len(walk.patterns)):
+            lists = listing is not None and not listing.over
+            if not race and not lists and not walk.budget.spent(len(walk.patterns)):
                 race = self._race()
-            ahead = max(race.least(self.best), walked) if race else walked
+            ahead = max(walked, listing.least if listing else 0.0, race.least(self.best) if race else 0.0)
             near = min(ahead, self.pieces[0][0] if self.pieces else np.inf)
             self.reached = near
             if near >= self.floor or near == np.inf:
                 break
             if self.pieces and self.pieces[0][0] <= near:
                 self._look(*heappop(self.pieces))
+            elif listing and lists:
+                self._take(*listing.step(self.best))
             elif race and (race.behind or not queue):
-                self._branch(race)
+                self._take(*race.step(self.best))
             else:
                 with race.other() if race else nullcontext():
                     self._step(near)
@@ -272,6 +280,20 @@ class _Search(Witness):
         for region in range(known, len(self.walk.patterns)):
             self._add_pieces(region, near)
 
+    @cached_property
+    def _size(self) -> float:
+        """Of a ball that holds the domain."""
+        low, high = self.ends
+        return float(np.linalg.norm(np.maximum(high - self.start, self.start - low), self.norm))
+
+    @cached_property
+    def listing(self) -> Listing | None:
+        """In few dimensions what comes first."""
+        if len(self.start) > LISTED_DIMENSIONS:
+            return None
+        walk = self.walk
+        return Listing(walk.network, self.start, walk.domain, self.norm, self._size, walk.budget)
+
     def _race(self) -> Race | None:
         """Branch and bound beside the walk, or in its place where that is long."""
         few = len(self.start) <= FEW_DIMENSIONS
@@ -280,18 +302,15 @@ class _Search(Witness):
         from polytope.measures.racing import Race  # loads torch, which takes seconds
 
         box = np.stack(self.ends)
-        size = float(np.linalg.norm(np.maximum(box[1] - self.start, self.start - box[0]), self.norm))
-        return Race(self.walk, self.start, box, self.norm, size, self.best, few)
+        return Race(self.walk, self.start, box, self.norm, self._size, self.best, few)
 
-    def _branch(self, race: Race) -> None:
-        """Split nodes; queue what regions hold; try inputs that may be nearer than the best."""
-        regions, points = race.step(self.best)
+    def _take(self, regions: list[tuple[float, int, PatternArray]], points: FloatArray) -> None:
+        """Queue what regions hold; try inputs that may be nearer than the best."""
         for bound, j, pattern in regions:
             number = self.walk.numbers.get(pattern.tobytes())
             if number is None:
                 number = self.walk.admit_unseen(pattern, self.start)
-            if j in self._margins(number).number:
-                self._queue(bound, number, j)
+            self._add_pieces(number, bound, j)
         for point in points:
             self.offer_beyond(point, *self.ends)
 
@@ -304,8 +323,8 @@ class _Search(Witness):
             self._rows[region] = margin_rows(self.walk.network, self.exact, pattern, self.start)
         return self._rows[region]
 
-    def _add_pieces(self, region: int, distance: float) -> None:
-        """Queue the places in a region where margins vanish, by the distance of their hyperplanes.
+    def _add_pieces(self, region: int, distance: float, which: int | None = None) -> None:
+        """Queue the places in a region where margins, or a margin, vanish, by their hyperplanes' distance.
 
         A margin that is constant vanishes nowhere first: it is continuous, and positive nearer to x.
         """
@@ -313,7 +332,8 @@ class _Search(Witness):
         at, error = rows.at(self.start)
         away = hyperplane_distances(rows.A, at, Errors(error, rows.tilt), self.norm)
         for key, j in zip(np.maximum(away, distance).tolist(), rows.number.tolist(), strict=True):
-            self._queue(key, region, j)
+            if which is None or j == which:
+                self._queue(key, region, j)
 
     def _queue(self, key: float, region: int, j: int) -> None:
         """Look at a piece of the boundary when its turn comes, once.

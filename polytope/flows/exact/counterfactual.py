@@ -1,9 +1,9 @@
 r"""The nearest counterfactual in base space, with a certificate, or an interval for its distance.
 
 :math:`\min \{\|z - g^{-1}(x)\|_p : f_t(g(z)) \ge f_j(g(z)) + m\ \forall j \ne t\}` is the distance to the
-zero set of one piecewise-linear function behind the flow, :math:`\min_j (f_t - f_j)(g(z)) - m`. In the plane
-it is found by enumeration around the base point, elsewhere as by ``robustness_radius``: the walk, nearest
-regions first, and branch and bound around the base point race each other.
+zero set of one piecewise-linear function behind the flow, :math:`\min_j (f_t - f_j)(g(z)) - m`. It is found
+as by ``robustness_radius``: in few dimensions by listing the regions around the base point, elsewhere by the
+walk, nearest regions first, and by branch and bound, which race each other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from polytope.bounds.signs import signs_at
 from polytope.engines.amounts import Seconds, from_zero
 from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.flows.exact.behind import behind_flow
-from polytope.flows.exact.planar_search import nearest_in_plane
 from polytope.flows.flow import Flow
 from polytope.flows.geometry import base_points
 from polytope.geometry.norms import as_norm
@@ -175,20 +174,7 @@ def _search(
     progress: Progress | None,
     near: FloatArray | None,
 ) -> Radius:
-    """By enumeration in the plane, where that finds something; else as ``robustness_radius`` does."""
-    found = None
-    if len(start) == 2:
-        found = nearest_in_plane(
-            reached,
-            start,
-            norm,
-            domain,
-            max_regions=budget.max_regions,
-            max_seconds=budget.max_seconds,
-            progress=progress,
-        )
-    if found:
-        return found
+    """As ``robustness_radius`` does, with some base points that reach the target."""
     tried = np.zeros((0, len(start)))
     with suppress(BudgetSpent), watched(budget.first):
         tried = _reaching(reached, start, norm)
