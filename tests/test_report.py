@@ -79,10 +79,7 @@ def test_complete_audit_is_exact(tmp_path: Path) -> None:
     [left] = done.as_dict()["not_done"]
     assert left["what"] == "the distance to the decision boundary at the other 20 data points"
     assert len(done.pictures) == 1
-    assert (
-        repr(done)
-        == f"Audit({len(regions)} activation regions (exact) in a polytope of 4 half-spaces in 2 dimensions)"
-    )
+    assert repr(done) == f"Audit({len(regions)} activation regions (exact) in the box [-1, 1]^2)"
     assert [len(window.complex) for window in done.windows] == [len(regions)]
 
 

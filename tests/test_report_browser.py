@@ -242,6 +242,17 @@ def test_a_window_without_regions_shows_its_samples(browser: Browser, tmp_path: 
     opened.tab.close()
 
 
+def test_a_window_of_one_class_is_coloured_by_slopes(browser: Browser, tmp_path: Path) -> None:
+    """The largest output is everywhere the same: its colour would show nothing of the regions."""
+    net = pt.mlp([([[1.0, 0.0], [1.0, 1.0]], [0.0, 0.5]), ([[1.0, 1.0], [0.0, 0.0]], [9.0, 0.0])])
+    file = pt.audit(net, PLANE).write_html(tmp_path / "one.html")
+    opened = Opened(browser, file, PHONE)
+    opened.settle()
+    assert opened.tab.locator(".colour").input_value() == "norm"
+    assert opened.complaints == []
+    opened.tab.close()
+
+
 def test_data_points_say_their_label_and_class(browser: Browser, report: Path, done: pt.Audit) -> None:
     opened = Opened(browser, report, DESKTOP)
     assert done.points is not None

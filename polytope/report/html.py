@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 
 import jinja2
+from markupsafe import Markup, escape
 
 from polytope.labelled import ends, in_words, said
 from polytope.report.findings import glance, standing
@@ -51,7 +53,8 @@ def page(
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "words": in_words,
+        "words": lambda number: unbroken(in_words(number)),
+        "unbroken": unbroken,
         "said": said,
         "low": lambda number: max(ends(number)[0], 0.0),
         "name": shown,
@@ -74,6 +77,12 @@ def page(
         style=style,
         style_hash=_hash(style),
     )
+
+
+def unbroken(text: str) -> Markup:
+    """Text with numbers such as 1e-06 kept on one line: a browser may break a line behind their hyphen."""
+    marked = re.sub(r"[\d.]+e-\d+", r'<span class="number">\g<0></span>', str(escape(text)))
+    return Markup(marked)  # noqa: S704  # all that was given is escaped
 
 
 def _part(name: str) -> str:

@@ -51,6 +51,12 @@ class Scope:
             domain: a polyhedron in the window's coordinates, or in the input space.
             window: the slice of the input space that is looked at; ``None`` for all of it.
         """
+        ends = tuple(domain.bounds) if domain.is_box else None
+        if window is None and ends is not None:
+            return cls(domain, None, f"the box {_span(*ends)}", "user", "box", *ends)
+        if window is not None and ends is not None:
+            where = f"a {window.dim}-dimensional window, t in {_span(*ends)}"
+            return cls(domain, window, where, "user", "window", *ends)
         rows = f"{len(domain.b)} half-spaces in {domain.dim} dimensions"
         if window is None:
             return cls(domain, None, f"a polytope of {rows}", "user", "polytope")

@@ -12,6 +12,7 @@ from polytope.exact.maps import right_maps
 from polytope.geometry import Polyhedron
 from polytope.ir import Network, mlp
 from polytope.ir.boundaries import boundaries
+from polytope.ir.looking import watched
 from polytope.ir.maps import FloatArray
 from polytope.labelled import Bound, Estimate, Exact, Missing, Number, interval
 from polytope.measures.lipschitz import lipschitz_constant
@@ -70,12 +71,25 @@ def _over_domain(subject: Subject, complex: RegionComplex, clock: Clock) -> Numb
 
 
 def _steepest(complex: RegionComplex, part: float, clock: Clock) -> Exact | Bound:
-    """The greatest norm over the regions, or over as many as a part of the time is enough for."""
-    some = _affordable(complex, part, clock)
-    found = lipschitz_constant(some)
+    """The greatest norm over the regions, or over as many, one at least, as a part of the time allows."""
+    end = (1 - part) * clock.left if clock.limit is not None else -np.inf
+
+    def look(_: int) -> None:
+        if clock.left < end:
+            raise BudgetSpent
+
+    note = "the steepest of the regions looked at"
+    with watched(look):
+        least = lipschitz_constant(some_regions(complex, np.array([len(complex) // 2]))).lower
+        try:
+            some = _affordable(complex, part, clock)
+            found = lipschitz_constant(some)
+        except BudgetSpent:
+            clock.refuse("the slopes of more than 1 region", clock.why)
+            return Bound(least, note=note)
     if complex.complete and len(some) == len(complex):
         return Exact(float(found), "up to the rounding of the last operations")
-    return Bound(found.lower, note="the steepest of the regions looked at")
+    return Bound(max(found.lower, least), note=note)
 
 
 def _affordable(complex: RegionComplex, part: float, clock: Clock) -> RegionComplex:

@@ -101,6 +101,8 @@ class View {
     new ResizeObserver(() => this.resize()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
     this.choose(0);
+    const [low, high] = this.regions.range("output");
+    if (this.regions.n > 1 && low === high) { this.colour.value = "norm"; this.paint(); } // one class: nothing to see
   }
 
   choose(which) {
