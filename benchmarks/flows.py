@@ -65,6 +65,13 @@ BARS: dict[str, dict[str, tuple[str, float]]] = {  # experiment -> figure -> bar
         "free field: log partition function, off the known one": ("<=", 0.01),
         "phi^4: share of effective samples": (">=", 0.5),
     },
+    "counting": {
+        **{f"base, {way}: oracle counts as asked, percent": (">=", 50) for way in ("fewer", "more")},
+        **{f"base, {way}: above the 5th percentile, percent": (">=", 50) for way in ("fewer", "more")},
+        "base, fewer: near the data, percent": (">=", 50),
+    },
+    "digit_spectrum": {"sum of log singular values, off the log-determinant": ("<=", 1e-9)},
+    "likelihoods": {},
     "intrinsic_dimension": {"largest of the three least errors": ("<=", 0.3)},
 }
 
