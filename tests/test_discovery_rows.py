@@ -94,8 +94,13 @@ def test_a_copy_of_the_target_is_a_leak_and_a_law_of_several_columns_is_none() -
         ):
             discovery.hypothesis(table)
     law = discovery.Table(integers(), 3 * a - 2 * b + 1, ["a", "b"]).rank
-    assert (str(law.law), law.full) == ("3 a - 2 b - y + 1 = 0", True)
-    assert "an affine law of the target: 3 a - 2 b - y + 1 = 0, on all rows" in str(law)
+    assert (str(law.law), law.full) == ("y = 3 a - 2 b + 1", True)
+    assert "an affine law of the target: y = 3 a - 2 b + 1, on all rows" in str(law)
+    half = discovery.Table(X, a - b / 2 + 3, ["a", "b"]).rank.law
+    assert half is None  # of sevenths that float64 rounds
+    pick = discovery.Table(integers(), a + b / 2 - 1, ["a", "b"])
+    assert str(pick.rank.law) == "y = a + 1/2 b - 1"
+    assert not discovery.check(pick.rank.law, pick).refuted
     assert discovery.Table(X, np.exp(a), ["a", "b"]).rank.full  # monotone, and to be found
     few = discovery.Table([[1, 5], [2, 7], [4, 4], [1, 5]], [1, 4, 9, 1], ["a", "b"]).rank
     assert few.law is None  # three different rows have an affine law whatever the target

@@ -87,8 +87,9 @@ def plot(result: Figures, path: Path) -> None:
     slope, y = result["slope"], result["y"]
     left.plot(slope, y, ".", color="#0072b2", markersize=4)
     ends = np.array([slope.min(), slope.max()])
-    left.plot(ends, -ends / 2, color="#d55e00", linewidth=1, label="signature = -slope / 2")
-    left.set(xlabel="natural slope", ylabel="signature")
+    for factor, colour in (("1/2", "#d55e00"), ("7/16", "#009e73")):
+        left.plot(ends, -ends * float(Fraction(factor)), color=colour, linewidth=1, label=f"-{factor} slope")
+    left.set(xlabel="natural slope", ylabel="signature", yticks=range(-12, 13, 4))
     left.legend()
     shares(right, tuple(n.replace("_", " ") for n in result["names"]), result["used"].shares)
     right.set_title("gradients times spreads")

@@ -61,8 +61,9 @@ def report(
         f"Estimates: means over seeds, with standard deviations. Integrated gradients add up to the change "
         f"of the output to within {shares[0].incomplete:.1e}.",
     ]
+    parts += ["## Candidates"] if findings else []
     for found in findings:
-        parts += ["## Candidates", _escaped(found.said), *([_candidates(found)] if found.candidates else [])]
+        parts += [_escaped(found.said), *([_candidates(found)] if found.candidates else [])]
         parts += _of_the_law(found)
     if checks:
         parts += ["## Checks in integers", "\n".join(f"* {_escaped(str(one))}" for one in checks)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import gcd
 
 import numpy as np
 
 from polytope.discovery.fits import about, up_to_rounding
+from polytope.discovery.laws import Law
 from polytope.discovery.sums import in_words
 from polytope.exact.dyadic import IntegerVector, dyadic
 from polytope.exact.relations import relations
@@ -56,9 +58,9 @@ class Rank:
             gives both.
         leaks: relations of the target with a single column, which is a copy of it in other units; **exact**.
         copies: the same up to the rounding of float64 only, in words with rounded coefficients.
-        law: the target as an affine function of several columns, if it is one on all rows; **exact**. This is
-            no leak but a law, which needs no network; none is told where rows are so few that every target
-            has one.
+        law: the target as an affine function of several columns, if it is one on all rows; **exact**; where
+            relations hold, one of many. This is no leak but a law, which needs no network; none is told where
+            rows are so few that every target has one.
     """
 
     names: tuple[str, ...]
@@ -71,7 +73,7 @@ class Rank:
     contradictions: int
     leaks: tuple[Relation, ...]
     copies: tuple[str, ...]
-    law: Relation | None
+    law: Law | None
 
     @property
     def value(self) -> int:
@@ -123,9 +125,10 @@ def rank_of(X: FloatArray, y: FloatArray, names: Sequence[str], target: str) -> 
     repeated = sum(count - 1 for count in Counter(row for row, _ in rows).values())
     found = _relations(X, tuple(names))
     leaks, copies = _leaks(X, y, names, target)
-    laws: list[Relation] = []
+    laws: list[Law] = []
     if not leaks and len(X) - repeated > len(names) + 1 - len(found):
-        laws = [r for r in _relations(np.column_stack([X, y]), (*names, target)) if target in r.names]
+        every = _relations(np.column_stack([X, y]), (*names, target))
+        laws = [_solved(r) for r in every if r.names[-1:] == (target,)]
     return Rank(
         tuple(names),
         len(X),
@@ -153,6 +156,14 @@ def _leaks(
         if near is not None:
             copies.append(about(near, [name], target))
     return exact, copies
+
+
+def _solved(relation: Relation) -> Law:
+    """A relation as a law of its last name."""
+    *columns, target = relation.names
+    slopes = (Fraction(-c, relation.coefficients[-1]) for c in relation.coefficients[:-1])
+    constant = Fraction(-relation.constant, relation.coefficients[-1])
+    return Law(tuple(columns), target, (tuple(slopes),), (constant,), ((0,),))
 
 
 def _rounded(X: FloatArray, names: Sequence[str]) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class Table:
         >>> table = Table([[0, 0], [1, 2], [2, 1], [3, 5]], [0, 3, 3, 8], ["a", "b"])
         >>> print(table.rank)
         Rank 3 of 3 (2 columns and a constant), on 4 rows.
-          an affine law of the target: a + b - y = 0, on all rows
+          an affine law of the target: y = a + b, on all rows
     """
 
     X: FloatArray

@@ -11,6 +11,8 @@ from polytope.ir.maps import FloatArray
 from polytope.plots.colours import SERIES
 from polytope.plots.files import new_figure
 
+LONGEST = 40  # characters of a name
+
 
 def shares_figure(names: Sequence[str], shares: dict[str, FloatArray]) -> Figure:
     """Bars of the columns' shares by each measure, their means over seeds, with standard deviations.
@@ -19,7 +21,8 @@ def shares_figure(names: Sequence[str], shares: dict[str, FloatArray]) -> Figure
         names: of the d columns.
         shares: by measure, ``[seeds, d]``.
     """
-    figure = new_figure(6.4, 0.6 + 0.5 * len(names), 150)
+    said = [_plain(name) for name in names]
+    figure = new_figure(5.6 + 0.08 * max(map(len, said)), 1.2 + 0.5 * len(names), 150)
     axes = figure.add_subplot()
     height = 0.8 / len(shares)
     for number, (measure, values) in enumerate(shares.items()):
@@ -32,16 +35,16 @@ def shares_figure(names: Sequence[str], shares: dict[str, FloatArray]) -> Figure
             color=SERIES[number],
             label=measure,
         )
-    axes.set_yticks(range(len(names)), [_plain(name) for name in names])
-    axes.invert_yaxis()
+    axes.set_yticks(range(len(names)), said)
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(0, None)
-    axes.set_xlabel("share (mean and standard deviation over seeds)")
-    axes.legend(frameon=False)
+    axes.set_xlabel("share: mean and standard deviation over seeds")
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(shares))
     return figure
 
 
 def outputs_figure(y: Sequence[FloatArray], outputs: Sequence[FloatArray], target: str) -> Figure:
-    """Outputs on held-out rows against the target, a colour for each seed.
+    """Outputs on held-out rows against the target, a colour for each seed where there are colours enough.
 
     Arguments:
         y: ``[k]`` for each seed, targets.
@@ -50,17 +53,22 @@ def outputs_figure(y: Sequence[FloatArray], outputs: Sequence[FloatArray], targe
     """
     figure = new_figure(4.6, 4.2, 150)
     axes = figure.add_subplot()
+    few = len(y) <= len(SERIES)
     for number, (values, found) in enumerate(zip(y, outputs, strict=True)):
-        axes.plot(values, found, ".", color=SERIES[number % len(SERIES)], alpha=0.5, label=f"seed {number}")
+        colour = SERIES[number if few else 0]
+        axes.plot(values, found, ".", color=colour, alpha=0.5, label=f"seed {number}")
     both = np.concatenate([*y, *outputs])
     ends = [both.min(), both.max()]
     axes.plot(ends, ends, color="0.4", linewidth=1, zorder=0)
-    axes.set(xlabel=f"{_plain(target)}, held-out rows", ylabel="network")
-    if len(y) <= len(SERIES):
+    name = _plain(target)
+    axes.set(xlabel=f"{name}, held-out rows", ylabel="network" if few else f"networks of {len(y)} seeds")
+    if few:
         axes.legend(frameon=False, markerscale=2)
     return figure
 
 
 def _plain(name: str) -> str:
-    """A name whose dollars matplotlib does not take for formulas."""
+    """A name whose middle is left out where it is long, and whose dollars are no formulas to matplotlib."""
+    if len(name) > LONGEST:
+        name = f"{name[: LONGEST // 2]} ... {name[5 - LONGEST // 2 :]}"
     return name.replace("$", r"\$")
