@@ -57,6 +57,18 @@ def test_the_committed_transformers_are_as_accurate_as_the_page_says() -> None:
         assert round(100 * float((scores.argmax(1).numpy() == labels).mean()), 1) == percent
 
 
+def test_the_residual_network_is_what_the_page_says(tmp_path: Path) -> None:
+    """``docs/tutorials/resnet.md``: 98.6 % of the held-out digits; a short training writes such a file."""
+    example = runpy.run_path(str(EXAMPLES / "resnet.py"))
+    model, _, per_layer = example["pretrained"]()
+    assert round(100 * example["accuracy"](model), 1) == 98.6
+    printed = run_example("resnet.py", "--train", str(tmp_path), "--epochs", "1")
+    assert "of the held-out digits are right" in printed
+    with np.load(tmp_path / "digits_resnet.npz") as stored:
+        assert set(stored.files) == {*model.state_dict(), "steps", "per_layer"}
+        assert stored["per_layer"].shape == (len(stored["steps"]), per_layer.shape[1])
+
+
 def test_training_writes_models_and_record(tmp_path: Path) -> None:
     printed = run_example("train_digits.py", "--out", str(tmp_path), "--epochs", "1")
     assert printed.count("held-out images") == 2
