@@ -63,6 +63,7 @@ WRONG = [
     (["--box", "0,0", "1,1"], "2 numbers"),
     (["--box", "zero", "1"], "'zero'"),
     (["--box", "nan", "1"], "finite"),
+    (["--box", "-1", "--out", "x"], "two ends are expected, LO HI"),
     (["--box", "0", "0"], "single point"),
     (["--box", "0", "1", "--domain", "x.json"], "one domain"),
     (["--domain", "missing.json"], "no file"),

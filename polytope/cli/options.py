@@ -62,10 +62,23 @@ BoxFile = Annotated[
         "--domain", help='JSON: {"low": .., "high": ..} or {"A": .., "b": ..}.', rich_help_panel=WHERE
     ),
 ]
+
+
+def _two_ends(value: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Refuse an option as the high end: it says that there is one end only."""
+    if value and value[1].startswith("--"):
+        raise typer.BadParameter(f"two ends are expected, LO HI, and there is one, {value[0]}.")
+    return value
+
+
 Box = Annotated[
     tuple[str, str] | None,
     typer.Option(
-        "--box", metavar="LO HI", help="Two numbers, or two lists: -1,0 1,2.", rich_help_panel=WHERE
+        "--box",
+        metavar="LO HI",
+        callback=_two_ends,
+        help="Two numbers, or two lists: -1,0 1,2.",
+        rich_help_panel=WHERE,
     ),
 ]
 Vnnlib = Annotated[

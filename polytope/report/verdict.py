@@ -180,8 +180,13 @@ def _near_data(report: Report) -> str:
     if near and not isinstance(near.least, Missing):
         nearest = min(near.points, key=lambda row: ends(row.distance)[1])
         to = "another class" if classifies(report) else "the other sign of the output"
-        found.append(
-            f"the nearest of the {len(near.points)} data points looked at, point {nearest.point}, is "
-            f"{in_words(near.least)} away from {to} (2-norm, whole input space)"
-        )
+        many, where = f"of the {len(near.points)} data points looked at", "(2-norm, whole input space)"
+        if isinstance(near.least, Exact):
+            text = (
+                f"the nearest {many}, point {nearest.point}, is {in_words(near.least)} away from {to} {where}"
+            )
+        else:
+            own = f"that of point {nearest.point} {in_words(nearest.distance)}"
+            text = f"the least distance {many} to {to} is {in_words(near.least)}, {own} {where}"
+        found.append(text)
     return _sentence("; ".join(found)) if found else ""
