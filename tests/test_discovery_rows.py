@@ -79,6 +79,9 @@ def test_columns_that_others_say_up_to_rounding_are_named() -> None:
     assert "d = 0.1 a - 0.7 c, on all rows up to the rounding of float64" in str(rank)
     exact = discovery.Table(np.column_stack([a / 2, a / 4]), y, ["a", "b"]).rank
     assert ([str(r) for r in exact.relations], exact.rounded) == (["a - 2 b = 0"], ())
+    noisy = 0.3 + np.spacing(0.3) * np.where(a > 0, 1.0, 0.0)
+    still = discovery.Table(np.column_stack([a, noisy]), y, ["a", "b"]).rank
+    assert (still.rounded, still.copies) == (("b = 0.3",), ())  # though a multiple of 1e16 fits y
     off = a / 3 * (1 + 1e-13 * (b > 0))
     assert discovery.Table(np.column_stack([a, off]), y, ["a", "b"]).rank.full
 
@@ -93,6 +96,7 @@ def test_a_copy_of_the_target_is_a_leak_and_a_law_of_several_columns_is_none() -
             ValueError, match=re.escape(f"the target is among the columns: {said}, up to the rounding")
         ):
             discovery.hypothesis(table)
+    assert discovery.Table(X, 1 + a * np.spacing(1.0), ["a", "b"]).rank.copies == ()  # of rounding alone
     law = discovery.Table(integers(), 3 * a - 2 * b + 1, ["a", "b"]).rank
     assert (str(law.law), law.full) == ("y = 3 a - 2 b + 1", True)
     assert "an affine law of the target: y = 3 a - 2 b + 1, on all rows" in str(law)

@@ -58,6 +58,7 @@ def test_networks_that_are_the_law_give_all_its_pieces() -> None:
     for piece in found.candidates:
         assert piece.agreeing == 3
         assert piece.sup_visited == tuple(Exact(s, "regions that rows visit") for s in (0.0, 0.25, 0.125))
+    assert found.said.startswith("Pieces: 4, of 100% to 100% of the rows. ")
     np.testing.assert_allclose(sum(c.shares for c in found.candidates), 1.0)
     for number, off in zip(found.sup_domain, (0.0, 0.25, 0.125), strict=True):
         low, high = ends(number)

@@ -25,16 +25,20 @@ def fitted(X: FloatArray, y: FloatArray) -> FloatArray:
 def up_to_rounding(X: FloatArray, y: FloatArray) -> FloatArray | None:
     """Coefficients ``[d + 1]`` of columns that say y on every row, up to roundings of the largest terms.
 
-    ``|y - X a - c| <= 8 * 2^-52 max(|y| + |X| |a| + |c|)`` on all rows; ``None`` where least squares finds no
-    such function, and of integers, whose relations are exact.
+    ``|y - X a - c| <= 8 * 2^-52 max(|y| + |X| |a| + |c|)`` on all rows, with a = 0 where that will do;
+    ``None`` where least squares finds no such function; where the bound is as large as what y differs by from
+    its mean, so that it says nothing of y; and of integers, whose relations are exact.
     """
-    if (np.round(X) == X).all() and (y == np.round(y)).all():
+    if all((part == np.round(part)).all() for part in (X, y)):
         return None
+    around = np.abs(y - y.mean()).max()
+    if around <= ROUNDINGS * 2.0**-52 * 2 * np.abs(y).max():
+        return np.append(np.zeros(X.shape[1]), y.mean())
     slopes, constant = np.split(fitted(X, y), [-1])
     allowed = ROUNDINGS * 2.0**-52 * (np.abs(y) + np.abs(X) @ np.abs(slopes) + np.abs(constant)).max()
     constant = np.where(np.abs(constant) <= allowed, 0.0, constant)
-    found = np.append(slopes, constant)
-    return found if (np.abs(X @ slopes + constant - y) <= allowed).all() else None
+    off = np.abs(X @ slopes + constant - y).max()
+    return np.append(slopes, constant) if off <= allowed < around else None
 
 
 def about(coefficients: FloatArray, names: Sequence[str], target: str) -> str:

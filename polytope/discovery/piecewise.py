@@ -70,8 +70,11 @@ def pieces(
     candidates = tuple(_piece(study, visited, owners, affine, shares[affine], least_share) for affine in kept)
     slopes, constants = [a[:-1] for a in kept], [a[-1] for a in kept]
     law = lattice_law(table.names, table.target, slopes, constants, table.X, table.y)
-    covered = np.sum([c.shares for c in candidates], axis=0)
-    said = f"Pieces: {len(kept)}, of {percent(covered.min())} to {percent(covered.max())} of the rows. {law}"
+    covered = [
+        share_of(one, [k for k, affine in enumerate(own) if affine in kept])
+        for one, own in zip(visited, owners, strict=True)
+    ]
+    said = f"Pieces: {len(kept)}, of {percent(min(covered))} to {percent(max(covered))} of the rows. {law}"
     return Findings(candidates, law, said, on_domain(study, law, max_seconds))
 
 

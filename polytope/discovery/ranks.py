@@ -153,7 +153,7 @@ def _leaks(
         found = [r for r in _relations(np.stack([column, y], axis=1), (name, target)) if len(r.names) == 2]
         exact += found
         near = None if found else up_to_rounding(column[:, None], y)
-        if near is not None:
+        if near is not None and near[0]:
             copies.append(about(near, [name], target))
     return exact, copies
 

@@ -196,7 +196,8 @@ def _scores(
         linear = fitted(X[train], y[train])
         said = (found, X[test] @ linear[:-1] + linear[-1], np.full(len(test), y[train].mean()))
         scores.append([_r2(y[test], values) for values in said])
-        rounded.append(float((np.round((found - first) / step) * step + first == y[test]).mean()))
+        steps = np.floor((found - first) / step + 0.5)  # halves go up, as in check
+        rounded.append(float((steps * step + first == y[test]).mean()))
     by_fit = np.array(scores).T
     return Scores(by_fit[0], by_fit[1], by_fit[2], np.array(rounded) if whole else None)
 

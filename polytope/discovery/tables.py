@@ -143,7 +143,7 @@ class Table:
 
 def _named(names: Sequence[str], count: int, target: str) -> tuple[tuple[str, ...], str]:
     """The names of the columns and of the target, all different."""
-    if isinstance(names, str) or not isinstance(names, Iterable):
+    if isinstance(names, str | set | frozenset) or not isinstance(names, Iterable):
         raise TypeError(f"Table: names of {count} columns are expected in a list, not {described(names)}.")
     told = [str(name) for name in (*names, target)]
     if len(told) != count + 1 or len(set(told)) != len(told) or not all(name.strip() for name in told):
