@@ -43,6 +43,9 @@ def test_a_violated_property_is_the_first_sentence_the_first_row_red_and_code_1(
     done = polytope("audit", model, "--vnnlib", good, "--vnnlib", bad, "--out", tmp_path / "report")
     assert done.returncode == 1
     assert done.stdout.startswith("The property bad.vnnlib is violated, as the file's own runtime confirms")
+    [there] = json.loads((tmp_path / "report" / "report.json").read_text())["properties"][1]["outputs"]
+    assert f"where the output is {there:.4g}." in done.stdout.splitlines()[0]
+    assert f"where the output is {there:.4g}." in polytope("check", model, bad).stdout
     assert "bad.vnnlib: violated" in done.stderr
     page = (tmp_path / "report" / "report.html").read_text()
     assert '<div class="verdict failed">' in page
@@ -53,6 +56,16 @@ def test_a_violated_property_is_the_first_sentence_the_first_row_red_and_code_1(
     open_ = polytope("audit", model, "--vnnlib", stated(tmp_path, "odd", "(oops"), "--box", -2, 2)
     assert open_.returncode == 4
     assert "odd.vnnlib is not decided" in open_.stdout
+
+
+def test_a_counterexample_says_which_outputs_are_the_largest_and_the_least(tmp_path: Path) -> None:
+    file = stated(tmp_path, "first", "(>= Y_0 Y_1)")
+    file.write_text(file.read_text() + "(declare-const X_1 Real)(declare-const Y_1 Real)")
+    file.write_text(file.read_text() + "(assert (<= X_1 0))(assert (>= X_1 0))")
+    found = pt.audit(TWO, SQUARE, required=pt.Requirements([file]))
+    first, second = found.report.properties[0].outputs or ()
+    said = f"where output 0 is the largest ({first:.4g}) and output 1 the least ({second:.4g})."
+    assert said in found.report.verdict[0]
 
 
 def test_standing_and_the_rows_at_a_glance(tmp_path: Path) -> None:

@@ -48,12 +48,14 @@ def property_verdict(found: PropertyCheck, max_seconds: float | None = None) -> 
         False: ", but onnxruntime's values do not satisfy it",
     }
     point = ", ".join(f"{v:.9g}" for v in found.witness.tolist())
-    place = "" if found.largest is None else _place(found)
+    place = "" if found.outputs is None else _place(found)
     return f"The property is violated{seen[found.confirmed]}, at the input {point}{place}."
 
 
 def _place(found: PropertyCheck) -> str:
     """Which outputs are the largest and the least at the counterexample, with their values."""
     assert found.outputs is not None, "a counterexample has outputs"
+    if found.largest is None:
+        return f", where the output is {found.outputs[0]:.4g}"
     greatest, least = (f"{found.outputs[k]:.4g}" for k in (found.largest, found.least))
     return f", where output {found.largest} is the largest ({greatest}) and {found.least} the least ({least})"

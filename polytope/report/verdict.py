@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from re import sub
 
 from polytope.labelled import Estimate, Exact, Missing, ends, in_words, plural
 from polytope.report.conversion import NO_RUNTIME
 from polytope.report.network_sections import Use
-from polytope.report.sections import PropertyFacts, Report
+from polytope.report.sections import MOST_COORDINATES, PropertyFacts, Report
 
 COORDINATES = 6
 """Coordinates of a counterexample that a sentence holds."""
@@ -40,8 +41,17 @@ def _property(row: PropertyFacts) -> str:
     more = ", ..." if len(point) > COORDINATES else ""
     return (
         f"The property {row.file} is violated{seen}: at the input "
-        f"({', '.join(f'{v:.6g}' for v in point[:COORDINATES])}{more})."
+        f"({', '.join(f'{v:.6g}' for v in point[:COORDINATES])}{more}){_there(row.outputs or ())}."
     )
+
+
+def _there(outputs: Sequence[float]) -> str:
+    """Which of a counterexample's outputs, where all are kept, is the largest and which the least."""
+    if not 1 < len(outputs) < MOST_COORDINATES:
+        return f", where the output is {outputs[0]:.4g}" if len(outputs) == 1 else ""
+    most, least = (pick(range(len(outputs)), key=lambda k: outputs[k]) for pick in (max, min))
+    ends = f"({outputs[most]:.4g})", f"({outputs[least]:.4g})"
+    return f", where output {most} is the largest {ends[0]} and output {least} the least {ends[1]}"
 
 
 def _conversion(report: Report) -> str:
