@@ -222,11 +222,11 @@ def test_training_that_diverges_is_an_error_and_a_constant_held_out_target_is_sa
 
 def test_a_page_is_of_studies_findings_and_checks(tmp_path: Any) -> None:
     X = integers()
-    table = discovery.Table(X, X[:, 0] ** 2, ["$\\foo$", "cost in $"])
+    table = discovery.Table(X, X[:, 0] ** 2, ["$\\foo$", "cost\r\n\\| in $ <b> `*`"])
     study = discovery.hypothesis(table, steps=20, seeds=2, hidden=(2,))
     found = discovery.formula(study, max_seconds=0)
     page = discovery.report(study, findings=[found], folder=tmp_path)  # dollars are no formulas
-    assert "cost in $" in page
+    assert "| cost \\\\\\| in $ &lt;b&gt; \\`\\*\\` | " in page
     for given in ({"findings": found}, {"checks": [found]}):
         with pytest.raises(TypeError, match=r"report: (findings|checks) are a list of"):
             discovery.report(study, **given)

@@ -120,10 +120,11 @@ def _literally(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Names of a table are anybody's: no HTML, no cell of a table, no image."""
-    for sign, word in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("[", "\\["), ("\n", " ")):
+    """Names of a table are anybody's: no HTML, no cell of a table, no image, no line of their own."""
+    text = " ".join(text.splitlines())
+    for sign, word in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(sign, word)
-    return text
+    return "".join(f"\\{sign}" if sign in "\\|[`*" else sign for sign in text)
 
 
 def _draw(study: Study, shares: Sequence[Attribution], place: Path) -> None:

@@ -94,7 +94,8 @@ def hypothesis(
 ) -> Study:
     """Fit small ReLU networks to a table, each from its own seed and with its own held-out rows.
 
-    Equal rows are held out together. The same arguments give the same networks.
+    Equal rows are held out together. The same arguments give the same networks on the same machine; another
+    processor rounds otherwise, and training takes that further.
 
     Arguments:
         table: what is fitted.

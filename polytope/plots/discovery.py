@@ -68,7 +68,8 @@ def outputs_figure(y: Sequence[FloatArray], outputs: Sequence[FloatArray], targe
 
 
 def _plain(name: str) -> str:
-    """A name whose middle is left out where it is long, and whose dollars are no formulas to matplotlib."""
+    """A name in one line, without its middle where it is long, whose dollars are no formulas."""
+    name = " ".join(name.split())
     if len(name) > LONGEST:
         name = f"{name[: LONGEST // 2]} ... {name[5 - LONGEST // 2 :]}"
     return name.replace("$", r"\$")
