@@ -119,7 +119,10 @@ def freeze_attention(
     from adapters.torch.frozen import frozen_network
 
     if not hasattr(module, "modules"):
-        raise TypeError(f"freeze_attention takes a torch.nn.Module, not a {type(module).__name__}.")
+        raise TypeError(
+            f"freeze_attention takes a torch.nn.Module, not a {type(module).__name__}: of a file, give the "
+            "module that it was exported from, as the attention of ONNX models is not frozen."
+        )
     sample = one_sample(x, whole=from_ is not None)
     with presentable():
         return frozen_network(module, sample, Piece.between(from_, until, smooth))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ from adapters.onnx.decomposed import numbers, with_smooth_units
 from adapters.onnx.file import array_of
 from adapters.onnx.functions import with_rules, without_functions
 from adapters.onnx.graph import read_graph
+from adapters.written_norms import Operand, written_norm
 from polytope.errors import LoadError
 
 _ACTIVATIONS = {
@@ -26,6 +28,16 @@ _ACTIVATIONS = {
 }
 _NORMS = ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
 _SAME = ("Identity", "Dropout", "Cast")
+_SMALL_STEPS = {
+    "Add": "add",
+    "Sub": "sub",
+    "Mul": "mul",
+    "Div": "div",
+    "Pow": "pow",
+    "Sqrt": "sqrt",
+    "Reciprocal": "reciprocal",
+    "ReduceMean": "mean",
+}
 
 
 def flow_of_model(model: onnx.ModelProto) -> dict[str, Step]:
@@ -39,9 +51,50 @@ def flow_of_model(model: onnx.ModelProto) -> dict[str, Step]:
             except LoadError:  # what no linear map has
                 continue
     flow: dict[str, Step] = {}
-    for node in with_smooth_units(graph.nodes, numbers(graph.model.graph.initializer, graph.nodes)):
+    single = numbers(graph.model.graph.initializer, graph.nodes)
+    nodes = with_smooth_units(graph.nodes, single)
+    for node in nodes:
         flow[node.output[0]] = _step(node, constants, flow)
-    return flow
+    known = {name: np.asarray(value) for name, value in (single | constants).items()}
+    made = partial(_made, {name: node for node in nodes for name in node.output}, known)
+    written = {
+        name: written_norm(name, made) for name, step in flow.items() if step.kind in ("other", "product")
+    }
+    return flow | {name: Step("norm", (norm.start,), norm=norm) for name, norm in written.items() if norm}
+
+
+def _made(
+    makers: Mapping[str, onnx.NodeProto], known: Mapping[str, Array], name: str
+) -> tuple[str, tuple[Operand, ...]]:
+    """How a value is made of others and constants, as ``written_norm`` asks."""
+    node = makers.get(name)
+    kind = "" if node is None else _SMALL_STEPS.get(node.op_type, "")
+    if node is None or not kind:
+        return "", ()
+    parts = tuple(_operand(makers, known, read) for read in node.input)
+    if kind != "mean":
+        return kind, parts
+    options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    axes = np.asarray(options.get("axes", parts[1] if len(parts) > 1 else 0)).tolist()
+    return (kind, parts[:1]) if axes == [-1] and options.get("keepdims", 1) == 1 else ("", ())
+
+
+def _operand(makers: Mapping[str, onnx.NodeProto], known: Mapping[str, Array], name: str) -> Operand:
+    """A constant, or the sum of two; of another value the name, through what does not change it."""
+    found = _constant(makers, known, name)
+    node = makers.get(found) if isinstance(found, str) else None
+    if node is None or node.op_type != "Add":
+        return found
+    parts = [_constant(makers, known, read) for read in node.input]
+    values = [part for part in parts if not isinstance(part, str)]
+    return values[0] + values[1] if len(values) == 2 else found
+
+
+def _constant(makers: Mapping[str, onnx.NodeProto], known: Mapping[str, Array], name: str) -> Operand:
+    """A constant, or a value's name, through what does not change it."""
+    while name in makers and makers[name].op_type in _SAME:
+        name = makers[name].input[0]
+    return known[name].astype(float) if name in known else name
 
 
 def _step(node: onnx.NodeProto, constants: Mapping[str, Array], flow: Mapping[str, Step]) -> Step:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from adapters.mlp_block import Step as Part
 from adapters.torch.aten_program import Program, Reference, Step, reads
 from adapters.torch.export import exported_program, inference, program_of
 from adapters.torch.runtime import quiet
+from adapters.written_norms import Operand, written_norm
 from polytope.ir.maps import FloatArray
 
 _ACTIVATIONS = ("relu", "silu", "mish", "softplus", "tanh", "sigmoid", "gelu")
@@ -28,7 +29,8 @@ def flow_of_module(module: torch.nn.Module, example_input: Any) -> dict[str, Par
         program = program_of(exported_program(module, examples))
     steps = {step.name: step for step in program.steps if step.outputs}
     flow = {name: _part(program, step) for name, step in steps.items()}
-    written = {name: _written_out(program, steps, step) for name, step in steps.items() if step.op == "mul"}
+    made = partial(_made, program, steps)
+    written = {name: written_norm(name, made) for name in steps if steps[name].op in ("mul", "add")}
     return flow | {name: Part("norm", (norm.start,), norm=norm) for name, norm in written.items() if norm}
 
 
@@ -61,38 +63,39 @@ def _norm(program: Program, op: str, arguments: Any, start: str) -> Norm:
     return Norm(start, op == "layer_norm", scale, shift)
 
 
-def _written_out(program: Program, steps: dict[str, Step], step: Step) -> Norm | None:
-    """A root-mean-square normalisation of the last axis, ``g * (x * rsqrt(mean(x**2) + eps))``."""
+def _made(program: Program, steps: dict[str, Step], name: str) -> tuple[str, tuple[Operand, ...]]:
+    """How a value is made of others and constants, as ``written_norm`` asks."""
+    step = steps.get(name)
+    if step is None or step.arguments.get("alpha", 1) != 1 or step.arguments.get("rounding_mode"):
+        return "", ()
+    kind, arguments = step.op.rstrip("_"), step.arguments
+    if kind in ("mean", "var"):
+        biased = arguments.get("correction", 1) == 0 or arguments.get("unbiased") is False
+        fits = arguments.get("dim") == [-1] and arguments.get("keepdim") and (kind == "mean" or biased)
+        return (kind, (_operand(program, steps, arguments["self"]),)) if fits else ("", ())
+    given = [arguments[key] for key in ("self", "other", "exponent") if key in arguments]
+    return kind, tuple(_operand(program, steps, one) for one in given)
 
-    def made(name: str) -> tuple[str, str, list[str], Mapping[str, Any]]:
-        """A value through what does not change it: its name, and how it is made."""
-        while name in steps and steps[name].op in _SAME:
-            name = reads(steps[name])[0]
-        maker = steps.get(name)
-        return (name, "", [], {}) if maker is None else (name, maker.op, reads(maker), maker.arguments)
 
-    constants = [name for name in reads(step) if name in program.constants]
-    values = [name for name in reads(step) if name not in program.constants]
-    if len(constants) != 1 or len(values) != 1 or program.constants[constants[0]].ndim != 1:
-        return None
-    _, kind, factors, _ = made(values[0])
-    for x, root in (factors, factors[::-1]) if kind == "mul" and len(factors) == 2 else ():
-        chain = [made(root)]
-        while len(chain) < 4 and chain[-1][2]:
-            chain.append(made(chain[-1][2][0]))
-        if [op for _, op, *_ in chain] not in (
-            ["rsqrt", "add", "mean", "pow"],
-            ["rsqrt", "add", "mean", "square"],
-        ):
-            continue
-        (_, plus), (_, mean), (squared, power) = [(read, how) for _, _, read, how in chain[1:]]
-        epsilon = plus.get("other")
-        fits = mean.get("dim") == [-1] and power.get("exponent", 2) == 2
-        fits = fits and isinstance(epsilon, float | int) and epsilon >= 0
-        if fits and made(squared[0])[0] == made(x)[0]:
-            scale = np.asarray(program.constants[constants[0]], dtype=float)
-            return Norm(made(x)[0], False, scale, np.zeros(len(scale)))
-    return None
+def _operand(program: Program, steps: dict[str, Step], given: Any) -> Operand:
+    """A number or a constant, or the sum of two, as an array; of another value the name, through the same."""
+    found = _constant(program, steps, given)
+    step = steps.get(found) if isinstance(found, str) else None
+    if step is None or step.op != "add" or step.arguments.get("alpha", 1) != 1:
+        return found
+    parts = [_constant(program, steps, step.arguments.get(key)) for key in ("self", "other")]
+    known = [part for part in parts if not isinstance(part, str)]
+    return known[0] + known[1] if len(known) == 2 else found
+
+
+def _constant(program: Program, steps: dict[str, Step], given: Any) -> Operand:
+    """A number or a constant as an array; of another value the name, through what does not change it."""
+    if not isinstance(given, Reference):
+        return np.asarray(given, dtype=float)
+    name = given.name
+    while name in steps and steps[name].op in _SAME:
+        name = reads(steps[name])[0]
+    return np.asarray(program.constants[name], dtype=float) if name in program.constants else name
 
 
 def _weights(program: Program, arguments: Any) -> tuple[FloatArray, FloatArray]:
