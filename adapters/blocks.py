@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters.inside import values
+from adapters.inside import in_rows, inputs_of, values
 from adapters.lowering.refusals import presentable
 from adapters.mlp_block import MLPBlock, Step
 from polytope.errors import UnsupportedOpError
@@ -42,26 +42,50 @@ def block_inputs(model: Any, x: Any) -> tuple[tuple[MLPBlock, FloatArray], ...]:
         model: as of ``mlp_blocks``.
         x: the model's input for n samples, as of ``activations``.
     """
-    blocks = mlp_blocks(model, x)
-    if not blocks:
-        raise UnsupportedOpError("The model has no MLP block: a linear map, an activation, a linear map.")
-    found = values(model, x, [block.start for block in blocks])
+    blocks, found = _traced(model, x) if hasattr(model, "modules") else _read(model, x)
     return tuple(
         (block, rows.reshape(len(rows), -1, block.hidden[0].shape[1]))
         for block, rows in zip(blocks, found, strict=True)
     )
 
 
+def _read(model: Any, x: Any) -> tuple[tuple[MLPBlock, ...], list[FloatArray]]:
+    """The blocks of an ONNX model, and what reaches them."""
+    blocks = _some(mlp_blocks(model))
+    return blocks, values(model, x, [block.start for block in blocks])
+
+
+def _traced(module: Any, x: Any) -> tuple[tuple[MLPBlock, ...], list[FloatArray]]:
+    """The blocks of a module, and what reaches them, from one trace."""
+    from adapters.torch.blocks import traced_flow
+    from adapters.torch.inside import arrays_in_program
+
+    inputs = inputs_of(x)
+    with presentable():
+        flow, exported, given = traced_flow(module, inputs)
+        blocks = _some(tuple(_found(flow)))
+        found = arrays_in_program(exported, given, [block.start for block in blocks])
+        return blocks, in_rows(found, inputs)
+
+
+def _some(blocks: tuple[MLPBlock, ...]) -> tuple[MLPBlock, ...]:
+    """At least one block."""
+    if not blocks:
+        raise UnsupportedOpError("The model has no MLP block: a linear map, an activation, a linear map.")
+    return blocks
+
+
 def _flow(model: Any, example_input: Any) -> dict[str, Step]:
     """All values of a model by name, in order."""
     if hasattr(model, "modules"):
-        from adapters.torch.blocks import flow_of_module
+        from adapters.torch.blocks import traced_flow
 
         if example_input is None:
             raise TypeError(
                 "mlp_blocks: a module needs an example of its input: mlp_blocks(module, example)."
             )
-        return flow_of_module(model, example_input)
+        given = example_input if isinstance(example_input, tuple | list) else (example_input,)
+        return traced_flow(model, given)[0]
     from adapters.onnx.blocks import flow_of_model
     from adapters.onnx.inside import model_of
 

@@ -46,13 +46,23 @@ def activations(
 
 def values(model: Any, x: Any, at: Sequence[str]) -> list[FloatArray]:
     """The values of several tensors inside a model, each ``[n, d]``, as of ``activations``."""
+    inputs = inputs_of(x)
+    with presentable():
+        return in_rows(_values(model, inputs, at), inputs)
+
+
+def inputs_of(x: Any) -> tuple[Any, ...]:
+    """The inputs of a model, each for the same samples."""
     inputs = tuple(x) if isinstance(x, tuple | list) and not np.isscalar(x[0]) else (x,)
     sizes = {len(entry) for entry in inputs}
     if len(sizes) != 1:
         raise ValueError(f"x: the inputs have {sorted(sizes)} samples; each must have the same number.")
-    with presentable():
-        found = _values(model, inputs, at)
-    n = sizes.pop()
+    return inputs
+
+
+def in_rows(found: Sequence[NDArray[Any]], inputs: Sequence[Any]) -> list[FloatArray]:
+    """Values inside a model in float64, flattened, one row for each sample."""
+    n = len(inputs[0])
     return [np.ascontiguousarray(np.asarray(one, dtype=float).reshape(n, -1)) for one in found]
 
 

@@ -107,3 +107,20 @@ def test_the_table_goes_to_parquet_and_into_a_picture(tmp_path: Path) -> None:
 def test_models_without_blocks_are_refused() -> None:
     with pytest.raises(pt.errors.LoadError, match="no MLP block"):
         pt.spline_features(nn.Linear(3, 3), torch.zeros(1, 3))
+
+
+def test_a_module_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks and what reaches them come from one trace."""
+    from adapters.torch import blocks
+
+    traces, exported = [], blocks.exported_program
+
+    def counted(*given: object) -> object:
+        traces.append(1)
+        return exported(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(blocks, "exported_program", counted)
+    layer = torch.nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True).eval()
+    features = pt.spline_features(layer, torch.randn(3, 5, 8))
+    assert len(traces) == 1
+    assert features.distance[0].shape == (3, 5)

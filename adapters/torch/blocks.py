@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch.export import ExportedProgram
 
 from adapters.mlp_block import Norm
 from adapters.mlp_block import Step as Part
@@ -20,13 +22,19 @@ _ACTIVATIONS = ("relu", "silu", "mish", "softplus", "tanh", "sigmoid", "gelu")
 _SAME = ("dropout", "to", "_to_copy", "contiguous", "clone", "alias", "detach", "native_dropout")
 
 
-def flow_of_module(module: torch.nn.Module, example_input: Any) -> dict[str, Part]:
-    """All values of a module in inference mode, in order."""
-    given = example_input if isinstance(example_input, tuple | list) else (example_input,)
+def traced_flow(
+    module: torch.nn.Module, inputs: Sequence[Any]
+) -> tuple[dict[str, Part], ExportedProgram, tuple[torch.Tensor, ...]]:
+    """All values of a module in inference mode, in order; its exported program, and the inputs it takes."""
     place = next((p.device for p in module.parameters()), torch.device("cpu"))
-    examples = tuple(torch.as_tensor(x, device=place) for x in given)
+    given = tuple(torch.as_tensor(x, device=place) for x in inputs)
     with quiet(), inference(module):
-        program = program_of(exported_program(module, examples))
+        exported = exported_program(module, given)
+        return _flow(program_of(exported)), exported, given
+
+
+def _flow(program: Program) -> dict[str, Part]:
+    """All values of a program, in order."""
     steps = {step.name: step for step in program.steps if step.outputs}
     flow = {name: _part(program, step) for name, step in steps.items()}
     made = partial(_made, program, steps)

@@ -18,8 +18,13 @@ def values_in_module(module: torch.nn.Module, inputs: Sequence[Any], at: Sequenc
     place = next((p.device for p in module.parameters()), torch.device("cpu"))
     given = tuple(torch.as_tensor(x, device=place) for x in inputs)
     with quiet(), inference(module):
-        exported = exported_program(module, given)
-        return [found.detach().double().cpu().numpy() for found in values_in_program(exported, given, at)]
+        return arrays_in_program(exported_program(module, given), given, at)
+
+
+def arrays_in_program(exported: Any, given: Sequence[torch.Tensor], at: Sequence[str]) -> list[NDArray[Any]]:
+    """The same of a traced module, in float64 on the host."""
+    with torch.no_grad():
+        return [found.double().cpu().numpy() for found in values_in_program(exported, given, at)]
 
 
 def values_in_program(exported: Any, given: Sequence[torch.Tensor], at: Sequence[str]) -> list[torch.Tensor]:

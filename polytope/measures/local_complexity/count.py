@@ -39,7 +39,8 @@ class LocalComplexity:
             rounding does.
         layers: names of the observed layers of a PyTorch module; ``None`` for a network.
         per_token: for each of these the counts of every token, ``[B, tokens]``: its pre-activations are
-            ``[B, tokens, units]``, others count as one token; ``None`` for a network.
+            ``[B, tokens, units]``, others count as one token; of a one-dimensional convolution, ``[B,
+            channels, length]``, its channels are counted in the tokens' place. ``None`` for a network.
     """
 
     per_layer: NDArray[np.int64] | FloatArray
