@@ -183,7 +183,7 @@ def plot(result: dict, path: Path) -> None:
         for line, (name, images, search) in zip(axes[3 * part :], rows, strict=False):
             for column, place in enumerate(line):
                 x = torch.tensor(images[column]).reshape(1, CELLS, PIXELS)
-                place.imshow(picture(x)[0, 0], cmap="gray_r", vmin=0, vmax=1 + NOISE)
+                place.imshow(picture(x)[0, 0].numpy(), cmap="gray_r", vmin=0, vmax=1 + NOISE)
                 place.set(xticks=[], yticks=[])
                 said = f"{base['before'][column]} digits, asked {base['wanted'][column]}"
                 if search:

@@ -58,7 +58,9 @@ def measure(full: bool = False, share: float = 1.0, seed: int = 0) -> dict:
     figures = {
         "sum of log singular values, off the log-determinant": off,
         "dimension by noise_slope": slope.value,
-        "dimension by noise_slope: least and greatest of a digit": [slope.local.min(), slope.local.max()],
+        "dimension by noise_slope: least and greatest of a digit": [
+            float(v) for v in (slope.local.min(), slope.local.max())
+        ],
         "dimension by jacobian_gap": gap.value,
         "dimension by two_nn": flows.intrinsic_dimension(everything, "two_nn").value,
         "dimension by mle": flows.intrinsic_dimension(everything, "mle").value,
