@@ -17,7 +17,8 @@ from polytope.bounds.differences import bounds_of_difference, same_architecture
 from polytope.errors import EmptyDomainError, UnboundedDomainError
 from polytope.exact.network import ExactNetwork
 from polytope.exact.values import values_at
-from polytope.ir import Composition, Dense, Layer, Network, relu, stack
+from polytope.ir import Composition, Dense, Layer, Network, PiecewiseLinear, relu, stack
+from polytope.ir.activations import leaky_relu
 from tests.command_line import MODEL, answer, polytope
 from tests.networks import NETWORKS, box, changed, convolutions, diamond, nearly_symmetric, seeded
 
@@ -57,6 +58,67 @@ def test_differences_keep_their_bounds(name: str, size: float) -> None:
         y = values_at(exact, tuple(map(Fraction, x.tolist())))
         apart = [a - b for a, b in zip(y[: len(low)], y[len(low) :], strict=True)]
         assert all(a <= v <= b for a, v, b in zip(low.tolist(), apart, high.tolist(), strict=True))
+
+
+def pieces(change: float, *, per_unit: bool) -> PiecewiseLinear:
+    """Three pieces, that jump nowhere at a change of 0; slopes and intercepts off by about the change."""
+    n = 5 if per_unit else 1
+    by = change * np.random.default_rng(3).standard_normal((2, n, 3))
+    breakpoints = np.tile([-0.5, 0.25], (n, 1))
+    slopes = np.tile([0.1, -1.0, 0.3], (n, 1)) + by[0]
+    lifts = np.diff(-slopes, axis=1) * breakpoints
+    intercepts = by[1][:, :1] + np.concatenate([np.zeros((n, 1)), np.cumsum(lifts, axis=1)], axis=1)
+    return PiecewiseLinear(breakpoints, slopes, intercepts)
+
+
+@pytest.mark.parametrize("per_unit", [False, True])
+@pytest.mark.parametrize("size", [1e-13, 1e-8, 0.05])
+def test_differences_of_slopes_keep_their_bounds(size: float, *, per_unit: bool) -> None:
+    """Activations with other slopes and intercepts, in fractions; the bound is of the size of the change."""
+    one = seeded(4, 2, 5, 5, 2, activation=pieces(0.0, per_unit=per_unit))
+    other = seeded(4, 2, 5, 5, 2, activation=pieces(size, per_unit=per_unit))
+    assert same_architecture(one, other)
+    low, high = bounds_of_difference(one, other, np.array([[-1.0] * 2, [1.0] * 2]))
+    assert (low < high).all()
+    assert np.abs([low, high]).max() < 1e4 * size
+    exact = ExactNetwork(stack(one, other))
+    for x in np.random.default_rng(1).uniform(-1, 1, (50, 2)):
+        y = values_at(exact, tuple(map(Fraction, x.tolist())))
+        apart = [a - b for a, b in zip(y[:2], y[2:], strict=True)]
+        assert all(a <= v <= b for a, v, b in zip(low.tolist(), apart, high.tolist(), strict=True))
+
+
+def test_an_export_whose_slopes_are_rounded_is_the_module() -> None:
+    """A slope of 0.1 is the float32 number next to it in a file; bounds prove what that changes."""
+    module = torch.nn.Sequential(
+        torch.nn.Linear(12, 16), torch.nn.LeakyReLU(0.1), torch.nn.Linear(16, 3)
+    ).double()
+    ours = pt.from_torch(module, torch.zeros(1, 12, dtype=torch.float64))
+    rounded = leaky_relu(float(np.float32(0.1)))
+    theirs = replace(
+        ours,
+        layers=tuple(
+            replace(layer, activation=rounded) if layer.activation else layer for layer in ours.layers
+        ),
+    )
+    found = pt.equivalent(ours, theirs, box(12, 1.0), tolerance=1e-6)
+    assert (found.status, found.proof) == ("within", "bounds")
+    assert 0 < found.upper < 1e-7
+    beyond = replace(
+        theirs,
+        layers=tuple(
+            replace(layer, activation=leaky_relu(-1.7e308)) if layer.activation else layer
+            for layer in ours.layers
+        ),
+    )
+    huge = replace(
+        theirs,
+        layers=tuple(
+            replace(layer, activation=leaky_relu(1.7e308)) if layer.activation else layer
+            for layer in ours.layers
+        ),
+    )
+    assert not same_architecture(beyond, huge)  # their slopes differ by more than float64 holds
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -7,7 +7,9 @@ is off in front of an activation comes out of it times one of its slopes. So
 .. math:: f(x) - f'(x) = \sum_l J_l \, e_l,
 
 with interval Jacobians :math:`J_l` from every layer to the outputs. Weights that are the same contribute
-nothing, in whatever units that are on: the bound is of the size of what was changed.
+nothing, in whatever units that are on: the bound is of the size of what was changed. Where activations have
+other slopes or intercepts, such as 0.1 and the float32 number next to it, what :math:`\phi - \phi'` can be
+of the second network's pre-activations is counted behind them.
 
 References: Paulsen, Wang, Wang (2020), "ReluDiff: Differential Verification of Deep Neural Networks",
 https://arxiv.org/abs/2001.03662
@@ -33,7 +35,7 @@ ENTRIES = 1 << 23  # numbers in the combinations of outputs that are followed at
 
 
 def same_architecture(first: Network, second: Network) -> bool:
-    """Whether two networks differ in the numbers of their maps and biases only."""
+    """Whether two networks differ in the numbers of their maps, biases, slopes and intercepts only."""
     return (
         first.input_dim == second.input_dim
         and len(first.layers) == len(second.layers)
@@ -47,13 +49,19 @@ def _alike(one: Layer, other: Layer) -> bool:
 
 
 def _equal(one: Activation | None, other: Activation | None) -> bool:
-    """Whether two activations are the same function."""
+    """Whether two activations are one function, up to slopes and intercepts between equal breakpoints."""
     if isinstance(one, PiecewiseLinear) and isinstance(other, PiecewiseLinear):
-        tables = ((a.breakpoints, a.slopes, a.intercepts) for a in (one, other))
-        return all(map(np.array_equal, *tables))
+        tables = ((a.slopes, a.intercepts) for a in (one, other))
+        return np.array_equal(one.breakpoints, other.breakpoints) and all(map(_near, *tables))
     if isinstance(one, MaxGroups) and isinstance(other, MaxGroups):
         return np.array_equal(one.members, other.members)
     return one is None and other is None
+
+
+def _near(a: FloatArray, b: FloatArray) -> bool:
+    """Whether two tables can be compared number by number."""
+    with np.errstate(over="ignore"):
+        return a.shape == b.shape and bool(np.isfinite(a - b).all())
 
 
 def bounds_of_difference(first: Network, second: Network, box: FloatArray) -> FloatArray:
@@ -76,11 +84,18 @@ def bounds_of_difference(first: Network, second: Network, box: FloatArray) -> Fl
         _mismatch(one, other, [values[k] for k in one.inputs])
         for one, other in zip(first.layers, second.layers, strict=True)
     ]
-    return carried_on(first, slopes, off)
+    bent = [
+        _bent(one.activation, other.activation, z)
+        for one, other, z in zip(first.layers, second.layers, known[1], strict=True)
+    ]
+    return carried_on(first, slopes, off, bent)
 
 
 def carried_on(
-    network: Network, slopes: tuple[SlopeRanges | None, ...], off: Sequence[FloatArray]
+    network: Network,
+    slopes: tuple[SlopeRanges | None, ...],
+    off: Sequence[FloatArray],
+    bent: Sequence[FloatArray | None] = (),
 ) -> FloatArray:
     r"""What is off in front of activations, at the outputs: :math:`\sum_l J_l e_l`, ``[2, out]``; certified.
 
@@ -88,12 +103,13 @@ def carried_on(
         network: the network.
         slopes: between the values that are compared, of the units of each layer; ``None`` for an affine one.
         off: for each layer, low and high ``[2, n]`` of :math:`e_l`.
+        bent: what is off behind its activation besides, ``[2, units]``; none by default.
     """
     found = np.zeros((2, network.output_dim))
     together = max(1, ENTRIES // max(network.input_dim, *(layer.width for layer in network.layers)))
     for i in range(0, network.output_dim, together):
         some = np.eye(network.output_dim, min(together, network.output_dim - i), -i)
-        domain = _Off(Combinations(slopes), off, np.zeros((3, some.shape[1])))
+        domain = _Off(Combinations(slopes), off, bent, np.zeros((3, some.shape[1])))
         with np.errstate(all="ignore"):
             outputs_to_input(network, (some, some), domain)
             low, high, room_left = domain.total
@@ -104,7 +120,31 @@ def carried_on(
 
 def _changed(one: Layer, other: Layer) -> bool:
     """Whether numbers of two layers differ."""
-    return not np.array_equal(one.bias, other.bias) or any(map(_differ, one.maps, other.maps))
+    maps = not np.array_equal(one.bias, other.bias) or any(map(_differ, one.maps, other.maps))
+    return maps or _apart_in_pieces(one.activation, other.activation) is not None
+
+
+def _apart_in_pieces(one: Activation | None, other: Activation | None) -> PiecewiseLinear | None:
+    """One activation less another with the same breakpoints, every number rounded once; ``None``: equal."""
+    if not isinstance(one, PiecewiseLinear) or not isinstance(other, PiecewiseLinear):
+        return None
+    slopes, intercepts = one.slopes - other.slopes, one.intercepts - other.intercepts
+    if not slopes.any() and not intercepts.any():
+        return None
+    return PiecewiseLinear(one.breakpoints, slopes, intercepts)
+
+
+def _bent(one: Activation | None, other: Activation | None, z: FloatArray) -> FloatArray | None:
+    """``[2, units]``: the range of what one activation makes of values less what another makes of them."""
+    apart = _apart_in_pieces(one, other)
+    if apart is None:
+        return None
+    low, high = apart.value_ranges(*z)
+    reach = np.maximum(np.abs(low), np.abs(high))
+    slope, far = np.abs(apart.slopes).max(axis=1), np.abs(z).max(axis=0)
+    size = slope * np.where(slope == 0, 0.0, far) + np.abs(apart.intercepts).max(axis=1)
+    more = np.where(reach == 0, 0.0, room(2) * size + LOST)  # slopes and intercepts are rounded
+    return np.stack([np.nextafter(low - more, -np.inf), np.nextafter(high + more, np.inf)]) * (reach > 0)
 
 
 def _differ(a: LinearMap, b: LinearMap) -> bool:
@@ -130,16 +170,22 @@ class _Off:
 
     Arguments:
         combinations: how they go through a layer.
-        off: what layers contribute, ``[2, n]``.
+        off: what layers contribute in front of their activations, ``[2, n]``.
+        bent: what they contribute behind them, where something.
         total: low, high and room for their rounding, ``[3, out]``.
     """
 
     combinations: Combinations
     off: Sequence[FloatArray]
+    bent: Sequence[FloatArray | None]
     total: FloatArray = field(repr=False)
 
     def affine(self, number: int, layer: Layer, weights: Ends) -> Iterator[Ends]:
-        e = self.off[number - 1]
+        self._add(self.off[number - 1], weights)
+        return self.combinations.affine(number, layer, weights)
+
+    def _add(self, e: FloatArray, weights: Ends) -> None:
+        """Count what is off, in combinations of it, to what is off at the outputs."""
         changed = np.flatnonzero((e != 0).any(axis=0))
         if len(changed):
             low, high = (w[changed] for w in weights)
@@ -151,9 +197,11 @@ class _Off:
             self.total[0] += least.sum(axis=0)
             self.total[1] += greatest.sum(axis=0)
             self.total[2] += room(n) * (size + np.abs(self.total[:2]).max(axis=0)) + (8 + n) * LOST
-        return self.combinations.affine(number, layer, weights)
 
     def activate(self, number: int, layer: Layer, weights: Ends) -> Ends:
+        behind = self.bent[number - 1] if self.bent else None
+        if behind is not None:
+            self._add(behind, weights)
         return self.combinations.activate(number, layer, weights)
 
     def plus(self, k: int, a: Ends, b: Ends) -> Ends:

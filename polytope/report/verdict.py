@@ -191,7 +191,7 @@ def _near_data(report: Report) -> str:
         nearest = min(near.points, key=lambda row: ends(row.distance)[1])
         to = "another class" if classifies(report) else "the other sign of the output"
         many, where = f"of the {len(near.points)} data points looked at", "(2-norm, whole input space)"
-        if isinstance(near.least, Exact):
+        if ends(near.least) == ends(nearest.distance):
             text = (
                 f"the nearest {many}, point {nearest.point}, is {in_words(near.least)} away from {to} {where}"
             )
