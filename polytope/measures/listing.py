@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from polytope.core.vertex_cells import MOST_DIMENSIONS
+from polytope.core.vertex_cells import MOST_DIMENSIONS, VertexCells
 from polytope.engines.budget import Budget
 from polytope.errors import GeometryError
 from polytope.geometry.polyhedron import Polyhedron
@@ -20,6 +20,7 @@ from polytope.ir import Network
 from polytope.ir.activations import PatternArray
 from polytope.ir.maps import FloatArray
 from polytope.measures.preimages import cells_meeting, with_conditions
+from polytope.regions.cell_distances import cell_distances
 
 Piece = tuple[float, int, PatternArray]  # a bound on its distance, the margin, the region
 
@@ -27,8 +28,8 @@ MOST_REGIONS = 1 << 15  # listed at once: a tenth of a second
 MOST_UNBOUNDED = 1 << 12  # the same in unbounded domains, by linear programs: some seconds
 MOST_BY_PROGRAMS, SECONDS = 1 << 13, 1.0  # in more dimensions than six, where this is tried once
 HANDED = 64  # pieces that are handed out at once; of more, the nearer half of the ball is asked for first
-HALVINGS, GROWTHS = 12, 6
-LARGER = 4.0  # by how much one looks farther where nothing bounds the search
+HALVINGS, GROWTHS = 12, 10
+LARGER = 2.0  # by how much one looks farther where nothing bounds the search
 LOW = 2.0**-40  # levels as a share of the margins at the point
 SLIGHTLY = 1 + 2.0**-20  # so that what is as far as the best is inside of the ball
 TRIED = 4  # points of the parts that are listed
@@ -44,6 +45,7 @@ class Listing:
         domain: where to look.
         norm: what distances are measured by.
         size: of a ball that holds the domain; infinite where there is none.
+        guess: how far to look first where nothing is known.
         budget: of the whole search.
 
     Attributes:
@@ -57,6 +59,7 @@ class Listing:
     domain: Polyhedron
     norm: float
     size: float
+    guess: float
     budget: Budget
     over: bool = False
     seen: int = 0
@@ -87,10 +90,11 @@ class Listing:
             self._too_large = radius
             self._halve(radius)
             return [], np.zeros((0, len(self.start)))
-        patterns, points = found
+        patterns, points, away = found
         n = self.network.n_units
-        off = [(j, patterns[patterns[:, n + j] == 0, :n]) for j in range(self.network.output_dim)]
-        pieces = [(self.least, j, pattern) for j, some in off for pattern in np.unique(some, axis=0)]
+        bounds = np.maximum(away, self.least)
+        pieces = [(bounds[i], int(j), patterns[i, :n]) for i, j in np.argwhere(patterns[:, n:] == 0)]
+        pieces = [piece for piece in pieces if piece[0] < best]
         if len(pieces) > HANDED and radius > 2 * self.least and self._halvings < HALVINGS:
             self._halve(radius)
             return [], points
@@ -103,10 +107,9 @@ class Listing:
 
     def _radius(self, best: float) -> float:
         """Of the next ball; infinite for all of an unbounded domain."""
-        most = min(best * SLIGHTLY, self.size)
-        if most == np.inf and self._growths + self._halvings == 0:
-            return LARGER * max(1.0, float(np.linalg.norm(self.start, self.norm)))
-        return min(self._next, most)
+        if best == np.inf and not self._growths:
+            self._next = min(self._next, self.guess)
+        return min(self._next, best * SLIGHTLY, self.size)
 
     def _halve(self, radius: float) -> None:
         self._halvings += 1
@@ -114,14 +117,18 @@ class Listing:
         few = self._few and self._halvings <= HALVINGS and radius < np.inf
         self.over = not few or self._next <= self.least
 
-    def _listed(self, radius: float) -> tuple[PatternArray, FloatArray] | None:
-        """Patterns of parts on which some margin may vanish, and nearest points; ``None`` of too many."""
+    def _listed(self, radius: float) -> tuple[PatternArray, FloatArray, FloatArray] | None:
+        """The parts on which some margin may vanish; ``None`` where there are too many regions.
+
+        Returns:
+            their patterns, some points of the nearest, and lower bounds on their distances.
+        """
         if radius < np.inf and not np.isfinite(4 * (radius + np.abs(self.start))).all():
             return None
         cases = [[j] for j in range(self.network.output_dim)]
         budget = self._share(radius)
         try:
-            found = cells_meeting(self._behind, self._ball(radius), cases, budget, keep="cells")
+            found = cells_meeting(self._behind, self._ball(radius), cases, budget, keep="vertices")
         except GeometryError:
             return None  # the domain is too thin here: the walk begins at a point of it
         if budget.interrupted:
@@ -129,10 +136,13 @@ class Listing:
         if found.open_bound:
             return None
         self.seen = max(self.seen, found.n_regions)
-        met = (found.patterns[:, self.network.n_units :] == 0).any(axis=1)
+        met = np.flatnonzero((found.patterns[:, self.network.n_units :] == 0).any(axis=1))
         points = found.interior_points[met]
         nearest = np.argsort(np.linalg.norm(points - self.start, self.norm, axis=1))[:TRIED]
-        return found.patterns[met], points[nearest]
+        away = np.zeros(len(met))
+        if isinstance(found, VertexCells):
+            away = cell_distances(found.vertices, met, self.start, self.norm)
+        return found.patterns[met], points[nearest], away
 
     def _share(self, radius: float) -> Budget:
         """What one ball may take."""

@@ -291,8 +291,9 @@ class _Search(Witness):
         """In few dimensions what comes first."""
         if len(self.start) > LISTED_DIMENSIONS:
             return None
-        walk = self.walk
-        return Listing(walk.network, self.start, walk.domain, self.norm, self._size, walk.budget)
+        walk, far = self.walk, 1 + float(np.linalg.norm(self.start, self.norm))
+        guess = self.pieces[0][0] or far if self.pieces else far
+        return Listing(walk.network, self.start, walk.domain, self.norm, self._size, guess, walk.budget)
 
     def _race(self) -> Race | None:
         """Branch and bound beside the walk, or in its place where that is long."""
