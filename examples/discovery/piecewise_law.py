@@ -44,7 +44,7 @@ def measure(steps: int = 8000) -> Figures:
             round(float(v), 2) for v in np.sum([c.shares for c in right], axis=0)
         ],
         "sup on their regions (exact)": [
-            round(max((n.value for n in ns if n.label == "exact"), default=0.0), 2)
+            max((round(n.value, 2) for n in ns if n.label == "exact"), default="no region")
             for ns in zip(*(c.sup_visited for c in right), strict=True)
         ],
         "sup on the box (bounds)": [f"{n.lower:.1f} to {n.upper:.1f}" for n in found.sup_domain],

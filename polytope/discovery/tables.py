@@ -33,9 +33,9 @@ class Table:
 
     Raises:
         TypeError: X or y holds what is no number, or the names are no list.
-        ValueError: shapes or names do not fit, a number is missing, not finite, no float64 number, or too large
-            or too small to be squared; there are fewer rows than columns and a constant; y is constant; or a
-            row lies outside the domain.
+        ValueError: shapes or names do not fit; a number is missing, not finite, no float64 number, or too
+            large or small to be squared; there are fewer rows than columns and a constant; y is constant; or
+            a row lies outside the domain.
         UnboundedDomainError: the domain is unbounded.
 
     Example:
