@@ -147,6 +147,14 @@ def test_rounding_says_to_which_numbers() -> None:
     )
     assert (found.step, found.rest, found.refuted) == (4, 1, False)
     assert str(found).startswith("y = 4 a + 1, rounded to multiples of 4 plus 1, holds on all 30 rows")
+    n = np.arange(1, 40)
+    floor = discovery.Table(n[:, None], n // 3, ["n"])
+    third = discovery.affine_law({"n": Fraction(1, 3)}, Fraction(-1, 3))
+    assert str(floor.rank).startswith("Rank 2 of 2 (1 column and a constant), on 39 rows.")
+    assert str(discovery.check(third, floor, rounded=True)).startswith(
+        "y = 1/3 n - 1/3, rounded to integers, holds on all 39 rows"
+    )
+    assert discovery.check(third, floor).holds == 13
 
 
 def study_of(network: pt.Network, X: np.ndarray, y: np.ndarray, domain: Any = None) -> discovery.Study:

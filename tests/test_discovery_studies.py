@@ -145,6 +145,9 @@ def test_collinear_columns_are_refused_with_the_relation() -> None:
         discovery.hypothesis(table)
     accepted = discovery.hypothesis(table, hidden=(4,), seeds=2, steps=5, accept_relations=True)
     assert len(accepted.networks) == 2
+    with pytest.raises(ValueError, match=r"3 V - E - 6 = 0, on all rows"):
+        discovery.retrain(accepted, ["V", "E"])
+    assert discovery.retrain(accepted, ["E", "V"], accept_relations=True).table.names == ("E", "V")
     leak = discovery.Table(rows(9), 2 * rows(9)[:, 1] - 1, NAMES)
     with pytest.raises(ValueError, match=r"the target is among the columns: 2 b - y - 1 = 0"):
         discovery.hypothesis(leak)

@@ -45,6 +45,8 @@ class Check:
     @property
     def _steps(self) -> str:
         """The numbers that values were rounded to."""
+        if self.step == 1:
+            return "integers"
         return f"multiples of {self.step}{f' plus {self.rest}' if self.rest else ''}"
 
     def __str__(self) -> str:

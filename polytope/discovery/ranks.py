@@ -97,7 +97,8 @@ class Rank:
 
     def __str__(self) -> str:
         d = len(self.names)
-        lines = [f"Rank {self.value} of {d + 1} ({d} columns and a constant), on {self.rows:,} rows."]
+        columns = "1 column" if d == 1 else f"{d} columns"
+        lines = [f"Rank {self.value} of {d + 1} ({columns} and a constant), on {self.rows:,} rows."]
         lines += [f"  {line}" for line in self.said]
         if self.law is not None:
             lines.append(f"  an affine law of the target: {self.law}, on all rows")

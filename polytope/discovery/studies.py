@@ -136,17 +136,23 @@ def hypothesis(
     return Study(table, networks, tuple(held), _scores(table, networks, rows, held), settings, holdout)
 
 
-def retrain(study: Study, features: Sequence[str], *, progress: Progress | None = None) -> Study:
+def retrain(
+    study: Study,
+    features: Sequence[str],
+    *,
+    accept_relations: bool = False,
+    progress: Progress | None = None,
+) -> Study:
     """The same study with some of the columns only, in the same way.
 
     Arguments:
         study: what was fitted to all columns.
         features: the names of those to keep.
-        progress: as of ``hypothesis``.
+        accept_relations, progress: as of ``hypothesis``.
 
     Raises:
         TypeError: it is no study, or no list of names.
-        ValueError: there is no such column, or a relation between those kept holds.
+        ValueError: there is no such column, or a relation between those kept holds and was not accepted.
     """
     a_study(study, "retrain")
     s = study.settings
@@ -158,6 +164,7 @@ def retrain(study: Study, features: Sequence[str], *, progress: Progress | None 
         steps=s.steps,
         batch=s.batch,
         learning_rate=s.learning_rate,
+        accept_relations=accept_relations,
         progress=progress,
     )
 
