@@ -1,11 +1,14 @@
 """The examples of discovery: surfaces are closed, knots are different, and scripts run and draw."""
 
 from collections import Counter
+from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from polytope import discovery
 
 BENCHMARK = import_module("discovery")  # which finds the examples
 EXAMPLES = Path(__file__).parents[1] / "examples" / "discovery"
@@ -37,6 +40,14 @@ def test_knots_are_different_and_their_slopes_say_signatures() -> None:
     )
     slope = longitude * real / (real**2 + imaginary**2)
     assert np.corrcoef(slope, y)[0, 1] < -0.95
+    table = discovery.Table(slope[:, None], y, ["slope"], target="signature")
+    half, trend = (
+        discovery.check(discovery.affine_law({"slope": factor}, target="signature"), table, rounded=True)
+        for factor in (Fraction(-1, 2), Fraction(-7, 16))
+    )
+    assert (half.holds, trend.holds) == (726, 937)  # what the page says
+    sizes = np.abs(y[half.counterexamples])
+    assert [round(1 - (sizes == k).sum() / (np.abs(y) == k).sum(), 2) for k in (0, 8, 12)] == [0.95, 0.41, 0]
     off = np.abs(X[:, None] - X[None]).max(axis=2)
     assert off[~np.eye(1000, dtype=bool)].min() > 1e-6
 

@@ -62,6 +62,8 @@ class Law:
             raise ValueError("Law: each piece has a constant, and groups hold numbers of pieces.")
         if not self.groups or not all(self.groups):
             raise ValueError("Law: there is a group, and each holds a piece.")
+        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "groups", tuple(map(tuple, self.groups)))
         object.__setattr__(self, "slopes", tuple(tuple(map(_fraction, row)) for row in self.slopes))
         object.__setattr__(self, "constants", tuple(map(_fraction, self.constants)))
 
