@@ -205,6 +205,59 @@ def test_any_module_behind_a_flow_is_read() -> None:
     assert (found.certified, round(found.distance, 12)) == (True, 1.0)  # |sum| / |(1, 1, 1, 1)|
 
 
+def test_batches_are_the_points_one_by_one() -> None:
+    """Of a float32 module; with a target and a box for each point, and for all."""
+    flow, f = bent_flow(3, 3), module(3, 6, 3, seed=6).float()
+    x = flow.sample(3, np.random.default_rng(2)).numpy()
+    with torch.no_grad():
+        targets = f(torch.tensor(x).float()).numpy().argsort(axis=1)[:, -2]
+    boxes = np.stack([x - 4, x + 4], axis=1)
+    for target, box in ((targets, boxes), (1, [[-9.0] * 3, [9.0] * 3]), (targets, None)):
+        found = flows.exact_counterfactuals(f, flow, x, target, box=box, max_seconds=60)
+        for i, one in enumerate(found):
+            own = None if box is None else np.broadcast_to(box, (3, 2, 3))[i]
+            alone = flows.exact_counterfactual(f, flow, x[i], np.broadcast_to(target, 3)[i], box=own)
+            assert one.certified
+            assert (one.distance, one.lower_bound) == (alone.distance, alone.lower_bound)
+    assert flows.exact_counterfactuals(f, flow, x[:0], 1) == ()
+    for wrong, message in (
+        ({"x": x[0], "target": 0}, r"points \[B, 3\]"),
+        ({"x": x, "target": [0, 1]}, "3 targets, not 2"),
+        ({"x": x, "target": 0, "box": boxes[:2]}, "3 boxes, not 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            flows.exact_counterfactuals(f, flow, **wrong)
+    with pytest.raises(TypeError, match="x must be of real numbers"):
+        flows.exact_counterfactuals(f, flow, [["a", "b", "c"]], 0)
+
+
+@pytest.mark.parametrize("dim", [3, 4])
+def test_small_flows_are_certified_and_pixels_can_be_fixed(dim: int) -> None:
+    """No corner of a region within the distance reaches the target; a fixed pixel stays as it is."""
+    flow, network = disturbed(flows.nice(dim, couplings=2, hidden=(5,)), 0, 0.2), seeded(3, dim, 8, 2)
+    x = flow.sample(1, np.random.default_rng(1)).numpy()[0]
+    target = int(network(x).argmin())
+    found = flows.exact_counterfactual(network, flow, x, target)
+    assert found.certified
+    z0 = flows.base_points(flow, x[None])[0]
+    leads = flows.lower(flow).then(network)
+    half = found.distance * (1 - 1e-6) / dim**0.5  # a box inside the ball
+    inner = pt.enumerate_regions(leads, pt.Polyhedron.box(z0 - half, z0 + half))
+    corners = np.concatenate([region.vertices() for region in inner])
+    values = leads(corners)
+    assert (values[:, target] < values[:, 1 - target]).all()
+    assert found.z is not None
+    ends = network(found.x)
+    assert ends[target] == pytest.approx(ends.max(), abs=1e-9)
+    free = np.full(dim, np.inf)
+    free[0] = 0.0
+    fixed = flows.exact_counterfactual(network, flow, x, target, box=np.stack([x - free, x + free]))
+    assert fixed.certified
+    assert fixed.distance >= found.distance
+    assert fixed.x is not None
+    assert fixed.x[0] == pytest.approx(x[0], abs=1e-9)
+
+
 def test_pixels_stay_in_their_box() -> None:
     """x_1 + x_2 >= 2 from the origin: at (1, 1); with x_1 <= 1/4 at (1/4, 7/4); in a small box nowhere."""
     still, line = flows.Flow([flows.ActNorm(2)]), pt.mlp([([[1.0, 1.0]], [0.0])])

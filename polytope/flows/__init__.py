@@ -58,6 +58,7 @@ _HOMES = {
     "Evaluation": "polytope.flows.latent_search",
     "exact_counterfactual": "polytope.flows.exact.counterfactual",
     "ExactCounterfactual": "polytope.flows.exact.counterfactual",
+    "exact_counterfactuals": "polytope.flows.exact.counterfactuals",
 }
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from polytope.flows.exact.boundary import pullback_decision_boundary as pullback_decision_boundary
     from polytope.flows.exact.counterfactual import ExactCounterfactual as ExactCounterfactual
     from polytope.flows.exact.counterfactual import exact_counterfactual as exact_counterfactual
+    from polytope.flows.exact.counterfactuals import exact_counterfactuals as exact_counterfactuals
     from polytope.flows.exact.lowering import first_coupling_network as first_coupling_network
     from polytope.flows.exact.lowering import lower as lower
     from polytope.flows.exact.mass import Masses as Masses

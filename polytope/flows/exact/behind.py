@@ -31,6 +31,15 @@ def behind_flow(classifier: Network | nn.Module, flow: Flow, who: str, *, data_t
         TypeError: the classifier is neither.
     """
     network = checked_piecewise_linear(flow, who)
+    classifier = classifier_network(classifier, flow, who)
+    if data_too:
+        same = Layer((0,), (identity(flow.dim),), torch.zeros(flow.dim, dtype=torch.float64).numpy())
+        classifier = stack(classifier, Network((flow.dim,), (same,)))
+    return compose([network, classifier])
+
+
+def classifier_network(classifier: Network | nn.Module, flow: Flow, who: str) -> Network:
+    """The classifier alone, which fits the flow; arguments and errors as above."""
     if not isinstance(classifier, Network):
         if not isinstance(classifier, nn.Module):
             raise TypeError(
@@ -41,10 +50,7 @@ def behind_flow(classifier: Network | nn.Module, flow: Flow, who: str, *, data_t
         raise ValueError(
             f"{who}: the classifier reads R^{classifier.input_dim}, the flow makes R^{flow.dim}."
         )
-    if data_too:
-        same = Layer((0,), (identity(flow.dim),), torch.zeros(flow.dim, dtype=torch.float64).numpy())
-        classifier = stack(classifier, Network((flow.dim,), (same,)))
-    return compose([network, classifier])
+    return classifier
 
 
 def _read(module: nn.Module, flow: Flow) -> Network:

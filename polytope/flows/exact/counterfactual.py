@@ -86,7 +86,7 @@ def exact_counterfactual(
         norm: 1, 2 or infinity.
         domain: of base space; all of it by default.
         box: of data space, ``[2, D]``: the counterfactual's coordinates lie between its two rows. Infinite
-            ends leave a pixel free; ends that are close to the pixel's value fix it.
+            ends leave a pixel free; ends at the pixel's value fix it.
         known: a base point ``[D]`` that reaches the target, such as one of ``counterfactual``: an upper bound
             where a budget ends the search.
         max_regions, max_seconds: budgets; the result is then an interval.
