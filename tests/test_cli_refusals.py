@@ -209,3 +209,10 @@ def test_what_is_raised_on_purpose_is_told_from_what_is_not() -> None:
         with pytest.raises((TypeError, ValueError)) as caught:
             call()
         assert is_deliberate(caught.value) is deliberate
+
+
+def test_help_names_what_options_take_and_not_types_of_python() -> None:
+    for command in ("audit", "count", "plot", "regions", "complexity", "compare"):
+        shown = polytope(command, "--help").stdout
+        assert "list[" not in shown
+        assert "--until" not in shown or "TENSOR" in shown

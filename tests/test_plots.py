@@ -1,5 +1,6 @@
 """Pictures show the numbers: areas, facets, edges and bounds are those of the complex."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -212,6 +213,14 @@ def test_the_command_draws(what: str, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.stderr
     assert f"written: {out}" in done.stdout
     assert "<svg" in out.read_text()
+
+
+def test_the_command_says_what_is_missing_of_a_picture(tmp_path: Path) -> None:
+    window = ["--window", EXAMPLES / "data" / "digits_test.npz", "--max-regions", 9]
+    command = ["plot", EXAMPLES / "models" / "digits_mlp.onnx", *window, "--out", tmp_path / "part.svg"]
+    done = CliRunner(env={"COLUMNS": "300"}).invoke(app, [str(word) for word in command])
+    assert done.exit_code == 4, done.stderr
+    assert re.search(r"^not complete: \d+ regions found, not all$", done.stdout, flags=re.MULTILINE)
 
 
 def test_the_command_says_what_it_cannot_draw(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ Properties = Annotated[
     list[Path] | None,
     typer.Option(
         "--vnnlib",
+        metavar="FILE",
         help="VNN-LIB property to check; the input box of the first is the domain. Repeatable.",
         rich_help_panel=WHERE,
     ),
@@ -119,6 +120,7 @@ Indices = Annotated[
     str,
     typer.Option(
         "--window-indices",
+        metavar="I,J,K",
         help="0-based indices of the points spanning the slice: three give a plane, four a 3-D slice.",
         rich_help_panel=WHERE,
     ),
@@ -157,7 +159,12 @@ MaxSeconds = Annotated[
 ]
 Until = Annotated[
     list[str] | None,
-    typer.Option("--until", help="Stop at this tensor of the model. Repeatable.", rich_help_panel=READING),
+    typer.Option(
+        "--until",
+        metavar="TENSOR",
+        help="Stop at this tensor of the model. Repeatable.",
+        rich_help_panel=READING,
+    ),
 ]
 From = Annotated[
     list[str] | None,

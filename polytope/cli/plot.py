@@ -78,4 +78,6 @@ def plot(
             complete &= whole
         write_picture(figure, out)
     say(f"written: {out}, {scope.description}{by_default(scope)}")
+    if not complete:
+        say(f"not complete: {figure.axes[0].get_title()}")
     finish(complete=complete or engine is EngineName.SAMPLING)
