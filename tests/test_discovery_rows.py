@@ -182,6 +182,17 @@ def test_rows_on_breakpoints_count_for_no_law() -> None:
         discovery.formula(study_of(network, X * [0, 1], np.arange(40.0)), max_seconds=0)
 
 
+def test_slopes_beyond_float64_round_to_no_law() -> None:
+    steep = pt.mlp([([[1e200, 0]], [0]), ([[1e200]], [0])])
+    X = np.column_stack([np.linspace(-1, -0.5, 40), np.linspace(-1, 1, 40) ** 3])
+    X[:4, 0] *= -1
+    study = study_of(steep, X, np.arange(40.0))
+    with np.errstate(all="ignore"):
+        (piece,) = discovery.pieces(study, max_seconds=0).candidates
+        assert (str(piece.law), piece.shares.tolist()) == ("y = 0", [0.9, 0.9])
+        assert discovery.formula(study, max_seconds=0).candidates == ()
+
+
 def test_a_thin_region_between_rows_is_one() -> None:
     """The row (0, 0) lies on the breakpoint, and off is what the unit is on the left too."""
     network = pt.mlp([([[1, 0]], [0]), ([[1]], [0])])

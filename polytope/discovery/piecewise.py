@@ -16,6 +16,7 @@ from polytope.discovery.suprema import on_domain
 from polytope.discovery.visited import Affine, Visited
 from polytope.engines.amounts import Seconds
 from polytope.ir.maps import FloatArray
+from polytope.labelled import nearest
 
 Owners = list[Affine | None]  # what each region rounds to
 
@@ -113,7 +114,7 @@ def _piece(
     for one, own in zip(visited, owners, strict=True):
         regions = _regions(own, affine)
         rows = np.isin(one.region, regions)
-        table_of = np.array([[float(v) for v in found] for found in one.maps])
+        table_of = np.array([[nearest(v)[0] for v in found] for found in one.maps])
         some = table_of[one.region[rows]]
         estimates.append(some.mean(axis=0) if len(some) else np.full(len(affine), np.nan))
         suprema.append(supremum(one, affine, regions))
