@@ -114,6 +114,8 @@ def test_the_report_opens_quietly_and_fits(
     assert opened.complaints == []
     assert opened.tab.locator("h2").count() == 11
     assert opened.tab.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    wider = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length"
+    assert opened.tab.evaluate(wider) == 0  # no table is cut
     assert opened.canvas.is_visible()
     assert not opened.tab.locator(".still").first.is_visible()
     ink = opened.tab.evaluate("getComputedStyle(document.body).color")
