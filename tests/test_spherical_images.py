@@ -104,7 +104,8 @@ def test_arrays_that_do_not_fit_are_refused(images: Array, labels: list[int], tu
 
 @needs_shared
 @pytest.mark.slow
-def test_the_reduced_study_favours_the_spherical_network(tmp_path: Path) -> None:
+def test_the_reduced_study_shows_what_turning_costs(tmp_path: Path) -> None:
+    """The spherical network loses nothing, the planar one nearly all, unless it has seen turned digits."""
     files = [str(SHARED / "data" / name) for name in ("mnist_train_20k.npz", "mnist_10k.npz")]
     command = [sys.executable, str(BENCHMARK), *files, "--quick", "--write", str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)
@@ -112,6 +113,7 @@ def test_the_reduced_study_favours_the_spherical_network(tmp_path: Path) -> None
     spherical, upright, augmented = runs
     assert spherical["model"] == "S2CNN"
     assert abs(spherical["upright"]["area"] - spherical["turned"]["area"]) < 3
-    assert spherical["turned"]["area"] > max(run["turned"]["area"] for run in (upright, augmented))
-    assert augmented["turned"]["area"] > upright["turned"]["area"]
+    assert upright["upright"]["area"] - upright["turned"]["area"] > 20
+    assert min(run["turned"]["area"] for run in (spherical, augmented)) > 2 * upright["turned"]["area"]
+    assert all(run["cpu_seconds"] >= run["budget"] for run in runs)
     assert (tmp_path / "spherical_segmentation.svg").is_file()
