@@ -222,18 +222,13 @@ def test_a_window_drawn_in_part_shows_all_of_it_by_samples(
 
 
 def test_a_window_without_regions_shows_its_samples(browser: Browser, tmp_path: Path) -> None:
-    """The picture is filled, says what is sampled, and offers no colours of regions."""
-    net = seeded(0, 2, 8, 8, 3)
-    subject = subject_of(pt.ModelFile(net), PLANE, None)
-    done = pt.audit(net, PLANE)
-    window = windows(
-        subject, pt.enumerate_regions(net, PLANE, max_regions=1), Clock(np.inf, {}, max_memory=1)
-    )
-    file = tmp_path / "samples.html"
-    file.write_text(html_page(done.report, window, ()), encoding="utf-8")
+    """The picture says what is sampled, and offers no colours of regions."""
+    net, point, file = seeded(0, 2, 8, 8, 3), np.array([0.51, -0.47]), tmp_path / "samples.html"
+    part, clock = pt.enumerate_regions(net, PLANE, max_regions=1), Clock(np.inf, {}, max_memory=1)
+    window = windows(subject_of(pt.ModelFile(net), PLANE, None), part, clock)
+    file.write_text(html_page(pt.audit(net, PLANE).report, window, ()), encoding="utf-8")
     opened = Opened(browser, file, PHONE)
     opened.settle()
-    point = np.array([0.51, -0.47])
     opened.tab.mouse.move(*opened.pixel(point))
     opened.settle()
     said = opened.tab.locator(".panel").inner_text()

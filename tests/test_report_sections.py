@@ -25,9 +25,7 @@ from polytope.report.conversion import conversion_facts
 from polytope.report.data_sections import Compared
 from polytope.report.density import LEAST_SHARE, _affordable, _segments, _squares, density_facts
 from polytope.report.fields import About, leaves, number_at, plain, value_at
-from polytope.report.html import unbroken
 from polytope.report.redundancy import domain_units, redundancy_facts
-from polytope.report.scope import Scope
 from polytope.report.sections import Report
 from polytope.report.slopes import lipschitz_facts
 from polytope.report.subject import subject_of, to_distances
@@ -394,21 +392,3 @@ def test_units_of_the_datas_box_are_proved_where_time_allows() -> None:
     assert found.total.dead == Exact(truth.dead()[0])
     assert found.total.always_on == Exact(truth.always_on()[0])
     assert not clock.left_out
-
-
-def test_a_polyhedron_that_is_a_box_is_called_one() -> None:
-    """Its ends are known, so that a picture of a plane in it can be drawn; a triangle has none."""
-    box = Scope.of(pt.Polyhedron.box([-1, 0, 0], [1, 2, 1]))
-    assert (box.kind, box.description) == ("box", "the box [-1, 1] x [0, 2] x [0, 1]")
-    assert box.high is not None
-    assert box.high.tolist() == [1, 2, 1]
-    window = Scope.of(pt.Polyhedron.box([0, 0], [1, 1]), pt.Slice(np.zeros(3), np.eye(3)[:2]))
-    assert (window.kind, window.description) == ("window", "a 2-dimensional window, t in [0, 1]^2")
-    triangle = Scope.of(pt.Polyhedron(np.array([[-1.0, 0], [0, -1], [1, 1]]), np.array([0.0, 0, 1])))
-    assert (triangle.kind, triangle.low) == ("polytope", None)
-    assert triangle.description == "a polytope of 3 half-spaces in 2 dimensions"
-
-
-def test_a_number_with_an_exponent_stays_on_one_line() -> None:
-    assert unbroken("1.5e-06 to 2") == '<span class="number">1.5e-06</span> to 2'
-    assert unbroken("<b>3</b>") == "&lt;b&gt;3&lt;/b&gt;"

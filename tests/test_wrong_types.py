@@ -255,7 +255,7 @@ AUDITED: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "a number for a network": ((3,), {}, "network: a Network is expected"),
     "points for a domain": ((MODULE, np.zeros((7, 2))), {}, r"Polyhedron.*Data points are given as data=X"),
     "a number for data": ((MODULE,), {"data": 3}, r"data: points are expected, \[n, d\].*not 3 \(int\)"),
-    "text for data": ((MODULE,), {"data": "x.npz"}, r"data: points are expected"),
+    "text for data": ((MODULE,), {"data": b"x.npz"}, r"data: points are expected"),
     "a list for a budget": ((MODULE,), {"budget": [20]}, r'max_seconds: a number.*"20s"'),
     "a list of requirements": ((MODULE,), {"required": ["p.vnnlib"]}, r"required: pt\.Requirements"),
 }

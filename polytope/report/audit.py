@@ -140,7 +140,8 @@ def audit(
         domain: where to look: a polyhedron in the input space, or ``Scope.of(domain, window)`` for one in the
             coordinates of a slice, or a box as of ``enumerate_regions``. By default around the data, or near
             the origin; the report says which.
-        data: points to look around, perhaps with their classes: ``Data``, an array ``[n, d]``, or a pair.
+        data: points to look around, perhaps with their classes: ``Data``, an array ``[n, d]``, a pair, or a
+            file, ``.npz``, ``.npy`` or ``.csv``.
         required: properties and checks; none by default.
         budget: ``AuditBudget()`` by default: a minute; or its seconds, 20 or "20s".
         progress: whether to show a bar in the terminal or the notebook; ``partial`` then holds too.
@@ -161,7 +162,8 @@ def audit(
         Exact(value=2, note='')
     """
     started = monotonic() if started is None else started
-    model, asked, points = as_model(network), as_requirements(required), as_data(data)
+    model, asked = as_model(network), as_requirements(required)
+    points = as_data(data, model.network)
     subject = subject_of(model, as_scope(domain, model.network), points)
     limits, files = as_budget(budget), [Path(name) for name in asked.properties]
     clock = Clock(

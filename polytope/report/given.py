@@ -12,14 +12,16 @@ from polytope.geometry import Polyhedron
 from polytope.given import DomainLike, NetworkLike, as_domain, as_network, described, runtime_of
 from polytope.ir import Network
 from polytope.ir.arrays import floats
+from polytope.ir.paths import as_path
 from polytope.report.asked import AuditBudget, Data, ModelFile, Requirements, Silence, Watch
+from polytope.report.points import points_from_file
 from polytope.report.scope import Scope
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-DataLike: TypeAlias = "Data | ArrayLike | tuple[ArrayLike, ArrayLike]"
-"""Data points ``[n, d]``, or a pair of them with their labels."""
+DataLike: TypeAlias = "Data | ArrayLike | tuple[ArrayLike, ArrayLike] | str | os.PathLike[str]"
+"""Data points ``[n, d]``, or a pair of them with their labels, or a file as of ``polytope audit --data``."""
 
 
 def as_model(given: NetworkLike | ModelFile) -> ModelFile:
@@ -56,23 +58,33 @@ def as_scope(given: DomainLike | Scope | None, network: Network) -> Polyhedron |
         raise TypeError(f"{error} Data points are given as data=X.") from error
 
 
-def as_data(given: DataLike | None) -> Data | None:
+def as_data(given: DataLike | None, network: Network) -> Data | None:
     """Data points, perhaps with their labels.
 
     Arguments:
-        given: ``Data``, points ``[n, d]``, or a pair of points and labels.
+        given: ``Data``, points ``[n, d]``, a pair of points and labels, or a file of them.
+        network: whose input they are.
 
     Raises:
         TypeError: it is none of them.
+        ValueError: the file cannot be read, or does not fit the network.
     """
     if given is None:
         return None
-    points, labels, radius = given, None, None
+    if isinstance(given, str | os.PathLike):
+        read = points_from_file(as_path(given, "data"), network)
+        return Data(read.x, read.labels)
+    points: Any = given
+    labels: Any = None
+    radius: float | None = None
     if isinstance(given, Data):
         points, labels, radius = given.points, given.labels, given.radius
     elif isinstance(given, tuple) and len(given) == 2:
         points, labels = given
-    expected = f"data: points are expected, [n, d], or a pair (X, y) with labels, not {described(given)}."
+    expected = (
+        "data: points are expected, [n, d], or a pair (X, y) with labels, or a file of them, not "
+        f"{described(given)}."
+    )
     if isinstance(points, str | bytes) or points is None:
         raise TypeError(expected)
     try:
