@@ -204,11 +204,11 @@ def verdict(kinds: list[Kind], rows: list[dict[str, Any]]) -> str:
     if not any(reached):
         end = "No augmentation tried reaches the spherical network at equal time: evidence, and no proof."
     elif all(reached):
-        end = "At equal time augmentation reaches the spherical network: that it cannot does not hold here."
+        end = "At equal time seeds do not tell augmentation from equivariance: no gap in kind is seen here."
     else:
         end = (
-            "So whether augmentation reaches the spherical network is a matter of time: that it cannot does "
-            "not hold at every equal time."
+            "So what augmentation misses is a matter of time: at one equal time the spherical network leads, "
+            "at another it does not."
         )
     return " ".join([*said, end])
 
@@ -229,7 +229,10 @@ def picture(kinds: list[Kind], rows: list[dict[str, Any]], path: Path) -> None:
             values = [r[key]["area"] for r in some]
             label = f"{key} test digits" if not place else None
             axes.scatter(values, [place] * len(some), s=28, color=shades[kind[0]], marker=mark, label=label)
-    names = [f"{model}, {f'{k} turns' if k else 'upright'}, {seconds} s" for model, k, seconds in kinds]
+    names = [
+        f"{model}, {f'{k} turn' + 's' * (k > 1) if k else 'upright'}, {seconds} s"
+        for model, k, seconds in kinds
+    ]
     axes.set_yticks(range(len(kinds)), names, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel("mean IoU of the ten digits, % (each seed a point)")
