@@ -84,8 +84,7 @@ def _flow(model: Any, example_input: Any) -> dict[str, Step]:
             raise TypeError(
                 "mlp_blocks: a module needs an example of its input: mlp_blocks(module, example)."
             )
-        given = example_input if isinstance(example_input, tuple | list) else (example_input,)
-        return traced_flow(model, given)[0]
+        return traced_flow(model, inputs_of(example_input))[0]
     from adapters.onnx.blocks import flow_of_model
     from adapters.onnx.inside import model_of
 

@@ -53,11 +53,34 @@ def values(model: Any, x: Any, at: Sequence[str]) -> list[FloatArray]:
 
 def inputs_of(x: Any) -> tuple[Any, ...]:
     """The inputs of a model, each for the same samples."""
-    inputs = tuple(x) if isinstance(x, tuple | list) and not np.isscalar(x[0]) else (x,)
+    several = isinstance(x, tuple | list) and len(x) > 0 and not np.isscalar(x[0])
+    inputs = tuple(x) if several else (x,)
+    for entry in inputs:
+        numbers = entry if hasattr(entry, "is_floating_point") else _array(entry)
+        if numbers is None or not numbers.ndim or not len(numbers):
+            raise ValueError(
+                "x: expected the model's input for some samples, numbers with the batch axis first, or a "
+                f"tuple of such, not {_shown(entry)}."
+            )
     sizes = {len(entry) for entry in inputs}
     if len(sizes) != 1:
         raise ValueError(f"x: the inputs have {sorted(sizes)} samples; each must have the same number.")
     return inputs
+
+
+def _array(entry: Any) -> NDArray[Any] | None:
+    """Numbers as an array; ``None`` for what is none."""
+    try:
+        found = np.asarray(entry)
+    except ValueError:
+        return None
+    return found if found.dtype.kind in "biuf" else None
+
+
+def _shown(entry: Any) -> str:
+    """What was given in place of samples."""
+    shape = getattr(entry, "shape", None)
+    return f"an array of shape {tuple(shape)}" if shape is not None else f"a {type(entry).__name__}"
 
 
 def in_rows(found: Sequence[NDArray[Any]], inputs: Sequence[Any]) -> list[FloatArray]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapters.inside import inputs_of
 from adapters.lowering.refusals import presentable
 from adapters.pieces import Piece
 from polytope.ir import Network
@@ -123,6 +124,9 @@ def freeze_attention(
             f"freeze_attention takes a torch.nn.Module, not a {type(module).__name__}: of a file, give the "
             "module that it was exported from, as the attention of ONNX models is not frozen."
         )
-    sample = one_sample(x, whole=from_ is not None)
+    inputs = inputs_of(x)
+    if len(inputs[0]) != 1:
+        raise ValueError(f"x: attention is frozen at one sample, not {len(inputs[0])}: x[:1], say.")
+    sample = one_sample(inputs, whole=from_ is not None)
     with presentable():
         return frozen_network(module, sample, Piece.between(from_, until, smooth))

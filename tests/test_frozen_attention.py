@@ -55,3 +55,15 @@ def test_what_has_nothing_to_freeze_is_refused() -> None:
         freeze_attention("model.onnx", torch.zeros(1, 3))
     with pytest.raises(ValueError, match="floating-point"):
         freeze_attention(Language(), torch.tensor([[1, 7, 3]]))
+
+
+def test_attention_is_frozen_at_one_sample() -> None:
+    """Not silently at the first of several, nor at a token of one without its batch axis."""
+    layer = torch.nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True).eval()
+    for x in (torch.zeros(3, 5, 8), torch.zeros(5, 8)):
+        with pytest.raises(ValueError, match="attention is frozen at one sample, not"):
+            freeze_attention(layer, x)
+    with pytest.raises(ValueError, match="x: expected the model's input"):
+        freeze_attention(layer, None)
+    with pytest.raises(TypeError, match="the module that it was exported from"):
+        freeze_attention("model.onnx", torch.zeros(1, 5, 8))

@@ -43,7 +43,7 @@ def test_they_are_the_exact_ones_in_float64(name: str) -> None:
     t = np.repeat(exact.t, [len(units) for units in exact.units])
     units = np.concatenate([*exact.units, np.zeros(0, int)])
     widest = max(network.input_dim, *(len(layer.bias) for layer in network.layers))
-    for memory in ("256MB", 16 * 12 * widest):  # a dozen cuts or fewer at a time
+    for memory in ("256MB", 16 * 12 * widest, 1):  # a dozen cuts or fewer at a time; some always fit
         found = pt.segment_crossings(network, a, b, memory=memory)
         assert found.complete
         assert found.counts.tolist() == [len(t)]
@@ -142,6 +142,9 @@ def test_points_that_are_none_are_named() -> None:
         pt.segment_crossings(network, np.zeros((2, 2)), np.ones((3, 2)))
     with pytest.raises(ValueError, match="memory"):
         pt.segment_crossings(network, [[0, 0]], [[1, 2]], memory="much")
+    for device in ("no such device", "meta", 3):
+        with pytest.raises(ValueError, match="none that PyTorch can compute on here"):
+            pt.segment_crossings(network, [[0, 0]], [[1, 2]], device=device)  # type: ignore[arg-type]
     none = pt.segment_crossings(network, np.zeros((0, 2)), np.zeros((0, 2)))
     assert none.complete
     assert len(none) == 0

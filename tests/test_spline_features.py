@@ -124,3 +124,21 @@ def test_a_module_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
     features = pt.spline_features(layer, torch.randn(3, 5, 8))
     assert len(traces) == 1
     assert features.distance[0].shape == (3, 5)
+
+
+@pytest.mark.parametrize("x", [None, "x", 3, [], [[1, 2], [3]], np.zeros((0, 5, 8)), np.array(["a"]), {}])
+def test_what_are_no_samples_is_named(x: object) -> None:
+    layer = torch.nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True).eval()
+    for asked in (lambda: pt.spline_features(layer, x), lambda: activations(layer, x, at="linear")):
+        with pytest.raises(ValueError, match=r"^x: "):
+            asked()
+
+
+def test_fractions_come_in_the_type_of_the_module_and_must_be_finite() -> None:
+    layer = torch.nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True).eval()
+    x = np.random.default_rng(0).normal(size=(2, 5, 8))
+    single = pt.spline_features(layer, torch.tensor(x, dtype=torch.float32))
+    np.testing.assert_array_equal(pt.spline_features(layer, x).distance[0], single.distance[0])
+    x[0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="what reaches the block at 'layer_norm' is not finite"):
+        pt.spline_features(layer, x)

@@ -14,6 +14,7 @@ from adapters.mlp_block import Norm
 from adapters.mlp_block import Step as Part
 from adapters.torch.aten_program import Program, Reference, Step, reads
 from adapters.torch.export import exported_program, inference, program_of
+from adapters.torch.inside import on_module
 from adapters.torch.runtime import quiet
 from adapters.written_norms import Operand, written_norm
 from polytope.ir.maps import FloatArray
@@ -26,8 +27,7 @@ def traced_flow(
     module: torch.nn.Module, inputs: Sequence[Any]
 ) -> tuple[dict[str, Part], ExportedProgram, tuple[torch.Tensor, ...]]:
     """All values of a module in inference mode, in order; its exported program, and the inputs it takes."""
-    place = next((p.device for p in module.parameters()), torch.device("cpu"))
-    given = tuple(torch.as_tensor(x, device=place) for x in inputs)
+    given = on_module(module, inputs)
     with quiet(), inference(module):
         exported = exported_program(module, given)
         return _flow(program_of(exported)), exported, given

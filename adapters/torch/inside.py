@@ -15,10 +15,16 @@ from polytope.errors import CorruptFileError, UnsupportedOpError
 
 def values_in_module(module: torch.nn.Module, inputs: Sequence[Any], at: Sequence[str]) -> list[NDArray[Any]]:
     """Values for all samples, computed on the module's own device."""
-    place = next((p.device for p in module.parameters()), torch.device("cpu"))
-    given = tuple(torch.as_tensor(x, device=place) for x in inputs)
+    given = on_module(module, inputs)
     with quiet(), inference(module):
         return arrays_in_program(exported_program(module, given), given, at)
+
+
+def on_module(module: torch.nn.Module, inputs: Sequence[Any]) -> tuple[torch.Tensor, ...]:
+    """Inputs where a module's parameters are, fractions in their type."""
+    parameter = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
+    given = (torch.as_tensor(x, device=parameter.device) for x in inputs)
+    return tuple(x.to(parameter.dtype) if x.is_floating_point() else x for x in given)
 
 
 def arrays_in_program(exported: Any, given: Sequence[torch.Tensor], at: Sequence[str]) -> list[NDArray[Any]]:

@@ -82,6 +82,14 @@ class BatchedNetwork:
     def __post_init__(self) -> None:
         if self.dtype not in _DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, not {self.dtype!r}.")
+        try:
+            there = torch.empty(0, device=self.device).device.type != "meta"
+        except (RuntimeError, AssertionError, TypeError, NotImplementedError):
+            there = False
+        if not there:
+            raise ValueError(
+                f"device {self.device!r} is none that PyTorch can compute on here; 'cpu' always is."
+            )
 
     @cached_property
     def place(self) -> Place:

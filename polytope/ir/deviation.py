@@ -44,6 +44,10 @@ def spline_deviation(network: Network) -> FloatArray:
         >>> bool(spline_deviation(network)[0] < 0.01)
         True
     """
+    if not isinstance(network, Network):
+        raise TypeError(
+            f"spline_deviation takes a Network, not {type(network).__name__}: load(path, smooth=0.1)."
+        )
     return layer_deviations(network)[-1][1]
 
 

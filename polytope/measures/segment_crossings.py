@@ -93,7 +93,8 @@ def segment_crossings(
         a, b: the ends, ``[B, d]`` or ``[B, *input_shape]``, or one point for all.
         device: a torch device name.
         max_seconds: time limit; what was searched by then is kept, and `reach` says how far that is.
-        memory: about how much the values at cuts may take; the network and a layer's own work come on top.
+        memory: about how much the values at cuts may take, but those at a few always fit; the network and a
+            layer's own work come on top.
 
     Raises:
         ValueError: a or b is no array of finite points, or their numbers differ.

@@ -109,6 +109,7 @@ def spline_features(model: Any, x: Any) -> SplineFeatures:
     Raises:
         LoadError: the model cannot be read, or has no MLP block.
         TypeError: the model is of another kind.
+        ValueError: x are no samples, or what reaches a block is not finite.
 
     References:
         Balestriero, Cosentino, Shekkizhar (2023), "Characterizing Large Language Model Geometry Helps Solve
@@ -127,6 +128,8 @@ def spline_features(model: Any, x: Any) -> SplineFeatures:
 
 def _of_block(block: MLPBlock, tokens: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Share of positive units, distance and angle of tokens ``[samples, tokens, d]``."""
+    if not np.isfinite(tokens).all():
+        raise ValueError(f"x: what reaches the block at {block.start!r} is not finite.")
     W, b = block.hidden
     z = tokens @ W.T + b
     far = _ratio(np.abs(z), np.linalg.norm(W, axis=1))

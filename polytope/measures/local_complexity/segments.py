@@ -20,6 +20,9 @@ from polytope.batched.network import BatchedNetwork
 from polytope.ir.looking import look
 from polytope.ir.maps import FloatArray, IntArray
 
+FEW = 8
+"""Points at which values are kept whatever room they take: both ends of a segment, and some cuts."""
+
 
 class BoundaryFunctions(Protocol):
     """The boundary functions ``coefficients . z[index] - offset`` of one layer, as arrays.
@@ -162,10 +165,12 @@ class Cuts:
         self.values = {k: h[chosen] for k, h in self.values.items()}
 
     def need(self, points: int, room: int | None) -> None:
-        """Give up if the values at so many points are more numbers than there is room for."""
-        needed = points * sum(h.shape[1] for h in self.values.values())
-        if room is not None and needed > room:
-            raise TooManyCutsError(room / needed)
+        """Give up if the values at so many points are more numbers than there is room for; a few fit."""
+        if room is None:
+            return
+        fitting = max(FEW, room // sum(h.shape[1] for h in self.values.values()))
+        if points > fitting:
+            raise TooManyCutsError(fitting / points)
 
 
 def cuts(
