@@ -167,3 +167,14 @@ def test_weights_beyond_the_normal_numbers_are_no_fault_of_the_caller() -> None:
     network = pt.mlp([(W, b), (rng.standard_normal((2, 4)), np.zeros(2))])
     found = pt.simplify(network, pt.Polyhedron.box([-1] * 3, [1] * 3))
     assert found.network.n_units <= 4
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_units_that_rounding_turns_on_are_no_difference(seed: int) -> None:
+    """At the centre both units are 0, and not where the sums of x - 10^6 are folded: that was infinite."""
+    rng = np.random.default_rng(seed)
+    shift = pt.mlp([(np.eye(3), np.full(3, -1e6))])
+    behind = pt.mlp([(rng.standard_normal((2, 3)), np.zeros(2)), (rng.standard_normal((2, 2)), np.zeros(2))])
+    domain = pt.Polyhedron.box(np.full(3, 1e6 - 1e-3), np.full(3, 1e6 + 1e-3))
+    found = pt.simplify(shift.then(behind), domain)
+    assert found.difference <= 2**-48

@@ -1,4 +1,8 @@
-"""Branch and bound that races the walk: whoever proves the distance to the decision boundary first."""
+"""Branch and bound that races the walk: whoever proves the distance to the decision boundary first.
+
+A mixed-integer program by HiGHS is no third one: it proves nothing, and on networks of two layers of 32 units
+in 6 to 16 dimensions that take long its points came later and were no nearer.
+"""
 
 from __future__ import annotations
 

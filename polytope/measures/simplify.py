@@ -342,23 +342,32 @@ def _difference(one: Network, two: Network, domain: Polyhedron, samples: int) ->
 
 def _apart(one: Network, two: Network, points: FloatArray) -> np.float64:
     """The same at some points."""
-    apart, size = np.abs(one(points) - two(points)), _sizes(one, points)
+    apart, size = np.abs(one(points) - two(points)), _sizes(one, points, _rounding(one) + _rounding(two))
     apart = np.where(apart <= UNDERFLOW, 0.0, apart)  # below, products lose more than a share of themselves
     worst: np.float64 = (apart / np.where(apart > 0, size, 1.0)).max()
     return worst
 
 
-def _sizes(network: Network, points: FloatArray) -> FloatArray:
-    """Sums of the absolute terms of which outputs are made, through all layers, ``[B, out]``."""
-    _, sizes = outputs(network, (points.T, np.abs(points.T)), _Terms())
+def _sizes(network: Network, points: FloatArray, share: float) -> FloatArray:
+    """Sums of the absolute terms of which outputs are made, through all layers, ``[B, out]``.
+
+    Arguments:
+        network, points: the network, and ``[B, d]``.
+        share: of their terms that pre-activations may be off by: units so near to a breakpoint count by the
+            larger of the slopes beside it.
+    """
+    _, sizes = outputs(network, (points.T, np.abs(points.T)), _Terms(share))
     return sizes.T
 
 
 Terms = tuple[FloatArray, FloatArray]
 
 
+@dataclass(frozen=True)
 class _Terms:
-    """Values and the sums of their absolute terms, ``[width, B]`` each."""
+    """Values and the sums of their absolute terms, ``[width, B]`` each; ``share`` as above."""
+
+    share: float
 
     def affine(self, number: int, layer: Layer, reads: Sequence[Terms]) -> Terms:
         size = np.abs(layer.bias)[:, None] + sum(
@@ -367,9 +376,12 @@ class _Terms:
         return layer.preactivation([h for h, _ in reads]), size
 
     def activate(self, number: int, layer: Layer, z: Terms) -> Terms:
-        pieces = layer.phi.affine(layer.phi.pattern(z[0]))
-        read = np.take_along_axis(z[1], pieces.source, axis=0)
-        return layer.phi.values(z[0]), np.abs(pieces.slope) * read + np.abs(pieces.intercept)
+        sizes = []
+        for at in (z[0], z[0] - self.share * z[1], z[0] + self.share * z[1]):
+            pieces = layer.phi.affine(layer.phi.pattern(at))
+            read = np.take_along_axis(z[1], pieces.source, axis=0)
+            sizes.append(np.abs(pieces.slope) * read + np.abs(pieces.intercept))
+        return layer.phi.values(z[0]), np.maximum.reduce(sizes)
 
 
 def _rounding(network: Network) -> float:
