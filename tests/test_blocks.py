@@ -180,3 +180,35 @@ def test_blocks_without_cones_say_so() -> None:
     )
     with pytest.raises(ValueError, match="reads no normalisation"):
         plain.cones()
+
+
+class Rounded(torch.nn.Module):
+    """An MLP whose hidden values are cut to whole numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = torch.nn.Linear(3, 4), torch.nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Steps, not slopes."""
+        return torch.as_tensor(self.down(torch.relu(self.up(x)).to(torch.int64).to(torch.float32)))
+
+
+def test_whole_numbers_on_the_way_are_no_block() -> None:
+    """A cast between fractions changes nothing, one to whole numbers cuts them."""
+    assert mlp_blocks(Rounded(), torch.zeros(1, 3)) == ()
+    weights = [
+        numpy_helper.from_array(np.eye(3, dtype=np.float32), "W"),
+        numpy_helper.from_array(np.ones((3, 2), dtype=np.float32), "V"),
+    ]
+    ends = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, ["n", 3]) for n in ("x", "y")]
+    for kind, blocks in ((onnx.TensorProto.INT64, 0), (onnx.TensorProto.DOUBLE, 1)):
+        nodes = [
+            helper.make_node("MatMul", ["x", "W"], ["z"]),
+            helper.make_node("Relu", ["z"], ["h"]),
+            helper.make_node("Cast", ["h"], ["k"], to=kind),
+            helper.make_node("Cast", ["k"], ["f"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("MatMul", ["f", "V"], ["y"]),
+        ]
+        model = helper.make_model(helper.make_graph(nodes, "cast", ends[:1], ends[1:], weights))
+        assert len(mlp_blocks(model)) == blocks

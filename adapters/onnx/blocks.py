@@ -27,7 +27,8 @@ _ACTIVATIONS = {
     "Sigmoid": "sigmoid",
 }
 _NORMS = ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
-_SAME = ("Identity", "Dropout", "Cast")
+_SAME = ("Identity", "Dropout")
+_FLOATS = tuple(getattr(onnx.TensorProto, name) for name in ("FLOAT", "FLOAT16", "DOUBLE", "BFLOAT16"))
 _SMALL_STEPS = {
     "Add": "add",
     "Sub": "sub",
@@ -92,7 +93,7 @@ def _operand(makers: Mapping[str, onnx.NodeProto], known: Mapping[str, Array], n
 
 def _constant(makers: Mapping[str, onnx.NodeProto], known: Mapping[str, Array], name: str) -> Operand:
     """A constant, or a value's name, through what does not change it."""
-    while name in makers and makers[name].op_type in _SAME:
+    while name in makers and _is_same(makers[name]):
         name = makers[name].input[0]
     return known[name].astype(float) if name in known else name
 
@@ -109,7 +110,15 @@ def _step(node: onnx.NodeProto, constants: Mapping[str, Array], flow: Mapping[st
         return _norm(node, constants) or Step("other", read)
     if kind == "Mul" and len(read) == 2:
         return Step("product", read)
-    return Step("same" if kind in _SAME and len(read) == 1 else "other", read)
+    return Step("same" if _is_same(node) and len(read) == 1 else "other", read)
+
+
+def _is_same(node: onnx.NodeProto) -> bool:
+    """Whether a node changes no value: not one that cuts fractions off."""
+    if node.op_type != "Cast":
+        return node.op_type in _SAME
+    kind = next((a.i for a in node.attribute if a.name == "to"), onnx.TensorProto.UNDEFINED)
+    return kind in _FLOATS
 
 
 def _norm(node: onnx.NodeProto, constants: Mapping[str, Array]) -> Step | None:

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from adapters.mlp_block import Norm
 from adapters.mlp_block import Step as Part
 from adapters.torch.aten_program import Program, Reference, Step, reads
+from adapters.torch.aten_types import is_whole
 from adapters.torch.export import exported_program, inference, program_of
 from adapters.torch.inside import on_module
 from adapters.torch.runtime import quiet
@@ -56,7 +57,12 @@ def _part(program: Program, step: Step) -> Part:
         return Part("norm", read, norm=_norm(program, op, arguments, read[0]))
     if op in ("pow", "square") and arguments.get("exponent", 2) == 2:
         return Part("product", read * 2)
-    return Part("same" if op in _SAME and len(read) == 1 else "other", read)
+    return Part("same" if _is_same(step) and len(read) == 1 else "other", read)
+
+
+def _is_same(step: Step) -> bool:
+    """Whether a step changes no value: not one that cuts fractions off."""
+    return step.op.rstrip("_") in _SAME and not is_whole(step.arguments.get("dtype"))
 
 
 def _norm(program: Program, op: str, arguments: Any, start: str) -> Norm:
@@ -101,7 +107,7 @@ def _constant(program: Program, steps: dict[str, Step], given: Any) -> Operand:
     if not isinstance(given, Reference):
         return np.asarray(given, dtype=float)
     name = given.name
-    while name in steps and steps[name].op in _SAME:
+    while name in steps and _is_same(steps[name]):
         name = reads(steps[name])[0]
     return np.asarray(program.constants[name], dtype=float) if name in program.constants else name
 
