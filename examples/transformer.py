@@ -3,7 +3,7 @@
     python examples/transformer.py --out figures
 
 The weights in ``models/digits_vit.npz`` and ``models/digits_vit_gelu.npz`` are what
-``python examples/transformer.py --train DIR`` writes, in about a minute on two cores.
+``python examples/transformer.py --train DIR`` writes, in half a minute of one core.
 """
 
 import argparse

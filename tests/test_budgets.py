@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from math import inf
@@ -15,6 +16,7 @@ import pytest
 import polytope as pt
 from adapters import load
 from polytope.core.flat_network import flatten
+from polytope.core.packed import PackedPatterns
 from polytope.engines.budget import Budget, BudgetSpent, free_bytes
 from polytope.engines.engine import Engine
 from polytope.engines.highs_search import HighsSearch
@@ -283,3 +285,22 @@ def test_exact_programs_in_many_dimensions_end_with_the_budget() -> None:
     assert not found.complete
     assert 1 <= found.lower < found.upper
     assert found.stopped_by == "seconds"
+
+
+def test_a_region_of_a_window_keeps_a_bit_a_unit_and_little_else() -> None:
+    """What grows with a window of a large network: patterns, packed until they are read, and 64 bytes."""
+    network, box = seeded(0, 2, 1500, 1500, 1), pt.Polyhedron.box([-1, -1], [1, 1])
+    pt.enumerate_regions(network, box, max_regions=10)
+    sizes = []
+    for most in (1000, 5000):
+        tracemalloc.start()
+        found = pt.enumerate_regions(network, box, max_regions=most)
+        traced = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        kept = found.found.kept_patterns
+        assert isinstance(kept, PackedPatterns)
+        assert kept.bits.nbytes == len(found) * (network.n_units // 8)
+        sizes.append((len(found), traced, found.interior_points.nbytes))
+    (few, less, _), (many, more, points) = sizes
+    assert more - less < 64 * (many - few)
+    assert points == 16 * many
