@@ -1,6 +1,7 @@
 """Crossings on many segments at once: those of the exact search, with and without room for all of them."""
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,6 +52,22 @@ def test_they_are_the_exact_ones_in_float64(name: str) -> None:
         expected = np.lexsort((units, t.round(12)))
         assert found.units[order].tolist() == units[expected].tolist()
         assert np.abs(found.t - t).max(initial=0) < 1e-12  # entries of size 1, at most 12 layers
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_units_that_change_together_are_all_found(seed: int) -> None:
+    """Small whole numbers: crossings coincide, and units vanish at ends and along stretches."""
+    rng, widths = np.random.default_rng(seed), [3, 6, 5, 2]
+    network = pt.mlp(
+        [
+            (rng.integers(-2, 3, (out, n)).astype(float), rng.integers(-1, 2, out).astype(float))
+            for n, out in pairwise(widths)
+        ]
+    )
+    a, b = rng.integers(-3, 4, (2, 3)).astype(float)
+    exact, found = pt.crossings(network, a, b), pt.segment_crossings(network, a, b)
+    pairs = [(round(float(t), 9), unit) for t, us in zip(exact.t, exact.units, strict=True) for unit in us]
+    assert sorted(zip(found.t.round(9).tolist(), found.units.tolist(), strict=True)) == sorted(pairs)
 
 
 def test_many_segments_at_once_are_each_alone() -> None:
