@@ -1,7 +1,9 @@
 """Branch and bound that races the walk: whoever proves the distance to the decision boundary first.
 
-A mixed-integer program by HiGHS is no third one: it proves nothing, and on networks of two layers of 32 units
-in 6 to 16 dimensions that take long its points came later and were no nearer.
+A mixed-integer program by HiGHS is no third one: it proves nothing, and was worth little where it was tried,
+on three networks of two layers of 32 units, max norm. After 7 to 8 s of CPU it had no point in 6 dimensions
+and a farther one in 8, where the searches here were done in 0.3 and 3 s; in 16 it had one that was nearer by
+0.7 % than what was known here after 3 s, and by 0.01 % after 13 s.
 """
 
 from __future__ import annotations
