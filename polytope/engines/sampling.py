@@ -65,10 +65,13 @@ class Sampling:
         if not domain.is_bounded:
             raise UnboundedDomainError("Sampling needs a bounded domain.")
         rng = self.rng or np.random.default_rng(0)
-        tables = boundaries(network)
         tried, found = 0, dict[bytes, tuple[PatternArray, FloatArray]]()
-        with watched(budget.look):
-            drawn = random_points(domain, self.n, rng)
+        drawn, tables = random_points(domain, self.n, rng), tuple[LayerBoundaries, ...]()
+        try:
+            with watched(budget.look):
+                tables = boundaries(network)
+        except BudgetSpent:  # no time for the boundaries of all units, let alone for points
+            drawn = iter(())
         for points in (part for some in drawn for part in in_parts(network, some)):
             try:
                 with watched(budget.look):
