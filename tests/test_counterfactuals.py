@@ -283,7 +283,8 @@ def test_pixels_stay_in_their_box() -> None:
     assert inside.distance >= anywhere.distance * (1 - 1e-12)
     if inside.x is not None:
         assert (np.abs(inside.x - x) <= 0.5 + 1e-9).all()
-    for wrong in ([[0.0], [1.0]], [[1.0, 0.0], [0.0, 1.0]], [[np.nan, 0.0], [1.0, 1.0]]):
+    nan, inf = [[np.nan, 0.0], [1.0, 1.0]], [[np.inf, 0.0], [np.inf, 1.0]]
+    for wrong in ([[0.0], [1.0]], [[1.0, 0.0], [0.0, 1.0]], nan, inf, np.negative(inf)[::-1]):
         with pytest.raises(ValueError, match="the box"):
             flows.exact_counterfactual(line, still, [0.0, 0.0], 2.0, box=wrong)
 
@@ -323,6 +324,8 @@ def test_bad_questions_are_refused() -> None:
         flows.exact_counterfactual(f, flow, x[0], np.nan)
     with pytest.raises(TypeError, match="x must be of real numbers"):
         flows.exact_counterfactual(f, flow, x[0] + 0j, 0)
+    with pytest.raises(TypeError, match=r"expected a flows\.Flow, not NoneType"):
+        flows.exact_counterfactual(f, None, x[0], 0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="norm must be 1, 2 or"):
         flows.exact_counterfactual(f, flow, x[0], 0, norm=3)
 

@@ -289,6 +289,9 @@ def test_what_does_not_fit_is_refused() -> None:
         certify_equivariance(net, C4, trivial(C4.group, 3), SQUARE)
     with pytest.raises(ValueError, match=r"R\^3"):
         certify_equivariance(net, C4, one, Polyhedron.box([0] * 3, [1] * 3))
+    for number in (0, -1):
+        with pytest.raises(ValueError, match="max_regions must be positive"):
+            certify_equivariance(net, C4, one, Polyhedron.box([-1] * 2, [1] * 2), max_regions=number)
     with pytest.raises(UnboundedDomainError, match=r"element 1.*box"):
         certify_equivariance(net, C4, one, Polyhedron.whole_space(2))
     with pytest.raises(EmptyDomainError):

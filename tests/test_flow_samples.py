@@ -57,5 +57,15 @@ def test_bad_densities_are_refused() -> None:
         flows.effective_sample_size(flow, quartic, 1)
     with pytest.raises(ValueError, match="fit_to_density: steps, batch_size and learning_rate"):
         flows.fit_to_density(flow, quartic, steps=0)
+    with pytest.raises(ValueError, match=r"whole numbers, not 2\.5, 256"):
+        flows.fit_to_density(flow, quartic, steps=2.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"at least two samples are needed, not 2\.5"):
+        flows.effective_sample_size(flow, quartic, 2.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no gradients go through it"):  # only the entropy would grow
+        flows.fit_to_density(flow, lambda x: quartic(x.detach()), steps=2)
+    with pytest.raises(TypeError, match="a tensor is expected, not a ndarray"):
+        flows.effective_sample_size(flow, lambda x: x.numpy()[:, 0], 20)
+    with pytest.raises(TypeError, match=r"effective_sample_size: expected a flows\.Flow"):
+        flows.effective_sample_size(None, quartic, 20)  # type: ignore[arg-type]
     with pytest.raises(FlowError, match="Training diverged at step 0"):
         flows.fit_to_density(flow, lambda x: x[:, 0] * torch.inf, steps=2)

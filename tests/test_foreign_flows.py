@@ -79,6 +79,11 @@ def test_wrapped_flows_have_no_exact_regions() -> None:
         flows.lower(flow)
 
 
+def turned_logdet(factor: float) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """A scaling of the plane that gives minus its log-determinant."""
+    return lambda x: (factor * x, torch.full((len(x),), -2 * np.log(factor)))
+
+
 NARROW = nn.Linear(2, 2)  # of torch's own type
 
 
@@ -86,10 +91,20 @@ NARROW = nn.Linear(2, 2)  # of torch's own type
     ("make", "error", "message"),
     [
         (lambda: flows.wrap(cubic, cubic, 2), ValueError, "do not undo each other"),
-        (lambda: flows.wrap(lambda z: z[:, :1], cubic, 2), ValueError, "must give points"),
+        (lambda: flows.wrap(lambda z: z[:, :1], cubic, 2), ValueError, "must give real points"),
         (lambda: flows.wrap(lambda z: (z, z), cubic, 2), ValueError, "log-determinants"),
         (lambda: flows.wrap(lambda z: NARROW(z), cubic, 2), FlowError, "fails on torch.float64 points"),
         (lambda: flows.wrap(torch.log, torch.exp, 2), FlowError, "not finite"),
+        (lambda: flows.wrap(lambda z: (z, z, z), cubic, 2), ValueError, "must give real points"),
+        (lambda: flows.wrap(lambda z: z.to(torch.complex128), cubic, 2), ValueError, "must give real points"),
+        (lambda: flows.wrap(turned_logdet(2.0), turned_logdet(0.5), 2), ValueError, "those of the Jacobians"),
+        (lambda: flows.wrap(lambda z: z + z.mean(0), lambda x: x - x.mean(0) / 2, 2), ValueError, "alone"),
+        (lambda: flows.wrap(cubic, cubic_back, 2.5), TypeError, "dim must be the dimension or the shape"),
+        (
+            lambda: flows.wrap(cubic, cubic_back, 2, tolerance=np.nan),
+            ValueError,
+            "tolerance must be positive",
+        ),
         (lambda: flows.wrap(3, cubic, 2), TypeError, "functions or modules"),
         (lambda: flows.wrap(cubic, cubic_back, 0), ValueError, "positive"),
         (lambda: flows.wrap(cubic, cubic_back, 2).log_prob(points(3, 4)), ValueError, "expects points"),
@@ -102,17 +117,30 @@ def test_what_is_no_invertible_function_is_refused(
         make()
 
 
-@pytest.mark.parametrize("name", ["MAF", "NSF", "NCSF"])
+@pytest.mark.parametrize("name", ["MAF", "NSF", "NCSF", "SOSPF-2"])
 def test_zuko_flows_that_are_no_couplings_are_wrapped(name: str) -> None:
     zuko = pytest.importorskip("zuko")
     torch.manual_seed(0)
-    theirs = getattr(zuko.flows, name)(2, transforms=1, hidden_features=(6,))
+    kind, number = [*name.split("-"), "1"][:2]  # of several polynomials there are bounds between them
+    theirs = getattr(zuko.flows, kind)(2, transforms=int(number), hidden_features=(6,))
     ours, x = flows.from_zuko(theirs), points(4, 2).clamp(-2, 2)
     with torch.no_grad():
         expected = theirs.double()().log_prob(x)
-    agrees(ours, expected, x)
+    agrees(ours, expected, x, 1e-10 if number == "1" else 1e-5)  # zuko inverts polynomials by bisection
     with pytest.raises(NotPiecewiseLinearError, match="Wrapped"):
         flows.lower(ours)
+
+
+def test_inverses_that_end_at_their_bounds_are_refused() -> None:
+    """What zuko looks for lies between -10 and 10; samples beyond were those ends."""
+    zuko = pytest.importorskip("zuko")
+    torch.manual_seed(0)
+    ours = flows.from_zuko(zuko.flows.GF(1, transforms=1, components=2))
+    x = torch.tensor([[-9.0], [9.0]], dtype=torch.float64)
+    low, high = ours.inverse(x)[0].detach().ravel().tolist()
+    assert (ours.forward([[low], [high]])[0] - x).abs().max() < 1e-4
+    with pytest.raises(FlowError, match="does not lead back at 1 of 2 points"):
+        ours.forward([[low], [high + 10]])
 
 
 @pytest.mark.parametrize("kind", ["additive", "affine", "autoregressive"])
@@ -210,7 +238,7 @@ def test_normflows_classes_and_preprocessing() -> None:
         expected = glow.log_prob(images.clone(), torch.full((3,), 2))  # it shifts what it is given
         moved = flows.from_normflows(glow, (1, 4, 4), label=2)
         assert (moved.log_prob(images) - expected).abs().max() < 1e-9
-    for label in (None, 3, -1):
+    for label in (None, 3, -1, "1"):
         with pytest.raises(ValueError, match=r"classes 0 \.\. 2"):
             flows.from_normflows(vectors, label=label)
 
@@ -294,6 +322,8 @@ def test_modules_of_another_number_type_are_read() -> None:
         assert found.x.dtype == np.float64
         assert flows.exact_counterfactual(f, flow, x[0].numpy(), int(target[0])).certified
         assert flows.jacobian(flow, x).dtype == np.float64
+    half = f.bfloat16()  # a type that numpy does not have
+    assert flows.exact_counterfactual(half, flow, x[0].numpy(), 0, max_seconds=5).distance >= 0
     with torch.no_grad():  # gradients are needed, and asked for
         assert flows.jacobian(flow, x).shape == (3, 2, 2)
     with pytest.raises(ValueError, match=r"the model fails on torch.float32 points \['B', 2\]"):

@@ -5,6 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 from torch import nn
 
 from adapters import from_torch
@@ -119,6 +120,15 @@ def test_no_square_matrix_is_refused(edges: list[list[float]]) -> None:
     for make in (lambda: GraphConv(edges, 1, 1), lambda: graph_automorphisms(edges)):
         with pytest.raises(ValueError, match="edges must be a square matrix of finite numbers"):
             make()
+
+
+def test_what_are_no_numbers_is_refused() -> None:
+    for edges in ("abc", [[0, 1], [1]], csr_array(np.eye(2))):
+        with pytest.raises(TypeError, match="edges must be a square matrix of numbers"):
+            graph_automorphisms(edges)  # type: ignore[arg-type]
+    for features in (0, -1, 1.5):
+        with pytest.raises(ValueError, match="features must be a whole number"):
+            graph_automorphisms(np.eye(2), features)  # type: ignore[arg-type]
 
 
 def test_many_automorphisms_are_refused() -> None:

@@ -170,6 +170,10 @@ def test_what_is_no_representation_is_refused() -> None:
         Representation(cyclic(2), np.array([-np.eye(2), np.eye(2)]))
     with pytest.raises(ValueError, match=r"left actions"):
         Representation(cyclic(2), np.array([np.eye(2), [[1.0, 1.0], [0.0, 1.0]]]))
+    turn = np.array([[0.0, -1.0], [1.0, 0.0]])
+    for tolerance in (3.0, np.inf):  # whole numbers are not rounded: regions would be counted wrongly
+        with pytest.raises(ValueError, match="left actions"):
+            Representation(cyclic(2), np.array([np.eye(2), turn]), tolerance)
     # the inverse permutations are a right action, wrong for a group that does not commute
     inverse = np.argsort(np.array(list(permutations(range(3)))), axis=1)
     with pytest.raises(ValueError, match="left actions"):

@@ -38,6 +38,7 @@ from polytope.equivariant import (
     symmetrised,
     trivial,
 )
+from polytope.equivariant.symmetry.covering import require_covering
 from polytope.equivariant.symmetry.unit_action import unit_action
 from polytope.errors import IncompleteComplexError, SymmetryError, UnboundedDomainError
 from polytope.ir import Dense, absolute, relu
@@ -160,6 +161,28 @@ def test_any_fundamental_domain_gives_the_count() -> None:
     half = Polyhedron(np.array([[1.0, 0.0]]), np.zeros(1))
     found = enumerate_up_to_symmetry(make(), rho, domain_of(rho), fundamental=half)
     assert found.n_regions == len(whole("C4")) > len(found.part) > len(reduced("C4").part)
+
+
+def test_a_polyhedron_that_misses_orbits_is_refused() -> None:
+    """A quarter of the square meets every orbit of quarter turns; a bit less counted too few as exact."""
+    rho, make = SYMMETRIC["C4"]
+    square = domain_of(rho)
+    ((_, side), _) = square.bounds.T
+    found = enumerate_up_to_symmetry(make(), rho, square, fundamental=[[0.0, side], [0.0, side]])
+    assert found.exact
+    assert found.n_regions == len(whole("C4"))
+    for less in (0.1, side - 2**-50):
+        with pytest.raises(ValueError, match="must meet every orbit"):
+            enumerate_up_to_symmetry(make(), rho, square, fundamental=[[0.0, less], [0.0, side]])
+
+
+def test_a_polyhedron_that_rounded_rotations_do_not_move_everywhere_is_refused() -> None:
+    rho = rotation2d(dihedral(5))
+    disc = invariant_part(Polyhedron.box([-1, -1], [1, 1]), rho)
+    cone = fundamental_domain(rho, [0.3, -1.0])
+    require_covering(cone, disc, rho)
+    with pytest.raises(ValueError, match="must meet every orbit"):
+        require_covering(Polyhedron(cone.A, cone.b - 0.1), disc, rho)
 
 
 def test_images_of_the_fundamental_domain_tile() -> None:

@@ -24,6 +24,8 @@ from torch import Tensor
 from polytope.equivariant.groups.representations import Representation, permutation
 from polytope.equivariant.groups.tables import from_permutations
 from polytope.equivariant.layers import SetLinear
+from polytope.equivariant.spherical.harmonics import check_bandlimit
+from polytope.given import described
 from polytope.ir.arrays import floats
 from polytope.ir.maps import FloatArray
 
@@ -74,13 +76,15 @@ def graph_automorphisms(edges: ArrayLike, features: int = 1) -> Representation:
         The representation of the group on flat values, ``R^(n features)``.
 
     Raises:
-        ValueError: no square matrix of finite numbers; or more than 1,000 automorphisms.
+        TypeError: the edges are no numbers.
+        ValueError: no square matrix of finite numbers, features less than 1, or more than 1,000
+            automorphisms.
 
     Example:
         >>> len(graph_automorphisms([[0, 1, 0], [1, 0, 1], [0, 1, 0]]).group)
         2
     """
-    a = _square(edges, "graph_automorphisms")
+    a, features = _square(edges, "graph_automorphisms"), check_bandlimit(features, "features")
     n = len(a)
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from((i, {"own": a[i, i]}) for i in range(n))
@@ -98,7 +102,14 @@ def graph_automorphisms(edges: ArrayLike, features: int = 1) -> Representation:
 
 
 def _square(edges: ArrayLike, name: str) -> FloatArray:
-    a = floats(edges)
+    try:
+        a = floats(edges)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"{name}: edges must be a square matrix of numbers, not {described(edges)}."
+        ) from error
     if a.ndim != 2 or a.shape[0] != a.shape[1] or not len(a) or not np.isfinite(a).all():
-        raise ValueError(f"{name}: edges must be a square matrix of finite numbers, not of shape {a.shape}.")
+        raise ValueError(
+            f"{name}: edges must be a square matrix of finite numbers, [n, n]; given is {a.shape}."
+        )
     return a

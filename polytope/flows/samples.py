@@ -8,6 +8,7 @@ from math import log
 import numpy as np
 import torch
 
+from polytope.flows.exact.lowering import checked_flow
 from polytope.flows.flow import Flow
 from polytope.flows.training import LogDensity, log_weights
 from polytope.ir.oneline import one_line_of_estimates
@@ -46,6 +47,7 @@ def effective_sample_size(
         rng: source of randomness; ``numpy.random.default_rng(0)`` where ``None``.
 
     Raises:
+        TypeError: log_density gives no tensor.
         ValueError: fewer than two samples, or no density at one of them that is a number.
 
     Example:
@@ -58,9 +60,10 @@ def effective_sample_size(
     References: Kong, Liu, Wong (1994), "Sequential Imputations and Bayesian Missing Data Problems",
         https://doi.org/10.1080/01621459.1994.10476469
     """
-    if n < 2:
-        raise ValueError(f"effective_sample_size: at least two samples are needed, not {n}.")
+    if not isinstance(n, int | np.integer) or n < 2:
+        raise ValueError(f"effective_sample_size: at least two samples are needed, not {n!r}.")
     generator = rng or np.random.default_rng(0)
+    checked_flow(flow, "effective_sample_size")
     with torch.no_grad():
         sizes = [min(AT_ONCE, n - begin) for begin in range(0, n, AT_ONCE)]
         parts = [log_weights(flow, log_density, size, generator) for size in sizes]

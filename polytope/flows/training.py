@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from polytope.errors import FlowError
 from polytope.flows.flow import Flow
+from polytope.given import described
 from polytope.ir.maps import FloatArray
 from polytope.ir.oneline import one_line
 
@@ -121,7 +122,8 @@ def fit_to_density(
         The losses and the time; the flow itself is changed.
 
     Raises:
-        ValueError: steps, batch_size or learning_rate that are not positive.
+        TypeError: log_density gives no tensor.
+        ValueError: steps, batch_size or learning_rate that are not positive, or a density without gradients.
         FlowError: the loss is not finite any more.
 
     Example:
@@ -152,6 +154,10 @@ def log_weights(flow: Flow, log_density: LogDensity, n: int, rng: np.random.Gene
     z = flow.rows(flow.base.draw(rng, (n, flow.dim)))
     x, logdet = flow.forward(z)
     told = log_density(x.reshape(n, *flow.shape))
+    if not isinstance(told, torch.Tensor):
+        raise TypeError(f"log_density: a tensor is expected, not {described(told)}.")
+    if x.requires_grad and not told.requires_grad:
+        raise ValueError("log_density: no gradients go through it, so that a flow cannot be fitted to it.")
     if tuple(told.shape) != (n,):
         raise ValueError(
             f"log_density: one number for each of {n} points is expected, not {list(told.shape)}."
@@ -160,8 +166,12 @@ def log_weights(flow: Flow, log_density: LogDensity, n: int, rng: np.random.Gene
 
 
 def _check(name: str, steps: int, batch_size: int, learning_rate: float) -> None:
-    if steps < 1 or batch_size < 1 or not learning_rate > 0:
-        raise ValueError(f"{name}: steps, batch_size and learning_rate must be positive.")
+    counts = all(isinstance(count, int | np.integer) and count > 0 for count in (steps, batch_size))
+    if not counts or not isinstance(learning_rate, int | float | np.floating) or not learning_rate > 0:
+        raise ValueError(
+            f"{name}: steps, batch_size and learning_rate must be positive, the first two whole numbers, not "
+            f"{steps!r}, {batch_size!r}, {learning_rate!r}."
+        )
 
 
 def _descend(

@@ -33,7 +33,8 @@ class Representation:
     Arguments:
         group: the group.
         matrices: ``[G, d, d]``, one for each element.
-        tolerance: largest entry of ``rho(gh) - rho(g) rho(h)``, relative to the largest entry of all.
+        tolerance: largest entry of ``rho(gh) - rho(g) rho(h)``, relative to the largest entry of all; 0 for
+            matrices of whole numbers, whatever is given.
 
     Raises:
         ValueError: the matrices are not a representation; the message names two elements.
@@ -52,7 +53,8 @@ class Representation:
             raise ValueError(
                 f"Representation: expected {len(self.group)} square matrices, [G, d, d], got shape {M.shape}."
             )
-        room = self.tolerance * max(float(np.abs(M).max(initial=0.0)), 1.0)
+        rounded = bool((np.round(M) != M).any())  # whole numbers have no rounding to tolerate
+        room = self.tolerance * max(float(np.abs(M).max(initial=0.0)), 1.0) if rounded else 0.0
         identity = self.group.identity
         if not np.abs(M[identity] - np.eye(self.dim)).max(initial=0.0) <= room:
             raise ValueError(

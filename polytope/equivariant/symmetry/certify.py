@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from polytope.engines.amounts import Seconds
+from polytope.engines.amounts import Seconds, whole
 from polytope.engines.budget import Budget, BudgetSpent
 from polytope.equivariant.groups.representations import Representation
 from polytope.equivariant.symmetry.defect import defect, equivariance_error, evaluation_room, require_fit
@@ -102,6 +102,7 @@ def certify_equivariance(
     network = as_network(network)
     domain = as_domain(domain, network.input_dim)
     require_fit(network, rho_in, rho_out)
+    max_regions = whole(max_regions, "max_regions", "a whole number is expected")
     budget = Budget(None, max_seconds)
     center, _ = domain.inscribed_ball
     box = domain.bounds if domain.is_bounded else None

@@ -74,9 +74,9 @@ def _moved(rho: Representation, p: FloatArray) -> bool:
 
 
 def _invariant_product(rho: Representation) -> FloatArray:
-    """The mean of the Gram matrices: an inner product that the group preserves."""
-    mean: FloatArray = np.einsum("gki,gkj->ij", rho.matrices, rho.matrices) / len(rho)
-    return mean
+    """The sum of the Gram matrices, an inner product that the group preserves: integers where they are."""
+    total: FloatArray = np.einsum("gki,gkj->ij", rho.matrices, rho.matrices)
+    return total
 
 
 def _irredundant(rows: FloatArray) -> Polyhedron:
@@ -107,11 +107,11 @@ def require_invariant(domain: Polyhedron, rho: Representation, *, tolerance: flo
     if domain.dim != rho.dim:
         raise ValueError(f"The domain lies in R^{domain.dim}, the group acts on R^{rho.dim}.")
     exact = bool((rho.matrices == np.round(rho.matrices)).all())
-    rows = {_key(row) for row in _rationals(domain)} if exact else set()
+    rows = {_key(row) for row in integer_rows(domain)} if exact else set()
     for g in rho.group.generators:
         for i, row in enumerate(domain.A):
             if exact:
-                moved = _moved_row(row, float(domain.b[i]), rho.matrices[g])
+                moved = moved_row(row, float(domain.b[i]), rho.matrices[g])
                 if _key(moved) not in rows:
                     _check_exactly(domain, moved, g, i)
             else:
@@ -151,13 +151,13 @@ def _integers(entries: list[Fraction]) -> list[int]:
     return [int(v * scale) for v in entries]
 
 
-def _rationals(domain: Polyhedron) -> list[list[int]]:
+def integer_rows(domain: Polyhedron) -> list[list[int]]:
     """The rows ``(A, -b)``, each as integers."""
     rows = np.column_stack([domain.A, -domain.b]).tolist()
     return [_integers([Fraction(v) for v in row]) for row in rows]
 
 
-def _moved_row(row: FloatArray, limit: float, matrix: FloatArray) -> list[int]:
+def moved_row(row: FloatArray, limit: float, matrix: FloatArray) -> list[int]:
     """The row ``row @ matrix`` with its limit, for a matrix of integers."""
     entries = [Fraction(v) for v in row.tolist()]
     moved = [sum((e * int(m) for e, m in zip(entries, c, strict=True)), Fraction(0)) for c in matrix.T]
@@ -172,7 +172,7 @@ def _key(row: list[int]) -> tuple[Fraction, ...]:
 
 def _check_exactly(domain: Polyhedron, row: list[int], g: int, i: int) -> None:
     """The maximum of a row over the domain, in rational arithmetic."""
-    point = positive_point(_rationals(domain), row)
+    point = positive_point(integer_rows(domain), row)
     if point is not None:
         raise _outside(g, i, np.array([float(v) for v in point]))
 

@@ -22,6 +22,7 @@ from polytope.engines.engine import Engine
 from polytope.engines.facet_flip import FacetFlip
 from polytope.engines.sampling import clear_patterns
 from polytope.equivariant.groups.representations import Representation
+from polytope.equivariant.symmetry.covering import require_covering
 from polytope.equivariant.symmetry.domains import fundamental_domain, require_invariant
 from polytope.equivariant.symmetry.orbits import Orbits, PatternIndex, orbits
 from polytope.equivariant.symmetry.unit_action import UnitAction, unit_action
@@ -157,7 +158,7 @@ def enumerate_up_to_symmetry(
     domain: DomainLike,
     engine: Engine | None = None,
     *,
-    fundamental: Polyhedron | None = None,
+    fundamental: DomainLike | None = None,
     max_regions: int | None = None,
     max_seconds: Seconds | None = None,
     max_memory: Bytes | None = None,
@@ -172,7 +173,7 @@ def enumerate_up_to_symmetry(
         domain: a polyhedron that the group preserves, or a box as of ``enumerate_regions``.
         engine: as for ``enumerate_regions``. A ``FacetFlip`` starts from the image of its start.
         fundamental: a fundamental domain, by default ``fundamental_domain(rho)``; any polyhedron that meets
-            every orbit of points will do.
+            every orbit of points will do, which is proved for matrices of integers, and tried for others.
         max_regions, max_seconds, max_memory, progress: as for ``enumerate_regions``, of the part enumerated.
         tolerance: largest difference between rows of units that follow each other, relative to their size.
             Where it is needed the result is not ``exact``, and its bounds are wide; ``symmetrised`` gives a
@@ -182,7 +183,8 @@ def enumerate_up_to_symmetry(
         The regions that meet the fundamental domain, with the numbers and orbits of all.
 
     Raises:
-        ValueError: dimensions differ, or the group does not preserve the domain.
+        ValueError: dimensions differ, the group does not preserve the domain, or ``fundamental`` misses an
+            orbit.
         SymmetryError: an element does not permute the units.
         EmptyDomainError: the domain has no interior.
 
@@ -202,7 +204,11 @@ def enumerate_up_to_symmetry(
     domain = as_domain(domain, network.input_dim)
     require_invariant(domain, rho)
     action = unit_action(network, rho, tolerance=tolerance)
-    F = fundamental_domain(rho) if fundamental is None else fundamental
+    if fundamental is None:
+        F = fundamental_domain(rho)
+    else:
+        F = as_domain(fundamental, network.input_dim, "fundamental")
+        require_covering(F, domain, rho)
     inner = Polyhedron(np.concatenate([domain.A, F.A]), np.concatenate([domain.b, F.b]))
     part = enumerate_regions(
         network,

@@ -7,10 +7,10 @@ from torch import nn
 
 from polytope.errors import LoadError, NotPiecewiseLinearError
 from polytope.flows.exact.composition import compose
-from polytope.flows.exact.lowering import checked_piecewise_linear
+from polytope.flows.exact.lowering import checked_flow, checked_piecewise_linear
 from polytope.flows.flow import Flow
 from polytope.flows.layers.conditioner import conditioner_network
-from polytope.given import traced
+from polytope.given import described, traced
 from polytope.ir import Layer, Network, stack
 from polytope.ir.algebra import identity
 
@@ -40,10 +40,11 @@ def behind_flow(classifier: Network | nn.Module, flow: Flow, who: str, *, data_t
 
 def classifier_network(classifier: Network | nn.Module, flow: Flow, who: str) -> Network:
     """The classifier alone, which fits the flow; arguments and errors as above."""
+    checked_flow(flow, who)
     if not isinstance(classifier, Network):
         if not isinstance(classifier, nn.Module):
             raise TypeError(
-                f"{who}: the classifier must be a Network or a torch module, not {type(classifier)}."
+                f"{who}: the classifier must be a Network or a torch module, not {described(classifier)}."
             )
         classifier = _read(classifier, flow)
     if classifier.input_dim != flow.dim:

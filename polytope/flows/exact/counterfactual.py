@@ -19,6 +19,7 @@ from polytope.bounds.signs import signs_at
 from polytope.engines.amounts import Seconds, from_zero
 from polytope.engines.budget import Budget, BudgetSpent, Progress
 from polytope.flows.exact.behind import behind_flow
+from polytope.flows.exact.lowering import checked_flow
 from polytope.flows.flow import Flow
 from polytope.flows.geometry import base_points
 from polytope.geometry.norms import as_norm
@@ -112,6 +113,7 @@ def exact_counterfactual(
         >>> found.certified, found.distance, found.x.tolist()
         (True, 2.0, [4.0, 3.0])
     """
+    checked_flow(flow, "exact_counterfactual")
     ends = _ends(box, flow.dim)
     whole = behind_flow(f, flow, "exact_counterfactual", data_too=ends is not None)
     point = _vector(x, "x")
@@ -227,10 +229,12 @@ def _ends(box: ArrayLike | None, dim: int) -> FloatArray | None:
     if box is None:
         return None
     ends = _vector(box, "the box")
-    if np.shape(box) != (2, dim) or np.isnan(ends).any():
+    if np.shape(box) != (2, dim):
         raise ValueError(f"exact_counterfactual: the box must be numbers [2, {dim}], not {np.shape(box)}.")
     ends = ends.reshape(2, dim)
-    if not (ends[0] <= ends[1]).all():
+    if np.isnan(ends).any():
+        raise ValueError("exact_counterfactual: an end of the box is no number (NaN).")
+    if not ((ends[0] <= ends[1]) & (ends[0] < np.inf) & (ends[1] > -np.inf)).all():
         raise ValueError("exact_counterfactual: the box is empty: a lower end is above an upper one.")
     return ends if np.isfinite(ends).any() else None
 

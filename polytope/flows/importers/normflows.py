@@ -21,7 +21,7 @@ from polytope.flows.layers.bijection import Bijection
 from polytope.flows.layers.chain import Split2d
 from polytope.flows.layers.conditioner import Select
 from polytope.flows.layers.couplings import AdditiveCoupling, AffineCoupling
-from polytope.flows.layers.wrapped import Wrapped
+from polytope.flows.layers.wrapped import Wrapped, finite_row
 
 Shape = tuple[int, ...]
 
@@ -109,9 +109,7 @@ def _context(flow: Any, shape: Shape, context: ArrayLike | None) -> Tensor | Non
         raise ValueError(
             "from_normflows: a ConditionalNormalizingFlow is a family of flows; context= says which one."
         )
-    row = torch.as_tensor(np.asarray(context, dtype=float)).reshape(1, -1)
-    if not torch.isfinite(row).all():
-        raise ValueError("from_normflows: the context must be finite.")
+    row = finite_row(context, "from_normflows: the context")[None]
     try:
         with torch.no_grad():
             deepcopy(flow).double().eval().log_prob(torch.full((1, *shape), 0.25).double(), context=row)
@@ -252,7 +250,7 @@ class _LogSigmoid(nn.Module):
 
 def _inside(net: Any) -> list[nn.Module]:
     """The modules of a conditioner, copied, in float64."""
-    inner = deepcopy(getattr(net, "net", net)).double()
+    inner = deepcopy(getattr(net, "net", net)).double().eval()
     return list(inner) if isinstance(inner, nn.Sequential) else [inner]
 
 
@@ -317,7 +315,7 @@ def _base(q0: Any, shape: Shape, label: int | None, context: Tensor | None = Non
         k = _label(label, q0.num_classes)
         loc, log_scale = q0.loc[..., k], q0.log_scale[..., k]
     elif isinstance(q0, nf.ConditionalDiagGaussian) and context is not None:
-        loc, log_scale = deepcopy(q0.context_encoder).double()(context)[0].chunk(2, dim=-1)
+        loc, log_scale = deepcopy(q0.context_encoder).double().eval()(context)[0].chunk(2, dim=-1)
     else:
         raise _no_rule(q0)
     ends = [v.detach().double().expand(shape).ravel() for v in (loc, log_scale)]
@@ -326,7 +324,7 @@ def _base(q0: Any, shape: Shape, label: int | None, context: Tensor | None = Non
 
 def _label(label: int | None, classes: int) -> int:
     """The number of a class."""
-    if label is None or label != int(label) or not 0 <= label < classes:
+    if isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < classes:
         raise ValueError(
             f"from_normflows: the model has classes 0 .. {classes - 1}; label= must be one, not {label}."
         )

@@ -10,13 +10,15 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-from polytope.errors import UnsupportedOpError
+from polytope.errors import FlowError, UnsupportedOpError
 from polytope.flows.base import BaseName
 from polytope.flows.flow import Flow
 from polytope.flows.layers.affine import Permute, gaussian_layer
 from polytope.flows.layers.bijection import Bijection
 from polytope.flows.layers.couplings import AdditiveCoupling, AffineCoupling
-from polytope.flows.layers.wrapped import Wrapped
+from polytope.flows.layers.wrapped import Wrapped, finite_row
+
+RETURNS = 1e-2  # by how much numerical inverses may be off, relative to the base point's size
 
 
 def from_zuko(flow: Any, context: ArrayLike | None = None) -> Flow:
@@ -35,7 +37,8 @@ def from_zuko(flow: Any, context: ArrayLike | None = None) -> Flow:
         TypeError: it is no zuko flow; a transform alone has no base.
         UnsupportedOpError: the base is not supported, or the flow needs a context.
         ValueError: the context is of another length, or not finite.
-        FlowError: a transform cannot be evaluated.
+        FlowError: a transform cannot be evaluated. The flow itself raises it where zuko's numerical inverses
+            end at the bounds of their search.
 
     References: Rozet et al., zuko, https://github.com/probabilists/zuko
     """
@@ -43,7 +46,7 @@ def from_zuko(flow: Any, context: ArrayLike | None = None) -> Flow:
 
     if not isinstance(flow, ZukoFlow):
         raise TypeError(f"from_zuko: expected a zuko Flow (transform and base), not {type(flow).__name__}.")
-    whole, given = deepcopy(flow).double(), _given(context)
+    whole, given = deepcopy(flow).double().eval(), _given(context)
     dim = _dimension(whole, given)
     parts = list(getattr(whole.transform, "transforms", [whole.transform]))
     base, first = _base(whole.base, given)
@@ -55,10 +58,7 @@ def _given(context: ArrayLike | None) -> Tensor | None:
     """The context as one row of finite numbers."""
     if context is None:
         return None
-    row = torch.as_tensor(np.asarray(context, dtype=float)).ravel()
-    if not torch.isfinite(row).all():
-        raise ValueError("from_zuko: the context must be finite.")
-    return row
+    return finite_row(context, "from_zuko: the context")
 
 
 def _dimension(whole: Any, context: Tensor | None) -> int:
@@ -92,12 +92,31 @@ def _layer(part: Any, dim: int, context: Tensor | None) -> Bijection:
         if coupling is not None:
             return coupling
     return Wrapped(
-        lambda z: part(context).inv.call_and_ladj(z),
-        lambda x: part(context).call_and_ladj(x),
+        lambda z: _back(part(context), z),
+        lambda x: _summed(part(context), x),
         (dim,),
         f"from_zuko ({type(part).__name__})",
         part,
     )
+
+
+def _summed(transform: Any, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Moved points, and log-determinants ``[B]``, of transforms of single numbers too."""
+    moved, logdet = transform.call_and_ladj(points)
+    return moved, logdet.sum(dim=-1) if logdet.ndim == points.ndim else logdet
+
+
+def _back(transform: Any, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Against a transform, which zuko inverts by bisection between bounds where there is no formula."""
+    moved, logdet = _summed(transform.inv, z)
+    with torch.no_grad():
+        away = (transform(moved) - z).abs() > RETURNS * (1 + z.abs())
+    if away.any():
+        raise FlowError(
+            f"from_zuko: zuko's inverse does not lead back at {int(away.any(dim=1).sum())} of {len(z)} "
+            "points: what it looks for lies outside of its bounds."
+        )
+    return moved, logdet
 
 
 def _coupling(part: Any, context: Tensor | None) -> Bijection | None:

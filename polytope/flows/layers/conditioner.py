@@ -210,4 +210,4 @@ def _one(linear: LinearMap, bias: FloatArray | None = None, activation: Activati
 
 
 def _array(values: Tensor) -> FloatArray:
-    return np.array(values.detach().cpu().numpy(), dtype=float)
+    return np.array(values.detach().to("cpu", torch.float64).numpy())

@@ -11,16 +11,33 @@ from math import prod
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from polytope.errors import FlowError
 from polytope.flows.base import Base, BaseName
 from polytope.flows.flow import Flow
 from polytope.flows.layers.bijection import Bijection, Moved
+from polytope.given import described
+from polytope.ir.arrays import floats
 
 Way = Callable[[Tensor], Tensor | Moved]
 """Points ``[B, D]`` to points, or to points and log-determinants ``[B]``."""
 Named = tuple[str, Way]
+
+
+SMALL = 256  # coordinates up to which Jacobians are looked at: one step back for each
+
+
+def finite_row(given: ArrayLike, name: str) -> Tensor:
+    """Finite numbers in a row."""
+    try:
+        row = torch.from_numpy(floats(given).ravel().copy())
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be of real numbers, not {described(given)}.") from error
+    if not torch.isfinite(row).all():
+        raise ValueError(f"{name} must be finite.")
+    return row
 
 
 class Wrapped(Bijection):
@@ -93,13 +110,18 @@ class Wrapped(Bijection):
                 f"{self.name}: its {direction} direction fails on {points.dtype} points "
                 f"{['B', *self.shape]}: {text}"
             ) from error
-        found, logdet = said if isinstance(said, tuple) else (said, None)
+        found, logdet = said if isinstance(said, tuple) and len(said) == 2 else (said, None)
         n = len(points)
-        fits = isinstance(found, Tensor) and found.shape[:1] == (n,) and found.numel() == points.numel()
+        fits = (
+            isinstance(found, Tensor)
+            and found.is_floating_point()
+            and found.shape[:1] == (n,)
+            and found.numel() == points.numel()
+        )
         if not fits or not (logdet is None or (isinstance(logdet, Tensor) and logdet.numel() in (1, n))):
             raise ValueError(
-                f"{self.name}: its {direction} direction must give points {['B', *self.shape]}, or these and "
-                f"log-determinants [B]."
+                f"{self.name}: its {direction} direction must give real points {['B', *self.shape]}, or "
+                f"these and log-determinants [B]."
             )
         if logdet is not None:
             logdet = logdet.reshape(-1).expand(n) if logdet.numel() == 1 else logdet.reshape(n)
@@ -126,14 +148,16 @@ def wrap(
         inverse: the same from data to base.
         dim: D, or the shape of one point, which both directions then read and give.
         base: see ``Flow``.
-        tolerance: by how much both directions may fail to undo each other at random points, relative to the
-            size of these.
+        tolerance: by how much both directions may fail to undo each other at eight random points, relative to
+            the size of these; and log-determinants may differ from those of Jacobians, which are looked at
+            where gradients go through and a point has at most 256 coordinates.
 
     Returns:
         The flow, in the number type of its parameters, float64 without any.
 
     Raises:
-        ValueError: points or log-determinants of another shape, or directions that do not undo each other.
+        ValueError: points or log-determinants of another shape, directions that do not undo each other or
+            mix the points of a batch, or log-determinants that are not those of the Jacobians.
         FlowError: a direction fails, or gives numbers that are not finite.
 
     Example:
@@ -143,25 +167,64 @@ def wrap(
         >>> flows.jacobian_spectrum(sinh, [[0.0, 1.0]]).round(6).tolist()
         [[1.414214, 1.0]]
     """
-    shape = (int(dim),) if isinstance(dim, int | np.integer) else tuple(int(n) for n in dim)
+    shape = (dim,) if isinstance(dim, int | np.integer) else dim
+    if not isinstance(shape, Sequence | torch.Size) or not all(
+        isinstance(n, int | np.integer) for n in shape
+    ):
+        raise TypeError(f"wrap: dim must be the dimension or the shape of a point, not {described(dim)}.")
+    shape = tuple(int(n) for n in shape)
     if not callable(forward) or not callable(inverse):
         raise TypeError("wrap: forward and inverse must be functions or modules.")
-    flow = Flow([Wrapped(forward, inverse, shape, "wrap")], base, shape)
+    if not tolerance > 0:
+        raise ValueError(f"wrap: the tolerance must be positive, not {tolerance}.")
+    layer = Wrapped(forward, inverse, shape, "wrap")
+    flow = Flow([layer], base, shape)
     checked_inverse(flow, tolerance, "wrap")
+    if flow.dim <= SMALL:
+        z = flow.rows(flow.base.draw(np.random.default_rng(1), (8, flow.dim)))
+        checked_logdet(layer, z, tolerance, "wrap")
     return flow
 
 
 def checked_inverse(flow: Flow, tolerance: float, who: str) -> None:
-    """Refuse a flow whose directions do not undo each other at random base points."""
+    """Refuse a flow whose directions do not undo each other at random base points, each by itself."""
     z = flow.rows(flow.base.draw(np.random.default_rng(0), (8, flow.dim)))
     with torch.no_grad():
         x, there = flow.forward(z)
         again, back = flow.inverse(x)
-    off = max(
-        float((again - z).abs().max() / (1 + z.abs().max())), float((there + back).abs().max()) / flow.dim
-    )
+        alone = torch.cat([flow.forward(z[:1])[0], flow.inverse(x[:1])[0]])
+    off = max(_apart(again, z), float((there + back).abs().max()) / flow.dim)
     if not off <= tolerance:
         raise ValueError(
             f"{who}: the directions do not undo each other: points or log-determinants are off by {off:.3g}. "
             "forward leads from base to data; tolerance= says what is allowed."
+        )
+    if not _apart(alone, torch.cat([x[:1], again[:1]])) <= tolerance:
+        raise ValueError(
+            f"{who}: a point moves elsewhere alone than in a batch; modules with batch normalisation or "
+            "dropout must be in evaluation mode."
+        )
+
+
+def _apart(one: Tensor, other: Tensor) -> float:
+    """The greatest difference, relative to the size of the points."""
+    return float((one - other).abs().max() / (1 + other.abs().max()))
+
+
+def checked_logdet(layer: Wrapped, points: Tensor, tolerance: float, who: str) -> None:
+    """Refuse a log-determinant from base to data that is not that of the Jacobian."""
+    with torch.no_grad():
+        x, said = layer(points)
+        there, back = (
+            layer._jacobian(("forward", layer.there), points),
+            layer._jacobian(("inverse", layer.back), x),
+        )
+    J = there if there is not None else None if back is None else torch.linalg.inv(back)
+    if J is None:
+        return
+    off = float((torch.linalg.slogdet(J)[1] - said).abs().max()) / layer.dim
+    if not off <= tolerance:
+        raise ValueError(
+            f"{who}: the log-determinants are not those of the Jacobians, by {off:.3g} for each coordinate. "
+            "forward gives log |det dx/dz|, inverse log |det dz/dx|."
         )
