@@ -217,6 +217,9 @@ def test_what_has_no_exact_answer_is_refused() -> None:
         flows.class_mass(pair, small(), space)
     with pytest.raises(UnboundedDomainError, match="pullback_decision_boundary: the domain is unbounded"):
         flows.pullback_decision_boundary(pair, small(), space)
+    for samples, confidence in ((0, 0.9), (1.5, 0.9), (10, 1.0), (10, "a")):
+        with pytest.raises(ValueError, match="samples must be positive whole numbers"):
+            flows.region_mass(small(), box(2, 1.0), samples=samples, confidence=confidence)
     with pytest.raises(ValueError, match=r"domain lies in R\^3"):
         flows.region_mass(small(), box(3, 1.0))
     with pytest.raises(TypeError, match="domain"):

@@ -178,6 +178,11 @@ def test_bits_of_uniform_bytes() -> None:
     flow = flows.Flow([flows.Permute([2, 0, 1])], base="uniform")
     x = np.random.default_rng(0).integers(0, 16, (50, 3)) / 16
     noise = np.random.default_rng(1).random((50, 3))
+    for levels in (0, 2.5):
+        with pytest.raises(ValueError, match="levels must be a whole number"):
+            flows.bits_per_dimension(flow, x, levels=levels)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"base_points: expected a flows\.Flow"):
+        flows.jacobian_spectrum(None, x)  # type: ignore[arg-type]
     assert flows.bits_per_dimension(flow, x, levels=16, noise=noise) == pytest.approx(4, abs=1e-12)
 
 

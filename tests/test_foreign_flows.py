@@ -72,6 +72,26 @@ def test_wrapped_flows_can_be_trained() -> None:
     np.testing.assert_allclose(scale.log_scale.detach().exp(), x.std(axis=0), rtol=0.1)
 
 
+def test_methods_of_a_module_bring_its_parameters() -> None:
+    """A float32 module's methods read float32 points."""
+
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(1, 1)
+
+        def turned(self, z: Tensor) -> Tensor:
+            return torch.cat([z[:, :1], z[:, 1:] + self.net(z[:, :1])], dim=1)
+
+        def back(self, x: Tensor) -> Tensor:
+            return torch.cat([x[:, :1], x[:, 1:] - self.net(x[:, :1])], dim=1)
+
+    module = Shifted()
+    flow = flows.wrap(module.turned, module.back, 2)
+    assert [p.data_ptr() for p in flow.parameters()] == [p.data_ptr() for p in module.parameters()]
+    assert flow.log_prob(np.zeros((1, 2))).dtype == torch.float32
+
+
 def test_wrapped_flows_have_no_exact_regions() -> None:
     flow = flows.wrap(torch.sinh, torch.asinh, 2)
     assert not flow.is_piecewise_linear

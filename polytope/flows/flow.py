@@ -88,8 +88,9 @@ class Flow(Chain):
         fits = values.ndim == 2 and values.shape[1] == self.dim
         if not fits and tuple(values.shape[1:]) != self.shape:
             raise ValueError(
-                f"The flow expects points of shape [B, {self.dim}] or {['B', *self.shape]}, "
-                f"not {list(values.shape)}."
+                f"The flow expects points of shape {_batch((self.dim,))}"
+                f"{'' if self.shape == (self.dim,) else ' or ' + _batch(self.shape)}, "
+                f"not {list(values.shape)}; one point is a batch of 1."
             )
         if not torch.isfinite(values).all():
             raise ValueError("The flow was given points with numbers that are not finite.")
@@ -160,6 +161,10 @@ class Flow(Chain):
         with torch.no_grad():
             x, _ = self.forward(z)
         return x.reshape(n, *self.shape)
+
+
+def _batch(shape: tuple[int, ...]) -> str:
+    return f"[B, {', '.join(map(str, shape))}]"
 
 
 def _checked(points: Tensor, logdet: Tensor, direction: str) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from polytope.flows.exact.lowering import checked_flow
 from polytope.flows.flow import Flow, Points
 from polytope.ir.maps import FloatArray
 
@@ -41,7 +42,7 @@ def jacobian(flow: Flow, z: Points) -> FloatArray:
         >>> flows.jacobian(linear, [[0.0, 0.0]]).tolist()
         [[[2.0, 1.0], [0.0, 4.0]]]
     """
-    rows = flow.rows(z).detach()
+    rows = checked_flow(flow, "jacobian").rows(z).detach()
     parts = torch.split(rows, max(1, TOGETHER // flow.dim**2))
     blocks = [_jacobians(flow, part) for part in parts]
     return np.concatenate([np.zeros((0, flow.dim, flow.dim)), *blocks])
@@ -75,6 +76,7 @@ def base_points(flow: Flow, x: Points) -> FloatArray:
         ValueError: points of another shape, or not finite.
         FlowError: a number overflows: the flow is not invertible there in its number type.
     """
+    checked_flow(flow, "base_points")
     with torch.no_grad():
         return np.asarray(flow.inverse(flow.rows(x))[0].cpu().numpy(), dtype=float)
 

@@ -130,7 +130,10 @@ def _readable(f: Model) -> Model:
                 f"counterfactual: the model fails on {x.dtype} points {['B', x.shape[1]]}: {text}"
             ) from error
         if not isinstance(said, Tensor):
-            raise ValueError(f"counterfactual: the model must give a tensor, not {type(said).__name__}.")
+            raise ValueError(
+                f"counterfactual: the model must give a tensor, not {type(said).__name__}: it climbs "
+                "gradients of a torch module or function. exact_counterfactual takes networks."
+            )
         return said.to(x)
 
     return read

@@ -240,9 +240,11 @@ def bits_per_dimension(
         Bits for each dimension, the mean over the data.
 
     Raises:
-        ValueError: data of another shape, or not finite.
+        ValueError: data of another shape, or not finite; levels below 1.
         FlowError: a number overflows: the flow is not invertible there in its number type.
     """
+    if not isinstance(levels, int | np.integer) or levels < 1:
+        raise ValueError(f"bits_per_dimension: levels must be a whole number of at least 1, not {levels!r}.")
     rows = flow.rows(data)
     if noise is not None:
         rows = rows + flow.rows(noise.reshape(tuple(rows.shape))) / levels

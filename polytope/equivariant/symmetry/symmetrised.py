@@ -28,7 +28,7 @@ from polytope.ir.maps import FloatArray, IntArray
 from polytope.ir.oneline import one_line
 from polytope.ir.same_activation import members
 
-NEAR = 1e-6  # how far from 1 a factor between units may be: the tied network is proved symmetric in any case
+NEAR = 1e-6  # how far from 1 a factor between units may be, or the tolerance: ties are proved in any case
 Signed = tuple[IntArray, IntArray, FloatArray]  # value i at rho(g) x is sign times value j at x
 NO_TIES: Signed = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
 ONE: Signed = (np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64), np.ones(1))
@@ -141,7 +141,7 @@ def _actions(
                 rows.append(NO_TIES if rho_out is None else _of_matrix(rho_out.matrices[g]))
                 continue
             rows.append(_of_preactivations(network, number, action))
-            values.append(_of_units(network, number, g, action))
+            values.append(_of_units(network, number, g, action, max(NEAR, tolerance)))
         found.append(_Action(tuple(values), tuple(rows)))
     return found
 
@@ -152,12 +152,12 @@ def _of_matrix(matrix: FloatArray) -> Signed:
     return i, j, matrix[i, j]
 
 
-def _of_units(network: Network, number: int, g: int, action: LayerwiseAction) -> Signed:
+def _of_units(network: Network, number: int, g: int, action: LayerwiseAction, near: float) -> Signed:
     """What an element does to the units of a layer."""
     first, last = network.unit_offsets[number : number + 2]
     source, scale = action.source[first:last] - first, action.scale[first:last]
     sign = np.sign(scale)
-    if not np.array_equal(np.sort(source), np.arange(len(source))) or (np.abs(scale - sign) > NEAR).any():
+    if not np.array_equal(np.sort(source), np.arange(len(source))) or (np.abs(scale - sign) > near).any():
         raise SymmetryError(f"symmetrised: element {g} does not permute the units of a layer up to signs.")
     return np.arange(len(source)), source, sign
 

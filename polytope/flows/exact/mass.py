@@ -165,8 +165,13 @@ class _Draws:
     rng: np.random.Generator | None
 
     def __post_init__(self) -> None:
-        if self.samples < 1 or not 0 < self.confidence < 1:
-            raise ValueError("Masses: samples must be positive, and confidence lie between 0 and 1.")
+        whole = isinstance(self.samples, int | np.integer) and self.samples > 0
+        share = isinstance(self.confidence, int | float | np.floating) and 0 < self.confidence < 1
+        if not whole or not share:
+            raise ValueError(
+                "Masses: samples must be positive whole numbers, and confidence lie between 0 and 1, not "
+                f"{self.samples!r}, {self.confidence!r}."
+            )
 
 
 def _regions(network: Network, domain: DomainLike, budget: Budget, who: str) -> RegionComplex:

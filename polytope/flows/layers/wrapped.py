@@ -143,8 +143,9 @@ def wrap(
     (a fixed point, a bisection) takes them from the other one.
 
     Arguments:
-        forward: from base to data, a function or a module: points ``[B, D]`` to points ``[B, D]``, or to
-            ``(points, log |det| [B])``. Without log-determinants they are computed from Jacobians.
+        forward: from base to data, a function, a module or a method of one, whose parameters are then those
+            of the flow: points ``[B, D]`` to points ``[B, D]``, or to ``(points, log |det| [B])``. Without
+            log-determinants they are computed from Jacobians.
         inverse: the same from data to base.
         dim: D, or the shape of one point, which both directions then read and give.
         base: see ``Flow``.
@@ -177,7 +178,9 @@ def wrap(
         raise TypeError("wrap: forward and inverse must be functions or modules.")
     if not tolerance > 0:
         raise ValueError(f"wrap: the tolerance must be positive, not {tolerance}.")
-    layer = Wrapped(forward, inverse, shape, "wrap")
+    owners = [getattr(way, "__self__", None) for way in (forward, inverse)]
+    holder = nn.ModuleList(dict.fromkeys(owner for owner in owners if isinstance(owner, nn.Module)))
+    layer = Wrapped(forward, inverse, shape, "wrap", holder)
     flow = Flow([layer], base, shape)
     checked_inverse(flow, tolerance, "wrap")
     if flow.dim <= SMALL:
