@@ -226,6 +226,9 @@ def test_what_does_not_fit_is_refused() -> None:
         LiftingConv2d(cyclic(4), 1, 1, 3, padding=-1)
     with pytest.raises(ValueError, match="in_features must be"):
         SetLinear(0, 1)
+    for shape in ((1, 4, 5), (4, 2), (1, 0, 2), (1, 4, 2, 1)):
+        with pytest.raises(ValueError, match=r"SetLinear reads \[B, n, 2\]"):
+            SetLinear(2, 3)(torch.zeros(shape))
     with pytest.raises(ValueError, match=r"GroupPool reads \[c \* 4"):
         GroupPool(cyclic(4))(torch.zeros(1, 6, 2, 2))
 

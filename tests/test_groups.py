@@ -184,6 +184,13 @@ def test_what_is_no_representation_is_refused() -> None:
         rotation2d(symmetric(4))
     with pytest.raises(ValueError, match="not icosahedral"):
         rotation3d(cyclic(60))
+    for height, channels in ((2.5, 1), (2, 0), (2, 1.5)):
+        with pytest.raises(ValueError, match="whole numbers of at least 1"):
+            image_grid(cyclic(4), height, height, channels)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="trivial: dim must be"):
+        trivial(cyclic(2), -1)
+    with pytest.raises(ValueError, match=r"cyclic: n must be a whole number of at least 1, not 2\.5"):
+        cyclic(2.5)  # type: ignore[arg-type]
     for group, height, width in ((cyclic(4), 3, 4), (cyclic(3), 4, 4)):
         with pytest.raises(ValueError, match="grid"):
             image_grid(group, height, width)

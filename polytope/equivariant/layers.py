@@ -269,7 +269,13 @@ class SetLinear(nn.Module):
 
         Returns:
             ``[B, n, out]``.
+
+        Raises:
+            ValueError: values of another shape.
         """
+        wide = self.own.shape[1]
+        if x.ndim != 3 or x.shape[2] != wide or x.shape[1] < 1:
+            raise ValueError(f"{type(self).__name__} reads [B, n, {wide}], not values {list(x.shape)}.")
         n = x.shape[1]
         out = functional.linear(x.flatten(1), self.matrix(n), self.bias.repeat(n))
         return out.reshape(-1, n, len(self.own))

@@ -117,7 +117,12 @@ def trivial(group: FiniteGroup, dim: int = 1) -> Representation:
 
     Returns:
         The representation, G identity matrices.
+
+    Raises:
+        ValueError: dim is no whole number from 0 on.
     """
+    if isinstance(dim, bool) or not isinstance(dim, int | np.integer) or dim < 0:
+        raise ValueError(f"trivial: dim must be a whole number from 0 on, not {dim!r}.")
     return Representation(group, np.tile(np.eye(dim), (len(group), 1, 1)))
 
 
@@ -232,8 +237,14 @@ def image_grid(group: FiniteGroup, height: int, width: int, channels: int = 1) -
         The representation on R^d by permutation matrices, d = channels * height * width.
 
     Raises:
-        ValueError: the group does not map the grid to itself, or is neither cyclic nor dihedral.
+        ValueError: the group does not map the grid to itself, or is neither cyclic nor dihedral; or a size is
+            no whole number of at least 1.
     """
+    if not all(isinstance(size, int | np.integer) and size > 0 for size in (height, width, channels)):
+        raise ValueError(
+            f"image_grid: height, width and channels must be whole numbers of at least 1, not {height!r}, "
+            f"{width!r}, {channels!r}."
+        )
     rows, columns = np.indices((height, width)).reshape(2, -1)
     points = np.stack([2 * columns - (width - 1), (height - 1) - 2 * rows])
     moved = rotation2d(group).matrices @ points

@@ -91,6 +91,11 @@ def _along(every: IntArray, axis: int) -> IntArray:
     return every[:, None] if axis == 0 else every[None]
 
 
+def _at_least(n: int, least: int, name: str) -> None:
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least:
+        raise ValueError(f"{name}: n must be a whole number of at least {least}, not {n!r}.")
+
+
 def cyclic(n: int) -> FiniteGroup:
     """The rotations of a regular n-gon: element k turns by 2 pi k / n.
 
@@ -107,8 +112,7 @@ def cyclic(n: int) -> FiniteGroup:
         >>> cyclic(4).table[3].tolist()
         [3, 0, 1, 2]
     """
-    if n < 1:
-        raise ValueError(f"cyclic: n must be at least 1, not {n}.")
+    _at_least(n, 1, "cyclic")
     k = np.arange(n)
     return FiniteGroup((k[:, None] + k) % n, f"C{n}")
 
@@ -125,6 +129,7 @@ def dihedral(n: int) -> FiniteGroup:
     Raises:
         ValueError: n is less than 2.
     """
+    _at_least(n, 1, "dihedral")
     if n < 2:
         raise ValueError(f"dihedral: n must be at least 2, not {n}; one reflection makes cyclic(2).")
     k, s = np.arange(2 * n) % n, np.arange(2 * n) // n
@@ -144,6 +149,7 @@ def symmetric(n: int) -> FiniteGroup:
     Raises:
         ValueError: n lies outside 1..6.
     """
+    _at_least(n, 1, "symmetric")
     if not 1 <= n <= 6:
         raise ValueError(f"symmetric: n must lie in 1..6, not {n}; larger tables do not fit into memory.")
     return from_permutations(list(tuples(range(n))), f"S{n}")
