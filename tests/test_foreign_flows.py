@@ -258,6 +258,12 @@ def test_normflows_classes_and_preprocessing() -> None:
         expected = glow.log_prob(images.clone(), torch.full((3,), 2))  # it shifts what it is given
         moved = flows.from_normflows(glow, (1, 4, 4), label=2)
         assert (moved.log_prob(images) - expected).abs().max() < 1e-9
+    plain = nf.NormalizingFlow(nf.distributions.DiagGaussian(2), [nf.flows.LULinearPermute(2)])
+    with pytest.raises(ValueError, match=r"a layer LULinearPermute does not read points of shape \(3,\)"):
+        flows.from_normflows(plain, (3,))
+    for shape in ("ab", (), (2.0,), 2):
+        with pytest.raises(TypeError, match="the shape must be of positive whole numbers"):
+            flows.from_normflows(plain, shape)
     for label in (None, 3, -1, "1"):
         with pytest.raises(ValueError, match=r"classes 0 \.\. 2"):
             flows.from_normflows(vectors, label=label)

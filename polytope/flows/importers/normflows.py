@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from functools import partial
 from math import prod
@@ -22,6 +22,7 @@ from polytope.flows.layers.chain import Split2d
 from polytope.flows.layers.conditioner import Select
 from polytope.flows.layers.couplings import AdditiveCoupling, AffineCoupling
 from polytope.flows.layers.wrapped import Wrapped, finite_row
+from polytope.given import described
 
 Shape = tuple[int, ...]
 
@@ -45,10 +46,10 @@ def from_normflows(
         context: ``[C]``, of a ``ConditionalNormalizingFlow``: which flow of the family it is.
 
     Raises:
-        TypeError: it is no normflows model.
+        TypeError: it is no normflows model, or the shape is none.
         UnsupportedOpError: a layer, or the base, is not supported.
-        ValueError: there is no such class, the model reads no such context, or a layer has not seen data that
-            it depends on.
+        ValueError: a layer reads points of another shape, there is no such class, the model reads no such
+            context, or a layer has not seen data that it depends on.
         FlowError: a wrapped layer fails.
 
     References: Stimper et al. (2023), "normflows: A PyTorch Package for Normalizing Flows",
@@ -56,6 +57,14 @@ def from_normflows(
     """
     import normflows as nf
 
+    if shape is not None and not (
+        isinstance(shape, Sequence)
+        and shape
+        and all(isinstance(n, int | np.integer) and n > 0 for n in shape)
+    ):
+        raise TypeError(
+            f"from_normflows: the shape must be of positive whole numbers, not {described(shape)}."
+        )
     if isinstance(flow, nf.MultiscaleFlow):
         if shape is None:
             raise UnsupportedOpError("from_normflows: a multi-scale model needs its data's shape.")
@@ -127,7 +136,12 @@ def _converted(
     """Layers, base side first, of a part whose data have a shape; and the shape on the base side."""
     layers: list[Bijection] = []
     for part in reversed(list(parts)):
-        more, shape = _layer(part, shape, context)
+        try:
+            more, shape = _layer(part, shape, context)
+        except RuntimeError as error:  # torch's, of sizes
+            raise ValueError(
+                f"from_normflows: a layer {type(part).__name__} does not read points of shape {tuple(shape)}."
+            ) from error
         layers = more + layers
     return layers, shape
 
