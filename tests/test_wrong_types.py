@@ -388,3 +388,15 @@ def test_an_undecided_answer_names_the_time_that_was_asked() -> None:
     check = PropertyCheck("undecided", None, None, None, 0, None, 0.023)
     assert property_verdict(check, 0.01) == "Undecided after 0.023 s (of 0.01 s asked) and 0 regions."
     assert property_verdict(check) == "Undecided after 0.023 s and 0 regions."
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_seed_is_as_good_as_its_generator(seed: Any) -> None:
+    """Also 0, which is no word for the default."""
+    net, box = seeded(0, 2, 12, 12, 1), pt.Polyhedron.box([-1, -1], [1, 1])
+
+    def drawn(rng: Any) -> np.ndarray:
+        return pt.enumerate_regions(net, box, pt.Sampling(40, rng=rng)).interior_points
+
+    np.testing.assert_array_equal(drawn(seed), drawn(np.random.default_rng(seed)))
+    assert not np.array_equal(drawn(seed), drawn(7))

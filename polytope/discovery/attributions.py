@@ -80,7 +80,7 @@ def attribution(
         )
     if method not in get_args(Method):
         raise ValueError(f"attribution: method is one of {', '.join(get_args(Method))}, not {method!r}.")
-    rng = rng or np.random.default_rng(0)
+    rng = np.random.default_rng(0 if rng is None else rng)
     found, incomplete = [], 0.0
     for number, network in enumerate(study.networks):
         if method == "integrated":

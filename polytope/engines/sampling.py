@@ -64,7 +64,7 @@ class Sampling:
         at_the_root(start, self)
         if not domain.is_bounded:
             raise UnboundedDomainError("Sampling needs a bounded domain.")
-        rng = self.rng or np.random.default_rng(0)
+        rng = np.random.default_rng(0 if self.rng is None else self.rng)
         tried, found = 0, dict[bytes, tuple[PatternArray, FloatArray]]()
         drawn, tables = random_points(domain, self.n, rng), tuple[LayerBoundaries, ...]()
         try:

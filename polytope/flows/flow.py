@@ -157,7 +157,7 @@ class Flow(Chain):
         Raises:
             FlowError: a number overflows.
         """
-        z = self.base.draw(rng or np.random.default_rng(), (n, self.dim))
+        z = self.base.draw(np.random.default_rng(rng), (n, self.dim))
         with torch.no_grad():
             x, _ = self.forward(z)
         return x.reshape(n, *self.shape)

@@ -61,7 +61,7 @@ def nice(
         >>> flows.lower(flows.nice(2, couplings=2, hidden=(4,))).n_units
         8
     """
-    generator = rng or np.random.default_rng(0)
+    generator = np.random.default_rng(0 if rng is None else rng)
     layers: list[Bijection] = []
     for number, mask in enumerate(alternating_masks(dim, couplings)):
         if linear:
@@ -105,7 +105,7 @@ def realnvp(
     References: Dinh, Sohl-Dickstein, Bengio (2017), "Density estimation using Real NVP",
         https://arxiv.org/abs/1605.08803
     """
-    generator = rng or np.random.default_rng(0)
+    generator = np.random.default_rng(0 if rng is None else rng)
     layers: list[Bijection] = []
     for mask in alternating_masks(dim, couplings) if masks is None else masks:
         passes = np.asarray(mask).astype(bool)
@@ -144,7 +144,7 @@ def multiscale_realnvp(
     References: Dinh, Sohl-Dickstein, Bengio (2017), "Density estimation using Real NVP",
         https://arxiv.org/abs/1605.08803
     """
-    generator = rng or np.random.default_rng(0)
+    generator = np.random.default_rng(0 if rng is None else rng)
 
     def block(image: Image) -> list[Bijection]:
         layers = _masked(image, checkerboard, couplings, hidden, additive, generator)
@@ -189,7 +189,7 @@ def glow(
     References: Kingma, Dhariwal (2018), "Glow: Generative Flow with Invertible 1x1 Convolutions",
         https://arxiv.org/abs/1807.03039
     """
-    generator = rng or np.random.default_rng(0)
+    generator = np.random.default_rng(0 if rng is None else rng)
     if levels < 1 or shape[1] % 2**levels or shape[2] % 2**levels:
         raise ValueError(f"glow: {shape[1]} x {shape[2]} pixels cannot be halved {levels} times.")
 

@@ -62,7 +62,7 @@ def effective_sample_size(
     """
     if not isinstance(n, int | np.integer) or n < 2:
         raise ValueError(f"effective_sample_size: at least two samples are needed, not {n!r}.")
-    generator = rng or np.random.default_rng(0)
+    generator = np.random.default_rng(0 if rng is None else rng)
     checked_flow(flow, "effective_sample_size")
     with torch.no_grad():
         sizes = [min(AT_ONCE, n - begin) for begin in range(0, n, AT_ONCE)]

@@ -80,7 +80,7 @@ def fit(
         >>> bool(done.losses[-1] < done.losses[0] + 0.5)
         True
     """
-    generator = rng or np.random.default_rng(0)
+    generator = np.random.default_rng(0 if rng is None else rng)
     draw = data if callable(data) else _batches(flow, np.asarray(data, dtype=float))
 
     def loss(step: int) -> torch.Tensor:
@@ -136,7 +136,7 @@ def fit_to_density(
     References: Albergo, Kanwar, Shanahan (2019), "Flow-based generative models for Markov chain Monte Carlo
         in lattice field theory", https://arxiv.org/abs/1904.12072
     """
-    generator = rng or np.random.default_rng(0)
+    generator = np.random.default_rng(0 if rng is None else rng)
     _check("fit_to_density", steps, batch_size, learning_rate)
     return _descend(
         flow,

@@ -113,7 +113,7 @@ def lipschitz_bounds(
             step()
     part = Budget(None, None if budget.left is None else max(SAMPLING * budget.left, 1e-9))
     with suppress(BudgetSpent), watched(budget.first), watched(part.first):
-        ends.sample(samples, rng or np.random.default_rng(0))
+        ends.sample(samples, np.random.default_rng(0 if rng is None else rng))
     if max_seconds is not None and budget.has_time_for_torch():
         with suppress(BudgetSpent), watched(budget.look):
             ends.split()

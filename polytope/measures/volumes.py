@@ -89,7 +89,7 @@ def region_volumes(
     box = complex.domain.bounds if complex.domain.is_bounded else None
     if box is None:
         raise UnboundedDomainError("Volumes are estimated in bounded domains; intersect this one with a box.")
-    hits = _hits(complex, box, samples, rng or np.random.default_rng(0))
+    hits = _hits(complex, box, samples, np.random.default_rng(0 if rng is None else rng))
     size = float(np.prod(box[1] - box[0]))
     tail = (1 - confidence) / 2
     with np.errstate(invalid="ignore"):

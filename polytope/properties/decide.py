@@ -115,7 +115,7 @@ def check_property(
         if here != there:
             raise ValueError(f"The property declares {here} {what}, the network has {there}.")
     budget = Budget(None, max_seconds)
-    generator = rng or np.random.default_rng(0)
+    generator = np.random.default_rng(0 if rng is None else rng)
     groups: dict[bytes, list[Case]] = {}
     for case in stated.cases:
         groups.setdefault(case.domain_key, []).append(case)

@@ -78,7 +78,7 @@ class Pair:
         minus = Layer(both.layers[-1].inputs, ends, np.zeros(n))
         difference = replace(both, layers=(*both.layers[:-1], minus), output_names=first.output_names)
         unknown = np.array([[-inf], [inf]]) * np.ones(n)
-        generator = rng or np.random.default_rng(0)
+        generator = np.random.default_rng(0 if rng is None else rng)
         return cls(first, second, ExactNetwork(both), difference, domain, domain.bounds, generator, unknown)
 
     @property

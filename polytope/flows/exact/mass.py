@@ -216,7 +216,9 @@ def _masses(
 def _estimated(complex: RegionComplex, label: IntArray, n: int, base: Base, draws: _Draws) -> Masses:
     """Masses from samples, with the intervals of Clopper and Pearson."""
     samples = draws.samples
-    hits, inside = _hits(complex, label, n, base, samples, draws.rng or np.random.default_rng(0))
+    hits, inside = _hits(
+        complex, label, n, base, samples, np.random.default_rng(0 if draws.rng is None else draws.rng)
+    )
     lost = 0 if complex.complete else inside - hits.sum()
     tail = (1 - draws.confidence) / 2
     with np.errstate(invalid="ignore"):

@@ -225,7 +225,7 @@ class InvertibleConv1x1(LULinear):
     """
 
     def __init__(self, shape: tuple[int, int, int], rng: np.random.Generator | None = None) -> None:
-        draw = (rng or np.random.default_rng(0)).standard_normal((shape[0], shape[0]))
+        draw = np.random.default_rng(0 if rng is None else rng).standard_normal((shape[0], shape[0]))
         super().__init__(shape[0], prod(shape[1:]), matrix=np.linalg.qr(draw)[0])
 
 

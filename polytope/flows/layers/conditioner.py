@@ -72,7 +72,7 @@ def mlp_conditioner(
         hidden: widths.
         rng: source of randomness; ``numpy.random.default_rng(0)`` where ``None``.
     """
-    generator = rng or np.random.default_rng(0)
+    generator = np.random.default_rng(0 if rng is None else rng)
     parts: list[nn.Module] = []
     widths = [n_in, *hidden, n_out]
     for number, (m, n) in enumerate(pairwise(widths)):
@@ -92,7 +92,7 @@ def conv_conditioner(
     rng: np.random.Generator | None = None,
 ) -> nn.Sequential:
     """3 x 3, 1 x 1 and 3 x 3 convolutions from a flattened image to ``n_out`` channels, flattened."""
-    generator = rng or np.random.default_rng(0)
+    generator = np.random.default_rng(0 if rng is None else rng)
     parts: list[nn.Module] = [nn.Unflatten(1, shape)]
     for number, (m, n, size) in enumerate(((shape[0], hidden, 3), (hidden, hidden, 1), (hidden, n_out, 3))):
         conv = nn.Conv2d(m, n, size, padding=size // 2, device="meta", dtype=torch.float64)

@@ -157,7 +157,7 @@ def local_complexity(
     """
     checked_radius(radius)
     _check_options(method, batch_size, reference=reference, shared_frame=shared_frame)
-    rng = rng or np.random.default_rng(0)
+    rng = np.random.default_rng(0 if rng is None else rng)
     if not isinstance(network, Network):
         if method != "crossing" or reference or (dtype, device) != ("float64", "cpu"):
             raise ValueError("A module has the crossing count alone, on its own device and in its own type.")
