@@ -121,5 +121,14 @@ def test_what_else_is_asked_for_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LoadError, match=r"m\.keras: this format is not read.*model\.export"):
         load(tmp_path / "m.keras")
     np.savez(tmp_path / "a.npz", W0=np.eye(2), b0=np.zeros(2))
+    rounded = helper.make_node("DynamicQuantizeLinear", ["x"], ["y", "scale", "zero"])
+    ends = [
+        helper.make_tensor_value_info(n, t, [1, 2])
+        for n, t in (("x", TensorProto.FLOAT), ("y", TensorProto.UINT8))
+    ]
+    dynamic = helper.make_model(helper.make_graph([rounded], "dynamic", ends[:1], ends[1:]))
+    for asked in (False, True):
+        with pytest.raises(NotPiecewiseLinearError, match="Load the model from before it was quantised"):
+            from_onnx(dynamic, dequantised=asked)
     with pytest.raises(ValueError, match="dequantised="):
         load(tmp_path / "a.npz", dequantised=True)

@@ -201,6 +201,12 @@ def test_wrong_modules_and_names_are_told() -> None:
         pt.local_complexity(Unused(), x, 0.1, around="1")
     with pytest.raises(ValueError, match="no submodule 'upper'"):
         pt.local_complexity(Feed(), x, 0.1, layers=["upper"])
+    with pytest.raises(
+        ValueError, match=r"does not run on inputs of shape \[3, 7\] and type torch.float32: "
+    ):
+        pt.local_complexity(Feed(), x[..., :7], 0.1)
+    with pytest.raises(ValueError, match=r"does not run on inputs of shape \[3\] and type torch.int64: "):
+        pt.local_complexity(Language(), np.full((1, 3), 999), 0.1, around="embed")
     with pytest.raises(ValueError, match="crossing count alone"):
         pt.local_complexity(Feed(), x, 0.1, layers=["up"], method="gradient")
     with pytest.raises(ValueError, match="parts are chosen of a PyTorch module"):

@@ -91,8 +91,9 @@ def test_a_model_is_never_further_from_its_splines_than_proved(name: str) -> Non
 
 def test_without_splines_nothing_changes() -> None:
     module, example = module_of("gelu", 0), torch.zeros(1, 3, dtype=torch.float64)
-    with pytest.raises(NotPiecewiseLinearError):
-        from_torch(module, example)
+    for read in (lambda: from_torch(module, example), lambda: from_onnx(decomposed("gelu"))):
+        with pytest.raises(NotPiecewiseLinearError, match=r"smooth=0\.1, say, puts splines in place of GELU"):
+            read()
     relu = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double()
     assert from_torch(relu, example, smooth=0.1).import_note == from_torch(relu, example).import_note
     assert (pt.spline_deviation(from_torch(relu, example)) == 0).all()

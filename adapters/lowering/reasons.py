@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
 
-IN_THE_MIDDLE = (
+_IN_THE_MIDDLE = (
     "It stands in the middle of the model, so no cut keeps the whole function; "
     "from_= and until= name where a piece of it begins and ends."
 )
+_SPLINES = "smooth=0.1, say, puts splines in place of GELU, SiLU, softplus, Mish, tanh and sigmoid."
+_SPLINED = ("Sigmoid", "Tanh", "Gelu", "Erf", "Mish", "Swish", "Softplus")  # Erf: of a GELU in several nodes
 SMOOTH: Mapping[str, str] = {
     "Sigmoid": "sigmoid",
     "Tanh": "tanh",
@@ -139,8 +141,8 @@ _TREES = tuple(
 ROUNDING = (
     "it rounds to whole numbers: rounding is a step, not a slope, so no piecewise-linear network equals it."
 )
-_ROUND = ("QuantizeLinear", "DynamicQuantizeLinear")
-_WHOLE = ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger")
+_ROUND = ("QuantizeLinear",)
+_WHOLE = ("DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger")
 
 _SENTENCES: tuple[tuple[tuple[str, ...], type[LoadError], str], ...] = (
     ((*SMOOTH, *SMOOTH.values(), *_SMOOTH_ATEN), NotPiecewiseLinearError, "it is not piecewise linear."),
@@ -155,7 +157,7 @@ _SENTENCES: tuple[tuple[tuple[str, ...], type[LoadError], str], ...] = (
         f"{ROUNDING} Load the model from before it was quantised.",
     ),
     (
-        (*(op for op in JUMPS if op not in _ROUND), *JUMPS.values(), *_JUMPS_ATEN),
+        (*(op for op in JUMPS if op not in (*_ROUND, *_WHOLE)), *JUMPS.values(), *_JUMPS_ATEN),
         NotPiecewiseLinearError,
         "it is discontinuous: its output jumps, so no continuous piecewise-linear network equals it.",
     ),
@@ -196,6 +198,12 @@ def refusal(table: str, op: str) -> LoadError:
         if base in names:
             return kind(sentence)
     return UnsupportedOpError(f"{table} operator {op} is not supported; `polytope ops` lists those that are.")
+
+
+def in_the_middle(op: str) -> str:
+    """What to do about an operator, of either table, with more than the model's head behind it."""
+    splined = op in (*_SPLINED, *(SMOOTH[name] for name in _SPLINED))
+    return f"{_IN_THE_MIDDLE} {_SPLINES}" if splined else _IN_THE_MIDDLE
 
 
 def refused_ops() -> list[tuple[str, str, str]]:

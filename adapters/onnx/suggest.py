@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx
 
-from adapters.lowering.reasons import IN_THE_MIDDLE, JUMPS, SMOOTH
+from adapters.lowering.reasons import JUMPS, SMOOTH, in_the_middle
 from adapters.onnx.branches import reads
 from adapters.onnx.graph import Graph
 from polytope.errors import LoadError, NotPiecewiseLinearError, UnsupportedOpError
@@ -52,7 +52,7 @@ def with_suggestion(
         advice = f" load(path, from_={node.output[0]!r}) begins behind it." if weighty else ""
         return type(error)(f"{error}{advice}")
     if any(other.op_type not in _TAIL for other in behind):
-        return type(error)(f"{error} {IN_THE_MIDDLE}")
+        return type(error)(f"{error} {in_the_middle(node.op_type)}")
     place = "It is the last node" if not behind else "Only the model's head follows"
     cut = symbolic[0]
     advice = f"{place}: load(path, until={cut!r}) stops before it"

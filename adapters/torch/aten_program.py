@@ -14,7 +14,7 @@ from adapters.check import TOLERANCE
 from adapters.inputs import InputPart
 from adapters.lowering.conditions import output
 from adapters.lowering.layers import Array, Lowering, Tensor, Value, located
-from adapters.lowering.reasons import IN_THE_MIDDLE, is_smooth
+from adapters.lowering.reasons import in_the_middle, is_smooth
 from adapters.lowering.registry import Node
 from adapters.lowering.tracing import applied
 from adapters.ops.aten_kernels import in_whole_numbers
@@ -221,7 +221,7 @@ def _suggesting(program: Program, step: Step, error: LoadError, values: Mapping[
         begun = f" load(path, from_={step.name!r}) begins behind it." if symbolic and weighty else ""
         return type(error)(f"{error}{begun}")
     if weighty:
-        return type(error)(f"{error} {IN_THE_MIDDLE}")
+        return type(error)(f"{error} {in_the_middle(step.op)}")
     place_name = "It is the last node" if not behind else "Only the model's head follows"
     return type(error)(f"{error} {place_name}: load(path, until={symbolic[0]!r}) stops before it.")
 

@@ -101,10 +101,10 @@ def _tell(model: Path, network: Network | None, found: Any, *, every: bool) -> N
         error, note = import_facts(network).values()
         say(
             f"compared {note.removeprefix('compared ')}"
-            + ("" if error is None else f", largest difference {error:.2g}")
+            + ("" if error is None else f", largest difference {error:.2g} on the inputs tried (estimate)")
         )
     if found.tensors:
-        say("tensors  each can be named with --until, if what comes before it can be read:")
+        say("tensors  for --until, if what comes before can be read, and --from, if what follows can:")
     shown = found.tensors if every else found.tensors[-MOST:]
     if len(shown) < len(found.tensors):
         say(f"  {len(found.tensors) - len(shown):,} before these; --all lists them")

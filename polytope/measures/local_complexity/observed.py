@@ -82,7 +82,7 @@ class _Observed:
             return tuple(row.shape[1:]), row.dtype
         found: list[Tensor] = []
         with self._around(found.append), observing(self.module, (), _unseen):
-            self.module(row)
+            self._call(row)
         if len(found) != 1:
             raise ValueError(f"around: {self.around!r} ran {len(found)} times when the module was called.")
         return tuple(found[0].shape[1:]), found[0].dtype
@@ -101,18 +101,31 @@ class _Observed:
         finally:
             handle.remove()
 
+    def _call(self, rows: Tensor) -> None:
+        """Run the module; inputs that it cannot take are refused with what PyTorch says of them."""
+        try:
+            self.module(rows)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, IndexError) as error:
+            said = str(error).partition("\n")[0]
+            raise ValueError(
+                f"The module does not run on inputs of shape {list(rows.shape[1:])} and type {rows.dtype}: "
+                f"{said}"
+            ) from error
+
     def _run(self, rows: Tensor, moves: Tensor) -> None:
         """Pass all vertices ``rows + moves``, ``[V * B, ...]``, through the module."""
         if self.around is not None:
             repeated = rows.expand(len(moves), *rows.shape).flatten(0, 1)
             shifts = moves.expand(-1, len(rows), *moves.shape[2:]).flatten(0, 1)
             with self._around(lambda output: output + shifts):
-                self.module(repeated)
+                self._call(repeated)
             return
         vertices = (rows + moves).flatten(0, 1)
         if vertices.ndim == 4:  # images: most devices convolve faster where channels lie together
             vertices = vertices.contiguous(memory_format=torch.channels_last)
-        self.module(vertices)
+        self._call(vertices)
 
     def crossed(self, rows: Tensor, moves: Tensor, step: int) -> dict[str, Tensor]:
         """Counts of points by layer, each ``int[B, tokens]``; ``step`` vertices of each in one pass."""

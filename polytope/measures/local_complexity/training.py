@@ -53,8 +53,8 @@ class ComplexityRecorder:
     batch_size: int | None = None
     steps: list[int] = field(default_factory=list)
     found: list[LocalComplexity] = field(default_factory=list)
-    _passes: int = 0
-    _handle: Any = None
+    _passes: int = field(default=0, init=False, repr=False)
+    _handle: Any = field(default=None, init=False, repr=False)
 
     __repr__ = one_line
 
