@@ -244,3 +244,13 @@ def test_a_stored_network_keeps_what_its_splines_stand_for() -> None:
         changed = np.frombuffer(structure.replace(b'["gelu", 0.5]', new), dtype=np.uint8)
         with pytest.raises(CorruptFileError):
             from_arrays({**arrays, STRUCTURE: changed})
+
+
+def test_no_count_of_regions_goes_without_the_word_splines() -> None:
+    """The model has no regions."""
+    network, box = from_onnx(decomposed("gelu"), smooth=0.5), pt.Polyhedron.box([-1] * 3, [1] * 3)
+    for found in (pt.count_regions(network, box), pt.enumerate_regions(network, box)):
+        assert repr(found).endswith(", splines of gelu)")
+    plain = pt.mlp([(np.eye(3), np.zeros(3)), (np.ones((1, 3)), np.zeros(1))])
+    for found in (pt.count_regions(plain, box), pt.enumerate_regions(plain, box)):
+        assert "splines" not in repr(found)

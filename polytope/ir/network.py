@@ -79,17 +79,19 @@ class Network:
             widths.append(layer.width)
 
     def __repr__(self) -> str:
+        inputs, outputs = _plural(self.input_dim, "input"), _plural(self.output_dim, "output")
         units = f"{_plural(self.n_units, 'unit')} in {_plural(len(self.widths), 'layer')}"
-        units = units if self.widths else "affine"
-        smooth = {getattr(layer.activation, "spline", None) for layer in self.layers} - {None}
-        names = ", ".join(sorted(s.name for s in smooth if s is not None))
-        stands = f", splines of {names}" if names else ""
-        ends = f"{_plural(self.input_dim, 'input')}, {_plural(self.output_dim, 'output')}"
-        rounded = ", dequantised" if self.dequantised else ""
-        return f"Network({ends}, {units}{stands}{rounded})"
+        return f"Network({inputs}, {outputs}, {units if self.widths else 'affine'}{self.in_place_of})"
 
     def _repr_html_(self) -> str:
         return network_page(self.layers, self.input_shape, repr(self))
+
+    @property
+    def in_place_of(self) -> str:
+        """What is not the model itself, behind a count: ``", splines of gelu"``, ``", dequantised"``."""
+        names = {s.name for layer in self.layers if (s := getattr(layer.activation, "spline", None))}
+        splines = f", splines of {', '.join(sorted(names))}" if names else ""
+        return splines + (", dequantised" if self.dequantised else "")
 
     @property
     def input_dim(self) -> int:

@@ -74,7 +74,8 @@ class RegionComplex:
 
     def __repr__(self) -> str:
         count = plural(interval(len(self), self.upper), "region") + (", complete" if self.complete else "")
-        return f"RegionComplex({count}, in {self.domain.dim} dimensions, {self.network.n_units:,} units)"
+        units = f"{self.network.n_units:,} units{self.network.in_place_of}"
+        return f"RegionComplex({count}, in {self.domain.dim} dimensions, {units})"
 
     @property
     def patterns(self) -> PatternArray:

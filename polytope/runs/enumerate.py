@@ -44,6 +44,7 @@ class RegionCount:
         statistics: how many signs each of its tests decided.
         open_cells: the branches of the search that a budget left, where the engine names them.
         stopped_by: what ended it early: ``"regions"``, ``"seconds"``, ``"memory"`` or ``"interrupt"``.
+        in_place_of: ``", splines of gelu"`` or ``", dequantised"``: whose these are, if not the model's.
     """
 
     lower: int
@@ -54,8 +55,10 @@ class RegionCount:
     statistics: Mapping[str, float] = field(default_factory=dict)
     open_cells: tuple[Path, ...] = ()
     stopped_by: Limit | None = None
+    in_place_of: str = field(default="", repr=False)
 
-    __repr__ = one_line
+    def __repr__(self) -> str:
+        return f"{one_line(self)[:-1]}{self.in_place_of})"
 
 
 def enumerate_regions(
@@ -194,6 +197,7 @@ def count_regions(
         found.statistics,
         found.open_cells,
         None if found.complete else budget.reason(found.n_regions),
+        network.in_place_of,
     )
 
 
