@@ -15,7 +15,7 @@ import polytope as pt
 from polytope.__main__ import app
 from polytope.cli.drawing import draw_complex
 from polytope.cli.options import Colour, Subject
-from polytope.engines.budget import BudgetSpent
+from polytope.engines.budget import Budget, BudgetSpent
 from polytope.ir.looking import watched
 from polytope.plots.files import new_figure, write_picture
 from polytope.plots.planar import area, jacobian_norms_in_time, outlines, outlines_in_time
@@ -268,6 +268,29 @@ def test_regions_that_time_did_not_allow_to_colour_are_grey(allowed: int) -> Non
     cells.update_scalarmappable()
     grey = np.isclose(cells.get_facecolor(), to_rgba("lightgrey")).all(axis=1)
     np.testing.assert_array_equal(grey, ~some)
+
+
+@pytest.mark.parametrize("colour", Colour)
+@pytest.mark.parametrize("engine", ["vertices", "lp"])
+def test_wherever_time_ends_there_is_a_picture(
+    colour: Colour, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also between the outlines and the colours."""
+    every, whole = pt.enumerate_regions(seeded(0, 2, 8, 6, 1), SQUARE, engine), []
+    for allowed in (0, 10, 20, 40, 80, 10**9):
+        left = [allowed]
+
+        def told(_: int, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise BudgetSpent
+
+        monkeypatch.setattr(Budget, "look", staticmethod(told))
+        figure, drawn = draw_complex(Subject.REGIONS, every, colour, corners=False)
+        assert drawn is (figure.axes[0].get_title() == "")
+        whole.append(drawn)
+    assert not whole[0]
+    assert whole[-1]
 
 
 def test_partial_pictures_outline_what_time_allows_and_mark_the_rest() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from polytope.measures.counting import region_bounds
 from polytope.plots.complexity import plot_complexity_map
 from polytope.plots.files import new_figure
 from polytope.plots.graph import plot_dual_graph, plot_region_bounds
-from polytope.plots.planar import jacobian_norms_in_time, outlines_in_time, some_regions
+from polytope.plots.planar import area, jacobian_norms_in_time, outlines_in_time, some_regions
 from polytope.plots.regions import plot_decision_boundary, plot_regions
 from polytope.plots.solid import plot_regions_3d
 from polytope.regions.complex import RegionComplex
@@ -79,7 +80,7 @@ def _draw_plane(complex: RegionComplex, ax: Any, colour: Colour) -> bool:
     shown = complex if len(polygons) == len(complex) else some_regions(complex, slice(0, len(polygons)))
     short = []
     if len(shown):
-        values, label = _colours(shown, colour)
+        values, label = _colours(shown, colour, polygons)
         plot_regions(shown, ax, values=values, label=label, polygons=polygons)
         grey = int(np.isnan(values).sum())
         if grey:
@@ -120,12 +121,14 @@ def draw_complexity(network: Network, scope: Scope, radius: float | None) -> Fig
     return figure
 
 
-def _colours(complex: RegionComplex, colour: Colour) -> tuple[FloatArray, str]:
+def _colours(
+    complex: RegionComplex, colour: Colour, polygons: Sequence[FloatArray] | None = None
+) -> tuple[FloatArray, str]:
     """A number for each region, NaN where time did not allow one, and what it is."""
     if colour is Colour.JACOBIAN:
         return jacobian_norms_in_time(complex), "norm of the Jacobian (Frobenius)"
-    volumes = np.maximum(complex.volumes(), 1e-300)  # smaller ones are 0 in float64
-    return np.log10(volumes), "decimal logarithm of the volume"
+    sizes = complex.volumes() if polygons is None else np.array([area(polygon) for polygon in polygons])
+    return np.log10(np.maximum(sizes, 1e-300)), "decimal logarithm of the volume"
 
 
 def _mark(ax: Any) -> None:
